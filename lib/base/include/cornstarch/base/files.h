@@ -1,0 +1,20 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "cornstarch/base/result.h"
+
+namespace cornstarch {
+
+/// The whole file. Errors: missing_input if it is not there, io otherwise, bad_data if it is larger than max_bytes.
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{1} << 30);
+
+/// Writes beside `path`, syncs, then renames over it: a reader sees the old content or the new, never a part.
+Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// `relative` inside `root`. Refused (bad_data): absolute paths, '..', and links that lead out of `root`.
+Result<std::filesystem::path> resolve_inside(const std::filesystem::path& root, const std::string& relative);
+
+}  // namespace cornstarch

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cornstarch/base/result.h"
+#include "cornstarch/catalog/model_spec.h"
+
+namespace cornstarch::catalog {
+
+struct FamilyInfo {
+  std::string name;  ///< HF model_type: "clip_vision_model", "whisper", "llama"
+  ModelKind kind = ModelKind::llm;
+  std::string description;
+};
+
+/// Every family that this build knows.
+const std::vector<FamilyInfo>& families();
+
+/// All problems of a config.json, one line each ("hidden_size: expected a positive integer, got \"x\"").
+struct SpecResult {
+  std::optional<ModelSpec> spec;
+  std::vector<std::string> problems;
+};
+
+/// The spec of a family for the text of an HF config.json (old or new transformers spelling; missing keys have the HF
+/// class's defaults). A nested `vision_config` / `text_config` is taken where the family's own keys live in one.
+/// Options that the family does not implement (another activation, dropout, attention_bias..., rope types) are
+/// problems, never ignored.
+SpecResult make_spec(const std::string& family, const std::string& hf_config_json);
+
+/// The names under which a weights file may hold `param` of `family`, the one we write first (old spelling); readers
+/// try them in order. E.g. clip: "vision_model.embeddings.class_embedding", "embeddings.class_embedding".
+std::vector<std::string> weight_names(const std::string& family, const std::string& param);
+
+}  // namespace cornstarch::catalog

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace at {
+class Tensor;
+}
+
+/// Communication between ranks over tensors. One Communicator per rank; backends: threads of one process, MPI.
+namespace cornstarch::comm {
+
+enum class Reduce { sum, max };
+
+/// An operation under way. The tensors it was given stay alive and must not be touched until wait() returns.
+class Work {
+ public:
+  virtual ~Work() = default;
+  /// Returns when the operation is complete. Throws Failure: protocol when the deadline passes (naming the ranks
+  /// waited for and the operation), peer_failed when another rank has failed.
+  virtual void wait() = 0;
+  /// Whether wait() would return at once; lets the backend make progress.
+  virtual bool done() = 0;
+};
+using WorkPtr = std::shared_ptr<Work>;
+
+/// Ranks that call the same collectives in the same order. Tensors must be contiguous, on the CPU, of equal shape and
+/// dtype on every rank. A group of one does nothing and costs nothing.
+class Group {
+ public:
+  virtual ~Group() = default;
+  virtual int rank() const = 0;  ///< within the group
+  virtual int size() const = 0;
+  virtual const std::vector<int>& ranks() const = 0;  ///< world ranks, ascending
+
+  /// In place. The result is bit-identical on every rank.
+  virtual WorkPtr start_all_reduce(const at::Tensor& tensor, Reduce op) = 0;
+  virtual WorkPtr start_broadcast(const at::Tensor& tensor, int root) = 0;  ///< root: rank within the group
+  /// out has size() times the elements of in, in group order.
+  virtual WorkPtr start_all_gather(const at::Tensor& out, const at::Tensor& in) = 0;
+  /// in has size() times the elements of out.
+  virtual WorkPtr start_reduce_scatter(const at::Tensor& out, const at::Tensor& in) = 0;
+
+  void all_reduce(const at::Tensor& tensor, Reduce op = Reduce::sum) { start_all_reduce(tensor, op)->wait(); }
+  void broadcast(const at::Tensor& tensor, int root) { start_broadcast(tensor, root)->wait(); }
+  void all_gather(const at::Tensor& out, const at::Tensor& in) { start_all_gather(out, in)->wait(); }
+  void reduce_scatter(const at::Tensor& out, const at::Tensor& in) { start_reduce_scatter(out, in)->wait(); }
+  void barrier();
+};
+using GroupPtr = std::shared_ptr<Group>;
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// The group of these world ranks (ascending, this rank among them). `name` appears in messages ("tp of llm stage
+  /// 2"). Called by every member, in the same order for groups that share ranks; ranks outside do not take part.
+  virtual GroupPtr group(const std::vector<int>& ranks, const std::string& name) = 0;
+  GroupPtr world();
+
+  /// Messages between two ranks with the same tag arrive in the order they were sent. Sends never block the caller.
+  virtual WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) = 0;
+  virtual WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) = 0;
+
+  /// Tells every other rank that this one cannot go on: their waits end with peer_failed, naming rank and cause.
+  virtual void abort(const std::string& cause) = 0;
+
+  /// Messages and bytes sent so far by this rank, for tests and reports.
+  struct Traffic {
+    long long messages = 0;
+    long long bytes = 0;
+    long long collectives = 0;
+    long long collective_bytes = 0;
+  };
+  virtual Traffic traffic() const = 0;
+
+ private:
+  GroupPtr world_;
+};
+using CommunicatorPtr = std::shared_ptr<Communicator>;
+
+struct Deadline {
+  std::chrono::milliseconds per_operation{600'000};
+};
+
+/// Runs `body` once per rank, each in a thread of this process, and returns when all have ended. Throws the Failure of
+/// the rank that failed first (its message begins "rank 3: ").
+void run_threads(int num_ranks, Deadline deadline, const std::function<void(CommunicatorPtr)>& body);
+
+/// A communicator of one rank.
+CommunicatorPtr alone();
+
+}  // namespace cornstarch::comm

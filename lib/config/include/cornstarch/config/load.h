@@ -1,0 +1,55 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cornstarch/base/diagnostics.h"
+#include "cornstarch/config/run_config.h"
+
+namespace cornstarch::config {
+
+/// Where each key of a loaded config was written. Keys are config paths: "model.encoders.vision.parallel.tp",
+/// "model.llm.parallel.stages[1][0]"; the place is that of the value, or of the key for a map.
+class SourceMap {
+ public:
+  void set(std::string path, SourceSpan span) { spans_[std::move(path)] = std::move(span); }
+  /// The place of `path`, or of its nearest ancestor that was written, or of the file.
+  SourceSpan at(const std::string& path) const;
+
+ private:
+  std::map<std::string, SourceSpan> spans_;
+};
+
+struct Loaded {
+  RunConfig config;
+  SourceMap where;
+};
+
+/// Reads a YAML config, applies `--set` overrides ("a.b[1].c=value") in order, translates the aliases of Cornstarch's
+/// users, makes input paths absolute (relative to the config file; those in --set and run_dir: to the current
+/// directory) and checks types and ranges. Every problem is appended to `diagnostics`; the result is what could be
+/// read, so that later checks can add theirs, and nothing if the file is no YAML map at all.
+std::optional<Loaded> load(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                           Diagnostics& diagnostics);
+
+/// The same for a text that stands for a file called `name` in the folder `base`.
+std::optional<Loaded> load_text(const std::string& text, const std::string& name, const std::filesystem::path& base,
+                                const std::vector<std::string>& overrides, Diagnostics& diagnostics);
+
+/// The config as YAML with every key spelt out, in canonical spelling and with absolute paths; loads to the same value.
+std::string dump(const RunConfig& config);
+
+/// JSON Schema (draft-07) of the config, for editors.
+std::string json_schema();
+
+/// docs/config.md.
+std::string reference_markdown();
+
+/// "model.layers.0..5" -> model.layers.0, ..., model.layers.5; any other entry is itself. Nothing if the range is
+/// malformed or empty (5..3).
+std::optional<std::vector<std::string>> expand_module_range(const std::string& entry);
+
+}  // namespace cornstarch::config

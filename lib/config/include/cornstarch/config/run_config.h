@@ -1,0 +1,123 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// The config as plain values. What a key means, its range and its default stand in one field description per struct
+/// (src/fields.h), from which parsing, `--set`, the dump, the JSON Schema, docs/config.md and did-you-mean derive.
+namespace cornstarch::config {
+
+enum class SpMode { all_to_all, ring_attn };
+enum class Layout { separate, single };
+enum class ProjectorType { linear, mlp };
+enum class FeatureSelect { full, patch };
+enum class OnBadSample { fail, skip };
+enum class OptimizerType { adamw, sgd };
+enum class LrScheduleType { cosine, linear, constant };
+enum class Precision { fp32, fp64 };
+enum class Device { cpu };
+
+struct Parallel {
+  int tp = 1;
+  int sp = 1;
+  SpMode mode = SpMode::all_to_all;
+  std::vector<std::vector<std::string>> stages;  ///< as written: ranges ("layers.0..5") not yet expanded
+};
+
+struct Projector {
+  ProjectorType type = ProjectorType::linear;
+  std::string activation = "gelu";
+};
+
+struct EncoderTrain {
+  bool encoder = true;
+  bool projector = true;
+};
+
+struct Encoder {
+  std::string name;  ///< the key under `encoders`: the modality
+  std::string family;
+  std::optional<std::string> pretrained;   ///< absolute after loading
+  std::optional<std::string> config_json;  ///< `config:` as JSON text (HF config.json keys)
+  Projector projector;
+  EncoderTrain train;
+  std::string placeholder;  ///< default "<name>"
+  int feature_layer = -1;
+  FeatureSelect feature_select = FeatureSelect::full;
+  std::optional<Parallel> parallel;
+};
+
+struct Llm {
+  std::string family;
+  std::optional<std::string> pretrained;
+  std::optional<std::string> config_json;
+  bool train = true;
+  std::optional<Parallel> parallel;
+};
+
+struct Model {
+  std::vector<Encoder> encoders;  ///< in the order of declaration
+  Llm llm;
+};
+
+struct Batch {
+  int microbatch_size = 1;
+  std::optional<int> global_size;
+  std::optional<int> num_microbatches;
+  int sequence_length = 0;
+};
+
+struct Dataset {
+  std::string path;
+  std::optional<std::string> media_root;  ///< default: the folder of `path`
+  double weight = 1.0;
+};
+
+struct Data {
+  std::vector<Dataset> train;
+  std::vector<Dataset> eval;
+  std::string tokenizer;
+  std::string chat_template = "plain";
+  bool shuffle = true;
+  OnBadSample on_bad_sample = OnBadSample::fail;
+};
+
+struct Optimizer {
+  OptimizerType type = OptimizerType::adamw;
+  double lr = 1e-3;
+  std::vector<double> betas = {0.9, 0.95};
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+  double momentum = 0.0;  ///< sgd only
+  double grad_clip = 1.0;  ///< 0: no clipping
+};
+
+struct LrSchedule {
+  LrScheduleType type = LrScheduleType::constant;
+  int warmup_steps = 0;
+  double min_lr_ratio = 0.0;
+};
+
+struct Eval {
+  int every = 0;  ///< steps; 0: only at the end
+  int max_samples = 512;
+};
+
+struct RunConfig {
+  Model model;
+  Layout layout = Layout::separate;
+  Batch batch;
+  Data data;
+  Optimizer optimizer;
+  LrSchedule lr_schedule;
+  Eval eval;
+  Precision precision = Precision::fp32;
+  Device device = Device::cpu;
+  std::uint64_t seed = 0;
+  int steps = 0;
+  std::string run_dir = "runs/run";
+};
+
+}  // namespace cornstarch::config

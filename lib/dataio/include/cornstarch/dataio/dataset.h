@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cornstarch/base/result.h"
+
+/// Samples without tensors.
+namespace cornstarch::dataio {
+
+/// What an encoder's ranks and the LLM's ranks must agree on about one sample without decoding it.
+struct SampleInfo {
+  std::vector<int> items;  ///< per encoder, in order of declaration: media items in the sample
+};
+
+/// One row of text: `sequence_length` ids and labels, padded on the right. A placeholder is expanded to one id per
+/// feature row: -(1 + encoder index). Labels are NOT shifted; -100 where nothing is to be learnt (prompt,
+/// placeholders, padding).
+struct TextRow {
+  std::vector<std::int64_t> ids;
+  std::vector<std::int64_t> labels;
+  std::int64_t length = 0;  ///< tokens before padding
+};
+
+inline constexpr std::int64_t kIgnoreLabel = -100;
+inline std::int64_t placeholder_id(int encoder) { return -(1 + static_cast<std::int64_t>(encoder)); }
+
+/// One media item as its encoder takes it, row-major: pixels [3, H, W] or log-mel [mels, frames].
+struct MediaItem {
+  std::vector<float> values;
+  std::vector<std::int64_t> shape;
+};
+
+/// A data set that can be read from several threads at once. Everything is a function of the sample number alone.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual std::int64_t size() const = 0;
+  virtual SampleInfo info(std::int64_t sample) const = 0;
+  /// Errors name the file and line of the sample.
+  virtual Result<TextRow> text(std::int64_t sample) const = 0;
+  /// The items of encoder `encoder` in the order of their placeholders.
+  virtual Result<std::vector<MediaItem>> media(std::int64_t sample, int encoder) const = 0;
+  /// The id of padding, for rows that are all padding.
+  virtual std::int64_t pad_id() const = 0;
+};
+
+}  // namespace cornstarch::dataio

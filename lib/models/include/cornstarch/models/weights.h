@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/models/stage.h"
+
+namespace cornstarch::models {
+
+/// Fills the shards from an HF folder (model.safetensors or model.safetensors.index.json; an encoder's projector from
+/// projector.safetensors if the folder has one), reading only the slices it needs. Throws Failure (bad_data,
+/// missing_input) listing every missing weight and wrong shape. A projector without a file keeps its initial values.
+void load_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
+                     std::vector<Parameter>& parameters);
+
+/// One full (global) tensor of a modality on the CPU.
+struct NamedTensor {
+  std::string name;
+  at::Tensor value;
+};
+
+/// Writes folder/config.json, model.safetensors and, for an encoder, projector.safetensors: what load_pretrained and
+/// transformers read. A tied lm_head is left out, as HF does.
+void save_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
+                     const std::vector<NamedTensor>& tensors);
+
+}  // namespace cornstarch::models

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cornstarch/base/checked.h"
+#include "cornstarch/base/result.h"
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/plan/schedule.h"
+
+/// Where everything runs, as a plain value: what was planned is what runs.
+namespace cornstarch::plan {
+
+/// A rank's place within its replica. `stage` counts over all modalities.
+struct Part {
+  int modality = 0;
+  int stage = 0;
+  int cp = 0;
+  int tp = 0;
+  bool operator==(const Part&) const = default;
+};
+
+struct ModalityPlan {
+  std::string name;
+  int tp = 1;
+  int sp = 1;
+  std::optional<config::SpMode> mode;
+  int num_stages = 0;
+  int first_stage = 0;
+};
+
+/// One pipeline stage of one modality.
+struct StagePlan {
+  int modality = 0;
+  int stage_in_modality = 0;
+  std::vector<int> modules;  ///< indices into the modality's spec
+  bool trains = false;       ///< some parameter of it trains
+  bool input_grad = false;   ///< something upstream of it trains: the gradient of its input is needed
+  bool backward() const { return trains || input_grad; }
+};
+
+/// Activations that cross from one stage to the next: hidden states within a modality, features into the LLM.
+/// Message tags, peers and slices derive from it. Gradients flow back iff the producer has a backward.
+struct Seam {
+  int from = 0;  ///< stages
+  int to = 0;
+  bool carries_grad = false;
+};
+
+struct RankPlan {
+  int rank = 0;
+  int node = 0;
+  int dp = 0;
+  std::vector<Part> parts;
+  std::vector<int> receives_from;  ///< ranks, sorted, forward direction
+  std::vector<int> sends_to;
+};
+
+/// Sorted lists of sorted ranks; groups of one included.
+struct Groups {
+  std::vector<std::vector<int>> tp, sp, dp, dp_sp;
+};
+
+struct Plan {
+  int world_size = 1;
+  int ranks_per_replica = 1;
+  int dp = 1;
+  config::Layout layout = config::Layout::separate;
+  std::vector<ModalityPlan> modalities;
+  std::vector<StagePlan> stages;
+  std::vector<Seam> seams;
+  std::vector<RankPlan> ranks;
+  Groups groups;
+  int microbatch_size = 1;
+  int num_microbatches = 1;  ///< per replica and step
+  Schedule schedule;
+
+  /// The rank that holds a place of replica dp.
+  int rank_of(int dp_index, int stage, int cp, int tp) const;
+};
+
+/// Plans a run. The world size must be a multiple of the ranks of one replica (else infeasible, naming the nearest
+/// sizes that work) and the batch must divide over the replicas.
+Result<Plan> make_plan(const config::RunConfig& config, const catalog::Modalities& modalities, int world_size,
+                       int gpus_per_node = 8);
+
+/// Rows of a tensor that crosses a seam: the consumer (or, for gradients, the producer) takes `share` `index` of
+/// `parts` of the rows from the rank with tensor-parallel coordinate `peer_tp`.
+struct Slice {
+  int peer_tp = 0;
+  int index = 0;
+  int parts = 1;
+  bool operator==(const Slice&) const = default;
+};
+
+/// Where the side with tp size `own` and coordinate `tp` gets a tensor that every rank of the other side (tp size
+/// `other`) holds in full: one slice from every peer whose interval [i/other, (i+1)/other) overlaps its own.
+std::vector<Slice> sources(int own, int tp, int other);
+
+/// What the holder `tp` of `own` sends to each peer of a side of size `other`: the mirror of sources().
+std::vector<Slice> destinations(int own, int tp, int other);
+
+/// The plan as JSON, with the keys that README documents.
+std::string to_json(const Plan& plan, const catalog::Modalities& modalities);
+
+/// A picture of the plan that a person reads at a glance.
+std::string to_table(const Plan& plan, const catalog::Modalities& modalities);
+
+}  // namespace cornstarch::plan

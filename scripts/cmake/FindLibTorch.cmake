@@ -1,0 +1,40 @@
+# LibTorch as imported targets, taken from (in this order) LIBTORCH_ROOT, CMAKE_PREFIX_PATH, an active Python
+# environment, or the wheel that scripts/install puts into .deps. The wheel's own TorchConfig.cmake is not used:
+# it fails without an installed CUDA toolkit.
+#
+#   LibTorch::cpu   headers, libtorch_cpu and libc10
+set(_cornstarch_torch_tested 2.11)
+
+set(_candidates ${LIBTORCH_ROOT} $ENV{LIBTORCH_ROOT} ${CMAKE_PREFIX_PATH})
+if(DEFINED ENV{VIRTUAL_ENV})
+  file(GLOB _venv $ENV{VIRTUAL_ENV}/lib/python3.*/site-packages/torch)
+  list(APPEND _candidates ${_venv})
+endif()
+file(GLOB _wheel ${PROJECT_SOURCE_DIR}/.deps/lib/python3.*/site-packages/torch)
+list(APPEND _candidates ${_wheel})
+
+find_path(LibTorch_ROOT_DIR NAMES include/ATen/core/Tensor.h PATHS ${_candidates} NO_DEFAULT_PATH)
+if(LibTorch_ROOT_DIR)
+  file(STRINGS ${LibTorch_ROOT_DIR}/include/torch/csrc/api/include/torch/version.h _version
+    REGEX "define TORCH_VERSION +\"")
+  string(REGEX REPLACE ".*\"([0-9.]+).*" "\\1" LibTorch_VERSION "${_version}")
+  if(NOT LibTorch_VERSION MATCHES "^${_cornstarch_torch_tested}(\\.|$)")
+    message(FATAL_ERROR "LibTorch ${LibTorch_VERSION} at ${LibTorch_ROOT_DIR} is not a tested version "
+      "(${_cornstarch_torch_tested}.x); set LIBTORCH_ROOT to a LibTorch ${_cornstarch_torch_tested}")
+  endif()
+endif()
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_ROOT_DIR VERSION_VAR LibTorch_VERSION
+  REASON_FAILURE_MESSAGE "run scripts/install, or set LIBTORCH_ROOT to the folder that holds include/ATen")
+
+if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
+  message(STATUS "LibTorch ${LibTorch_VERSION}: ${LibTorch_ROOT_DIR}")
+  add_library(LibTorch::cpu INTERFACE IMPORTED)
+  target_include_directories(LibTorch::cpu SYSTEM INTERFACE ${LibTorch_ROOT_DIR}/include
+    ${LibTorch_ROOT_DIR}/include/torch/csrc/api/include)
+  target_compile_definitions(LibTorch::cpu INTERFACE AT_PER_OPERATOR_HEADERS)
+  target_link_options(LibTorch::cpu INTERFACE -L${LibTorch_ROOT_DIR}/lib -Wl,-rpath,${LibTorch_ROOT_DIR}/lib
+    -Wl,--allow-shlib-undefined)
+  target_link_libraries(LibTorch::cpu INTERFACE -Wl,--no-as-needed torch_cpu c10 -Wl,--as-needed)
+endif()

@@ -1,0 +1,47 @@
+# A room is a library cornstarch_<room> with public headers in include/, sources and private headers in src/.
+#
+#   cornstarch_room(<room> [PUBLIC lib...] [PRIVATE lib...])     lib: another room's name or any CMake target
+#   cornstarch_test(<room> [lib...])                            unit tests of a room: tests/unit/<room>/*.cpp
+function(_cornstarch_names out)
+  set(result)
+  foreach(name IN LISTS ARGN)
+    if(name MATCHES "^(base|config|launch|formats|catalog|plan|telemetry|dataio|comm|nn|models|pipeline|optim|train)$")
+      list(APPEND result cornstarch_${name})
+    else()
+      list(APPEND result ${name})
+    endif()
+  endforeach()
+  set(${out} ${result} PARENT_SCOPE)
+endfunction()
+
+function(cornstarch_room room)
+  cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "_module\\.cpp$")
+  if(NOT sources)
+    return()
+  endif()
+  _cornstarch_names(public ${arg_PUBLIC})
+  _cornstarch_names(private ${arg_PRIVATE})
+  add_library(cornstarch_${room} STATIC ${sources})
+  add_library(cornstarch::${room} ALIAS cornstarch_${room})
+  target_include_directories(cornstarch_${room} PUBLIC include PRIVATE src)
+  target_link_libraries(cornstarch_${room} PUBLIC ${public} PRIVATE ${private} cornstarch_flags)
+endfunction()
+
+function(cornstarch_test room)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/unit/${room}/*_test.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  _cornstarch_names(libs ${room} ${ARGN})
+  add_executable(${room}_test ${sources})
+  target_include_directories(${room}_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/support
+    ${PROJECT_SOURCE_DIR}/lib/${room}/src)
+  target_compile_definitions(${room}_test PRIVATE CORNSTARCH_TEST_DIR="${CMAKE_CURRENT_SOURCE_DIR}"
+    CORNSTARCH_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${room}_test PRIVATE ${libs} cornstarch_catch_main cornstarch_flags)
+  set_target_properties(${room}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME unit.${room} COMMAND ${room}_test)
+  set_tests_properties(unit.${room} PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
