@@ -15,9 +15,10 @@ list(APPEND _candidates ${_wheel})
 
 find_path(LibTorch_ROOT_DIR NAMES include/ATen/core/Tensor.h PATHS ${_candidates} NO_DEFAULT_PATH)
 if(LibTorch_ROOT_DIR)
-  file(STRINGS ${LibTorch_ROOT_DIR}/include/torch/csrc/api/include/torch/version.h _version
-    REGEX "define TORCH_VERSION +\"")
-  string(REGEX REPLACE ".*\"([0-9.]+).*" "\\1" LibTorch_VERSION "${_version}")
+  file(STRINGS ${LibTorch_ROOT_DIR}/include/torch/headeronly/version.h _version
+    REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) ")
+  string(REGEX REPLACE "[^0-9;]" "" _version "${_version}")
+  list(JOIN _version "." LibTorch_VERSION)
   if(NOT LibTorch_VERSION MATCHES "^${_cornstarch_torch_tested}(\\.|$)")
     message(FATAL_ERROR "LibTorch ${LibTorch_VERSION} at ${LibTorch_ROOT_DIR} is not a tested version "
       "(${_cornstarch_torch_tested}.x); set LIBTORCH_ROOT to a LibTorch ${_cornstarch_torch_tested}")
