@@ -80,13 +80,13 @@ struct Plan {
   int rank_of(int dp_index, int stage, int cp, int tp) const;
 };
 
-/// Plans a run. The world size must be a multiple of the ranks of one replica (else infeasible, naming the nearest
-/// sizes that work) and the batch must divide over the replicas.
+/// Plans a run. The world size must be a multiple of the ranks of one replica (else infeasible, naming the
+/// nearest sizes that work) and the batch must divide over the replicas.
 Result<Plan> make_plan(const config::RunConfig& config, const catalog::Modalities& modalities, int world_size,
                        int gpus_per_node = 8);
 
-/// Rows of a tensor that crosses a seam: the consumer (or, for gradients, the producer) takes `share` `index` of
-/// `parts` of the rows from the rank with tensor-parallel coordinate `peer_tp`.
+/// Rows of a tensor that crosses a seam: the consumer (or, for gradients, the producer) takes `share` `index`
+/// of `parts` of the rows from the rank with tensor-parallel coordinate `peer_tp`.
 struct Slice {
   int peer_tp = 0;
   int index = 0;
@@ -94,8 +94,9 @@ struct Slice {
   bool operator==(const Slice&) const = default;
 };
 
-/// Where the side with tp size `own` and coordinate `tp` gets a tensor that every rank of the other side (tp size
-/// `other`) holds in full: one slice from every peer whose interval [i/other, (i+1)/other) overlaps its own.
+/// Where the side with tp size `own` and coordinate `tp` gets a tensor that every rank of the other side (tp
+/// size `other`) holds in full: one slice from every peer whose interval [i/other, (i+1)/other) overlaps its
+/// own.
 std::vector<Slice> sources(int own, int tp, int other);
 
 /// What the holder `tp` of `own` sends to each peer of a side of size `other`: the mirror of sources().

@@ -11,8 +11,8 @@ struct StagePlan;
 struct Seam;
 
 enum class Op {
-  receive_forward,   ///< activations over `seam`
-  forward,           ///< of `stage`
+  receive_forward,  ///< activations over `seam`
+  forward,          ///< of `stage`
   send_forward,
   receive_backward,  ///< gradients over `seam`
   backward,
@@ -28,8 +28,8 @@ struct Instruction {
   bool operator==(const Instruction&) const = default;
 };
 
-/// What one rank does in a step. Every rank of a stage does the same, so there is one program for each stage, or a
-/// single one (every stage) where one rank holds a whole replica.
+/// What one rank does in a step. Every rank of a stage does the same, so there is one program for each stage,
+/// or a single one (every stage) where one rank holds a whole replica.
 struct Program {
   std::vector<int> stages;
   std::vector<Instruction> instructions;
@@ -42,13 +42,13 @@ struct Schedule {
 
 /// 1F1B over the graph of stages: LLM stage s warms up with S_llm - s - 1 forwards, an encoder's stage s with
 /// S_enc + S_llm - s - 1; a stage without a backward runs forward only.
-Schedule one_f_one_b(const std::vector<StagePlan>& stages, const std::vector<Seam>& seams, int num_microbatches,
-                     bool single_program);
+Schedule one_f_one_b(const std::vector<StagePlan>& stages, const std::vector<Seam>& seams,
+                     int num_microbatches, bool single_program);
 
-/// Plays the programs against each other: every message sent is received once and in order, no rank waits for ever,
-/// every stage sees every microbatch. Says what is wrong, naming stage and microbatch.
-Result<void> verify(const Schedule& schedule, const std::vector<StagePlan>& stages, const std::vector<Seam>& seams,
-                    int num_microbatches);
+/// Plays the programs against each other: every message sent is received once and in order, no rank waits for
+/// ever, every stage sees every microbatch. Says what is wrong, naming stage and microbatch.
+Result<void> verify(const Schedule& schedule, const std::vector<StagePlan>& stages,
+                    const std::vector<Seam>& seams, int num_microbatches);
 
 /// The largest number of microbatches of `stage` whose backward is still to come at any time.
 int peak_in_flight(const Schedule& schedule, int stage);

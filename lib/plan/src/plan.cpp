@@ -1,0 +1,244 @@
+#include "cornstarch/plan/plan.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "cornstarch/base/text.h"
+
+namespace cornstarch::plan {
+namespace {
+
+using catalog::Modalities;
+using catalog::Modality;
+
+bool has_trainable(const Modality& modality, int module) {
+  const auto m = static_cast<std::size_t>(module);
+  if (!modality.trains[m] || !modality.used[m]) return false;
+  const auto& params = modality.spec.modules[m].params;
+  return std::any_of(params.begin(), params.end(), [](const auto& p) { return !p.fixed; });
+}
+
+std::vector<int> all_modules(const Modality& modality) {
+  std::vector<int> out(modality.spec.modules.size());
+  std::iota(out.begin(), out.end(), 0);
+  return out;
+}
+
+/// The modalities' sizes and their stages, numbered through; what the gradient needs is filled in later.
+void add_modality(Plan& plan, const Modality& modality, int index, bool single) {
+  ModalityPlan out;
+  out.name = modality.name;
+  if (!single) {
+    out.tp = modality.tp;
+    out.sp = modality.sp;
+    out.mode = modality.mode;
+  }
+  out.first_stage = static_cast<int>(plan.stages.size());
+  const auto stages = single ? std::vector<std::vector<int>>{all_modules(modality)} : modality.stages;
+  out.num_stages = static_cast<int>(stages.size());
+  for (int s = 0; s < out.num_stages; ++s) {
+    StagePlan stage;
+    stage.modality = index;
+    stage.stage_in_modality = s;
+    stage.modules = stages[static_cast<std::size_t>(s)];
+    stage.trains = std::any_of(stage.modules.begin(), stage.modules.end(),
+                               [&](int m) { return has_trainable(modality, m); });
+    plan.stages.push_back(std::move(stage));
+  }
+  plan.modalities.push_back(std::move(out));
+}
+
+void add_seams(Plan& plan) {
+  const int llm_first = plan.modalities.back().first_stage;
+  for (std::size_t m = 0; m < plan.modalities.size(); ++m) {
+    const ModalityPlan& modality = plan.modalities[m];
+    const int end = modality.first_stage + modality.num_stages;
+    for (int s = modality.first_stage; s + 1 < end; ++s) plan.seams.push_back({s, s + 1, false});
+    if (m + 1 < plan.modalities.size()) plan.seams.push_back({end - 1, llm_first, false});
+  }
+  // Stages are numbered in an order in which producers come first.
+  for (int s = 0; s < static_cast<int>(plan.stages.size()); ++s) {
+    StagePlan& stage = plan.stages[static_cast<std::size_t>(s)];
+    for (Seam& seam : plan.seams) {
+      if (seam.to != s) continue;
+      seam.carries_grad = plan.stages[static_cast<std::size_t>(seam.from)].backward();
+      stage.input_grad = stage.input_grad || seam.carries_grad;
+    }
+  }
+}
+
+int ranks_of_stage(const Plan& plan, int stage) {
+  const auto& m =
+      plan.modalities[static_cast<std::size_t>(plan.stages[static_cast<std::size_t>(stage)].modality)];
+  return m.tp * m.sp;
+}
+
+int ranks_per_replica(const Plan& plan, bool single) {
+  if (single) return 1;
+  int n = 0;
+  for (int s = 0; s < static_cast<int>(plan.stages.size()); ++s) n += ranks_of_stage(plan, s);
+  return n;
+}
+
+template <typename Visit>  // visit(stage, dp, cp, tp)
+void for_each_place(const Plan& plan, Visit visit) {
+  for (int s = 0; s < static_cast<int>(plan.stages.size()); ++s) {
+    const auto& m =
+        plan.modalities[static_cast<std::size_t>(plan.stages[static_cast<std::size_t>(s)].modality)];
+    for (int d = 0; d < plan.dp; ++d)
+      for (int c = 0; c < m.sp; ++c)
+        for (int t = 0; t < m.tp; ++t) visit(s, d, c, t);
+  }
+}
+
+/// Who gets what a place sends over a seam: the same place within a modality; across modalities every cp rank
+/// whose tp interval overlaps.
+std::vector<int> receivers(const Plan& plan, const Seam& seam, int d, int c, int t) {
+  const auto modality_of = [&](int stage) -> const ModalityPlan& {
+    return plan.modalities[static_cast<std::size_t>(plan.stages[static_cast<std::size_t>(stage)].modality)];
+  };
+  const ModalityPlan& from = modality_of(seam.from);
+  const ModalityPlan& to = modality_of(seam.to);
+  if (&from == &to) return {plan.rank_of(d, seam.to, c, t)};
+  std::vector<int> out;
+  for (int consumer_cp = 0; consumer_cp < to.sp; ++consumer_cp)
+    for (const Slice& slice : destinations(from.tp, t, to.tp))
+      out.push_back(plan.rank_of(d, seam.to, consumer_cp, slice.peer_tp));
+  return out;
+}
+
+void place_ranks(Plan& plan, int gpus_per_node) {
+  plan.ranks.resize(static_cast<std::size_t>(plan.world_size));
+  for (int r = 0; r < plan.world_size; ++r) {
+    plan.ranks[static_cast<std::size_t>(r)].rank = r;
+    plan.ranks[static_cast<std::size_t>(r)].node = r / gpus_per_node;
+  }
+  for_each_place(plan, [&](int s, int d, int c, int t) {
+    RankPlan& rank = plan.ranks[static_cast<std::size_t>(plan.rank_of(d, s, c, t))];
+    rank.dp = d;
+    rank.parts.push_back({plan.stages[static_cast<std::size_t>(s)].modality, s, c, t});
+  });
+}
+
+void connect_ranks(Plan& plan) {
+  std::vector<std::set<int>> from(static_cast<std::size_t>(plan.world_size)), to(from);
+  for (const Seam& seam : plan.seams) {
+    for_each_place(plan, [&](int s, int d, int c, int t) {
+      if (s != seam.from) return;
+      const int sender = plan.rank_of(d, s, c, t);
+      for (const int receiver : receivers(plan, seam, d, c, t)) {
+        if (receiver == sender) continue;
+        to[static_cast<std::size_t>(sender)].insert(receiver);
+        from[static_cast<std::size_t>(receiver)].insert(sender);
+      }
+    });
+  }
+  for (std::size_t r = 0; r < plan.ranks.size(); ++r) {
+    plan.ranks[r].receives_from.assign(from[r].begin(), from[r].end());
+    plan.ranks[r].sends_to.assign(to[r].begin(), to[r].end());
+  }
+}
+
+/// One group for each combination of the coordinates that `key` keeps.
+template <typename Key>
+std::vector<std::vector<int>> group_by(const Plan& plan, Key key) {
+  std::map<std::array<int, 4>, std::set<int>> groups;
+  for_each_place(
+      plan, [&](int s, int d, int c, int t) { groups[key(s, d, c, t)].insert(plan.rank_of(d, s, c, t)); });
+  std::set<std::vector<int>> out;  // one rank may hold several stages: equal groups once
+  for (const auto& [_, ranks] : groups) out.insert({ranks.begin(), ranks.end()});
+  return {out.begin(), out.end()};
+}
+
+Result<void> divide_batch(Plan& plan, const config::Batch& batch) {
+  plan.microbatch_size = batch.microbatch_size;
+  if (batch.num_microbatches) {
+    plan.num_microbatches = *batch.num_microbatches;
+    return {};
+  }
+  const int unit = batch.microbatch_size * plan.dp;
+  const int global = batch.global_size.value_or(unit);
+  if (global % unit != 0) {
+    const int below = global / unit * unit;
+    return fail(ExitCode::infeasible,
+                cat("batch.global_size ", global, " does not divide into ", plan.dp,
+                    " replicas x microbatch_size ", batch.microbatch_size),
+                cat("use a multiple of ", unit,
+                    below > 0 ? cat(": ", below, " or ", below + unit) : cat(": ", unit)));
+  }
+  plan.num_microbatches = global / unit;
+  return {};
+}
+
+Error wrong_world_size(int world_size, int per_replica) {
+  const int below = world_size / per_replica * per_replica;
+  std::string sizes = below > 0 ? cat(below, " or ", below + per_replica) : cat(per_replica);
+  return {ExitCode::infeasible,
+          cat("world size ", world_size, " is not a multiple of the ", per_replica, " ranks of one replica"),
+          cat("start ", sizes, " ranks",
+              world_size == 1 ? ", or pass --layout single to train on one rank" : "")};
+}
+
+}  // namespace
+
+std::vector<Slice> sources(int own, int tp, int other) {
+  std::vector<Slice> out;
+  for (int peer = 0; peer < other; ++peer)
+    if (peer * own < (tp + 1) * other && tp * other < (peer + 1) * own) out.push_back({peer, 0, 0});
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i].index = static_cast<int>(i);
+    out[i].parts = static_cast<int>(out.size());
+  }
+  return out;
+}
+
+std::vector<Slice> destinations(int own, int tp, int other) {
+  std::vector<Slice> out;
+  for (int peer = 0; peer < other; ++peer)
+    for (const Slice& slice : sources(other, peer, own))
+      if (slice.peer_tp == tp) out.push_back({peer, slice.index, slice.parts});
+  return out;
+}
+
+int Plan::rank_of(int dp_index, int stage, int cp, int tp) const {
+  if (layout == config::Layout::single) return dp_index;
+  const auto size = [this](int s) { return ranks_of_stage(*this, s); };
+  int first = 0;
+  for (int s = 0; s < stage; ++s) first += size(s) * dp;
+  const auto& m = modalities[static_cast<std::size_t>(stages[static_cast<std::size_t>(stage)].modality)];
+  return first + (dp_index * m.sp + cp) * m.tp + tp;
+}
+
+Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modalities, int world_size,
+                       int gpus_per_node) {
+  Plan plan;
+  plan.layout = config.layout;
+  plan.world_size = world_size;
+  const bool single = config.layout == config::Layout::single;
+  for (std::size_t m = 0; m < modalities.size(); ++m)
+    add_modality(plan, modalities[m], static_cast<int>(m), single);
+  add_seams(plan);
+  plan.ranks_per_replica = ranks_per_replica(plan, single);
+  if (world_size < 1 || world_size % plan.ranks_per_replica != 0)
+    return tl::unexpected(wrong_world_size(world_size, plan.ranks_per_replica));
+  plan.dp = world_size / plan.ranks_per_replica;
+  if (auto divided = divide_batch(plan, config.batch); !divided) return tl::unexpected(divided.error());
+
+  place_ranks(plan, gpus_per_node);
+  connect_ranks(plan);
+  using Key = std::array<int, 4>;
+  plan.groups.tp = group_by(plan, [](int s, int d, int c, int) { return Key{s, d, c, 0}; });
+  plan.groups.sp = group_by(plan, [](int s, int d, int, int t) { return Key{s, d, t, 0}; });
+  plan.groups.dp = group_by(plan, [](int s, int, int c, int t) { return Key{s, c, t, 0}; });
+  plan.groups.dp_sp = group_by(plan, [](int s, int, int, int t) { return Key{s, t, 0, 0}; });
+
+  plan.schedule = one_f_one_b(plan.stages, plan.seams, plan.num_microbatches, single);
+  if (auto sound = verify(plan.schedule, plan.stages, plan.seams, plan.num_microbatches); !sound)
+    return tl::unexpected(sound.error());
+  return plan;
+}
+
+}  // namespace cornstarch::plan
