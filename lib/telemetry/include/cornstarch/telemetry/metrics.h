@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "cornstarch/base/result.h"
+
+namespace cornstarch::telemetry {
+
+/// What one optimizer step measured.
+struct StepRecord {
+  std::int64_t step = 0;  ///< from 1
+  double loss = 0, grad_norm = 0, lr = 0;
+  std::int64_t tokens = 0;         ///< without padding, after placeholders are expanded
+  std::int64_t target_tokens = 0;  ///< the ones that the loss counts
+  double step_time_s = 0, tokens_per_s = 0;
+  std::int64_t skipped_samples = 0;  ///< written only if there are any
+};
+
+/// What one pass over the held-out samples measured.
+struct EvalRecord {
+  std::int64_t step = 0;  ///< after this step
+  double loss = 0;
+  double accuracy = 0;  ///< share of samples whose answer was right, 0..1
+  std::int64_t samples = 0;
+};
+
+/// One line of metrics.jsonl, without its newline: the keys in a fixed order, doubles with as many digits as
+/// it takes to read the same value back. JSON has no NaN or infinity: those become null.
+std::string to_json_line(const StepRecord& record);
+std::string to_json_line(const EvalRecord& record);
+
+/// metrics.jsonl: the truth about a run. Every line reaches the kernel before write() returns, so that a
+/// reader can follow the file and a crash loses nothing. Appends; a line that a crash cut short is closed
+/// first.
+class MetricsFile {
+ public:
+  static Result<MetricsFile> open(const std::filesystem::path& path);
+  MetricsFile(MetricsFile&& other) noexcept;
+  MetricsFile& operator=(MetricsFile&& other) noexcept;
+  ~MetricsFile();
+
+  Result<void> write(const StepRecord& record) { return append(to_json_line(record)); }
+  Result<void> write(const EvalRecord& record) { return append(to_json_line(record)); }
+
+ private:
+  MetricsFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  Result<void> append(std::string line);
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace cornstarch::telemetry

@@ -1,0 +1,92 @@
+#include "cornstarch/telemetry/metrics.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cornstarch/base/text.h"
+
+namespace cornstarch::telemetry {
+
+using Json = nlohmann::ordered_json;
+
+std::string to_json_line(const StepRecord& record) {
+  Json line = {{"step", record.step},
+               {"loss", record.loss},
+               {"grad_norm", record.grad_norm},
+               {"lr", record.lr},
+               {"tokens", record.tokens},
+               {"target_tokens", record.target_tokens},
+               {"step_time_s", record.step_time_s},
+               {"tokens_per_s", record.tokens_per_s}};
+  if (record.skipped_samples > 0) line["skipped_samples"] = record.skipped_samples;
+  return line.dump();
+}
+
+std::string to_json_line(const EvalRecord& record) {
+  return Json{{"step", record.step},
+              {"eval_loss", record.loss},
+              {"eval_accuracy", record.accuracy},
+              {"eval_samples", record.samples}}
+      .dump();
+}
+
+namespace {
+
+tl::unexpected<Error> io_error(const char* what, const std::filesystem::path& path) {
+  return fail(ExitCode::io, cat("cannot ", what, " '", path.string(), "': ", std::strerror(errno)));
+}
+
+Result<void> write_all(int descriptor, const std::filesystem::path& path, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return io_error("write", path);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+bool ends_within_a_line(int descriptor) {
+  struct stat status{};
+  char last = '\n';
+  return ::fstat(descriptor, &status) == 0 && status.st_size > 0 &&
+         ::pread(descriptor, &last, 1, status.st_size - 1) == 1 && last != '\n';
+}
+
+}  // namespace
+
+Result<MetricsFile> MetricsFile::open(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) return io_error("open", path);
+  MetricsFile file(path, descriptor);
+  if (ends_within_a_line(descriptor)) {
+    if (auto closed = write_all(descriptor, path, "\n"); !closed) return tl::unexpected(closed.error());
+  }
+  return file;
+}
+
+MetricsFile::MetricsFile(MetricsFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+MetricsFile& MetricsFile::operator=(MetricsFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+MetricsFile::~MetricsFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<void> MetricsFile::append(std::string line) {
+  line += '\n';
+  return write_all(descriptor_, path_, line);
+}
+
+}  // namespace cornstarch::telemetry
