@@ -1,0 +1,140 @@
+#include "cornstarch/base/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "cornstarch/base/text.h"
+
+namespace cornstarch {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() { close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  bool close() {
+    const int fd = std::exchange(fd_, -1);
+    return fd < 0 || ::close(fd) == 0;
+  }
+
+ private:
+  int fd_;
+};
+
+tl::unexpected<Error> system_failure(std::string_view action, const fs::path& path, int error) {
+  const bool missing = error == ENOENT || error == ENOTDIR;
+  return fail(missing ? ExitCode::missing_input : ExitCode::io,
+              cat("cannot ", action, " '", path.string(), "': ", std::strerror(error)));
+}
+
+tl::unexpected<Error> write_failure(const fs::path& path, int error) {
+  return fail(ExitCode::io, cat("cannot write '", path.string(), "': ", std::strerror(error)));
+}
+
+bool write_all(int fd, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    content.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+fs::path name_beside(const fs::path& path) {
+  static std::atomic<unsigned> counter{0};
+  return fs::path(path).replace_filename(
+      cat(".", path.filename().string(), ".", ::getpid(), ".", counter++, ".tmp"));
+}
+
+bool sync_folder(const fs::path& folder) {
+  Descriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some network file systems cannot sync a folder and say so; the rename has happened all the same.
+  return fd.valid() && (::fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP);
+}
+
+bool contains(const fs::path& root, const fs::path& path) {
+  return std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first == root.end();
+}
+
+}  // namespace
+
+Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return system_failure("read", path, errno);
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return system_failure("read", path, errno);
+  if (S_ISDIR(info.st_mode))
+    return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is a folder"));
+
+  std::string content;
+  content.resize(std::min(static_cast<std::size_t>(std::max<off_t>(info.st_size, 0)), max_bytes) + 1);
+  std::size_t size = 0;
+  while (true) {
+    const ssize_t n = ::read(fd.get(), content.data() + size, content.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_failure("read", path, errno);
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+    if (size > max_bytes) {
+      return fail(ExitCode::bad_data,
+                  cat("'", path.string(), "' is larger than ", human_bytes(static_cast<double>(max_bytes)),
+                      ", the most that is read"));
+    }
+    if (size == content.size()) content.resize(std::min(2 * size, max_bytes) + 1);
+  }
+  content.resize(size);
+  return content;
+}
+
+Result<void> write_file_atomically(const fs::path& path, std::string_view content) {
+  if (path.filename().empty()) return write_failure(path, EISDIR);
+  const fs::path temporary = name_beside(path);
+  Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!fd.valid()) return write_failure(path, errno);
+  if (!write_all(fd.get(), content) || ::fsync(fd.get()) != 0 || !fd.close() ||
+      ::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    return write_failure(path, error);
+  }
+  if (!sync_folder(path.parent_path())) return write_failure(path, errno);
+  return {};
+}
+
+Result<fs::path> resolve_inside(const fs::path& root, const std::string& relative) {
+  const auto refuse = [&](std::string_view why) {
+    return fail(ExitCode::bad_data, cat("'", relative, "' is refused: ", why),
+                cat("give a path inside '", root.string(), "', relative to it"));
+  };
+  if (relative.empty() || relative.find('\0') != std::string::npos) return refuse("it is no path");
+  const fs::path part(relative);
+  if (part.is_absolute()) return refuse("it is an absolute path");
+  if (std::find(part.begin(), part.end(), "..") != part.end()) return refuse("it contains '..'");
+
+  std::error_code error;
+  const fs::path real_root = fs::weakly_canonical(fs::absolute(root, error) / "", error);
+  if (error) return fail(ExitCode::io, cat("cannot resolve '", root.string(), "': ", error.message()));
+  const fs::path real = fs::weakly_canonical(real_root / part, error);
+  if (error) return fail(ExitCode::io, cat("cannot resolve '", relative, "': ", error.message()));
+  const fs::path bare_root = real_root.has_filename() ? real_root : real_root.parent_path();
+  if (!contains(bare_root, real)) return refuse("a link leads out of the folder");
+  return real;
+}
+
+}  // namespace cornstarch
