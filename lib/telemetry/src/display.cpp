@@ -33,7 +33,8 @@ std::string field(const char* name, const std::string& text, double value, bool 
 std::string progress_bar(std::int64_t step, std::int64_t total, int columns) {
   const std::int64_t inside = columns - 2;
   const std::int64_t filled = total > 0 ? std::clamp<std::int64_t>(step * inside / total, 0, inside) : 0;
-  std::string bar = "[" + std::string(static_cast<std::size_t>(filled), '=');
+  std::string bar = "[";
+  bar.append(static_cast<std::size_t>(filled), '=');
   if (filled < inside) bar += '>';
   bar.resize(static_cast<std::size_t>(inside + 1), ' ');
   return bar + "]";

@@ -1,0 +1,116 @@
+#include "cornstarch/telemetry/metrics.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "catch.h"
+
+using namespace cornstarch;
+using namespace cornstarch::telemetry;
+
+namespace {
+
+StepRecord record() {
+  return {.step = 7,
+          .loss = 0.1,
+          .grad_norm = 1.0 / 3.0,
+          .lr = 1e-3,
+          .tokens = 2048,
+          .target_tokens = 96,
+          .step_time_s = 0.25,
+          .tokens_per_s = 8192};
+}
+
+struct TemporaryFolder {
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("cornstarch-metrics-" + std::to_string(::getpid()));
+  TemporaryFolder() { std::filesystem::create_directories(path); }
+  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+};
+
+std::string content(const std::filesystem::path& path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+TEST_CASE("A step is one line of JSON with its keys in order and doubles that read back the same") {
+  CHECK(to_json_line(record()) ==
+        R"({"step":7,"loss":0.1,"grad_norm":0.3333333333333333,"lr":0.001,"tokens":2048,"target_tokens":96,)"
+        R"("step_time_s":0.25,"tokens_per_s":8192.0})");
+  StepRecord awkward = record();
+  for (const double value : {std::nextafter(2.5, 3.0), 5e-324, 1.7976931348623157e308, 0.1 + 0.2}) {
+    awkward.loss = value;
+    const std::string line = to_json_line(awkward);
+    const std::string loss = line.substr(line.find("\"loss\":") + 7);
+    CHECK(std::strtod(loss.c_str(), nullptr) == value);
+  }
+}
+
+TEST_CASE("Skipped samples are written only if there are any") {
+  StepRecord step = record();
+  CHECK(to_json_line(step).find("skipped_samples") == std::string::npos);
+  step.skipped_samples = 2;
+  CHECK(to_json_line(step).find(R"("tokens_per_s":8192.0,"skipped_samples":2})") != std::string::npos);
+}
+
+TEST_CASE("An evaluation has keys of its own") {
+  CHECK(to_json_line(EvalRecord{100, 0.5, 0.9375, 512}) ==
+        R"({"step":100,"eval_loss":0.5,"eval_accuracy":0.9375,"eval_samples":512})");
+}
+
+TEST_CASE("What JSON cannot say becomes null") {
+  StepRecord step = record();
+  step.loss = std::numeric_limits<double>::quiet_NaN();
+  step.grad_norm = std::numeric_limits<double>::infinity();
+  CHECK(to_json_line(step).find(R"("loss":null,"grad_norm":null,)") != std::string::npos);
+}
+
+TEST_CASE("Lines are in the file as soon as they are written, and a second opening appends") {
+  const TemporaryFolder folder;
+  const auto path = folder.path / "metrics.jsonl";
+  const std::string line = to_json_line(record()) + "\n";
+  {
+    auto file = MetricsFile::open(path);
+    REQUIRE(file);
+    REQUIRE(file->write(record()));
+    CHECK(content(path) == line);
+    MetricsFile moved = std::move(*file);
+    REQUIRE(moved.write(EvalRecord{7, 1, 0, 3}));
+  }
+  auto again = MetricsFile::open(path);
+  REQUIRE(again);
+  REQUIRE(again->write(record()));
+  CHECK(content(path) ==
+        line + R"({"step":7,"eval_loss":1.0,"eval_accuracy":0.0,"eval_samples":3})" + "\n" + line);
+}
+
+TEST_CASE("A line that a crash cut short does not swallow the next one") {
+  const TemporaryFolder folder;
+  const auto path = folder.path / "metrics.jsonl";
+  std::ofstream(path) << R"({"step":1,"lo)";
+  auto file = MetricsFile::open(path);
+  REQUIRE(file);
+  REQUIRE(file->write(EvalRecord{1, 1, 0, 3}));
+  CHECK(content(path) ==
+        "{\"step\":1,\"lo\n{\"step\":1,\"eval_loss\":1.0,\"eval_accuracy\":0.0,\"eval_samples\":3}\n");
+}
+
+TEST_CASE("Failures to open and to write name the file and the reason") {
+  const auto missing = MetricsFile::open("/nonexistent/metrics.jsonl");
+  REQUIRE(!missing);
+  CHECK(missing.error().code == ExitCode::io);
+  CHECK(missing.error().message == "cannot open '/nonexistent/metrics.jsonl': No such file or directory");
+
+  auto full = MetricsFile::open("/dev/full");
+  REQUIRE(full);
+  const auto written = full->write(record());
+  REQUIRE(!written);
+  CHECK(written.error().message == "cannot write '/dev/full': No space left on device");
+}
