@@ -6,11 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "cornstarch/base/result.h"
+
 namespace at {
 class Tensor;
 }
 
-/// Communication between ranks over tensors. One Communicator per rank; backends: threads of one process, MPI.
+/// Communication between ranks over tensors. One Communicator per rank; backends: threads of one process,
+/// MPI.
 namespace cornstarch::comm {
 
 enum class Reduce { sum, max };
@@ -19,16 +22,16 @@ enum class Reduce { sum, max };
 class Work {
  public:
   virtual ~Work() = default;
-  /// Returns when the operation is complete. Throws Failure: protocol when the deadline passes (naming the ranks
-  /// waited for and the operation), peer_failed when another rank has failed.
+  /// Returns when the operation is complete. Throws Failure: protocol when the deadline passes (naming the
+  /// ranks waited for and the operation), peer_failed when another rank has failed.
   virtual void wait() = 0;
   /// Whether wait() would return at once; lets the backend make progress.
   virtual bool done() = 0;
 };
 using WorkPtr = std::shared_ptr<Work>;
 
-/// Ranks that call the same collectives in the same order. Tensors must be contiguous, on the CPU, of equal shape and
-/// dtype on every rank. A group of one does nothing and costs nothing.
+/// Ranks that call the same collectives in the same order. Tensors must be contiguous, on the CPU, of equal
+/// shape and dtype on every rank. A group of one does nothing and costs nothing.
 class Group {
  public:
   virtual ~Group() = default;
@@ -39,9 +42,9 @@ class Group {
   /// In place. The result is bit-identical on every rank.
   virtual WorkPtr start_all_reduce(const at::Tensor& tensor, Reduce op) = 0;
   virtual WorkPtr start_broadcast(const at::Tensor& tensor, int root) = 0;  ///< root: rank within the group
-  /// out has size() times the elements of in, in group order.
+  /// out has size() times the elements of in, in group order. `in` may be this rank's part of out.
   virtual WorkPtr start_all_gather(const at::Tensor& out, const at::Tensor& in) = 0;
-  /// in has size() times the elements of out.
+  /// The sum. in has size() times the elements of out and does not overlap it.
   virtual WorkPtr start_reduce_scatter(const at::Tensor& out, const at::Tensor& in) = 0;
 
   void all_reduce(const at::Tensor& tensor, Reduce op = Reduce::sum) { start_all_reduce(tensor, op)->wait(); }
@@ -58,17 +61,22 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// The group of these world ranks (ascending, this rank among them). `name` appears in messages ("tp of llm stage
-  /// 2"). Called by every member, in the same order for groups that share ranks; ranks outside do not take part.
+  /// The group of these world ranks (ascending, this rank among them). `name` appears in messages ("tp of llm
+  /// stage 2"). Called by every member, in the same order for groups that share ranks; ranks outside do not
+  /// take part.
   virtual GroupPtr group(const std::vector<int>& ranks, const std::string& name) = 0;
   GroupPtr world();
 
-  /// Messages between two ranks with the same tag arrive in the order they were sent. Sends never block the caller.
+  /// Messages between two ranks with the same tag arrive in the order they were sent. Sends never block the
+  /// caller; a send is complete when the receiver has taken it. Both ends give the same dtype and number of
+  /// elements.
   virtual WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) = 0;
   virtual WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) = 0;
 
-  /// Tells every other rank that this one cannot go on: their waits end with peer_failed, naming rank and cause.
-  virtual void abort(const std::string& cause) = 0;
+  /// Tells every other rank that this one cannot go on: their waits end with peer_failed, naming rank and
+  /// cause. Ignored once any rank has failed. May be called from any thread.
+  virtual void abort(const Error& error) = 0;
+  void abort(const std::string& cause) { abort(Error{ExitCode::internal, cause, {}}); }
 
   /// Messages and bytes sent so far by this rank, for tests and reports.
   struct Traffic {
@@ -88,8 +96,8 @@ struct Deadline {
   std::chrono::milliseconds per_operation{600'000};
 };
 
-/// Runs `body` once per rank, each in a thread of this process, and returns when all have ended. Throws the Failure of
-/// the rank that failed first (its message begins "rank 3: ").
+/// Runs `body` once per rank, each in a thread of this process, and returns when all have ended. Throws the
+/// Failure of the rank that failed first (its message begins "rank 3: ").
 void run_threads(int num_ranks, Deadline deadline, const std::function<void(CommunicatorPtr)>& body);
 
 /// A communicator of one rank.

@@ -1,0 +1,164 @@
+#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+
+#include <new>
+#include <system_error>
+#include <thread>
+
+#include "cornstarch/base/log.h"
+#include "cornstarch/base/text.h"
+#include "describe.h"
+#include "reduce.h"
+#include "solo.h"
+#include "thread_hub.h"
+
+namespace cornstarch::comm {
+namespace {
+
+class MessageWork final : public Work {
+ public:
+  MessageWork(std::shared_ptr<ThreadHub> hub, MessagePtr message, int peer, int tag, const char* verb)
+      : hub_(std::move(hub)), message_(std::move(message)), peer_(peer), tag_(tag), verb_(verb) {}
+
+  bool done() override { return hub_->would_return(*message_); }
+  void wait() override {
+    hub_->wait(*message_, message_->rank, [this] {
+      return cat("rank ", peer_, ": ", verb_, " of '", message_->what, "' (", describe(message_->tensor),
+                 "), tag ", tag_);
+    });
+  }
+
+ private:
+  std::shared_ptr<ThreadHub> hub_;
+  MessagePtr message_;
+  int peer_;
+  int tag_;
+  const char* verb_;
+};
+
+class ThreadCommunicator final : public Communicator {
+ public:
+  ThreadCommunicator(std::shared_ptr<ThreadHub> hub, int rank) : hub_(std::move(hub)), rank_(rank) {}
+
+  int rank() const override { return rank_; }
+  int size() const override { return hub_->size(); }
+  Traffic traffic() const override { return *traffic_; }
+  void abort(const Error& error) override { hub_->abort(rank_, error); }
+
+  GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
+    const int group_rank = require_group_ranks(ranks, rank_, size(), name);
+    if (ranks.size() == 1) return solo_group(rank_);
+    return thread_group(hub_, hub_->group(ranks, created_[ranks]++, name), group_rank, traffic_);
+  }
+
+  WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) override {
+    ++traffic_->messages;
+    traffic_->bytes += static_cast<long long>(tensor.nbytes());
+    return post(tensor, to, tag, what, true);
+  }
+
+  WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) override {
+    return post(tensor, from, tag, what, false);
+  }
+
+ private:
+  /// Queues a message, or completes it at once if its counterpart is there.
+  WorkPtr post(const at::Tensor& tensor, int peer, int tag, const std::string& what, bool sends) {
+    const char* verb = sends ? "send" : "receive";
+    require_plain(tensor, verb);
+    if (peer < 0 || peer >= size())
+      throw Failure(ExitCode::internal, cat(verb, " of '", what, "': no rank ", peer));
+    auto mine = std::make_shared<Message>();
+    mine->rank = rank_;
+    mine->tensor = tensor;
+    mine->what = what;
+    Mailbox& mailbox = hub_->mailbox(sends ? peer : rank_);
+    MessagePtr other;
+    {
+      const std::lock_guard lock(mailbox.mutex);
+      auto& channel = mailbox.channels[{sends ? rank_ : peer, tag}];
+      auto& counterparts = sends ? channel.receives : channel.sends;
+      if (counterparts.empty()) {
+        (sends ? channel.sends : channel.receives).push_back(mine);
+      } else {
+        other = counterparts.front();
+        counterparts.pop_front();
+      }
+    }
+    if (other) sends ? deliver(mine, other, tag) : deliver(other, mine, tag);
+    return std::make_shared<MessageWork>(hub_, mine, peer, tag, verb);
+  }
+
+  void deliver(const MessagePtr& send, const MessagePtr& receive, int tag) {
+    const at::Tensor& from = send->tensor;
+    const at::Tensor& to = receive->tensor;
+    if (from.numel() == to.numel() && from.scalar_type() == to.scalar_type()) {
+      copy_bytes(to.data_ptr(), from.const_data_ptr(), from.nbytes());
+      hub_->complete(*receive, {receive->rank});
+      hub_->complete(*send, {send->rank});
+      return;
+    }
+    const auto message =
+        cat("rank ", send->rank, " sent '", send->what, "' (", describe(from), ") where rank ", receive->rank,
+            " receives '", receive->what, "' (", describe(to), "), tag ", tag);
+    hub_->fail(*receive, message, {receive->rank});
+    hub_->fail(*send, message, {send->rank});
+  }
+
+  std::shared_ptr<ThreadHub> hub_;
+  int rank_;
+  TrafficPtr traffic_ = std::make_shared<Traffic>();
+  std::map<std::vector<int>, int> created_;  ///< groups so far, by their ranks
+};
+
+Error current_error() {
+  try {
+    throw;
+  } catch (const Failure& failure) {
+    return failure.error();
+  } catch (const c10::Error& error) {
+    return {ExitCode::internal, error.what_without_backtrace(), {}};
+  } catch (const std::bad_alloc&) {
+    return {ExitCode::device, "out of memory", {}};
+  } catch (const std::exception& error) {
+    return {ExitCode::internal, error.what(), {}};
+  } catch (...) {
+    return {ExitCode::internal, "an exception of unknown type", {}};
+  }
+}
+
+void run_rank(const std::shared_ptr<ThreadHub>& hub, int rank,
+              const std::function<void(CommunicatorPtr)>& body) {
+  log::set_rank(rank);
+  if (hub->size() > 1) at::set_num_threads(1);
+  try {
+    body(std::make_shared<ThreadCommunicator>(hub, rank));
+  } catch (...) {
+    hub->abort(rank, current_error());
+  }
+}
+
+}  // namespace
+
+void run_threads(int num_ranks, Deadline deadline, const std::function<void(CommunicatorPtr)>& body) {
+  const auto hub = std::make_shared<ThreadHub>(num_ranks, deadline);
+  std::vector<std::thread> threads;
+  int rank = 0;
+  try {
+    for (; rank < num_ranks; ++rank) threads.emplace_back([&hub, &body, rank] { run_rank(hub, rank, body); });
+  } catch (const std::system_error& error) {
+    hub->abort(rank, {ExitCode::device, cat("could not start its thread: ", error.what()), {}});
+  }
+  for (auto& thread : threads) thread.join();
+  if (auto failure = hub->failure()) {
+    Error error = failure->second;
+    error.message = cat("rank ", failure->first, ": ", error.message);
+    throw Failure(std::move(error));
+  }
+}
+
+CommunicatorPtr alone() {
+  return std::make_shared<ThreadCommunicator>(std::make_shared<ThreadHub>(1, Deadline{}), 0);
+}
+
+}  // namespace cornstarch::comm
