@@ -1,0 +1,108 @@
+#include "cornstarch/base/files.h"
+
+#include <unistd.h>
+
+#include <fstream>
+
+#include "catch.h"
+#include "cornstarch/base/text.h"
+
+namespace cornstarch {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Folder {
+ public:
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "cornstarch-files-XXXXXX").string();
+    path_ = fs::canonical(::mkdtemp(name.data()));
+  }
+  ~Folder() { fs::remove_all(path_); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+TEST_CASE("A file is read whole, up to the limit") {
+  const Folder folder;
+  const fs::path file = folder.path() / "a";
+  std::ofstream(file) << std::string(100000, 'x') << '\0' << "end";
+  REQUIRE(read_file(file).has_value());
+  CHECK(read_file(file)->size() == 100004);
+  CHECK(read_file(file, 100004)->substr(100001) == "end");
+  const auto large = read_file(file, 100003);
+  REQUIRE_FALSE(large.has_value());
+  CHECK(large.error().code == ExitCode::bad_data);
+  CHECK(large.error().message == cat("'", file.string(), "' is larger than 97.7 KiB, the most that is read"));
+  CHECK(read_file("/proc/self/status")->find("Pid:") != std::string::npos);  // a file that claims to be empty
+}
+
+TEST_CASE("A missing file is told from one that cannot be read") {
+  const Folder folder;
+  const auto missing = read_file(folder.path() / "none");
+  REQUIRE_FALSE(missing.has_value());
+  CHECK(missing.error().code == ExitCode::missing_input);
+  CHECK(missing.error().message ==
+        "cannot read '" + (folder.path() / "none").string() + "': No such file or directory");
+  const auto is_folder = read_file(folder.path());
+  REQUIRE_FALSE(is_folder.has_value());
+  CHECK(is_folder.error().code == ExitCode::io);
+  CHECK(is_folder.error().message == "cannot read '" + folder.path().string() + "': it is a folder");
+}
+
+TEST_CASE("Writing replaces the content and leaves nothing beside it") {
+  const Folder folder;
+  const fs::path file = folder.path() / "a.json";
+  REQUIRE(write_file_atomically(file, "old").has_value());
+  REQUIRE(write_file_atomically(file, std::string(70000, 'n')).has_value());
+  CHECK(*read_file(file) == std::string(70000, 'n'));
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
+}
+
+TEST_CASE("A failed write leaves nothing behind") {
+  const Folder folder;
+  const auto no_folder = write_file_atomically(folder.path() / "none" / "a", "x");
+  REQUIRE_FALSE(no_folder.has_value());
+  CHECK(no_folder.error().code == ExitCode::io);
+  CHECK(no_folder.error().message ==
+        "cannot write '" + (folder.path() / "none" / "a").string() + "': No such file or directory");
+  fs::create_directories(folder.path() / "dir" / "full");
+  CHECK_FALSE(write_file_atomically(folder.path() / "dir", "x").has_value());
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
+}
+
+TEST_CASE("A dataset cannot name files outside its folder") {
+  const Folder folder;
+  const fs::path root = folder.path() / "root";
+  fs::create_directories(root / "sub");
+  std::ofstream(root / "sub" / "a.png") << "x";
+  std::ofstream(folder.path() / "secret") << "x";
+  fs::create_symlink(folder.path() / "secret", root / "link");
+  fs::create_directory_symlink(folder.path(), root / "up");
+  fs::create_symlink("sub/a.png", root / "inner");
+
+  CHECK(resolve_inside(root, "sub/a.png") == root / "sub" / "a.png");
+  CHECK(resolve_inside(root.string() + "/", "./sub/./a.png") == root / "sub" / "a.png");
+  CHECK(resolve_inside(root, "inner") == root / "sub" / "a.png");
+  CHECK(resolve_inside(root, "not/there") == root / "not" / "there");
+  const auto message = [&](const std::string& relative) {
+    const auto result = resolve_inside(root, relative);
+    REQUIRE_FALSE(result.has_value());
+    CHECK(result.error().code == ExitCode::bad_data);
+    return result.error().message;
+  };
+  CHECK(message("/etc/passwd") == "'/etc/passwd' is refused: it is an absolute path");
+  CHECK(message("sub/../../secret") == "'sub/../../secret' is refused: it contains '..'");
+  CHECK(message("link") == "'link' is refused: a link leads out of the folder");
+  CHECK(message("up/secret") == "'up/secret' is refused: a link leads out of the folder");
+  CHECK(message("") == "'' is refused: it is no path");
+  // A sibling whose name starts with the root's is outside, too.
+  fs::create_directories(folder.path() / "root2");
+  fs::create_directory_symlink(folder.path() / "root2", root / "sibling");
+  CHECK(message("sibling/x") == "'sibling/x' is refused: a link leads out of the folder");
+}
+
+}  // namespace
+}  // namespace cornstarch
