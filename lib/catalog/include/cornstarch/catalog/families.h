@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,20 +18,26 @@ struct FamilyInfo {
 /// Every family that this build knows.
 const std::vector<FamilyInfo>& families();
 
-/// All problems of a config.json, one line each ("hidden_size: expected a positive integer, got \"x\"").
+/// All problems of a config.json, one line each: the key, ": " and what is wrong
+/// ("hidden_size: expected a positive integer, got \"x\""). Keys within a section are
+/// "vision_config.hidden_size". For a problem of the text as a whole the key is "config.json".
 struct SpecResult {
   std::optional<ModelSpec> spec;
   std::vector<std::string> problems;
+  /// Keys that HF's class has none of: in a file by Hugging Face harmless, in one by hand a slip of the pen.
+  std::vector<std::string> unknown_keys;
+  std::vector<std::string> known_keys;  ///< of the family, for suggestions
 };
 
-/// The spec of a family for the text of an HF config.json (old or new transformers spelling; missing keys have the HF
-/// class's defaults). A nested `vision_config` / `text_config` is taken where the family's own keys live in one.
-/// Options that the family does not implement (another activation, dropout, attention_bias..., rope types) are
-/// problems, never ignored.
+/// The spec of a family for the text of an HF config.json (old or new transformers spelling; missing keys
+/// have the HF class's defaults). A nested `vision_config` / `text_config` is taken where the family's own
+/// keys live in one. Options that the family does not implement (another activation, dropout,
+/// attention_bias..., rope types) are problems, never ignored.
 SpecResult make_spec(const std::string& family, const std::string& hf_config_json);
 
-/// The names under which a weights file may hold `param` of `family`, the one we write first (old spelling); readers
-/// try them in order. E.g. clip: "vision_model.embeddings.class_embedding", "embeddings.class_embedding".
+/// The names under which a weights file may hold `param` of `family`, the one we write first (old spelling);
+/// readers try them in order. E.g. clip: "vision_model.embeddings.class_embedding",
+/// "embeddings.class_embedding".
 std::vector<std::string> weight_names(const std::string& family, const std::string& param);
 
 }  // namespace cornstarch::catalog

@@ -6,15 +6,16 @@
 #include <variant>
 #include <vector>
 
-/// A model family as data: an ordered list of modules (the names that a stage list may use) with their parameters,
-/// shapes and the way tensor parallelism splits them. Validation, the plan, the stage builder, Hugging Face import and
-/// export all read this one description.
+/// A model family as data: an ordered list of modules (the names that a stage list may use) with their
+/// parameters, shapes and the way tensor parallelism splits them. Validation, the plan, the stage builder,
+/// Hugging Face import and export all read this one description.
 namespace cornstarch::catalog {
 
 using Shape = std::vector<std::int64_t>;
 
-/// How tensor parallelism splits a parameter: along `dim` in whole units (a unit is head_dim rows for attention, one
-/// row elsewhere), rank i of tp holding share(size / unit, tp, i) units. dim -1: every rank holds all of it.
+/// How tensor parallelism splits a parameter: along `dim` in whole units (a unit is head_dim rows for
+/// attention, one row elsewhere), rank i of tp holding share(size / unit, tp, i) units. dim -1: every rank
+/// holds all of it.
 struct TpSplit {
   int dim = -1;
   std::int64_t unit = 1;
@@ -26,11 +27,12 @@ enum class Init { zeros, ones, normal, sinusoid };
 struct ParamSpec {
   std::string name;  ///< Hugging Face's (old spelling), unique within the modality
   Shape shape;       ///< global
-  TpSplit split;
+  TpSplit split = {};
   Init init = Init::zeros;
-  double init_std = 0.0;       ///< for Init::normal
-  bool fixed = false;          ///< never trains (Whisper's sinusoidal positions)
-  std::string tied_to;         ///< the name of the parameter this one shares its value with (a tied lm_head), or ""
+  double init_std = 0.0;  ///< for Init::normal
+  bool fixed = false;     ///< never trains (Whisper's sinusoidal positions)
+  std::string tied_to =
+      {};  ///< the name of the parameter this one shares its value with (a tied lm_head), or ""
 };
 
 enum class NormKind { layer_norm, rms_norm };
@@ -62,8 +64,8 @@ struct LinearSpec {
   bool bias = false;
 };
 
-/// A pre-norm transformer block: x += o(attention(norm1(x))); x += down(act(gate(x)) * up(x)) or down(act(up(x))).
-/// q, k, v, up, gate are split by rows over tp, o and down by columns.
+/// A pre-norm transformer block: x += o(attention(norm1(x))); x += down(act(gate(x)) * up(x)) or
+/// down(act(up(x))). q, k, v, up, gate are split by rows over tp, o and down by columns.
 struct BlockSpec {
   NormSpec norm1, norm2;
   std::int64_t heads = 0, kv_heads = 0, head_dim = 0;
@@ -79,15 +81,19 @@ struct BlockSpec {
 struct TokenEmbedding {
   std::int64_t vocab = 0, hidden = 0;
   std::string prefix;
+  std::int64_t padding_idx = -1;  ///< the row that lookups give no gradient to (HF's pad_token_id), or -1
 };
 
-/// CLIP: pixels [n, channels, size, size] -> [n, 1 + patches, hidden]: convolution (no bias), class token, positions.
+/// CLIP: pixels [n, channels, size, size] -> [n, 1 + patches, hidden]: convolution (no bias), class token,
+/// positions.
 struct PatchEmbedding {
   std::int64_t channels = 3, image_size = 0, patch_size = 0, hidden = 0;
-  std::string prefix;  ///< "<prefix>.patch_embedding.weight", ".class_embedding", ".position_embedding.weight"
+  std::string
+      prefix;  ///< "<prefix>.patch_embedding.weight", ".class_embedding", ".position_embedding.weight"
 };
 
-/// [n, in, frames] -> gelu(conv) [n, out, frames / stride], kernel 3, padding 1. Split over tp by output channels
+/// [n, in, frames] -> gelu(conv) [n, out, frames / stride], kernel 3, padding 1. Split over tp by output
+/// channels
 /// (`split_output`, as Whisper's conv1) or by input channels with a sum after it (conv2).
 struct Conv1d {
   std::int64_t in = 0, out = 0, stride = 1;
@@ -111,9 +117,9 @@ struct LmHead {
   LinearSpec linear;
 };
 
-/// [n, t, in] -> [n, t, out]: one linear layer, or in_proj, activation, out_proj (hidden width = out). Parameters
-/// "projector.projection.*" (linear) or "projector.in_proj.*", "projector.out_proj.*" (mlp). Over tp: linear is
-/// replicated; mlp splits in_proj by rows and out_proj by columns.
+/// [n, t, in] -> [n, t, out]: one linear layer, or in_proj, activation, out_proj (hidden width = out).
+/// Parameters "projector.projection.*" (linear) or "projector.in_proj.*", "projector.out_proj.*" (mlp). Over
+/// tp: linear is replicated; mlp splits in_proj by rows and out_proj by columns.
 struct Projector {
   std::optional<LinearSpec> in_proj;
   Activation activation = Activation::gelu;
@@ -126,9 +132,12 @@ using ModuleBody =
 struct ModuleSpec {
   std::string name;  ///< the Hugging Face path that a stage list uses
   ModuleBody body;
-  std::vector<ParamSpec> params;
-  double flops_per_token = 0;       ///< forward, matrix products only: 2 x parameters of linear layers
-  double flops_per_token_pair = 0;  ///< forward attention: 4 x heads x head_dim per attended (query, key) pair
+  std::vector<ParamSpec> params = {};
+  /// Forward, matrix products only: 2 x parameters of linear layers. A token is one of tokens_per_item in an
+  /// encoder.
+  double flops_per_token = 0;
+  double flops_per_token_pair =
+      0;  ///< forward attention: 4 x heads x head_dim per attended (query, key) pair
 };
 
 enum class ModelKind { vision, audio, llm };
@@ -137,22 +146,23 @@ enum class ModelKind { vision, audio, llm };
 struct ModelSpec {
   std::string family;  ///< HF model_type
   ModelKind kind = ModelKind::llm;
-  std::vector<ModuleSpec> modules;  ///< in the order of execution
+  std::vector<ModuleSpec> modules = {};  ///< in the order of execution
   std::int64_t hidden_size = 0;
   std::int64_t num_layers = 0;
   std::int64_t heads = 0, kv_heads = 0;
-  std::int64_t vocab_size = 0;         ///< llm
-  std::int64_t max_positions = 0;      ///< llm: longest sequence; 0: no limit
-  bool tied_embeddings = false;        ///< llm
+  std::int64_t vocab_size = 0;     ///< llm
+  std::int64_t max_positions = 0;  ///< llm: longest sequence; 0: no limit
+  bool tied_embeddings = false;    ///< llm
   /// Encoders: the shape of one media item as the first module takes it ([3, H, W] or [mels, frames]).
-  Shape item_shape;
-  /// Encoders: tokens of one item as the last layer gives them, and how many of the first are no patch (CLIP's class
-  /// token: 1), which feature_select `patch` drops.
+  Shape item_shape = {};
+  /// Encoders: tokens of one item as the last layer gives them, and how many of the first are no patch
+  /// (CLIP's class token: 1), which feature_select `patch` drops.
   std::int64_t tokens_per_item = 0;
   std::int64_t leading_tokens = 0;
-  std::string hf_config;  ///< the config.json it came from, for export
+  std::string hf_config = {};  ///< the config.json it came from, for export
 };
 
+/// Elements of a module's parameters; a tied one counts where it lives only.
 std::int64_t num_params(const ModuleSpec& module);
 
 }  // namespace cornstarch::catalog

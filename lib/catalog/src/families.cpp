@@ -1,0 +1,144 @@
+#include "cornstarch/catalog/families.h"
+
+#include <algorithm>
+
+#include "cornstarch/base/checked.h"
+#include "cornstarch/base/text.h"
+#include "family.h"
+
+namespace cornstarch::catalog {
+namespace {
+
+const std::vector<const Family*>& all_families() {
+  static const std::vector<const Family*> list = {&clip_family(), &whisper_family(), &llama_family()};
+  return list;
+}
+
+bool is_map(const Json& json, const std::string& key) { return json.contains(key) && json[key].is_object(); }
+
+/// The part of a config.json that holds the family's keys, and its name ("" for the top level).
+struct Section {
+  Json json;
+  std::string name;
+};
+
+Section find_section(const Family& family, const Json& json) {
+  if (family.section.empty()) return {json, ""};
+  // Old CLIP files have both; the complete one is `..._dict`, as CLIPConfig reads it.
+  for (const std::string& name : {family.section + "_dict", family.section}) {
+    if (is_map(json, name)) return {json[name], name};
+  }
+  const Json type = json.value("model_type", Json());
+  const bool container = type.is_string() && type != family.info.name &&
+                         std::count(family.model_types.begin(), family.model_types.end(), type) > 0;
+  if (container) return {Json::object(), family.section};  // a larger model's file, all defaults
+  return {json, ""};
+}
+
+/// A config.json that transformers of any version reads: old spelling, with the type and class of what we
+/// export.
+std::string exported(const Family& family, Json section) {
+  if (is_map(section, "rope_parameters")) {
+    Json rope = section["rope_parameters"];
+    if (!is_map(section, "rope_scaling") || section["rope_scaling"].empty()) {
+      if (rope.contains("rope_theta")) section["rope_theta"] = rope["rope_theta"];
+      rope.erase("rope_theta");
+      rope.erase("partial_rotary_factor");
+      const bool scaled = rope.value("rope_type", rope.value("type", Json("default"))) != "default";
+      section["rope_scaling"] = scaled ? rope : Json();
+    }
+  }
+  for (const char* key : {"rope_parameters", "dtype"}) section.erase(key);
+  section["model_type"] = family.info.name;
+  section["architectures"] = {family.architecture};
+  section["torch_dtype"] = "float32";
+  return section.dump(2) + "\n";
+}
+
+void check_model_type(const Family& family, HfConfig& config) {
+  const Json type = config.json().value("model_type", Json());
+  if (type.is_null()) return;
+  const auto& types = family.model_types;
+  if (std::count(types.begin(), types.end(), type) == 0) {
+    config.problem("model_type", cat("expected \"", family.info.name, "\", got ", shown(type)));
+  }
+}
+
+/// Sizes are bounded one by one; their products must fit, too.
+void check_numel(const ModelSpec& spec, HfConfig& config) {
+  std::optional<std::int64_t> total = 0;
+  for (const ModuleSpec& module : spec.modules) {
+    for (const ParamSpec& param : module.params) {
+      const auto numel = checked_numel(param.shape);
+      if (numel && total) total = checked_add(*total, *numel);
+      if (numel && total) continue;
+      config.problem("config.json", cat("the model is too large to count its parameters, at ", param.name));
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+const Family* find_family(const std::string& name) {
+  for (const Family* family : all_families()) {
+    if (family->info.name == name) return family;
+  }
+  return nullptr;
+}
+
+const std::vector<FamilyInfo>& families() {
+  static const std::vector<FamilyInfo> infos = [] {
+    std::vector<FamilyInfo> out;
+    for (const Family* family : all_families()) out.push_back(family->info);
+    return out;
+  }();
+  return infos;
+}
+
+SpecResult make_spec(const std::string& family_name, const std::string& hf_config_json) {
+  SpecResult result;
+  const Family* family = find_family(family_name);
+  if (!family) {
+    result.problems.push_back(cat("config.json: unknown family '", family_name, "'"));
+    return result;
+  }
+  const Json json = Json::parse(hf_config_json, nullptr, false);
+  if (!json.is_object()) {
+    result.problems.push_back(json.is_discarded() ? "config.json: this is not JSON"
+                                                  : "config.json: expected a JSON object");
+    return result;
+  }
+  Section section = find_section(*family, json);
+  const std::string prefix = section.name.empty() ? "" : section.name + ".";
+  const std::string quantization = "quantization_config";  // stands outside of the sections
+  if (json.contains(quantization)) section.json[quantization] = json[quantization];
+  HfConfig config(std::move(section.json));
+  check_model_type(*family, config);
+  config.require_absent(quantization, "quantized weights are not supported");
+  ModelSpec spec{.family = family->info.name, .kind = family->info.kind};
+  family->build(config, spec);
+  check_numel(spec, config);
+  for (const std::string& problem : config.problems()) {
+    const bool of_text = problem.rfind("config.json: ", 0) == 0;
+    result.problems.push_back(of_text ? problem : prefix + problem);
+  }
+  for (const std::string& key : config.unknown_keys()) result.unknown_keys.push_back(prefix + key);
+  result.known_keys = config.known_keys();
+  if (!result.problems.empty()) return result;
+  spec.hf_config = exported(*family, config.json());
+  result.spec = std::move(spec);
+  return result;
+}
+
+std::vector<std::string> weight_names(const std::string& family_name, const std::string& param) {
+  const Family* family = find_family(family_name);
+  const bool ours = family && param.rfind(family->cut_prefix, 0) == 0 && param.rfind("projector.", 0) != 0;
+  if (!ours) return {param};
+  const std::string stem = param.substr(family->cut_prefix.size());
+  std::vector<std::string> names;
+  for (const std::string& prefix : family->weight_prefixes) names.push_back(prefix + stem);
+  return names;
+}
+
+}  // namespace cornstarch::catalog

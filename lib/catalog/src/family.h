@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cornstarch/catalog/families.h"
+#include "hf_config.h"
+
+namespace cornstarch::catalog {
+
+/// What a family's own file says; families.cpp has the list.
+struct Family {
+  FamilyInfo info;
+  std::string section;                   ///< where a config.json of a larger model keeps this family's keys
+  std::vector<std::string> model_types;  ///< of the config.json files whose `section` (or top level) it reads
+  std::string architecture;              ///< HF class of what is exported
+  /// Fills everything but family, kind and hf_config. Called once; problems stay in the config.
+  void (*build)(HfConfig& config, ModelSpec& spec);
+  /// Prefixes that a weights file may have before (first: what is written), and what is cut from the name
+  /// first.
+  std::string cut_prefix;
+  std::vector<std::string> weight_prefixes;
+};
+
+const Family& clip_family();
+const Family& whisper_family();
+const Family& llama_family();
+
+/// Nothing if this build does not know it.
+const Family* find_family(const std::string& name);
+
+}  // namespace cornstarch::catalog

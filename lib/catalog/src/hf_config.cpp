@@ -1,0 +1,278 @@
+#include "hf_config.h"
+
+#include <cmath>
+#include <cstdint>
+
+#include "activation.h"
+#include "cornstarch/base/text.h"
+
+namespace cornstarch::catalog {
+
+std::string shown(const Json& value) {
+  constexpr std::size_t kLongest = 60;
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
+  return text;
+}
+
+namespace {
+
+/// The value as an integer, if it is one that fits.
+std::optional<std::int64_t> integer(const Json& value) {
+  if (!value.is_number_integer()) return std::nullopt;
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{INT64_MAX})
+    return std::nullopt;
+  return value.get<std::int64_t>();
+}
+
+}  // namespace
+
+const Json* HfConfig::find(const std::string& key) {
+  known_.insert(key);
+  const auto it = json_.find(key);
+  return it == json_.end() ? nullptr : &*it;
+}
+
+void HfConfig::problem(const std::string& key, const std::string& what) {
+  problems_.push_back(cat(key, ": ", what));
+}
+
+std::int64_t HfConfig::size(const std::string& key, std::int64_t fallback, const std::string& alias,
+                            std::int64_t limit) {
+  const Json* value = find(key);
+  std::string name = key;
+  if (const Json* other = alias.empty() ? nullptr : find(alias)) {
+    if (value && *value != *other) {
+      problem(key, cat("is ", shown(*value), ", but its other name '", alias, "' says ", shown(*other)));
+    }
+    value = other;
+    name = alias;
+  }
+  if (!value) return fallback;
+  const auto number = integer(*value);
+  if (!number || *number < 1) {
+    problem(name, cat("expected a positive integer, got ", shown(*value)));
+    return fallback;
+  }
+  if (*number > limit) {
+    problem(name, cat("expected at most ", limit, ", got ", shown(*value)));
+    return fallback;
+  }
+  return *number;
+}
+
+std::optional<std::int64_t> HfConfig::optional_size(const std::string& key) {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return std::nullopt;
+  return size(key, 1);
+}
+
+std::optional<std::int64_t> HfConfig::optional_integer(const std::string& key) {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return std::nullopt;
+  const auto number = integer(*value);
+  if (!number) problem(key, cat("expected an integer, got ", shown(*value)));
+  return number;
+}
+
+double HfConfig::number(const Json& owner, const std::string& path, const std::string& key,
+                        std::optional<double> fallback, bool zero_allowed) {
+  const auto it = owner.find(key);
+  if (it == owner.end()) {
+    if (!fallback) problem(path, "is missing");
+    return fallback.value_or(1.0);
+  }
+  const double value = it->is_number() ? it->get<double>() : std::nan("");
+  if (!std::isfinite(value) || value < 0 || (value == 0 && !zero_allowed)) {
+    problem(path, cat("expected a ", zero_allowed ? "number that is not negative" : "positive number",
+                      ", got ", shown(*it)));
+    return fallback.value_or(1.0);
+  }
+  return value;
+}
+
+double HfConfig::positive(const std::string& key, double fallback) {
+  known_.insert(key);
+  return number(json_, key, key, fallback, false);
+}
+
+double HfConfig::non_negative(const std::string& key, double fallback) {
+  known_.insert(key);
+  return number(json_, key, key, fallback, true);
+}
+
+bool HfConfig::flag(const std::string& key, bool fallback) {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return fallback;
+  if (value->is_boolean()) return value->get<bool>();
+  problem(key, cat("expected true or false, got ", shown(*value)));
+  return fallback;
+}
+
+Activation HfConfig::activation(const std::string& key, const std::string& fallback) {
+  const Json* value = find(key);
+  if (value && value->is_string()) {
+    if (const auto known = parse_activation(value->get<std::string>())) return *known;
+    problem(key, cat("activation ", shown(*value), " is not supported; known are ",
+                     join(activation_names(), ", ")));
+  } else if (value) {
+    problem(key, cat("expected the name of an activation, got ", shown(*value)));
+  }
+  return *parse_activation(fallback);
+}
+
+void HfConfig::require_number(const std::string& key, double wanted, const std::string& why) {
+  const Json* value = find(key);
+  if (!value || value->is_null()) return;
+  if (!value->is_number() || value->get<double>() != wanted) problem(key, cat(why, ", got ", shown(*value)));
+}
+
+void HfConfig::require_false(const std::string& key, const std::string& why) {
+  if (flag(key, false)) problem(key, why);
+}
+
+void HfConfig::require_absent(const std::string& key, const std::string& why) {
+  const Json* value = find(key);
+  if (value && !value->is_null()) problem(key, why);
+}
+
+void HfConfig::ignore(std::initializer_list<const char*> keys) { known_.insert(keys.begin(), keys.end()); }
+
+std::vector<std::string> HfConfig::unknown_keys() const {
+  const auto& neutral = neutral_keys();
+  const std::set<std::string> ignored(neutral.begin(), neutral.end());
+  std::vector<std::string> unknown;
+  for (const auto& item : json_.items()) {
+    if (!known_.count(item.key()) && !ignored.count(item.key())) unknown.push_back(item.key());
+  }
+  return unknown;
+}
+
+void HfConfig::llama3_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions,
+                              RopeSpec& rope) {
+  rope.type = RopeSpec::Type::llama3;
+  const auto field = [&](const std::string& key) {
+    return number(scaling, cat(name, ".", key), key, std::nullopt, false);
+  };
+  rope.factor = field("factor");
+  rope.low_freq_factor = field("low_freq_factor");
+  rope.high_freq_factor = field("high_freq_factor");
+  if (scaling.contains("low_freq_factor") && scaling.contains("high_freq_factor") &&
+      rope.high_freq_factor <= rope.low_freq_factor) {
+    problem(cat(name, ".high_freq_factor"), cat("must be greater than low_freq_factor (",
+                                                rope.low_freq_factor, "), got ", rope.high_freq_factor));
+  }
+  const std::string key = "original_max_position_embeddings";
+  rope.original_max_positions = max_positions;
+  if (const Json* outer = find(key)) {  // wins over the one inside, as in HF
+    if (!outer->is_null()) rope.original_max_positions = size(key, max_positions);
+  } else if (scaling.contains(key)) {
+    const double value = number(scaling, cat(name, ".", key), key, static_cast<double>(max_positions), false);
+    rope.original_max_positions = static_cast<std::int64_t>(value);
+  }
+}
+
+RopeSpec HfConfig::rope(std::int64_t max_positions) {
+  RopeSpec rope;
+  rope.theta = positive("rope_theta", rope.theta);
+  // The old spelling wins where both are given, as in HF.
+  const Json* parameters = find("rope_parameters");
+  std::string name = "rope_parameters";
+  const Json* scaling = find("rope_scaling");
+  if (scaling && !scaling->is_null() && !scaling->empty()) {
+    parameters = scaling;
+    name = "rope_scaling";
+  }
+  require_number("partial_rotary_factor", 1.0, "only 1 is supported");
+  if (!parameters || parameters->is_null()) return rope;
+  if (!parameters->is_object()) {
+    problem(name, cat("expected a map, got ", shown(*parameters)));
+    return rope;
+  }
+  rope.theta = number(*parameters, cat(name, ".rope_theta"), "rope_theta", rope.theta, false);
+  if (number(*parameters, cat(name, ".partial_rotary_factor"), "partial_rotary_factor", 1.0, false) != 1.0) {
+    problem(cat(name, ".partial_rotary_factor"), "only 1 is supported");
+  }
+  const std::string key = parameters->contains("rope_type") ? "rope_type" : "type";
+  const Json type = parameters->value(key, Json("default"));
+  if (type == "llama3") {
+    llama3_scaling(*parameters, name, max_positions, rope);
+  } else if (type != "default") {
+    problem(cat(name, ".", key),
+            cat("rope of type ", shown(type), " is not supported; known are default, llama3"));
+  }
+  return rope;
+}
+
+const std::vector<std::string>& neutral_keys() {
+  static const std::vector<std::string> keys = {"_attn_implementation",
+                                                "_attn_implementation_autoset",
+                                                "_commit_hash",
+                                                "_name_or_path",
+                                                "add_cross_attention",
+                                                "architectures",
+                                                "attn_implementation",
+                                                "auto_map",
+                                                "bad_words_ids",
+                                                "begin_suppress_tokens",
+                                                "bos_token_id",
+                                                "chunk_size_feed_forward",
+                                                "cross_attention_hidden_size",
+                                                "decoder_start_token_id",
+                                                "diversity_penalty",
+                                                "do_sample",
+                                                "dtype",
+                                                "early_stopping",
+                                                "encoder_no_repeat_ngram_size",
+                                                "eos_token_id",
+                                                "exponential_decay_length_penalty",
+                                                "finetuning_task",
+                                                "forced_bos_token_id",
+                                                "forced_decoder_ids",
+                                                "forced_eos_token_id",
+                                                "gradient_checkpointing",
+                                                "id2label",
+                                                "is_decoder",
+                                                "is_encoder_decoder",
+                                                "label2id",
+                                                "length_penalty",
+                                                "max_length",
+                                                "min_length",
+                                                "model_type",
+                                                "name_or_path",
+                                                "no_repeat_ngram_size",
+                                                "num_beam_groups",
+                                                "num_beams",
+                                                "num_labels",
+                                                "num_return_sequences",
+                                                "output_attentions",
+                                                "output_hidden_states",
+                                                "output_scores",
+                                                "pad_token_id",
+                                                "prefix",
+                                                "problem_type",
+                                                "pruned_heads",
+                                                "remove_invalid_values",
+                                                "repetition_penalty",
+                                                "return_dict",
+                                                "return_dict_in_generate",
+                                                "sep_token_id",
+                                                "suppress_tokens",
+                                                "task_specific_params",
+                                                "temperature",
+                                                "tf_legacy_loss",
+                                                "tie_encoder_decoder",
+                                                "tie_word_embeddings",
+                                                "tokenizer_class",
+                                                "top_k",
+                                                "top_p",
+                                                "torch_dtype",
+                                                "torchscript",
+                                                "transformers_version",
+                                                "typical_p",
+                                                "use_bfloat16",
+                                                "use_cache"};
+  return keys;
+}
+
+}  // namespace cornstarch::catalog

@@ -1,0 +1,144 @@
+#include <algorithm>
+
+#include "build.h"
+#include "cornstarch/base/text.h"
+#include "family.h"
+
+namespace cornstarch::catalog {
+namespace {
+
+struct Llama {
+  std::int64_t vocab, hidden, mlp, layers, heads, kv_heads, head_dim, max_positions, padding;
+  Activation activation;
+  double eps, std;
+  bool attention_bias, mlp_bias, tied;
+  RopeSpec rope;
+
+  NormSpec norm(const std::string& prefix) const { return {NormKind::rms_norm, eps, hidden, prefix}; }
+};
+
+void check_shapes(HfConfig& config, const Llama& llama) {
+  if (llama.hidden % llama.heads != 0) {
+    config.problem("num_attention_heads",
+                   cat("does not divide hidden_size: ", llama.heads, " and ", llama.hidden));
+  }
+  if (llama.heads % llama.kv_heads != 0) {
+    config.problem("num_key_value_heads",
+                   cat("does not divide num_attention_heads: ", llama.kv_heads, " and ", llama.heads));
+  }
+  if (llama.head_dim % 2 != 0) {
+    config.problem("head_dim", cat("rotary embedding needs an even head size, got ", llama.head_dim));
+  }
+}
+
+/// nn.Embedding's padding_idx: a negative one counts from the end. -1: none.
+std::int64_t read_padding(HfConfig& config, std::int64_t vocab) {
+  const auto id = config.optional_integer("pad_token_id");
+  if (!id) return -1;
+  if (*id >= vocab || *id < -vocab) {
+    config.problem("pad_token_id", cat("is outside of the vocabulary of ", vocab, ": ", *id));
+  }
+  return *id < 0 ? *id + vocab : *id;
+}
+
+Llama read(HfConfig& config) {
+  Llama llama{};
+  llama.vocab = config.size("vocab_size", 32000);
+  llama.hidden = config.size("hidden_size", 4096);
+  llama.mlp = config.size("intermediate_size", 11008);
+  llama.layers = config.size("num_hidden_layers", 32, {}, HfConfig::kMaxLayers);
+  llama.heads = config.size("num_attention_heads", 32);
+  llama.kv_heads = config.optional_size("num_key_value_heads").value_or(llama.heads);
+  llama.head_dim =
+      config.optional_size("head_dim").value_or(std::max<std::int64_t>(1, llama.hidden / llama.heads));
+  llama.max_positions = config.size("max_position_embeddings", 2048);
+  llama.activation = config.activation("hidden_act", "silu");
+  llama.eps = config.positive("rms_norm_eps", 1e-6);
+  llama.std = config.non_negative("initializer_range", 0.02);
+  if (llama.std == 0) llama.std = 0.02;  // as PreTrainedModel._init_weights has it
+  llama.attention_bias = config.flag("attention_bias", false);
+  llama.mlp_bias = config.flag("mlp_bias", false);
+  llama.tied = config.flag("tie_word_embeddings", false);
+  llama.rope = config.rope(llama.max_positions);
+  config.require_number("attention_dropout", 0.0, "dropout is not supported: only 0");
+  config.require_number("pretraining_tp", 1.0, "only 1 is supported");
+  llama.padding = read_padding(config, llama.vocab);
+  check_shapes(config, llama);
+  return llama;
+}
+
+ModuleSpec embedding(const Llama& llama) {
+  const std::string name = "model.embed_tokens";
+  ModuleSpec module{.name = name, .body = TokenEmbedding{llama.vocab, llama.hidden, name, llama.padding}};
+  module.params.push_back({.name = name + ".weight",
+                           .shape = {llama.vocab, llama.hidden},
+                           .split = {0, 1},
+                           .init = Init::normal,
+                           .init_std = llama.std});
+  return module;
+}
+
+ModuleSpec layer(const Llama& llama, std::int64_t index) {
+  const std::string name = cat("model.layers.", index);
+  const std::int64_t q_width = llama.heads * llama.head_dim;
+  const std::int64_t kv_width = llama.kv_heads * llama.head_dim;
+  BlockSpec block;
+  block.norm1 = llama.norm(name + ".input_layernorm");
+  block.norm2 = llama.norm(name + ".post_attention_layernorm");
+  block.heads = llama.heads;
+  block.kv_heads = llama.kv_heads;
+  block.head_dim = llama.head_dim;
+  block.q = {name + ".self_attn.q_proj", llama.hidden, q_width, llama.attention_bias};
+  block.k = {name + ".self_attn.k_proj", llama.hidden, kv_width, llama.attention_bias};
+  block.v = {name + ".self_attn.v_proj", llama.hidden, kv_width, llama.attention_bias};
+  block.o = {name + ".self_attn.o_proj", q_width, llama.hidden, llama.attention_bias};
+  block.causal = true;
+  block.rope = llama.rope;
+  block.activation = llama.activation;
+  block.gate = LinearSpec{name + ".mlp.gate_proj", llama.hidden, llama.mlp, llama.mlp_bias};
+  block.up = {name + ".mlp.up_proj", llama.hidden, llama.mlp, llama.mlp_bias};
+  block.down = {name + ".mlp.down_proj", llama.mlp, llama.hidden, llama.mlp_bias};
+  return block_module(name, block, {llama.std, llama.std, llama.std, llama.std});
+}
+
+ModuleSpec head(const Llama& llama) {
+  const LinearSpec linear{"lm_head", llama.hidden, llama.vocab, false};
+  ModuleSpec module{.name = "lm_head", .body = LmHead{linear}};
+  add_linear(module.params, linear, LinearSplit::rows, 1, llama.std);
+  if (llama.tied) module.params[0].tied_to = "model.embed_tokens.weight";
+  module.flops_per_token = linear_flops(linear);
+  return module;
+}
+
+void build(HfConfig& config, ModelSpec& spec) {
+  const Llama llama = read(config);
+  if (!config.problems().empty()) return;
+  spec.modules.push_back(embedding(llama));
+  for (std::int64_t i = 0; i < llama.layers; ++i) spec.modules.push_back(layer(llama, i));
+  spec.modules.push_back(norm_module("model.norm", llama.norm("model.norm")));
+  spec.modules.push_back(head(llama));
+  spec.hidden_size = llama.hidden;
+  spec.num_layers = llama.layers;
+  spec.heads = llama.heads;
+  spec.kv_heads = llama.kv_heads;
+  spec.vocab_size = llama.vocab;
+  spec.max_positions = llama.max_positions;
+  spec.tied_embeddings = llama.tied;
+}
+
+}  // namespace
+
+const Family& llama_family() {
+  static const Family family{
+      .info = {"llama", ModelKind::llm, "Llama 2, 3 and relatives (LlamaForCausalLM)"},
+      .section = "text_config",
+      .model_types = {"llama"},
+      .architecture = "LlamaForCausalLM",
+      .build = build,
+      .cut_prefix = "model.",
+      .weight_prefixes = {"model.", ""},
+  };
+  return family;
+}
+
+}  // namespace cornstarch::catalog

@@ -1,0 +1,127 @@
+#include "build.h"
+#include "cornstarch/base/text.h"
+#include "family.h"
+
+namespace cornstarch::catalog {
+namespace {
+
+struct Whisper {
+  std::int64_t hidden, mlp, layers, heads, mels, positions;
+  Activation activation;
+  double std;
+
+  NormSpec norm(const std::string& prefix) const { return {NormKind::layer_norm, 1e-5, hidden, prefix}; }
+};
+
+void check_options(HfConfig& config) {
+  for (const char* key : {"dropout", "attention_dropout", "activation_dropout", "encoder_layerdrop"}) {
+    config.require_number(key, 0.0, "dropout is not supported: only 0");
+  }
+  config.require_false("apply_spec_augment", "SpecAugment is not supported: only false");
+  // The decoder's, generation's and classification's: the encoder does not read them. scale_embedding scales
+  // the decoder's token embeddings only.
+  config.ignore({"vocab_size", "decoder_layers", "decoder_attention_heads", "decoder_ffn_dim",
+                 "decoder_layerdrop", "max_target_positions", "scale_embedding", "use_weighted_layer_sum",
+                 "classifier_proj_size", "median_filter_width", "mask_time_prob", "mask_time_length",
+                 "mask_time_min_masks", "mask_feature_prob", "mask_feature_length", "mask_feature_min_masks",
+                 "alignment_heads", "num_key_value_heads"});
+}
+
+Whisper read(HfConfig& config) {
+  Whisper whisper{};
+  whisper.hidden = config.size("d_model", 384, "hidden_size");
+  whisper.mlp = config.size("encoder_ffn_dim", 1536);
+  whisper.layers = config.size("encoder_layers", 4, "num_hidden_layers", HfConfig::kMaxLayers);
+  whisper.heads = config.size("encoder_attention_heads", 6, "num_attention_heads");
+  whisper.mels = config.size("num_mel_bins", 80);
+  whisper.positions = config.size("max_source_positions", 1500);
+  whisper.activation = config.activation("activation_function", "gelu");
+  whisper.std = config.non_negative("init_std", 0.02);
+  check_options(config);
+  if (whisper.hidden % whisper.heads != 0) {
+    config.problem("encoder_attention_heads",
+                   cat("does not divide d_model: ", whisper.heads, " and ", whisper.hidden));
+  }
+  if (whisper.hidden % 2 != 0 || whisper.hidden < 4) {
+    config.problem("d_model",
+                   cat("sinusoidal positions need an even number of at least 4, got ", whisper.hidden));
+  }
+  return whisper;
+}
+
+ModuleSpec convolution(const Conv1d& conv, double std) {
+  ModuleSpec module{.name = conv.prefix, .body = conv};
+  ParamSpec weight{.name = conv.prefix + ".weight", .shape = {conv.out, conv.in, 3}};
+  weight.init = Init::normal;
+  weight.init_std = std;
+  weight.split = {conv.split_output ? 0 : 1, 1};
+  ParamSpec bias{.name = conv.prefix + ".bias", .shape = {conv.out}};
+  if (conv.split_output) bias.split = {0, 1};
+  module.params = {weight, bias};
+  // Per token of the encoder: before the second convolution there are two frames to a token.
+  const double frames = conv.stride == 1 ? 2.0 : 1.0;
+  module.flops_per_token = frames * 2.0 * 3.0 * static_cast<double>(conv.in) * static_cast<double>(conv.out);
+  return module;
+}
+
+ModuleSpec positions(const Whisper& whisper) {
+  const std::string name = "embed_positions";
+  ModuleSpec module{.name = name, .body = AddPositions{whisper.positions, whisper.hidden, name}};
+  module.params.push_back({.name = name + ".weight",
+                           .shape = {whisper.positions, whisper.hidden},
+                           .init = Init::sinusoid,
+                           .fixed = true});
+  return module;
+}
+
+ModuleSpec layer(const Whisper& whisper, std::int64_t index) {
+  const std::string name = cat("layers.", index);
+  const auto attention = [&](const std::string& part, bool bias) {
+    return LinearSpec{name + ".self_attn." + part, whisper.hidden, whisper.hidden, bias};
+  };
+  BlockSpec block;
+  block.norm1 = whisper.norm(name + ".self_attn_layer_norm");
+  block.norm2 = whisper.norm(name + ".final_layer_norm");
+  block.heads = block.kv_heads = whisper.heads;
+  block.head_dim = whisper.hidden / whisper.heads;
+  block.q = attention("q_proj", true);
+  block.k = attention("k_proj", false);
+  block.v = attention("v_proj", true);
+  block.o = attention("out_proj", true);
+  block.activation = whisper.activation;
+  block.up = {name + ".fc1", whisper.hidden, whisper.mlp, true};
+  block.down = {name + ".fc2", whisper.mlp, whisper.hidden, true};
+  return block_module(name, block, {whisper.std, whisper.std, whisper.std, whisper.std});
+}
+
+void build(HfConfig& config, ModelSpec& spec) {
+  const Whisper whisper = read(config);
+  if (!config.problems().empty()) return;
+  spec.modules.push_back(convolution({whisper.mels, whisper.hidden, 1, true, "conv1"}, whisper.std));
+  spec.modules.push_back(convolution({whisper.hidden, whisper.hidden, 2, false, "conv2"}, whisper.std));
+  spec.modules.push_back(positions(whisper));
+  for (std::int64_t i = 0; i < whisper.layers; ++i) spec.modules.push_back(layer(whisper, i));
+  spec.modules.push_back(norm_module("layer_norm", whisper.norm("layer_norm")));
+  spec.hidden_size = whisper.hidden;
+  spec.num_layers = whisper.layers;
+  spec.heads = spec.kv_heads = whisper.heads;
+  spec.item_shape = {whisper.mels, 2 * whisper.positions};
+  spec.tokens_per_item = whisper.positions;
+}
+
+}  // namespace
+
+const Family& whisper_family() {
+  static const Family family{
+      .info = {"whisper", ModelKind::audio, "Whisper's encoder (WhisperEncoder)"},
+      .section = "",
+      .model_types = {"whisper"},
+      .architecture = "WhisperModel",
+      .build = build,
+      .cut_prefix = "",
+      .weight_prefixes = {"model.encoder.", "encoder.", ""},
+  };
+  return family;
+}
+
+}  // namespace cornstarch::catalog

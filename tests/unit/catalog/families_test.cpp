@@ -1,0 +1,382 @@
+#include "cornstarch/catalog/families.h"
+
+#include <algorithm>
+
+#include "catch.h"
+#include "cornstarch/base/text.h"
+
+using namespace cornstarch;
+using namespace cornstarch::catalog;
+
+namespace {
+
+ModelSpec spec_of(const std::string& family, const std::string& config) {
+  SpecResult result = make_spec(family, config);
+  INFO(join(result.problems, "\n"));
+  REQUIRE(result.spec);
+  REQUIRE(result.problems.empty());
+  return std::move(*result.spec);
+}
+
+std::vector<std::string> problems_of(const std::string& family, const std::string& config) {
+  const SpecResult result = make_spec(family, config);
+  CHECK(result.spec.has_value() == result.problems.empty());
+  return result.problems;
+}
+
+std::int64_t total_params(const ModelSpec& spec) {
+  std::int64_t total = 0;
+  for (const ModuleSpec& module : spec.modules) total += num_params(module);
+  return total;
+}
+
+std::vector<std::string> module_names(const ModelSpec& spec) {
+  std::vector<std::string> names;
+  for (const ModuleSpec& module : spec.modules) names.push_back(module.name);
+  return names;
+}
+
+/// "name [shape] split(dim, unit) init" of every parameter of a module.
+std::vector<std::string> described(const ModuleSpec& module) {
+  static const std::vector<std::string> inits = {"zeros", "ones", "normal", "sinusoid"};
+  std::vector<std::string> lines;
+  for (const ParamSpec& p : module.params) {
+    std::vector<std::string> dims;
+    for (const std::int64_t d : p.shape) dims.push_back(std::to_string(d));
+    std::string line = cat(p.name, " [", join(dims, ","), "]");
+    if (p.split.dim >= 0) line += cat(" split(", p.split.dim, ",", p.split.unit, ")");
+    line += " " + inits[static_cast<std::size_t>(p.init)];
+    if (p.init == Init::normal) line += cat("(", p.init_std, ")");
+    if (p.fixed) line += " fixed";
+    if (!p.tied_to.empty()) line += " tied to " + p.tied_to;
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+using Lines = std::vector<std::string>;
+
+const char* const kTinyLlama = R"({"vocab_size": 97, "hidden_size": 64, "intermediate_size": 100,
+  "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 24})";
+
+}  // namespace
+
+TEST_CASE("parameter counts are those of the Hugging Face classes") {
+  CHECK(total_params(spec_of("clip_vision_model", "{}")) == 87456000);
+  CHECK(total_params(spec_of("clip_vision_model", R"({"hidden_size": 1024, "intermediate_size": 4096,
+    "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14})")) ==
+        303507456);
+  CHECK(
+      total_params(spec_of("whisper", R"({"d_model": 768, "encoder_layers": 12, "encoder_attention_heads": 12,
+    "encoder_ffn_dim": 3072})")) == 88154112);
+  CHECK(total_params(
+            spec_of("whisper", R"({"d_model": 1280, "encoder_layers": 32, "encoder_attention_heads": 20,
+    "encoder_ffn_dim": 5120, "num_mel_bins": 128})")) == 636968960);
+  CHECK(total_params(spec_of("llama", "{}")) == 6738415616);
+  CHECK(
+      total_params(spec_of("llama", R"({"vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 8192,
+    "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64,
+    "tie_word_embeddings": true})")) == 1235814400);
+  std::string with_biases = kTinyLlama;
+  with_biases.insert(1, R"("attention_bias": true, "mlp_bias": true, )");
+  CHECK(total_params(spec_of("llama", with_biases)) == 89040);
+}
+
+TEST_CASE("modules are named as a stage list names them, in the order of execution") {
+  CHECK(module_names(spec_of("clip_vision_model", R"({"num_hidden_layers": 2})")) ==
+        Lines{"vision_model.embeddings", "vision_model.pre_layrnorm", "vision_model.encoder.layers.0",
+              "vision_model.encoder.layers.1", "vision_model.post_layernorm"});
+  CHECK(module_names(spec_of("whisper", R"({"encoder_layers": 2})")) ==
+        Lines{"conv1", "conv2", "embed_positions", "layers.0", "layers.1", "layer_norm"});
+  CHECK(module_names(spec_of("llama", R"({"num_hidden_layers": 2})")) ==
+        Lines{"model.embed_tokens", "model.layers.0", "model.layers.1", "model.norm", "lm_head"});
+}
+
+TEST_CASE("llama's parameters, shapes and splits") {
+  const ModelSpec spec = spec_of("llama", kTinyLlama);
+  CHECK(described(spec.modules[0]) == Lines{"model.embed_tokens.weight [97,64] split(0,1) normal(0.02)"});
+  CHECK(described(spec.modules[1]) ==
+        Lines{"model.layers.0.input_layernorm.weight [64] ones",
+              "model.layers.0.self_attn.q_proj.weight [96,64] split(0,24) normal(0.02)",
+              "model.layers.0.self_attn.k_proj.weight [48,64] split(0,24) normal(0.02)",
+              "model.layers.0.self_attn.v_proj.weight [48,64] split(0,24) normal(0.02)",
+              "model.layers.0.self_attn.o_proj.weight [64,96] split(1,24) normal(0.02)",
+              "model.layers.0.post_attention_layernorm.weight [64] ones",
+              "model.layers.0.mlp.gate_proj.weight [100,64] split(0,1) normal(0.02)",
+              "model.layers.0.mlp.up_proj.weight [100,64] split(0,1) normal(0.02)",
+              "model.layers.0.mlp.down_proj.weight [64,100] split(1,1) normal(0.02)"});
+  CHECK(described(spec.modules[3]) == Lines{"model.norm.weight [64] ones"});
+  CHECK(described(spec.modules[4]) == Lines{"lm_head.weight [97,64] split(0,1) normal(0.02)"});
+  CHECK(spec.kind == ModelKind::llm);
+  CHECK(spec.hidden_size == 64);
+  CHECK(spec.heads == 4);
+  CHECK(spec.kv_heads == 2);
+  CHECK(spec.vocab_size == 97);
+  CHECK(spec.max_positions == 2048);
+  CHECK(spec.modules[1].flops_per_token == 2.0 * (64 * 96 + 2 * 64 * 48 + 96 * 64 + 3 * 64 * 100));
+  CHECK(spec.modules[1].flops_per_token_pair == 4.0 * 4 * 24);
+  CHECK(spec.modules[4].flops_per_token == 2.0 * 64 * 97);
+}
+
+TEST_CASE("llama's options reach the spec") {
+  const ModelSpec spec =
+      spec_of("llama", R"({"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 1,
+    "intermediate_size": 48, "vocab_size": 10, "attention_bias": true, "mlp_bias": true, "hidden_act": "gelu_new",
+    "rms_norm_eps": 1e-3, "tie_word_embeddings": true, "initializer_range": 0.5, "max_position_embeddings": 77,
+    "pad_token_id": -1, "num_key_value_heads": null, "head_dim": null})");
+  const BlockSpec& block = std::get<BlockSpec>(spec.modules[1].body);
+  CHECK(block.kv_heads == 4);
+  CHECK(block.head_dim == 8);
+  CHECK(block.q.bias);
+  CHECK(block.o.bias);
+  CHECK(block.gate->bias);
+  CHECK(block.down.bias);
+  CHECK(block.activation == Activation::gelu_tanh);
+  CHECK(block.norm1.eps == 1e-3);
+  CHECK(block.causal);
+  CHECK(block.rope->theta == 10000.0);
+  CHECK(spec.tied_embeddings);
+  CHECK(spec.max_positions == 77);
+  CHECK(std::get<TokenEmbedding>(spec.modules[0].body).padding_idx == 9);
+  CHECK(described(spec.modules[3]) ==
+        Lines{"lm_head.weight [10,32] split(0,1) normal(0.5) tied to model.embed_tokens.weight"});
+  const Lines lines = described(spec.modules[1]);
+  CHECK(std::count(lines.begin(), lines.end(),
+                   "model.layers.0.self_attn.q_proj.bias [32] split(0,8) zeros") == 1);
+  CHECK(std::count(lines.begin(), lines.end(), "model.layers.0.self_attn.o_proj.bias [32] zeros") == 1);
+  CHECK(std::count(lines.begin(), lines.end(), "model.layers.0.mlp.up_proj.bias [48] split(0,1) zeros") == 1);
+  CHECK(std::count(lines.begin(), lines.end(), "model.layers.0.mlp.down_proj.bias [32] zeros") == 1);
+}
+
+namespace {
+RopeSpec rope_of(const std::string& keys) {
+  const ModelSpec spec =
+      spec_of("llama", R"({"num_hidden_layers": 1)" + (keys.empty() ? "" : ", " + keys) + "}");
+  return *std::get<BlockSpec>(spec.modules[1].body).rope;
+}
+}  // namespace
+
+TEST_CASE("rope is read in the old spelling and in the new one") {
+  CHECK(rope_of("").theta == 10000.0);
+  CHECK(rope_of("").type == RopeSpec::Type::standard);
+  CHECK(rope_of(R"("rope_theta": 500000)").theta == 500000.0);
+  CHECK(rope_of(R"("rope_parameters": {"rope_theta": 500000.0, "rope_type": "default"})").theta == 500000.0);
+  CHECK(rope_of(R"("rope_theta": 5.0, "rope_scaling": null)").theta == 5.0);
+  const std::string scaling = R"("factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0)";
+  for (
+      const std::string& keys :
+      {R"("rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "original_max_position_embeddings": 8192, )" +
+           scaling + "}",
+       R"("rope_theta": 500000.0, "rope_scaling": {"type": "llama3", "original_max_position_embeddings": 8192, )" +
+           scaling + "}",
+       R"("rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "original_max_position_embeddings": 8192, )" +
+           scaling + "}",
+       R"("original_max_position_embeddings": 8192, "rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", )" +
+           scaling + "}",
+       R"("max_position_embeddings": 8192, "rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", )" +
+           scaling + "}"}) {
+    const RopeSpec rope = rope_of(keys);
+    CHECK(rope.type == RopeSpec::Type::llama3);
+    CHECK(rope.theta == 500000.0);
+    CHECK(rope.factor == 32.0);
+    CHECK(rope.low_freq_factor == 1.0);
+    CHECK(rope.high_freq_factor == 4.0);
+    CHECK(rope.original_max_positions == 8192);
+  }
+}
+
+TEST_CASE("clip's parameters, shapes, splits and initial values") {
+  const ModelSpec spec = spec_of("clip_vision_model", R"({"hidden_size": 16, "intermediate_size": 20,
+    "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 30, "patch_size": 8, "initializer_factor": 2.0,
+    "initializer_range": 0.25})");
+  CHECK(described(spec.modules[0]) ==
+        Lines{"vision_model.embeddings.class_embedding [16] normal(0.5)",
+              "vision_model.embeddings.patch_embedding.weight [16,3,8,8] normal(0.5)",
+              "vision_model.embeddings.position_embedding.weight [10,16] normal(0.5)"});
+  const std::string l = "vision_model.encoder.layers.0.";
+  CHECK(described(spec.modules[2]) ==
+        Lines{l + "layer_norm1.weight [16] ones", l + "layer_norm1.bias [16] zeros",
+              l + "self_attn.q_proj.weight [16,16] split(0,8) normal(0.25)",
+              l + "self_attn.q_proj.bias [16] split(0,8) zeros",
+              l + "self_attn.k_proj.weight [16,16] split(0,8) normal(0.25)",
+              l + "self_attn.k_proj.bias [16] split(0,8) zeros",
+              l + "self_attn.v_proj.weight [16,16] split(0,8) normal(0.25)",
+              l + "self_attn.v_proj.bias [16] split(0,8) zeros",
+              l + "self_attn.out_proj.weight [16,16] split(1,8) normal(0.5)",
+              l + "self_attn.out_proj.bias [16] zeros", l + "layer_norm2.weight [16] ones",
+              l + "layer_norm2.bias [16] zeros", l + "mlp.fc1.weight [20,16] split(0,1) normal(0.353553)",
+              l + "mlp.fc1.bias [20] split(0,1) zeros", l + "mlp.fc2.weight [16,20] split(1,1) normal(0.25)",
+              l + "mlp.fc2.bias [16] zeros"});
+  CHECK(spec.kind == ModelKind::vision);
+  CHECK(spec.item_shape == Shape{3, 30, 30});
+  CHECK(spec.tokens_per_item == 10);
+  CHECK(spec.leading_tokens == 1);
+  CHECK(std::get<BlockSpec>(spec.modules[2].body).activation == Activation::quick_gelu);
+  CHECK_FALSE(std::get<BlockSpec>(spec.modules[2].body).causal);
+  CHECK_FALSE(std::get<Norm>(spec.modules[1].body).pooled_only);
+  CHECK(std::get<Norm>(spec.modules[4].body).pooled_only);
+  CHECK(spec.modules[0].flops_per_token == 2.0 * 3 * 8 * 8 * 16);
+}
+
+TEST_CASE("clip's keys are found in the config of a whole CLIP") {
+  const auto layers = [](const std::string& config) {
+    return spec_of("clip_vision_model", config).num_layers;
+  };
+  CHECK(layers(R"({"model_type": "clip", "vision_config": {"num_hidden_layers": 3}})") == 3);
+  CHECK(layers(R"({"model_type": "clip", "vision_config": {"num_hidden_layers": 3},
+                   "vision_config_dict": {"num_hidden_layers": 5}})") == 5);
+  CHECK(layers(R"({"model_type": "clip", "num_hidden_layers": 3})") == 12);
+  CHECK(problems_of("clip_vision_model", R"({"vision_config": {"hidden_size": "x"}})") ==
+        Lines{R"(vision_config.hidden_size: expected a positive integer, got "x")"});
+}
+
+TEST_CASE("whisper's parameters, shapes and splits") {
+  const ModelSpec spec =
+      spec_of("whisper", R"({"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 20, "num_mel_bins": 8, "max_source_positions": 50, "init_std": 0.125})");
+  CHECK(described(spec.modules[0]) ==
+        Lines{"conv1.weight [16,8,3] split(0,1) normal(0.125)", "conv1.bias [16] split(0,1) zeros"});
+  CHECK(described(spec.modules[1]) ==
+        Lines{"conv2.weight [16,16,3] split(1,1) normal(0.125)", "conv2.bias [16] zeros"});
+  CHECK(described(spec.modules[2]) == Lines{"embed_positions.weight [50,16] sinusoid fixed"});
+  CHECK(
+      described(spec.modules[3]) ==
+      Lines{"layers.0.self_attn_layer_norm.weight [16] ones", "layers.0.self_attn_layer_norm.bias [16] zeros",
+            "layers.0.self_attn.q_proj.weight [16,16] split(0,8) normal(0.125)",
+            "layers.0.self_attn.q_proj.bias [16] split(0,8) zeros",
+            "layers.0.self_attn.k_proj.weight [16,16] split(0,8) normal(0.125)",
+            "layers.0.self_attn.v_proj.weight [16,16] split(0,8) normal(0.125)",
+            "layers.0.self_attn.v_proj.bias [16] split(0,8) zeros",
+            "layers.0.self_attn.out_proj.weight [16,16] split(1,8) normal(0.125)",
+            "layers.0.self_attn.out_proj.bias [16] zeros", "layers.0.final_layer_norm.weight [16] ones",
+            "layers.0.final_layer_norm.bias [16] zeros",
+            "layers.0.fc1.weight [20,16] split(0,1) normal(0.125)", "layers.0.fc1.bias [20] split(0,1) zeros",
+            "layers.0.fc2.weight [16,20] split(1,1) normal(0.125)", "layers.0.fc2.bias [16] zeros"});
+  CHECK(spec.item_shape == Shape{8, 100});
+  CHECK(spec.tokens_per_item == 50);
+  CHECK(spec.leading_tokens == 0);
+  CHECK(spec.modules[0].flops_per_token == 2.0 * 2 * 3 * 8 * 16);
+  CHECK(spec.modules[1].flops_per_token == 2.0 * 3 * 16 * 16);
+  CHECK(std::get<Conv1d>(spec.modules[1].body).stride == 2);
+}
+
+TEST_CASE("whisper knows the generic names of its sizes") {
+  const ModelSpec spec = spec_of("whisper", R"({"hidden_size": 64, "num_hidden_layers": 3,
+    "encoder_layers": 3, "num_attention_heads": 4})");
+  CHECK(spec.hidden_size == 64);
+  CHECK(spec.num_layers == 3);
+  CHECK(spec.heads == 4);
+  CHECK(problems_of("whisper", R"({"encoder_layers": 2, "num_hidden_layers": 3})") ==
+        Lines{"encoder_layers: is 2, but its other name 'num_hidden_layers' says 3"});
+}
+
+TEST_CASE("every problem of a config is told, each with its key") {
+  CHECK(problems_of("llama", "{") == Lines{"config.json: this is not JSON"});
+  CHECK(problems_of("llama", "[]") == Lines{"config.json: expected a JSON object"});
+  CHECK(problems_of("lama", "{}") == Lines{"config.json: unknown family 'lama'"});
+  CHECK(problems_of("llama",
+                    R"({"hidden_size": 0, "num_hidden_layers": 1e3, "vocab_size": "many", "mlp_bias": 1,
+    "rms_norm_eps": -1, "hidden_act": "mish", "pretraining_tp": 2, "attention_dropout": 0.1, "model_type": "mistral",
+    "max_position_embeddings": 99999999999, "intermediate_size": null, "quantization_config": {}})") ==
+        Lines{R"(model_type: expected "llama", got "mistral")",
+              "quantization_config: quantized weights are not supported",
+              R"(vocab_size: expected a positive integer, got "many")",
+              "hidden_size: expected a positive integer, got 0",
+              "intermediate_size: expected a positive integer, got null",
+              "num_hidden_layers: expected a positive integer, got 1000.0",
+              "max_position_embeddings: expected at most 2147483647, got 99999999999",
+              R"(hidden_act: activation "mish" is not supported; known are gelu, gelu_python, gelu_new, )"
+              "gelu_pytorch_tanh, gelu_python_tanh, gelu_fast, gelu_accurate, quick_gelu, silu, swish, relu",
+              "rms_norm_eps: expected a positive number, got -1", "mlp_bias: expected true or false, got 1",
+              "attention_dropout: dropout is not supported: only 0, got 0.1",
+              "pretraining_tp: only 1 is supported, got 2"});
+  CHECK(problems_of("llama", R"({"hidden_size": 100, "num_attention_heads": 8, "num_key_value_heads": 3,
+    "head_dim": 5, "pad_token_id": 32000})") ==
+        Lines{"pad_token_id: is outside of the vocabulary of 32000: 32000",
+              "num_attention_heads: does not divide hidden_size: 8 and 100",
+              "num_key_value_heads: does not divide num_attention_heads: 3 and 8",
+              "head_dim: rotary embedding needs an even head size, got 5"});
+  CHECK(problems_of("llama", R"({"num_hidden_layers": 1000000000})") ==
+        Lines{"num_hidden_layers: expected at most 10000, got 1000000000"});
+  CHECK(
+      problems_of("llama", R"({"vocab_size": 2147483647, "hidden_size": 2147483644, "num_attention_heads": 2,
+    "num_hidden_layers": 1, "intermediate_size": 2147483647})") ==
+      Lines{"config.json: the model is too large to count its parameters, at "
+            "model.layers.0.self_attn.k_proj.weight"});
+  CHECK(problems_of("clip_vision_model", R"({"hidden_size": 10, "num_attention_heads": 3, "patch_size": 16,
+    "image_size": [8, 8], "dropout": 0.1, "hidden_act": 3})") ==
+        Lines{"image_size: expected a positive integer, got [8,8]",
+              "hidden_act: expected the name of an activation, got 3",
+              "dropout: dropout is not supported: only 0, got 0.1",
+              "num_attention_heads: does not divide hidden_size: 3 and 10"});
+  CHECK(problems_of("clip_vision_model", R"({"patch_size": 16, "image_size": 8})") ==
+        Lines{"patch_size: is larger than image_size: 16 and 8"});
+  CHECK(problems_of("whisper", R"({"d_model": 15, "encoder_attention_heads": 2, "encoder_layerdrop": 0.5,
+    "apply_spec_augment": true, "dropout": 0.5})") ==
+        Lines{"dropout: dropout is not supported: only 0, got 0.5",
+              "encoder_layerdrop: dropout is not supported: only 0, got 0.5",
+              "apply_spec_augment: SpecAugment is not supported: only false",
+              "encoder_attention_heads: does not divide d_model: 2 and 15",
+              "d_model: sinusoidal positions need an even number of at least 4, got 15"});
+}
+
+TEST_CASE("problems of rope") {
+  const auto rope = [](const std::string& value) {
+    return problems_of("llama", R"({"rope_scaling": )" + value + "}");
+  };
+  CHECK(rope(R"({"rope_type": "yarn", "factor": 2.0})") ==
+        Lines{R"(rope_scaling.rope_type: rope of type "yarn" is not supported; known are default, llama3)"});
+  CHECK(rope(R"({"type": "linear", "factor": 2.0})") ==
+        Lines{R"(rope_scaling.type: rope of type "linear" is not supported; known are default, llama3)"});
+  CHECK(rope(R"({"rope_type": "llama3", "factor": 0, "low_freq_factor": 4.0, "high_freq_factor": 4.0})") ==
+        Lines{"rope_scaling.factor: expected a positive number, got 0",
+              "rope_scaling.high_freq_factor: must be greater than low_freq_factor (4), got 4"});
+  CHECK(rope(R"({"rope_type": "llama3", "factor": 8})") ==
+        Lines{"rope_scaling.low_freq_factor: is missing", "rope_scaling.high_freq_factor: is missing"});
+  CHECK(rope("7") == Lines{"rope_scaling: expected a map, got 7"});
+  CHECK(problems_of("llama",
+                    R"({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}})") ==
+        Lines{"rope_parameters.partial_rotary_factor: only 1 is supported"});
+}
+
+TEST_CASE("keys that no class has are told apart from those without effect") {
+  const SpecResult result =
+      make_spec("llama", R"({"hiden_size": 5, "use_cache": false, "id2label": {}, "num_hidden_layers": 1})");
+  CHECK(result.spec.has_value());
+  CHECK(result.unknown_keys == Lines{"hiden_size"});
+  CHECK(std::count(result.known_keys.begin(), result.known_keys.end(), "hidden_size") == 1);
+}
+
+TEST_CASE("weights are looked for under the names of old and new files") {
+  CHECK(weight_names("clip_vision_model", "vision_model.embeddings.class_embedding") ==
+        Lines{"vision_model.embeddings.class_embedding", "embeddings.class_embedding"});
+  CHECK(weight_names("whisper", "conv1.weight") ==
+        Lines{"model.encoder.conv1.weight", "encoder.conv1.weight", "conv1.weight"});
+  CHECK(weight_names("llama", "model.norm.weight") == Lines{"model.norm.weight", "norm.weight"});
+  CHECK(weight_names("llama", "lm_head.weight") == Lines{"lm_head.weight"});
+  CHECK(weight_names("whisper", "projector.projection.weight") == Lines{"projector.projection.weight"});
+}
+
+TEST_CASE("the exported config is what every version of transformers reads") {
+  const ModelSpec spec = spec_of("llama", R"({"num_hidden_layers": 1, "dtype": "bfloat16", "rope_parameters":
+    {"rope_theta": 7.0, "rope_type": "llama3", "factor": 2.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}})");
+  CHECK(spec.hf_config == R"({
+  "num_hidden_layers": 1,
+  "rope_theta": 7.0,
+  "rope_scaling": {
+    "rope_type": "llama3",
+    "factor": 2.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0
+  },
+  "model_type": "llama",
+  "architectures": [
+    "LlamaForCausalLM"
+  ],
+  "torch_dtype": "float32"
+}
+)");
+  const ModelSpec again = spec_of("llama", spec.hf_config);
+  CHECK(again.hf_config == spec.hf_config);
+  CHECK(std::get<BlockSpec>(again.modules[1].body).rope->theta == 7.0);
+}
