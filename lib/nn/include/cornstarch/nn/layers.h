@@ -1,0 +1,45 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "cornstarch/catalog/model_spec.h"
+
+/// Single-rank building blocks, written to leave no more intermediate tensors behind than backward needs.
+namespace cornstarch::nn {
+
+/// x * rsqrt(mean(x^2) + eps) * weight over the last dimension, in one pass forward and one backward.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
+
+at::Tensor activation(catalog::Activation kind, const at::Tensor& x);
+
+/// activation(gate) * up.
+at::Tensor gated(catalog::Activation kind, const at::Tensor& gate, const at::Tensor& up);
+
+/// Cosines and sines of the rotary embedding [length, head_dim / 2], computed in fp32 as transformers does.
+struct RopeTable {
+  at::Tensor cos;
+  at::Tensor sin;
+};
+
+/// The tables of one RopeSpec, kept for the longest sequence seen so far.
+class Rope {
+ public:
+  Rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
+  RopeTable table(std::int64_t length, at::ScalarType dtype);
+
+ private:
+  at::Tensor frequencies_;  // [head_dim / 2], fp32
+  RopeTable longest_;
+};
+
+/// Turns the pairs (i, i + head_dim / 2) of every head of x [b, t, heads x head_dim] by the angles of
+/// position t. Overwrites x, which must be the result of an operation that does not need it again (linear).
+at::Tensor rotate(const at::Tensor& x, const RopeTable& table);
+
+/// softmax(q k^T / sqrt(head_dim)) v for q [b, t, heads x head_dim] and k, v [b, t, kv_heads x head_dim],
+/// where heads is a multiple of kv_heads. Returns [b, t, heads x head_dim].
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t head_dim,
+                     bool causal);
+
+}  // namespace cornstarch::nn

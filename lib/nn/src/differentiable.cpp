@@ -1,0 +1,58 @@
+#include "differentiable.h"
+
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <utility>
+
+#include "cornstarch/base/result.h"
+
+namespace cornstarch::nn {
+namespace {
+
+// A node of autograd's graph whose work is a closure. torch::autograd::Function would do the same, but can
+// keep nothing that is not an IValue (as a group of ranks), and costs twice the time to compile.
+class ClosureNode : public torch::autograd::Node {
+ public:
+  ClosureNode(const char* name, torch::autograd::edge_list edges, Backward backward)
+      : Node(std::move(edges)), name_(name), backward_(std::move(backward)) {}
+
+  std::string name() const override { return name_; }
+  void release_variables() override { backward_ = nullptr; }
+
+ private:
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+    if (!backward_) throw Failure(ExitCode::internal, name_ + ": backward ran a second time");
+    if (!grads[0].defined()) return torch::autograd::variable_list(num_outputs());
+    std::vector<bool> needed(num_outputs());
+    for (std::size_t i = 0; i < needed.size(); ++i) needed[i] = task_should_compute_output(i);
+    return backward_(grads[0], needed);
+  }
+
+  std::string name_;
+  Backward backward_;
+};
+
+}  // namespace
+
+bool records(std::initializer_list<at::Tensor> inputs) {
+  if (!at::GradMode::is_enabled()) return false;
+  for (const at::Tensor& input : inputs) {
+    if (input.defined() && input.requires_grad()) return true;
+  }
+  return false;
+}
+
+at::Tensor differentiable(const char* name, at::Tensor output, std::initializer_list<at::Tensor> inputs,
+                          Backward backward) {
+  torch::autograd::edge_list edges;
+  for (const at::Tensor& input : inputs) edges.push_back(torch::autograd::impl::gradient_edge(input));
+  // deleteNode takes long chains apart without recursion.
+  const std::shared_ptr<ClosureNode> node(new ClosureNode(name, std::move(edges), std::move(backward)),
+                                          torch::autograd::deleteNode);
+  torch::autograd::create_gradient_edge(output, node);
+  return output;
+}
+
+}  // namespace cornstarch::nn

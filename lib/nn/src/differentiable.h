@@ -1,0 +1,25 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <initializer_list>
+#include <vector>
+
+namespace cornstarch::nn {
+
+/// The gradients of the inputs, given the output's. needed[i]: whether input i's is wanted; undefined where
+/// it is not.
+using Backward =
+    std::function<std::vector<at::Tensor>(const at::Tensor& grad, const std::vector<bool>& needed)>;
+
+/// Whether autograd records an operation on these tensors.
+bool records(std::initializer_list<at::Tensor> inputs);
+
+/// Tells autograd how `output` came from `inputs`. `output` was computed while nothing was recorded; it may
+/// share memory with an input that was changed in place. `backward` must hold detached tensors only, and is
+/// dropped once it has run.
+at::Tensor differentiable(const char* name, at::Tensor output, std::initializer_list<at::Tensor> inputs,
+                          Backward backward);
+
+}  // namespace cornstarch::nn

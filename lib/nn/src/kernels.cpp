@@ -1,0 +1,134 @@
+#include "kernels.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cornstarch/base/checked.h"
+
+namespace cornstarch::nn::kernels {
+namespace {
+
+// Elements below which a loop is not worth a second thread.
+constexpr std::int64_t grain = 16384;
+
+std::int64_t grain_rows(std::int64_t size) {
+  return std::max<std::int64_t>(1, grain / std::max<std::int64_t>(1, size));
+}
+
+template <typename T>
+T sum_of_squares(const T* x, std::int64_t size) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < size; ++i) sum += x[i] * x[i];
+  return sum;
+}
+
+template <typename T>
+T sum_of_products(const T* a, const T* b, const T* c, std::int64_t size) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < size; ++i) sum += a[i] * b[i] * c[i];
+  return sum;
+}
+
+template <typename T>
+void rms_norm_row_backward(const T* grad, const T* x, const T* weight, T rstd, std::int64_t size, T* x_grad) {
+  const T mean = sum_of_products(grad, x, weight, size) / static_cast<T>(size);
+  const T scale = rstd * rstd * rstd * mean;
+#pragma omp simd
+  for (std::int64_t i = 0; i < size; ++i) x_grad[i] = rstd * grad[i] * weight[i] - scale * x[i];
+}
+
+template <typename T>
+void add_weight_grad(const T* grad, const T* x, T rstd, std::int64_t size, T* weight_grad) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < size; ++i) weight_grad[i] += rstd * grad[i] * x[i];
+}
+
+template <typename T>
+void rotate_head(const T* x, const T* cos, const T* sin, std::int64_t half, T sign, T* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < half; ++i) {
+    const T a = x[i];
+    const T b = x[i + half];
+    out[i] = a * cos[i] - sign * b * sin[i];
+    out[i + half] = b * cos[i] + sign * a * sin[i];
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void rms_norm(const T* x, const T* weight, std::int64_t rows, std::int64_t size, double eps, T* y, T* rstd) {
+  at::parallel_for(0, rows, grain_rows(size), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const T* in = x + r * size;
+      T* out = y + r * size;
+      const T scale = T(1) / std::sqrt(sum_of_squares(in, size) / static_cast<T>(size) + static_cast<T>(eps));
+      rstd[r] = scale;
+#pragma omp simd
+      for (std::int64_t i = 0; i < size; ++i) out[i] = weight[i] * (in[i] * scale);
+    }
+  });
+}
+
+template <typename T>
+void rms_norm_backward(const T* grad, const T* x, const T* weight, const T* rstd, std::int64_t rows,
+                       std::int64_t size, T* x_grad, T* weight_grad, int parts) {
+  at::parallel_for(0, parts, 1, [=](std::int64_t first, std::int64_t last) {
+    for (std::int64_t part = first; part < last; ++part) {
+      const Range mine = share(rows, parts, part);
+      T* sums = weight_grad == nullptr ? nullptr : weight_grad + part * size;
+      if (sums != nullptr) std::fill(sums, sums + size, T(0));
+      for (std::int64_t r = mine.begin; r < mine.end; ++r) {
+        const std::int64_t at = r * size;
+        if (x_grad != nullptr) rms_norm_row_backward(grad + at, x + at, weight, rstd[r], size, x_grad + at);
+        if (sums != nullptr) add_weight_grad(grad + at, x + at, rstd[r], size, sums);
+      }
+    }
+  });
+}
+
+template <typename T>
+void rotate(const T* x, const T* cos, const T* sin, std::int64_t rows, std::int64_t length,
+            std::int64_t heads, std::int64_t half, bool inverse, T* out) {
+  const T sign = inverse ? T(-1) : T(1);
+  at::parallel_for(0, rows, grain_rows(heads * half * 2), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const std::int64_t angle = (r % length) * half;
+      for (std::int64_t h = 0; h < heads; ++h) {
+        const std::int64_t at = (r * heads + h) * 2 * half;
+        rotate_head(x + at, cos + angle, sin + angle, half, sign, out + at);
+      }
+    }
+  });
+}
+
+template <typename T>
+void swiglu_backward(const T* grad, const T* gate, const T* up, std::int64_t n, T* gate_grad, T* up_grad) {
+  at::parallel_for(0, n, grain, [=](std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+    for (std::int64_t i = begin; i < end; ++i) {
+      const T sigmoid = up_grad[i];
+      gate_grad[i] = grad[i] * up[i] * sigmoid * (T(1) + gate[i] * (T(1) - sigmoid));
+      up_grad[i] = grad[i] * gate[i] * sigmoid;
+    }
+  });
+}
+
+template void rms_norm(const float*, const float*, std::int64_t, std::int64_t, double, float*, float*);
+template void rms_norm(const double*, const double*, std::int64_t, std::int64_t, double, double*, double*);
+template void rms_norm_backward(const float*, const float*, const float*, const float*, std::int64_t,
+                                std::int64_t, float*, float*, int);
+template void rms_norm_backward(const double*, const double*, const double*, const double*, std::int64_t,
+                                std::int64_t, double*, double*, int);
+template void rotate(const float*, const float*, const float*, std::int64_t, std::int64_t, std::int64_t,
+                     std::int64_t, bool, float*);
+template void rotate(const double*, const double*, const double*, std::int64_t, std::int64_t, std::int64_t,
+                     std::int64_t, bool, double*);
+template void swiglu_backward(const float*, const float*, const float*, std::int64_t, float*, float*);
+template void swiglu_backward(const double*, const double*, const double*, std::int64_t, double*, double*);
+
+}  // namespace cornstarch::nn::kernels

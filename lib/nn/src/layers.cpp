@@ -1,0 +1,184 @@
+#include "cornstarch/nn/layers.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/logical_and.h>
+#include <ATen/ops/outer.h>
+#include <ATen/ops/pow.h>
+#include <ATen/ops/reciprocal.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/where.h>
+
+#include <algorithm>
+#include <numbers>
+#include <vector>
+
+#include "cornstarch/base/result.h"
+#include "differentiable.h"
+#include "kernels.h"
+
+namespace cornstarch::nn {
+namespace {
+
+using Needed = const std::vector<bool>&;
+
+std::vector<at::Tensor> rms_norm_backward(const at::Tensor& grad_in, const at::Tensor& x,
+                                          const at::Tensor& weight, const at::Tensor& rstd, Needed needed) {
+  const at::Tensor grad = grad_in.contiguous();
+  const std::int64_t size = weight.numel();
+  const std::int64_t rows = rstd.numel();
+  const int parts = static_cast<int>(std::clamp<std::int64_t>(rows * size / 16384, 1, at::get_num_threads()));
+  at::Tensor x_grad, weight_grad;
+  if (needed[0]) x_grad = at::empty_like(x);
+  if (needed[1]) weight_grad = at::empty({parts, size}, x.options());
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "rms_norm_backward", [&] {
+    kernels::rms_norm_backward<scalar_t>(
+        grad.const_data_ptr<scalar_t>(), x.const_data_ptr<scalar_t>(), weight.const_data_ptr<scalar_t>(),
+        rstd.const_data_ptr<scalar_t>(), rows, size,
+        needed[0] ? x_grad.mutable_data_ptr<scalar_t>() : nullptr,
+        needed[1] ? weight_grad.mutable_data_ptr<scalar_t>() : nullptr, parts);
+  });
+  if (needed[1]) weight_grad = weight_grad.sum(0);
+  return {x_grad, weight_grad};
+}
+
+void rotate_rows(const at::Tensor& x, const RopeTable& table, bool inverse, const at::Tensor& out) {
+  const std::int64_t length = x.size(1);
+  const std::int64_t half = table.cos.size(1);
+  const std::int64_t rows = x.size(0) * length;
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "rotate", [&] {
+    kernels::rotate<scalar_t>(x.const_data_ptr<scalar_t>(), table.cos.const_data_ptr<scalar_t>(),
+                              table.sin.const_data_ptr<scalar_t>(), rows, length, x.size(2) / (2 * half),
+                              half, inverse, out.mutable_data_ptr<scalar_t>());
+  });
+}
+
+// Saves gate and up only: silu(gate) is computed again in backward.
+at::Tensor swiglu(const at::Tensor& gate_in, const at::Tensor& up_in) {
+  const at::Tensor gate = gate_in.detach().contiguous();
+  const at::Tensor up = up_in.detach().contiguous();
+  at::Tensor out = at::silu(gate).mul_(up);
+  if (!records({gate_in, up_in})) return out;
+  return differentiable("SwiGlu", out, {gate_in, up_in}, [gate, up](const at::Tensor& grad_in, Needed) {
+    const at::Tensor grad = grad_in.contiguous();
+    at::Tensor up_grad = at::sigmoid(gate);
+    at::Tensor gate_grad = at::empty_like(gate);
+    AT_DISPATCH_FLOATING_TYPES(gate.scalar_type(), "swiglu_backward", [&] {
+      kernels::swiglu_backward<scalar_t>(
+          grad.const_data_ptr<scalar_t>(), gate.const_data_ptr<scalar_t>(), up.const_data_ptr<scalar_t>(),
+          gate.numel(), gate_grad.mutable_data_ptr<scalar_t>(), up_grad.mutable_data_ptr<scalar_t>());
+    });
+    return std::vector<at::Tensor>{gate_grad, up_grad};
+  });
+}
+
+// transformers.modeling_rope_utils._compute_llama3_parameters.
+at::Tensor llama3_frequencies(const catalog::RopeSpec& spec, const at::Tensor& plain) {
+  const auto old_length = static_cast<double>(spec.original_max_positions);
+  const double low_wavelength = old_length / spec.low_freq_factor;
+  const double high_wavelength = old_length / spec.high_freq_factor;
+  const at::Tensor wavelength = 2 * std::numbers::pi / plain;
+  const at::Tensor scaled = at::where(wavelength > low_wavelength, plain / spec.factor, plain);
+  const at::Tensor smooth =
+      (old_length / wavelength - spec.low_freq_factor) / (spec.high_freq_factor - spec.low_freq_factor);
+  const at::Tensor smoothed = (1 - smooth) * scaled / spec.factor + smooth * scaled;
+  const at::Tensor medium = at::logical_and(wavelength >= high_wavelength, wavelength <= low_wavelength);
+  return at::where(medium, smoothed, scaled);
+}
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double eps) {
+  const at::Tensor x = x_in.detach().contiguous();
+  const at::Tensor weight = weight_in.detach();
+  const std::int64_t size = weight.numel();
+  const std::int64_t rows = x.numel() / size;
+  at::Tensor y = at::empty_like(x);
+  at::Tensor rstd = at::empty({rows}, x.options());
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "rms_norm", [&] {
+    kernels::rms_norm<scalar_t>(x.const_data_ptr<scalar_t>(), weight.const_data_ptr<scalar_t>(), rows, size,
+                                eps, y.mutable_data_ptr<scalar_t>(), rstd.mutable_data_ptr<scalar_t>());
+  });
+  if (!records({x_in, weight_in})) return y;
+  return differentiable("RmsNorm", y, {x_in, weight_in}, [=](const at::Tensor& grad, Needed needed) {
+    return rms_norm_backward(grad, x, weight, rstd, needed);
+  });
+}
+
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
+  return at::layer_norm(x, weight.sizes(), weight, bias, eps);
+}
+
+at::Tensor activation(catalog::Activation kind, const at::Tensor& x) {
+  switch (kind) {
+    case catalog::Activation::gelu:
+      return at::gelu(x);
+    case catalog::Activation::gelu_tanh:
+      return at::gelu(x, "tanh");
+    case catalog::Activation::quick_gelu: {
+      // x sigmoid(a x) = silu(a x) / a, and silu saves one tensor where sigmoid and product save two.
+      constexpr double a = 1.702;
+      return at::silu(x * a).div_(a);
+    }
+    case catalog::Activation::silu:
+      return at::silu(x);
+    case catalog::Activation::relu:
+      return at::relu(x);
+  }
+  throw Failure(ExitCode::internal, "unknown activation");
+}
+
+at::Tensor gated(catalog::Activation kind, const at::Tensor& gate, const at::Tensor& up) {
+  return kind == catalog::Activation::silu ? swiglu(gate, up) : activation(kind, gate) * up;
+}
+
+Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim) {
+  const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
+  frequencies_ = at::reciprocal(at::pow(spec.theta, exponents));
+  if (spec.type == catalog::RopeSpec::Type::llama3) frequencies_ = llama3_frequencies(spec, frequencies_);
+}
+
+RopeTable Rope::table(std::int64_t length, at::ScalarType dtype) {
+  const at::Tensor& have = longest_.cos;
+  if (!have.defined() || have.size(0) < length || have.scalar_type() != dtype) {
+    const at::Tensor angles = at::outer(at::arange(length, at::kFloat), frequencies_);
+    longest_ = {angles.cos().to(dtype), angles.sin().to(dtype)};
+  }
+  return {longest_.cos.narrow(0, 0, length), longest_.sin.narrow(0, 0, length)};
+}
+
+at::Tensor rotate(const at::Tensor& x, const RopeTable& table) {
+  at::Tensor out = x.detach().contiguous();
+  rotate_rows(out, table, false, out);
+  if (!records({x})) return out;
+  return differentiable("Rotate", out, {x}, [table](const at::Tensor& grad_in, Needed) {
+    const at::Tensor grad = grad_in.contiguous();
+    at::Tensor back = at::empty_like(grad);
+    rotate_rows(grad, table, true, back);
+    return std::vector<at::Tensor>{back};
+  });
+}
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t head_dim,
+                     bool causal) {
+  const auto heads_first = [&](const at::Tensor& x) {
+    return x.view({x.size(0), x.size(1), x.size(2) / head_dim, head_dim}).transpose(1, 2);
+  };
+  const bool grouped = q.size(2) != k.size(2);
+  const at::Tensor out = at::scaled_dot_product_attention(heads_first(q), heads_first(k), heads_first(v),
+                                                          std::nullopt, 0.0, causal, std::nullopt, grouped);
+  // The kernel writes [b, t, heads, head_dim], so this is a view.
+  return out.transpose(1, 2).reshape({q.size(0), q.size(1), q.size(2)});
+}
+
+}  // namespace cornstarch::nn
