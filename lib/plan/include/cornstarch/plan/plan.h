@@ -74,6 +74,7 @@ struct Plan {
   Groups groups;
   int microbatch_size = 1;
   int num_microbatches = 1;  ///< per replica and step
+  int sequence_length = 0;
   Schedule schedule;
 
   /// The rank that holds a place of replica dp.

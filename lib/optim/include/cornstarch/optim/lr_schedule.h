@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cornstarch/config/run_config.h"
+
+namespace cornstarch::optim {
+
+/// The learning rate of step `step` (from 0) of `total`: linear warm-up to `peak` over warmup_steps, then
+/// constant, or down to min_lr_ratio x peak along a line or half a cosine (Loshchilov & Hutter, "SGDR", 2017,
+/// without restarts).
+double learning_rate(const config::LrSchedule& schedule, double peak, std::int64_t step, std::int64_t total);
+
+}  // namespace cornstarch::optim

@@ -1,0 +1,306 @@
+#include "cornstarch/pipeline/executor.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <map>
+
+#include "answers.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/pipeline/reducer.h"
+#include "mailbox.h"
+
+namespace cornstarch::pipeline {
+namespace {
+
+using plan::Op;
+
+/// A microbatch on its way through a stage: what backward needs.
+struct Flight {
+  std::vector<at::Tensor> inputs;  ///< leaves: one per seam into the stage, undefined where nothing came
+  at::Tensor output;               ///< activations, or the loss on the LLM's last stage
+};
+
+struct Held {
+  int stage = 0;
+  models::Stage module;
+  std::unique_ptr<GradientReducer> reducer;
+  std::vector<int> seams_in;  ///< indices into the plan's seams, in order
+  int seam_out = -1;
+};
+
+using StepKey = std::pair<int, int>;  // (stage or seam, microbatch)
+
+}  // namespace
+
+struct Executor::Impl {
+  const plan::Plan& plan;
+  const catalog::Modalities& modalities;
+  comm::CommunicatorPtr comm;
+  const plan::RankPlan& me;
+  ExecutorOptions options;
+  std::vector<plan::Instruction> train_program, evaluate_program;
+  std::map<int, Held> held;
+  Mailbox mailbox;
+
+  // The step under way.
+  const plan::Activity* activity = nullptr;
+  const StepInputs* inputs = nullptr;
+  bool training = false;
+  StepSums sums;
+  at::Tensor loss;
+  std::map<StepKey, Flight> flights;             // by stage
+  std::map<StepKey, at::Tensor> activations_in;  // by seam: received, or handed over by a stage of this rank
+  std::map<StepKey, at::Tensor> gradients_in;    // by seam
+  std::map<StepKey, at::Tensor> gradients_out;   // by seam: to be sent
+
+  Impl(const plan::Plan& p, const catalog::Modalities& m, comm::CommunicatorPtr c, ExecutorOptions o)
+      : plan(p),
+        modalities(m),
+        comm(std::move(c)),
+        me(plan.ranks[static_cast<std::size_t>(comm->rank())]),
+        options(o),
+        train_program(plan.schedule.of_stage(me.parts.front().stage).instructions),
+        mailbox(plan, modalities, comm->rank(), comm, at::TensorOptions().dtype(options.stage.dtype)) {
+    for (const plan::Instruction& i : train_program)
+      if (i.op == Op::receive_forward || i.op == Op::forward || i.op == Op::send_forward)
+        evaluate_program.push_back(i);
+    for (const plan::Part& part : me.parts) hold(part);
+  }
+
+  const plan::StagePlan& stage_plan(int stage) const { return plan.stages[static_cast<std::size_t>(stage)]; }
+  const plan::ModalityPlan& modality_plan(int stage) const {
+    return plan.modalities[static_cast<std::size_t>(stage_plan(stage).modality)];
+  }
+  const catalog::Modality& modality(int stage) const {
+    return modalities[static_cast<std::size_t>(stage_plan(stage).modality)];
+  }
+  const plan::Seam& seam(int index) const { return plan.seams[static_cast<std::size_t>(index)]; }
+  bool is_last_of_llm(int stage) const { return stage + 1 == static_cast<int>(plan.stages.size()); }
+  bool is_first(int stage) const { return stage_plan(stage).stage_in_modality == 0; }
+
+  // --- Building
+  // -----------------------------------------------------------------------------------------------
+
+  std::string place(int stage) const {
+    return cat(modality_plan(stage).name, " stage ", stage_plan(stage).stage_in_modality);
+  }
+
+  void hold(const plan::Part& part) {
+    std::vector<int> tp_ranks, dp_ranks;
+    for (int t = 0; t < modality_plan(part.stage).tp; ++t)
+      tp_ranks.push_back(plan.rank_of(me.dp, part.stage, part.cp, t));
+    for (int d = 0; d < plan.dp; ++d) dp_ranks.push_back(plan.rank_of(d, part.stage, part.cp, part.tp));
+    auto tp = comm->group(tp_ranks, cat("tp of ", place(part.stage)));
+    auto dp = comm->group(dp_ranks, cat("dp of ", place(part.stage)));
+    Held h{part.stage,
+           models::Stage(modality(part.stage), stage_plan(part.stage).modules, tp, options.stage),
+           nullptr,
+           {},
+           -1};
+    for (std::size_t i = 0; i < plan.seams.size(); ++i) {
+      if (plan.seams[i].to == part.stage) h.seams_in.push_back(static_cast<int>(i));
+      if (plan.seams[i].from == part.stage) h.seam_out = static_cast<int>(i);
+    }
+    add_reducer(h, part, dp);
+    held.emplace(part.stage, std::move(h));
+  }
+
+  void add_reducer(Held& h, const plan::Part& part, const comm::GroupPtr& dp) {
+    comm::GroupPtr tied_group;
+    std::vector<Reduced> reduced;
+    for (models::Parameter& p : h.module.parameters()) {
+      const bool tied = is_tied(h, p);
+      if (tied && !tied_group) tied_group = tie(part);
+      if (p.trains) reduced.push_back({&p, tied ? tied_group : dp});
+    }
+    if (!reduced.empty()) h.reducer = std::make_unique<GradientReducer>(reduced, options.bucket_bytes);
+  }
+
+  /// Whether the LLM's first and last stage share this parameter: its gradient is the sum of both.
+  bool is_tied(const Held& h, const models::Parameter& p) const {
+    if (!p.tied_to.empty()) return true;
+    const auto& llm = plan.modalities.back();
+    if (llm.num_stages == 1 || h.stage != llm.first_stage) return false;
+    for (const auto& module : modalities.back().spec.modules)
+      for (const auto& param : module.params)
+        if (!param.tied_to.empty() && param.tied_to == p.spec->name) return true;
+    return false;
+  }
+
+  comm::GroupPtr tie(const plan::Part& part) {
+    const auto& llm = plan.modalities.back();
+    std::vector<int> ranks;
+    for (const int stage : {llm.first_stage, llm.first_stage + llm.num_stages - 1})
+      for (int d = 0; d < plan.dp; ++d) ranks.push_back(plan.rank_of(d, stage, part.cp, part.tp));
+    return comm->group(ranks, "tied embeddings of llm");
+  }
+
+  // --- A step
+  // -------------------------------------------------------------------------------------------------
+
+  StepSums run(const std::vector<plan::Instruction>& program, const plan::Activity& a, const StepInputs& in,
+               const std::vector<bool>& reached) {
+    activity = &a;
+    inputs = &in;
+    sums = {};
+    loss = at::zeros({}, at::kDouble);
+    mailbox.start(program, a);
+    for (std::size_t i = 0; i < program.size(); ++i) {
+      mailbox.post_ahead(i);
+      step(program[i], i, reached);
+    }
+    mailbox.finish();
+    flights.clear();
+    // Every tp rank of the last stage has the same sums; one of them speaks for all.
+    if (me.parts.back().tp != 0) return {};
+    sums.loss = loss.item<double>();
+    return sums;
+  }
+
+  void step(const plan::Instruction& i, std::size_t position, const std::vector<bool>& reached) {
+    const StepKey key{i.seam, i.microbatch};
+    switch (i.op) {
+      case Op::receive_forward:
+        if (activity->carries(seam(i.seam), i.microbatch)) activations_in[key] = mailbox.take(position);
+        break;
+      case Op::forward:
+        if (activity->forward(i.stage, i.microbatch)) forward(held.at(i.stage), i.microbatch);
+        break;
+      case Op::send_forward:
+        if (activity->carries(seam(i.seam), i.microbatch)) send_forward(i);
+        break;
+      case Op::receive_backward:
+        if (activity->carries_grad(seam(i.seam), i.microbatch)) gradients_in[key] = mailbox.take(position);
+        break;
+      case Op::backward:
+        if (activity->backward(i.stage, i.microbatch)) backward(held.at(i.stage), i.microbatch);
+        break;
+      case Op::send_backward:
+        if (activity->carries_grad(seam(i.seam), i.microbatch))
+          mailbox.send(i, gradients_out.extract(key).mapped());
+        break;
+      case Op::reduce_gradients:
+        if (reached[static_cast<std::size_t>(stage_plan(i.stage).modality)])
+          held.at(i.stage).reducer->finish();
+        break;
+    }
+  }
+
+  bool needs_backward(int stage, int microbatch) const {
+    return training && activity->backward(stage, microbatch);
+  }
+
+  /// The activations that came over a seam as a leaf of this stage's graph.
+  at::Tensor arrived(int seam_index, int microbatch) {
+    auto node = activations_in.extract({seam_index, microbatch});
+    if (node.empty()) return {};
+    return node.mapped().requires_grad_(training && activity->carries_grad(seam(seam_index), microbatch));
+  }
+
+  void forward(Held& h, int m) {
+    const at::AutoGradMode grad_mode(needs_backward(h.stage, m));
+    Flight flight;
+    for (const int s : h.seams_in) flight.inputs.push_back(arrived(s, m));
+    flight.output =
+        catalog::is_llm(modality(h.stage)) ? forward_llm(h, flight, m) : forward_encoder(h, flight, m);
+    const bool local = h.seam_out >= 0 && held.count(seam(h.seam_out).to) > 0;
+    if (local) activations_in[{h.seam_out, m}] = flight.output.detach();
+    const bool leaves = h.seam_out >= 0 && !local;
+    if (leaves || needs_backward(h.stage, m)) flights[{h.stage, m}] = std::move(flight);
+  }
+
+  at::Tensor forward_encoder(Held& h, Flight& flight, int m) {
+    if (!is_first(h.stage)) return h.module.forward(flight.inputs.front());
+    const auto e = static_cast<std::size_t>(stage_plan(h.stage).modality);
+    return h.module.forward(inputs->media[e][static_cast<std::size_t>(m)]);
+  }
+
+  at::Tensor forward_llm(Held& h, Flight& flight, int m) {
+    const auto microbatch = static_cast<std::size_t>(m);
+    at::Tensor hidden =
+        is_first(h.stage) ? h.module.embed(inputs->ids[microbatch], flight.inputs) : flight.inputs.front();
+    hidden = h.module.transform(hidden);
+    if (!is_last_of_llm(h.stage)) return hidden;
+    const at::Tensor& labels = inputs->labels[microbatch];
+    at::Tensor sum = h.module.loss(hidden, labels);
+    loss += sum.detach().to(at::kDouble);
+    sums.targets += count_targets(labels);
+    if (!training) {
+      const Answers answers = grade(h.module, hidden, labels);
+      sums.answers += answers.given;
+      sums.correct += answers.correct;
+    }
+    return sum;
+  }
+
+  void send_forward(const plan::Instruction& i) {
+    const bool frees_nothing_later = !needs_backward(i.stage, i.microbatch);
+    if (frees_nothing_later) mailbox.throttle(static_cast<std::size_t>(options.run_ahead));
+    mailbox.send(i, flights.at({i.stage, i.microbatch}).output);
+    if (frees_nothing_later) flights.erase({i.stage, i.microbatch});
+  }
+
+  void backward(Held& h, int m) {
+    if (h.reducer && activity->last_backward(h.stage) == m) h.reducer->last_backward();
+    Flight flight = flights.extract({h.stage, m}).mapped();
+    // An output without a graph (no target, or nothing in it that trains) has nothing to say upstream but
+    // zero.
+    if (is_last_of_llm(h.stage)) {
+      if (flight.output.requires_grad()) flight.output.backward();
+    } else {
+      const at::Tensor gradient = gradients_in.extract({h.seam_out, m}).mapped();
+      if (flight.output.requires_grad()) flight.output.backward(gradient);
+    }
+    for (std::size_t k = 0; k < h.seams_in.size(); ++k) hand_back(h.seams_in[k], m, flight.inputs[k]);
+  }
+
+  void hand_back(int seam_index, int m, const at::Tensor& input) {
+    if (!activity->carries_grad(seam(seam_index), m)) return;
+    const at::Tensor gradient = input.grad().defined() ? input.grad() : at::zeros_like(input);
+    auto& box = held.count(seam(seam_index).from) > 0 ? gradients_in : gradients_out;
+    box[{seam_index, m}] = gradient;
+  }
+};
+
+Executor::Executor(const plan::Plan& plan, const catalog::Modalities& modalities, comm::CommunicatorPtr comm,
+                   ExecutorOptions options)
+    : impl_(std::make_unique<Impl>(plan, modalities, std::move(comm), options)) {}
+
+Executor::~Executor() = default;
+
+StepSums Executor::train(const plan::Activity& activity, const std::vector<bool>& reached,
+                         const StepInputs& inputs) {
+  impl_->training = true;
+  for (auto& [_, held] : impl_->held)
+    if (held.reducer) held.reducer->start_step();
+  return impl_->run(impl_->train_program, activity, inputs, reached);
+}
+
+StepSums Executor::evaluate(const plan::Activity& activity, const StepInputs& inputs) {
+  impl_->training = false;
+  return impl_->run(impl_->evaluate_program, activity, inputs, {});
+}
+
+std::vector<models::Parameter*> Executor::parameters() {
+  std::vector<models::Parameter*> out;
+  for (auto& [_, held] : impl_->held)
+    for (models::Parameter& p : held.module.parameters()) out.push_back(&p);
+  return out;
+}
+
+std::vector<at::Tensor> Executor::gradient_buckets() const {
+  std::vector<at::Tensor> out;
+  for (auto& [_, held] : impl_->held)
+    if (held.reducer)
+      for (const at::Tensor& bucket : held.reducer->buckets()) out.push_back(bucket);
+  return out;
+}
+
+std::vector<models::Parameter>& Executor::stage_parameters(int stage) {
+  return impl_->held.at(stage).module.parameters();
+}
+
+}  // namespace cornstarch::pipeline

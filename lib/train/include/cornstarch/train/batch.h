@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/dataio/dataset.h"
+#include "cornstarch/pipeline/executor.h"
+#include "cornstarch/plan/activity.h"
+#include "cornstarch/plan/plan.h"
+
+namespace cornstarch::train {
+
+/// Which parts of a sample a rank's stages need.
+struct Needs {
+  bool text = false;        ///< the LLM's first or last stage
+  std::vector<bool> media;  ///< per encoder: its first stage
+};
+Needs needs_of(const plan::Plan& plan, int rank);
+
+/// What one rank reads of a global batch, on a background thread and without tensors.
+struct RankBatch {
+  std::vector<std::int64_t> samples;      ///< of the whole global batch; -1 stands for an empty row
+  std::vector<dataio::SampleInfo> infos;  ///< the same
+  std::vector<double> bad;                ///< the same: 1 where this rank could not read its part
+  std::vector<std::string> problems;      ///< one line for each of those
+  std::vector<dataio::TextRow> rows;      ///< of this replica's block, if needed
+  std::vector<std::vector<std::vector<dataio::MediaItem>>> media;  ///< [encoder][sample of the block]
+};
+
+/// Reads this rank's part of `samples`; what cannot be read is marked bad.
+RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
+                     const plan::Plan& plan, const Needs& needs, int dp, int num_encoders);
+
+/// A batch as the executor takes it. A sample that any rank found bad counts as an empty row everywhere.
+struct Step {
+  plan::Activity activity;
+  std::vector<bool> reached;  ///< per modality: whether any sample of the global batch reaches it
+  pipeline::StepInputs inputs;
+  std::int64_t tokens = 0;   ///< of this replica, padding excluded; zero on ranks without text
+  std::int64_t skipped = 0;  ///< bad samples of the global batch
+};
+
+/// `bad`: over all ranks, per sample of the global batch.
+Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan& plan,
+              const catalog::Modalities& modalities, int dp, std::int64_t pad_id, at::ScalarType dtype);
+
+}  // namespace cornstarch::train

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/comm/communicator.h"
+#include "cornstarch/config/run_config.h"
+#include "cornstarch/dataio/dataset.h"
+#include "cornstarch/models/stage.h"
+#include "cornstarch/models/weights.h"
+#include "cornstarch/pipeline/executor.h"
+#include "cornstarch/plan/plan.h"
+#include "cornstarch/telemetry/metrics.h"
+
+namespace cornstarch::train {
+
+/// What a run is made of. Everything but `comm` and what it observes is the same on every rank.
+struct Setup {
+  const config::RunConfig& config;
+  const catalog::Modalities& modalities;
+  const plan::Plan& plan;
+  comm::CommunicatorPtr comm;
+  const dataio::Dataset& train_data;
+  const dataio::Dataset* eval_data = nullptr;
+  std::int64_t bucket_bytes = std::int64_t{16} << 20;
+};
+
+/// Called as the run goes, on every rank (records are the same everywhere; the caller writes on rank 0).
+struct Observer {
+  std::function<void(const telemetry::StepRecord&)> on_step;
+  std::function<void(const telemetry::EvalRecord&)> on_eval;
+  /// After the gradients of a step are reduced, scaled and clipped, before the update.
+  std::function<void(std::int64_t step, const std::vector<models::Parameter*>&)> on_gradients;
+};
+
+class Trainer {
+ public:
+  /// Builds this rank's stages and loads pretrained weights; every rank does so together.
+  Trainer(const Setup& setup, Observer observer);
+  ~Trainer();
+
+  /// Trains for config.steps steps, with evaluations as configured. Returns the signal that ended it early,
+  /// or 0.
+  int run();
+
+  /// Loss and answer accuracy on the first config.eval.max_samples held-out samples.
+  telemetry::EvalRecord evaluate(std::int64_t step);
+
+  /// The whole tensors of a modality on the rank that holds its first stage's first shard in replica 0; empty
+  /// on all others. Every rank calls it.
+  std::optional<std::vector<models::NamedTensor>> gather(int modality);
+
+  std::vector<models::Parameter*> parameters();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cornstarch::train

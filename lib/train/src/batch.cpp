@@ -1,0 +1,166 @@
+#include "cornstarch/train/batch.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+
+#include <algorithm>
+
+#include "cornstarch/base/checked.h"
+
+namespace cornstarch::train {
+namespace {
+
+Range block_of(const plan::Plan& plan, int dp) {
+  const std::int64_t size = static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches;
+  return {dp * size, (dp + 1) * size};
+}
+
+/// Reads one sample's parts into place `at` of the block; returns what went wrong, or "".
+std::string read_sample(RankBatch& out, const dataio::Dataset& dataset, std::int64_t sample, std::size_t at,
+                        const Needs& needs) {
+  if (needs.text) {
+    auto row = dataset.text(sample);
+    if (!row) return row.error().message;
+    out.rows[at] = std::move(*row);
+  }
+  for (std::size_t e = 0; e < needs.media.size(); ++e) {
+    if (!needs.media[e]) continue;
+    auto items = dataset.media(sample, static_cast<int>(e));
+    if (!items) return items.error().message;
+    out.media[e][at] = std::move(*items);
+  }
+  return {};
+}
+
+int items_in(const std::vector<dataio::SampleInfo>& infos, std::size_t encoder, Range range) {
+  int n = 0;
+  for (auto i = range.begin; i < range.end; ++i) n += infos[static_cast<std::size_t>(i)].items[encoder];
+  return n;
+}
+
+/// The items of the samples in `range` (of the block), stacked; undefined if there are none.
+at::Tensor stack_media(const std::vector<std::vector<dataio::MediaItem>>& samples, Range range,
+                       const catalog::Shape& item_shape, at::ScalarType dtype) {
+  std::vector<const dataio::MediaItem*> items;
+  for (auto i = range.begin; i < range.end; ++i)
+    for (const auto& item : samples[static_cast<std::size_t>(i)]) items.push_back(&item);
+  if (items.empty()) return {};
+  auto shape = item_shape;
+  shape.insert(shape.begin(), static_cast<std::int64_t>(items.size()));
+  at::Tensor out = at::empty(shape, at::kFloat);
+  float* to = out.data_ptr<float>();
+  for (const auto* item : items) to = std::copy(item->values.begin(), item->values.end(), to);
+  return out.to(dtype);
+}
+
+/// One of a row's lists for the samples in `range` as [b, t]; `fill` where the row is empty.
+at::Tensor stack_rows(const std::vector<dataio::TextRow>& rows, Range range, std::int64_t length,
+                      std::vector<std::int64_t> dataio::TextRow::* list, std::int64_t fill) {
+  at::Tensor out = at::full({range.size(), length}, fill, at::kLong);
+  std::int64_t* to = out.data_ptr<std::int64_t>();
+  for (auto i = range.begin; i < range.end; ++i, to += length) {
+    const auto& values = rows[static_cast<std::size_t>(i)].*list;
+    std::copy(values.begin(), values.end(), to);
+  }
+  return out;
+}
+
+/// Bad samples become empty: no text, no media, on every rank.
+std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range block) {
+  std::int64_t dropped = 0;
+  for (std::size_t i = 0; i < batch.samples.size(); ++i) {
+    if (bad[i] == 0) continue;
+    ++dropped;
+    for (int& n : batch.infos[i].items) n = 0;
+    const auto position = static_cast<std::int64_t>(i);
+    if (position < block.begin || position >= block.end) continue;
+    const auto at = static_cast<std::size_t>(position - block.begin);
+    if (!batch.rows.empty()) batch.rows[at] = {};
+    for (auto& samples : batch.media)
+      if (!samples.empty()) samples[at].clear();
+  }
+  return dropped;
+}
+
+}  // namespace
+
+Needs needs_of(const plan::Plan& plan, int rank) {
+  const int llm = static_cast<int>(plan.modalities.size()) - 1;
+  Needs needs{false, std::vector<bool>(static_cast<std::size_t>(llm), false)};
+  for (const plan::Part& part : plan.ranks[static_cast<std::size_t>(rank)].parts) {
+    const int stage = plan.stages[static_cast<std::size_t>(part.stage)].stage_in_modality;
+    const bool first = stage == 0;
+    const bool last = stage + 1 == plan.modalities[static_cast<std::size_t>(part.modality)].num_stages;
+    if (part.modality == llm) needs.text = needs.text || first || last;
+    if (part.modality != llm && first) needs.media[static_cast<std::size_t>(part.modality)] = true;
+  }
+  return needs;
+}
+
+RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
+                     const plan::Plan& plan, const Needs& needs, int dp, int num_encoders) {
+  RankBatch out;
+  const Range block = block_of(plan, dp);
+  out.samples = std::move(samples);
+  out.bad.assign(out.samples.size(), 0);
+  const auto block_size = static_cast<std::size_t>(block.size());
+  if (needs.text) out.rows.resize(block_size);
+  out.media.resize(static_cast<std::size_t>(num_encoders));
+  for (std::size_t e = 0; e < needs.media.size(); ++e)
+    if (needs.media[e]) out.media[e].resize(block_size);
+  for (std::size_t i = 0; i < out.samples.size(); ++i) {
+    const std::int64_t sample = out.samples[i];
+    if (sample < 0) {
+      out.infos.push_back({std::vector<int>(static_cast<std::size_t>(num_encoders), 0)});
+      continue;
+    }
+    out.infos.push_back(dataset.info(sample));
+    const auto position = static_cast<std::int64_t>(i);
+    if (position < block.begin || position >= block.end) continue;
+    std::string problem =
+        read_sample(out, dataset, sample, static_cast<std::size_t>(position - block.begin), needs);
+    if (problem.empty()) continue;
+    out.bad[i] = 1;
+    out.problems.push_back(std::move(problem));
+  }
+  return out;
+}
+
+Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan& plan,
+              const catalog::Modalities& modalities, int dp, std::int64_t pad_id, at::ScalarType dtype) {
+  const Range block = block_of(plan, dp);
+  const std::int64_t skipped = drop_bad(batch, bad, block);
+  const std::size_t encoders = modalities.size() - 1;
+
+  std::vector<bool> reached;
+  std::vector<std::vector<int>> items(encoders);
+  pipeline::StepInputs inputs;
+  inputs.media.resize(encoders);
+  const auto rows_of = [&](int m) {
+    return Range{static_cast<std::int64_t>(m) * plan.microbatch_size,
+                 static_cast<std::int64_t>(m + 1) * plan.microbatch_size};
+  };
+  for (std::size_t e = 0; e < encoders; ++e) {
+    reached.push_back(items_in(batch.infos, e, {0, static_cast<std::int64_t>(batch.infos.size())}) > 0);
+    for (int m = 0; m < plan.num_microbatches; ++m) {
+      const Range rows = rows_of(m);
+      items[e].push_back(items_in(batch.infos, e, {block.begin + rows.begin, block.begin + rows.end}));
+      if (!batch.media[e].empty())
+        inputs.media[e].push_back(stack_media(batch.media[e], rows, modalities[e].spec.item_shape, dtype));
+    }
+  }
+  reached.push_back(true);
+  std::int64_t tokens = 0;
+  if (!batch.rows.empty()) {
+    for (int m = 0; m < plan.num_microbatches; ++m) {
+      inputs.ids.push_back(
+          stack_rows(batch.rows, rows_of(m), plan.sequence_length, &dataio::TextRow::ids, pad_id));
+      inputs.labels.push_back(stack_rows(batch.rows, rows_of(m), plan.sequence_length,
+                                         &dataio::TextRow::labels, dataio::kIgnoreLabel));
+    }
+    for (const auto& row : batch.rows) tokens += row.length;
+  }
+  return {plan::Activity(plan, std::move(items)), std::move(reached), std::move(inputs), tokens, skipped};
+}
+
+}  // namespace cornstarch::train

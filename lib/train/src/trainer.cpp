@@ -1,0 +1,242 @@
+#include "cornstarch/train/trainer.h"
+
+#include <ATen/ops/zeros.h>
+
+#include <chrono>
+#include <cmath>
+#include <set>
+
+#include "cornstarch/base/log.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/dataio/prefetch.h"
+#include "cornstarch/dataio/sampler.h"
+#include "cornstarch/launch/stop.h"
+#include "cornstarch/optim/lr_schedule.h"
+#include "cornstarch/optim/optimizer.h"
+#include "cornstarch/train/batch.h"
+#include "gather.h"
+
+namespace cornstarch::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+at::ScalarType dtype_of(config::Precision precision) {
+  return precision == config::Precision::fp64 ? at::kDouble : at::kFloat;
+}
+
+/// What every rank adds to at the end of a step, in one reduction.
+struct Report {
+  double loss = 0, targets = 0, squared_norm = 0, tokens = 0, stop = 0;
+  std::vector<double> next_bad;  ///< samples of the next step that some rank could not read
+
+  void reduce(comm::Group& world) {
+    constexpr std::size_t kFixed = 5;
+    std::vector<double> flat{loss, targets, squared_norm, tokens, stop};
+    flat.insert(flat.end(), next_bad.begin(), next_bad.end());
+    const at::Tensor sums = at::zeros({static_cast<std::int64_t>(flat.size())}, at::kDouble);
+    double* values = sums.data_ptr<double>();
+    std::copy(flat.begin(), flat.end(), values);
+    world.all_reduce(sums);
+    loss = values[0], targets = values[1], squared_norm = values[2], tokens = values[3], stop = values[4];
+    std::copy(values + kFixed, values + flat.size(), next_bad.begin());
+  }
+};
+
+}  // namespace
+
+struct Trainer::Impl {
+  const config::RunConfig& config;
+  const catalog::Modalities& modalities;
+  const plan::Plan& plan;
+  comm::CommunicatorPtr comm;
+  const dataio::Dataset& train_data;
+  const dataio::Dataset* eval_data;
+  Observer observer;
+  int dp;
+  at::ScalarType dtype;
+  std::int64_t global_batch;
+  Needs needs;
+  comm::GroupPtr world;
+  pipeline::Executor executor;
+  optim::Optimizer optimizer;
+
+  Impl(const Setup& s, Observer o)
+      : config(s.config),
+        modalities(s.modalities),
+        plan(s.plan),
+        comm(s.comm),
+        train_data(s.train_data),
+        eval_data(s.eval_data),
+        observer(std::move(o)),
+        dp(plan.ranks[static_cast<std::size_t>(comm->rank())].dp),
+        dtype(dtype_of(config.precision)),
+        global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
+        needs(needs_of(plan, comm->rank())),
+        world(comm->world()),
+        executor(plan, modalities, comm, {{dtype, config.seed}, s.bucket_bytes, 4}),
+        optimizer(config.optimizer, executor.parameters()) {
+    for (const plan::Part& part : plan.ranks[static_cast<std::size_t>(comm->rank())].parts) {
+      const auto& modality = modalities[static_cast<std::size_t>(part.modality)];
+      if (modality.pretrained)
+        models::load_pretrained(*modality.pretrained, modality, executor.stage_parameters(part.stage));
+    }
+  }
+
+  RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {
+    RankBatch batch =
+        read_batch(data, std::move(samples), plan, needs, dp, static_cast<int>(modalities.size()) - 1);
+    if (!batch.problems.empty() && config.data.on_bad_sample == config::OnBadSample::fail)
+      throw Failure(ExitCode::bad_data, join(batch.problems, "\n"),
+                    "data.on_bad_sample: skip trains without such samples");
+    for (const std::string& problem : batch.problems) log::warning("skipped: " + problem);
+    return batch;
+  }
+
+  /// Which samples of a batch any rank found bad; free where bad samples end the run anyway.
+  std::vector<double> agree_on_bad(const RankBatch& batch) {
+    if (config.data.on_bad_sample == config::OnBadSample::fail) return batch.bad;
+    Report report;
+    report.next_bad = batch.bad;
+    report.reduce(*world);
+    return report.next_bad;
+  }
+
+  Step to_step(RankBatch batch, const std::vector<double>& bad, const dataio::Dataset& data) const {
+    return assemble(std::move(batch), bad, plan, modalities, dp, data.pad_id(), dtype);
+  }
+
+  int run() {
+    const dataio::Sampler sampler(train_data.size(), global_batch, config.data.shuffle, config.seed);
+    dataio::Prefetcher<RankBatch> batches(
+        [&](std::int64_t step) { return read(train_data, sampler.global_batch(step)); }, 0, config.steps, 2);
+    std::optional<RankBatch> next;
+    std::vector<double> bad;
+    if (config.steps > 0) {
+      next = batches.next();
+      bad = agree_on_bad(*next);
+    }
+    for (int step = 0; step < config.steps; ++step) {
+      const auto begin = Clock::now();
+      const Step inputs = to_step(std::move(*next), bad, train_data);
+      next.reset();
+      Report report = forward_backward(inputs);
+      if (step + 1 < config.steps) next = batches.next();
+      if (next && config.data.on_bad_sample == config::OnBadSample::skip) report.next_bad = next->bad;
+      report.stop = launch::stop_requested();
+      report.reduce(*world);
+      bad = report.next_bad.empty() && next ? next->bad : report.next_bad;
+      update(step, inputs, report, begin);
+      if (report.stop > 0) return stop_signal(report);
+      if (config.eval.every > 0 && (step + 1) % config.eval.every == 0 && step + 1 < config.steps)
+        evaluate(step + 1);
+    }
+    evaluate(config.steps);
+    return 0;
+  }
+
+  /// The signal of the ranks that got one (all the same one, under a launcher).
+  int stop_signal(const Report& report) const {
+    const int own = launch::stop_requested();
+    return own != 0 ? own : static_cast<int>(report.stop);
+  }
+
+  Report forward_backward(const Step& step) {
+    const pipeline::StepSums sums = executor.train(step.activity, step.reached, step.inputs);
+    Report report;
+    report.loss = sums.loss;
+    report.targets = static_cast<double>(sums.targets);
+    // Every rank with text read the same rows; the one whose loss counts reports them.
+    report.tokens = speaks_for_replica() ? static_cast<double>(step.tokens) : 0;
+    if (dp == 0) report.squared_norm = optim::squared_norm(executor.parameters());
+    return report;
+  }
+
+  bool speaks_for_replica() const {
+    const plan::Part& last = plan.ranks[static_cast<std::size_t>(comm->rank())].parts.back();
+    return last.stage + 1 == static_cast<int>(plan.stages.size()) && last.tp == 0 && last.cp == 0;
+  }
+
+  void update(int step, const Step& inputs, const Report& report, Clock::time_point begin) {
+    telemetry::StepRecord record;
+    record.step = step + 1;
+    record.lr = optim::learning_rate(config.lr_schedule, config.optimizer.lr, step, config.steps);
+    record.tokens = static_cast<std::int64_t>(report.tokens);
+    record.target_tokens = static_cast<std::int64_t>(report.targets);
+    record.skipped_samples = inputs.skipped;
+    if (report.targets > 0) {
+      record.loss = report.loss / report.targets;
+      record.grad_norm = std::sqrt(report.squared_norm) / report.targets;
+      if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
+        throw Failure(ExitCode::numerics,
+                      cat("step ", step + 1, ": loss ", record.loss, ", gradient norm ", record.grad_norm,
+                          " is not finite"),
+                      "lower optimizer.lr, or add warm-up");
+      apply(step, record, inputs, report.targets);
+    }
+    record.step_time_s = std::chrono::duration<double>(Clock::now() - begin).count();
+    record.tokens_per_s = static_cast<double>(record.tokens) / record.step_time_s;
+    if (observer.on_step) observer.on_step(record);
+  }
+
+  /// Gradients of the summed loss become those of the mean over the global batch's targets, clipped as
+  /// torch.nn.utils.clip_grad_norm_ does.
+  void apply(int step, const telemetry::StepRecord& record, const Step& inputs, double targets) {
+    double scale = 1.0 / targets;
+    const double clip = config.optimizer.grad_clip;
+    if (clip > 0) scale *= std::min(1.0, clip / (record.grad_norm + 1e-6));
+    for (const at::Tensor& bucket : executor.gradient_buckets()) bucket.mul_(scale);
+    if (observer.on_gradients) observer.on_gradients(step, executor.parameters());
+    std::set<std::string> untouched;
+    for (std::size_t m = 0; m < modalities.size(); ++m)
+      if (!inputs.reached[m]) untouched.insert(modalities[m].name);
+    optimizer.step(record.lr, untouched);
+  }
+
+  telemetry::EvalRecord evaluate(std::int64_t step) {
+    telemetry::EvalRecord record;
+    record.step = step;
+    if (eval_data == nullptr) return record;
+    const std::int64_t count = std::min<std::int64_t>(config.eval.max_samples, eval_data->size());
+    pipeline::StepSums sums;
+    for (std::int64_t first = 0; first < count; first += global_batch) {
+      std::vector<std::int64_t> samples;
+      for (std::int64_t i = first; i < first + global_batch; ++i) samples.push_back(i < count ? i : -1);
+      RankBatch batch = read(*eval_data, std::move(samples));
+      const std::vector<double> bad = agree_on_bad(batch);
+      const Step inputs = to_step(std::move(batch), bad, *eval_data);
+      const pipeline::StepSums part = executor.evaluate(inputs.activity, inputs.inputs);
+      sums.loss += part.loss;
+      sums.targets += part.targets;
+      sums.answers += part.answers;
+      sums.correct += part.correct;
+    }
+    Report report;
+    report.loss = sums.loss;
+    report.targets = static_cast<double>(sums.targets);
+    report.next_bad = {static_cast<double>(sums.answers), static_cast<double>(sums.correct)};
+    report.reduce(*world);
+    record.loss = report.targets > 0 ? report.loss / report.targets : 0;
+    record.samples = static_cast<std::int64_t>(report.next_bad[0]);
+    record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;
+    if (observer.on_eval) observer.on_eval(record);
+    return record;
+  }
+};
+
+Trainer::Trainer(const Setup& setup, Observer observer)
+    : impl_(std::make_unique<Impl>(setup, std::move(observer))) {}
+Trainer::~Trainer() = default;
+
+int Trainer::run() { return impl_->run(); }
+
+telemetry::EvalRecord Trainer::evaluate(std::int64_t step) { return impl_->evaluate(step); }
+
+std::optional<std::vector<models::NamedTensor>> Trainer::gather(int modality) {
+  return gather_modality(impl_->plan, impl_->modalities, *impl_->comm, impl_->executor, modality,
+                         impl_->dtype);
+}
+
+std::vector<models::Parameter*> Trainer::parameters() { return impl_->executor.parameters(); }
+
+}  // namespace cornstarch::train
