@@ -18,7 +18,7 @@ std::string name_of(DType dtype);  ///< "F32"
 
 struct TensorEntry {
   DType dtype = DType::f32;
-  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> shape = {};
   std::uint64_t begin = 0;  ///< bytes from the start of the data section
   std::uint64_t end = 0;
 };
@@ -57,6 +57,9 @@ class WeightsFolder {
   std::vector<std::string> names() const;
 
  private:
+  static Result<WeightsFolder> open_sharded(const std::filesystem::path& index);
+  Result<const SafetensorsFile*> add(const std::filesystem::path& path);
+
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, Located> index_;
 };
@@ -64,7 +67,7 @@ class WeightsFolder {
 struct TensorToWrite {
   std::string name;
   DType dtype = DType::f32;
-  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> shape = {};
   std::span<const std::byte> bytes;
 };
 

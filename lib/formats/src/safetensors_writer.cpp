@@ -1,0 +1,75 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cornstarch/base/checked.h"
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/text.h"
+#include "dtype.h"
+#include "header.h"
+
+namespace cornstarch::formats {
+namespace {
+
+constexpr std::size_t kAlignment = 8;
+
+Result<void> check_sizes(const std::vector<const TensorToWrite*>& order) {
+  std::vector<std::string> names;
+  for (const TensorToWrite* tensor : order) {
+    const auto numel = checked_numel(tensor->shape);
+    const auto bytes = numel ? checked_mul(*numel, size_of(tensor->dtype)) : std::nullopt;
+    if (!bytes || static_cast<std::uint64_t>(*bytes) != tensor->bytes.size()) {
+      return fail(ExitCode::internal, cat("tensor ", printable(tensor->name), " has ", tensor->bytes.size(),
+                                          " bytes, not those of its shape"));
+    }
+    names.push_back(tensor->name);
+  }
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice != names.end())
+    return fail(ExitCode::internal, cat("tensor ", printable(*twice), " is given twice"));
+  if (std::binary_search(names.begin(), names.end(), "__metadata__")) {
+    return fail(ExitCode::internal, "no tensor can be called __metadata__");
+  }
+  return {};
+}
+
+/// The header as Hugging Face's writer makes it: padded with spaces, so that the data is aligned.
+std::string header_text(const std::vector<const TensorToWrite*>& order) {
+  nlohmann::ordered_json header;
+  header["__metadata__"] = {{"format", "pt"}};
+  std::uint64_t begin = 0;
+  for (const TensorToWrite* tensor : order) {
+    const std::uint64_t end = begin + tensor->bytes.size();
+    header[tensor->name] = {
+        {"dtype", name_of(tensor->dtype)}, {"shape", tensor->shape}, {"data_offsets", {begin, end}}};
+    begin = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
+  return text;
+}
+
+}  // namespace
+
+Result<void> write_safetensors(const std::filesystem::path& path, const std::vector<TensorToWrite>& tensors) {
+  std::vector<const TensorToWrite*> order;
+  for (const TensorToWrite& tensor : tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    return std::pair(write_rank(a->dtype), std::string_view(a->name)) <
+           std::pair(write_rank(b->dtype), std::string_view(b->name));
+  });
+  if (const auto ok = check_sizes(order); !ok) return ok;
+  const std::string header = header_text(order);
+  std::string file;
+  std::size_t total = 8 + header.size();
+  for (const TensorToWrite* tensor : order) total += tensor->bytes.size();
+  file.reserve(total);
+  for (int i = 0; i < 8; ++i) file.push_back(static_cast<char>(header.size() >> (8 * i) & 0xFF));
+  file += header;
+  for (const TensorToWrite* tensor : order) {
+    file.append(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size());
+  }
+  return write_file_atomically(path, file);
+}
+
+}  // namespace cornstarch::formats

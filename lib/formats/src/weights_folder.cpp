@@ -1,0 +1,115 @@
+#include <nlohmann/json.hpp>
+
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/formats/safetensors.h"
+#include "header.h"
+
+namespace cornstarch::formats {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::size_t kMaxIndex = std::size_t{256} << 20;
+
+/// weight_map of an index file: tensor -> file. Files are named, never paths, so that an index cannot lead
+/// out of its folder. (A link of that name may: the caches of Hugging Face's hub are made of links.)
+Result<std::map<std::string, std::string>> read_index(const fs::path& path) {
+  const auto text = read_file(path, kMaxIndex);
+  if (!text) return tl::unexpected(text.error());
+  const auto bad = [&](const std::string& what) {
+    return fail(ExitCode::bad_data, cat("'", path.string(), "': ", what));
+  };
+  const json index = json::parse(*text, nullptr, false);
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    return bad("it is no index of weights: a JSON object with a weight_map is expected");
+  }
+  std::map<std::string, std::string> files;
+  for (const auto& item : index["weight_map"].items()) {
+    if (!item.value().is_string())
+      return bad(cat("the file of tensor ", printable(item.key()), " is not a text"));
+    const std::string file = item.value().get<std::string>();
+    if (file.empty() || file == "." || file == ".." ||
+        file.find_first_of(std::string("/\\\0", 3)) != std::string::npos) {
+      return bad(cat("the file of tensor ", printable(item.key()), ", ", printable(file),
+                     ", is not the name of a file beside it"));
+    }
+    files[item.key()] = file;
+  }
+  return files;
+}
+
+tl::unexpected<Error> no_weights(const fs::path& folder, const std::string& stem) {
+  const std::string wanted = cat(stem, ".safetensors");
+  std::error_code ignored;
+  for (const char* pickled : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    if (stem == "model" && fs::exists(folder / pickled, ignored)) {
+      return fail(ExitCode::bad_data,
+                  cat("'", (folder / pickled).string(), "': pickled weights are not read: they can run code"),
+                  cat("save the model again as ", wanted,
+                      ": in Python, AutoModel.from_pretrained(folder)"
+                      ".save_pretrained(folder, safe_serialization=True)"));
+    }
+  }
+  return fail(ExitCode::missing_input, cat("'", folder.string(), "' holds no weights: neither ", wanted,
+                                           " nor ", wanted, ".index.json"));
+}
+
+}  // namespace
+
+Result<const SafetensorsFile*> WeightsFolder::add(const fs::path& path) {
+  auto file = SafetensorsFile::open(path);
+  if (!file) return tl::unexpected(file.error());
+  files_.push_back(std::make_unique<SafetensorsFile>(std::move(*file)));
+  return files_.back().get();
+}
+
+Result<WeightsFolder> WeightsFolder::open(const fs::path& folder, const std::string& stem) {
+  const fs::path single = folder / (stem + ".safetensors");
+  const fs::path index = folder / (stem + ".safetensors.index.json");
+  std::error_code ignored;
+  if (!fs::exists(single, ignored)) {
+    return fs::exists(index, ignored) ? open_sharded(index) : no_weights(folder, stem);
+  }
+  WeightsFolder weights;
+  const auto file = weights.add(single);
+  if (!file) return tl::unexpected(file.error());
+  for (const auto& [name, entry] : (*file)->tensors()) weights.index_[name] = {*file, &entry};
+  return weights;
+}
+
+Result<WeightsFolder> WeightsFolder::open_sharded(const fs::path& index) {
+  const auto map = read_index(index);
+  if (!map) return tl::unexpected(map.error());
+  WeightsFolder weights;
+  std::map<std::string, const SafetensorsFile*> opened;
+  for (const auto& [name, file_name] : *map) {
+    const SafetensorsFile*& file = opened[file_name];
+    if (!file) {
+      const auto added = weights.add(index.parent_path() / file_name);
+      if (!added) return tl::unexpected(added.error());
+      file = *added;
+    }
+    const auto entry = file->tensors().find(name);
+    if (entry == file->tensors().end()) {
+      return fail(ExitCode::bad_data, cat("'", index.string(), "': tensor ", printable(name), " is not in ",
+                                          printable(file_name), ", where the index has it"));
+    }
+    weights.index_[name] = {file, &entry->second};
+  }
+  return weights;
+}
+
+WeightsFolder::Located WeightsFolder::find(const std::string& name) const {
+  const auto it = index_.find(name);
+  return it == index_.end() ? Located{} : it->second;
+}
+
+std::vector<std::string> WeightsFolder::names() const {
+  std::vector<std::string> out;
+  for (const auto& item : index_) out.push_back(item.first);
+  return out;
+}
+
+}  // namespace cornstarch::formats
