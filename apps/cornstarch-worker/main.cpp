@@ -1,0 +1,41 @@
+// The half of cornstarch-train that links LibTorch. `cornstarch-train train` checks and resolves the config, then
+// becomes this program (same process id):
+//
+//   cornstarch-worker --config-fd N [--local-ranks N] [--overwrite]
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "cornstarch/train/run.h"
+
+namespace {
+
+std::string read_descriptor(int descriptor) {
+  std::string text;
+  char chunk[4096];
+  lseek(descriptor, 0, SEEK_SET);
+  for (ssize_t n = 0; (n = read(descriptor, chunk, sizeof chunk)) > 0;) text.append(chunk, static_cast<std::size_t>(n));
+  close(descriptor);
+  return text;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cornstarch::train::RunOptions options;
+  int descriptor = -1;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--overwrite") options.overwrite = true;
+    if (i + 1 < argc && flag == "--config-fd") descriptor = std::atoi(argv[++i]);
+    if (i + 1 < argc && flag == "--local-ranks") options.local_ranks = std::atoi(argv[++i]);
+  }
+  if (descriptor < 0) {
+    std::fputs("cornstarch-worker is started by cornstarch-train; run that instead\n", stderr);
+    return static_cast<int>(cornstarch::ExitCode::usage);
+  }
+  return cornstarch::train::run(read_descriptor(descriptor), options);
+}

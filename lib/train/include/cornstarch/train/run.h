@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "cornstarch/base/exit_codes.h"
+
+namespace cornstarch::train {
+
+struct RunOptions {
+  int local_ranks = 0;     ///< > 0: that many ranks as threads of this process; 0: what the launcher says
+  bool overwrite = false;  ///< move an old run folder aside
+};
+
+/// Trains what a resolved config (config::dump) says, from connecting the ranks to writing the model into the run
+/// folder. Returns the exit code; what went wrong has been printed.
+int run(const std::string& config_text, const RunOptions& options);
+
+}  // namespace cornstarch::train

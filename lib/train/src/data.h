@@ -1,0 +1,16 @@
+#pragma once
+
+#include <memory>
+
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/config/run_config.h"
+#include "cornstarch/dataio/conversations.h"
+
+namespace cornstarch::train {
+
+/// The conversations that a config names, prepared for its encoders. Throws Failure.
+std::unique_ptr<dataio::ConversationDataset> open_data(const config::RunConfig& config,
+                                                       const catalog::Modalities& modalities,
+                                                       const std::vector<config::Dataset>& files);
+
+}  // namespace cornstarch::train

@@ -1,0 +1,146 @@
+#include "cornstarch/train/run.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "cornstarch/base/log.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/comm/mpi.h"
+#include "cornstarch/config/load.h"
+#include "cornstarch/launch/environment.h"
+#include "cornstarch/launch/stop.h"
+#include "cornstarch/plan/plan.h"
+#include "cornstarch/telemetry/display.h"
+#include "cornstarch/train/trainer.h"
+#include "data.h"
+#include "run_folder.h"
+
+namespace cornstarch::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Everything that is the same on every rank of this process.
+struct Job {
+  config::RunConfig config;
+  catalog::Modalities modalities;
+  plan::Plan plan;
+  std::unique_ptr<dataio::ConversationDataset> train_data, eval_data;
+  bool overwrite = false;
+};
+
+Job prepare(const std::string& config_text, int world_size, int local_size, bool overwrite) {
+  Diagnostics diagnostics;
+  const auto loaded = config::load_text(config_text, "the resolved config", fs::current_path(), {}, diagnostics);
+  std::optional<catalog::Modalities> modalities;
+  if (loaded && !diagnostics.has_errors()) modalities = catalog::resolve(*loaded, diagnostics);
+  if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
+  for (const catalog::Modality& m : *modalities)
+    if (m.sp > 1 && loaded->config.layout == config::Layout::separate)
+      throw Failure(ExitCode::usage, cat("model '", m.name, "': training with sp ", m.sp, " is not available yet"),
+                    "set its parallel.sp to 1");
+  auto plan = value_or_throw(plan::make_plan(loaded->config, *modalities, world_size, local_size));
+  Job job{loaded->config, std::move(*modalities), std::move(plan), nullptr, nullptr, overwrite};
+  job.train_data = open_data(job.config, job.modalities, job.config.data.train);
+  if (!job.config.data.eval.empty()) job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
+  return job;
+}
+
+void write_model(const Job& job, Trainer& trainer) {
+  for (std::size_t m = 0; m < job.modalities.size(); ++m) {
+    const auto tensors = trainer.gather(static_cast<int>(m));
+    if (!tensors) continue;
+    const fs::path folder = fs::path(job.config.run_dir) / "model" / job.modalities[m].name;
+    fs::create_directories(folder);
+    models::save_pretrained(folder, job.modalities[m], *tensors);
+  }
+}
+
+/// One rank's whole life; returns the exit code.
+int train_rank(const Job& job, const comm::CommunicatorPtr& comm) {
+  std::optional<RunFolder> folder;
+  std::optional<telemetry::Display> display;
+  if (comm->rank() == 0) {
+    folder = value_or_throw(RunFolder::create(job.config.run_dir, job.overwrite, config::dump(job.config),
+                                              plan::to_json(job.plan, job.modalities)));
+    std::fputs(plan::to_table(job.plan, job.modalities).c_str(), stderr);
+    display.emplace(job.config.steps);
+  }
+  Observer observer;
+  observer.on_step = [&](const telemetry::StepRecord& record) {
+    if (!folder) return;
+    value_or_throw(folder->metrics().write(record));
+    display->step(record);
+  };
+  observer.on_eval = [&](const telemetry::EvalRecord& record) {
+    if (!folder) return;
+    value_or_throw(folder->metrics().write(record));
+    display->eval(record);
+  };
+  Trainer trainer({job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()}, observer);
+  const int signal = trainer.run();
+  write_model(job, trainer);
+  if (display) {
+    display->finish();
+    if (signal != 0) display->line(cat("stopped by signal ", signal, " after the step under way"));
+    display->line(cat("run folder: ", job.config.run_dir));
+  }
+  return signal == 0 ? 0 : static_cast<int>(ExitCode::signal_base) + signal;
+}
+
+int report(const Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.message.c_str());
+  if (!error.help.empty()) std::fprintf(stderr, "  help: %s\n", error.help.c_str());
+  return static_cast<int>(error.code);
+}
+
+int train_threads(const std::string& config_text, const RunOptions& options) {
+  const Job job = prepare(config_text, options.local_ranks, options.local_ranks, options.overwrite);
+  int code = 0;
+  comm::run_threads(options.local_ranks, {}, [&](const comm::CommunicatorPtr& comm) {
+    const int own = train_rank(job, comm);
+    if (comm->rank() == 0) code = own;
+  });
+  return code;
+}
+
+/// A process of several: whatever ends it early is told to the others before it exits.
+int train_process(const std::string& config_text, const RunOptions& options, const launch::LaunchContext& launch) {
+  const comm::CommunicatorPtr comm =
+      launch.world_size == 1 ? comm::alone()
+                             : value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));
+  try {
+    const Job job = prepare(config_text, launch.world_size, launch.local_size, options.overwrite);
+    return train_rank(job, comm);
+  } catch (const Failure& failure) {
+    if (launch.world_size == 1) throw;
+    comm->abort(failure.error());
+    return static_cast<int>(failure.error().code);
+  } catch (const std::exception& e) {
+    if (launch.world_size == 1) throw;
+    comm->abort(e.what());
+    return static_cast<int>(ExitCode::internal);
+  }
+}
+
+}  // namespace
+
+int run(const std::string& config_text, const RunOptions& options) {
+  launch::install_stop_handlers();
+  try {
+    if (options.local_ranks > 0) return train_threads(config_text, options);
+    const auto launch = value_or_throw(launch::detect());
+    log::set_rank(launch.rank);
+    if (launch.rank == 0)
+      for (const std::string& warning : launch.warnings) log::warning(warning);
+    return train_process(config_text, options, launch);
+  } catch (const Failure& failure) {
+    return report(failure.error());
+  } catch (const std::exception& e) {
+    return report({ExitCode::internal, e.what(), "this is a bug: please report it with the config"});
+  }
+}
+
+}  // namespace cornstarch::train

@@ -1,0 +1,46 @@
+#include "run_folder.h"
+
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/text.h"
+
+namespace cornstarch::train {
+namespace fs = std::filesystem;
+namespace {
+
+bool holds_run(const fs::path& path) {
+  return fs::exists(path / "metrics.jsonl") || fs::exists(path / "plan.json") || fs::exists(path / "config.yaml");
+}
+
+fs::path free_name(const fs::path& path) {
+  for (int n = 1;; ++n) {
+    fs::path candidate = path;
+    candidate += cat(".old-", n);
+    if (!fs::exists(candidate)) return candidate;
+  }
+}
+
+}  // namespace
+
+Result<RunFolder> RunFolder::create(const fs::path& given, bool overwrite, const std::string& config_yaml,
+                                    const std::string& plan_json) {
+  fs::path path = fs::absolute(given).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "runs/demo/"
+  try {
+    if (holds_run(path)) {
+      if (!overwrite)
+        return fail(ExitCode::usage, cat("run_dir '", path.string(), "' holds a run already"),
+                    "choose another run_dir, or pass --overwrite to move the old one aside");
+      fs::rename(path, free_name(path));
+    }
+    fs::create_directories(path / "model");
+  } catch (const fs::filesystem_error& e) {
+    return fail(ExitCode::io, cat("cannot make the run folder: ", e.what()));
+  }
+  if (auto w = write_file_atomically(path / "config.yaml", config_yaml); !w) return tl::unexpected(w.error());
+  if (auto w = write_file_atomically(path / "plan.json", plan_json); !w) return tl::unexpected(w.error());
+  auto metrics = telemetry::MetricsFile::open(path / "metrics.jsonl");
+  if (!metrics) return tl::unexpected(metrics.error());
+  return RunFolder(std::move(*metrics));
+}
+
+}  // namespace cornstarch::train

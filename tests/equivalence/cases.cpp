@@ -1,0 +1,141 @@
+#include "cornstarch/base/text.h"
+#include "layouts.h"
+
+namespace cornstarch::test {
+namespace {
+
+EncoderLayout clip(int tp = 1, int stages = 1) { return {"clip_vision_model", tp, stages}; }
+EncoderLayout whisper(int tp = 1, int stages = 1) { return {"whisper", tp, stages}; }
+
+EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector) {
+  e.train_encoder = train_encoder;
+  e.train_projector = train_projector;
+  return e;
+}
+
+std::string describe(const LayoutCase& c) {
+  std::string out = c.name.empty() ? "" : c.name + ": ";
+  for (const auto& e : c.encoders)
+    out += cat(e.family == "whisper" ? "whisper" : "clip", " tp", e.tp, "x", e.stages,
+               e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen", ", ");
+  return cat(out, c.llm, " tp", c.llm_tp, "x", c.llm_stages, c.train_llm ? "" : " frozen", ", dp", c.dp);
+}
+
+class Table {
+ public:
+  LayoutCase& add(std::vector<EncoderLayout> encoders, int llm_tp, int llm_stages, int dp,
+                  std::string name = {}) {
+    LayoutCase c;
+    c.name = std::move(name);
+    c.encoders = std::move(encoders);
+    c.llm_tp = llm_tp;
+    c.llm_stages = llm_stages;
+    c.dp = dp;
+    cases_.push_back(std::move(c));
+    return cases_.back();
+  }
+  std::vector<LayoutCase> take() {
+    for (LayoutCase& c : cases_) c.name = describe(c);
+    return std::move(cases_);
+  }
+
+ private:
+  std::vector<LayoutCase> cases_;
+};
+
+void add_llm_only(Table& table) {
+  for (const int tp : {2, 3, 4}) table.add({}, tp, 1, 1);
+  for (const int stages : {2, 3, 4}) table.add({}, 1, stages, 1);
+  for (const int dp : {2, 3}) table.add({}, 1, 1, dp);
+  table.add({}, 2, 2, 2);
+  table.add({}, 3, 2, 1);
+  table.add({}, 4, 3, 1);
+  for (const int stages : {1, 2, 4})
+    for (const int dp : {1, 2}) table.add({}, 1, stages, dp).llm = "gqa_tied";
+  table.add({}, 2, 2, 1).llm = "gqa_tied";
+  table.add({}, 3, 2, 2).llm = "gqa_tied";
+  for (const int tp : {2, 4}) table.add({}, tp, 2, 1).llm = "llama3";
+  table.add({}, 2, 3, 1, "fewer microbatches than stages").num_microbatches = 2;
+  table.add({}, 2, 1, 3, "one sample a microbatch").microbatch_size = 1;
+}
+
+void add_one_encoder(Table& table) {
+  for (const int tp : {1, 2, 3, 4}) table.add({clip(tp)}, 1, 1, 1);  // encoder as wide as the LLM, or wider
+  for (const int tp : {2, 3, 4}) table.add({clip(1)}, tp, 1, 1);     // narrower
+  table.add({clip(2)}, 3, 1, 1);
+  table.add({clip(3)}, 2, 2, 1);
+  table.add({clip(4)}, 3, 1, 1);
+  for (const int stages : {2, 3, 4}) table.add({clip(1, stages)}, 1, 2, 1);
+  table.add({clip(2, 2)}, 4, 2, 1);
+  table.add({clip(2, 2)}, 1, 1, 2);
+  table.add({clip(1)}, 2, 2, 2);
+  table.add({clip(1)}, 1, 1, 3);
+  for (const int tp : {2, 3}) table.add({whisper(tp)}, 2, 1, 1);
+  for (const int stages : {2, 4}) table.add({whisper(1, stages)}, 1, 1, 2);
+  table.add({whisper(2, 3)}, 1, 2, 1).llm = "gqa_tied";
+  EncoderLayout features = clip(2, 2);
+  features.feature_layer = -2;
+  features.patch_only = true;
+  table.add({features}, 1, 2, 1, "features of the second last layer, patches only");
+  EncoderLayout linear = clip(2);
+  linear.mlp = false;
+  table.add({linear}, 1, 1, 2, "linear projector");
+}
+
+void add_two_encoders(Table& table) {
+  table.add({clip(), whisper()}, 1, 1, 1);
+  table.add({clip(2), whisper()}, 4, 3, 1);
+  table.add({clip(2, 2), whisper(3)}, 2, 2, 1);
+  table.add({clip(1, 2), whisper(1, 3)}, 1, 2, 2);
+  table.add({clip(), clip()}, 2, 1, 1, "two encoders of one family");
+  table.add({clip(4), whisper(2, 2)}, 3, 1, 1);
+  table.add({clip(), whisper(2)}, 1, 2, 3);
+  table.add({clip(), whisper()}, 1, 3, 2).llm = "gqa_tied";
+}
+
+/// Every combination of encoder, projector and LLM that trains something, with encoders of one stage and of
+/// several.
+void add_freezing(Table& table) {
+  for (int mask = 1; mask < 8; ++mask) {
+    const bool encoder = mask & 1, projector = mask & 2, llm = mask & 4;
+    table.add({frozen(clip(), encoder, projector)}, 2, 1, 1).train_llm = llm;
+    table.add({frozen(clip(2, 3), encoder, projector)}, 1, 2, 2).train_llm = llm;
+  }
+  table.add({frozen(clip(1, 2), false, true), frozen(whisper(1, 2), true, false)}, 2, 2, 1).train_llm = false;
+  table.add({frozen(clip(1, 2), false, false), frozen(whisper(2), false, true)}, 1, 2, 2).train_llm = false;
+}
+
+void add_mixtures(Table& table) {
+  SyntheticDataset::Mix text, tail, silent;
+  text.media = false;
+  tail.text_tail = true;
+  silent.no_targets = true;
+  table.add({clip(), whisper(2)}, 2, 2, 1, "pure text").mix = text;
+  table.add({frozen(clip(1, 2), false, true)}, 1, 2, 2, "pure text").mix = text;
+  table.add({clip(2), whisper()}, 1, 2, 2, "text microbatches").mix = tail;
+  table.add({frozen(clip(1, 2), false, true)}, 2, 2, 1, "text microbatches").mix = tail;
+  table.add({clip(2), whisper()}, 1, 2, 2, "no targets").mix = silent;
+  for (const int dp : {1, 2}) {
+    LayoutCase& c = table.add({clip(1, 2), whisper()}, 1, 2, dp, "one sample a microbatch");
+    c.microbatch_size = 1;
+    c.num_microbatches = 6;
+    c.mix = tail;
+  }
+  LayoutCase& c = table.add({frozen(clip(1, 2), false, true)}, 1, 2, 2, "one sample a microbatch");
+  c.microbatch_size = 1;
+  c.train_llm = false;
+}
+
+}  // namespace
+
+std::vector<LayoutCase> layout_cases() {
+  Table table;
+  add_llm_only(table);
+  add_one_encoder(table);
+  add_two_encoders(table);
+  add_freezing(table);
+  add_mixtures(table);
+  return table.take();
+}
+
+}  // namespace cornstarch::test

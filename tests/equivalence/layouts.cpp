@@ -1,0 +1,126 @@
+#include "layouts.h"
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <stdexcept>
+
+#include "cornstarch/base/checked.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
+
+namespace cornstarch::test {
+namespace {
+
+constexpr int kSequenceLength = 48;
+
+/// Widths that tp 2, 3 and 4 do not divide (MLP, vocabulary) beside heads that they do.
+const std::map<std::string, std::string>& configs() {
+  static const std::map<std::string, std::string> all = {
+      {"mha",
+       R"({"hidden_size": 24, "intermediate_size": 35, "num_hidden_layers": 4, "num_attention_heads": 12,
+                  "num_key_value_heads": 12, "vocab_size": 67, "max_position_embeddings": 64,
+                  "initializer_range": 0.2})"},
+      {"gqa_tied",
+       R"({"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 4, "num_attention_heads": 12,
+                  "num_key_value_heads": 6, "vocab_size": 61, "max_position_embeddings": 64,
+                  "tie_word_embeddings": true, "initializer_range": 0.2})"},
+      {"llama3",
+       R"({"hidden_size": 32, "intermediate_size": 41, "num_hidden_layers": 4, "num_attention_heads": 8,
+                  "num_key_value_heads": 4, "vocab_size": 71, "max_position_embeddings": 64, "attention_bias": true,
+                  "mlp_bias": true, "initializer_range": 0.2,
+                  "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                                   "high_freq_factor": 4.0, "original_max_position_embeddings": 16}})"},
+      {"clip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29, "num_hidden_layers": 3,
+                  "num_attention_heads": 12, "image_size": 8, "patch_size": 4, "initializer_range": 0.2})"},
+      {"whisper",
+       R"({"d_model": 24, "encoder_ffn_dim": 31, "encoder_layers": 3, "encoder_attention_heads": 12,
+                  "num_mel_bins": 6, "max_source_positions": 6, "init_std": 0.2})"},
+  };
+  return all;
+}
+
+/// The modules dealt to `n` stages; where they do not divide, early stages hold fewer.
+std::vector<std::vector<std::string>> deal(const std::vector<std::string>& modules, int n) {
+  std::vector<std::vector<std::string>> out;
+  const auto count = static_cast<std::int64_t>(modules.size());
+  for (int s = 0; s < n; ++s) {
+    const Range range = share(count, n, s);
+    out.emplace_back(modules.begin() + range.begin, modules.begin() + range.end);
+  }
+  return out;
+}
+
+std::vector<std::string> module_names(const std::string& family, const std::string& hf_config) {
+  const auto result = catalog::make_spec(family, hf_config);
+  if (!result.spec) throw std::runtime_error(join(result.problems, "; "));
+  std::vector<std::string> out;
+  for (const auto& module : result.spec->modules) out.push_back(module.name);
+  return out;
+}
+
+config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index) {
+  config::Encoder e;
+  e.name = cat(layout.family == "whisper" ? "audio" : "vision", index);
+  e.family = layout.family;
+  e.config_json = configs().at(layout.family);
+  e.projector.type = layout.mlp ? config::ProjectorType::mlp : config::ProjectorType::linear;
+  e.train = {layout.train_encoder, layout.train_projector};
+  e.placeholder = cat("<", e.name, ">");
+  e.feature_layer = layout.feature_layer;
+  e.feature_select = layout.patch_only ? config::FeatureSelect::patch : config::FeatureSelect::full;
+  auto modules = module_names(layout.family, *e.config_json);
+  modules.push_back("projector");
+  e.parallel.emplace();
+  e.parallel->tp = layout.tp;
+  e.parallel->stages = deal(modules, layout.stages);
+  return e;
+}
+
+/// Files that a config must name although nothing reads them here.
+std::string empty_file() {
+  const auto path = std::filesystem::temp_directory_path() / "cornstarch-equivalence-empty.json";
+  if (!std::filesystem::exists(path)) std::ofstream(path) << "{}";
+  return path.string();
+}
+
+}  // namespace
+
+config::RunConfig run_config(const LayoutCase& c, bool single) {
+  config::RunConfig r;
+  for (std::size_t i = 0; i < c.encoders.size(); ++i)
+    r.model.encoders.push_back(encoder_config(c.encoders[i], i));
+  r.model.llm.family = "llama";
+  r.model.llm.config_json = configs().at(c.llm);
+  r.model.llm.train = c.train_llm;
+  r.model.llm.parallel.emplace();
+  r.model.llm.parallel->tp = c.llm_tp;
+  r.model.llm.parallel->stages = deal(module_names("llama", *r.model.llm.config_json), c.llm_stages);
+  r.layout = single ? config::Layout::single : config::Layout::separate;
+  r.batch.microbatch_size = c.microbatch_size;
+  r.batch.num_microbatches = c.num_microbatches * (single ? c.dp : 1);
+  r.batch.sequence_length = kSequenceLength;
+  r.data.train = {{empty_file(), std::nullopt, 1.0}};
+  r.data.tokenizer = empty_file();
+  r.data.shuffle = true;
+  r.optimizer.weight_decay = 0.1;
+  r.optimizer.lr = 0.05;
+  r.seed = 42;
+  r.steps = 3;
+  return r;
+}
+
+catalog::Modalities resolve_or_throw(const config::RunConfig& config) {
+  Diagnostics diagnostics;
+  auto modalities = catalog::resolve({config, {}}, diagnostics);
+  if (!modalities) throw std::runtime_error(render_text(diagnostics));
+  return std::move(*modalities);
+}
+
+int world_size(const LayoutCase& c) {
+  int ranks = c.llm_tp * c.llm_stages;
+  for (const auto& e : c.encoders) ranks += e.tp * e.stages;
+  return ranks * c.dp;
+}
+
+}  // namespace cornstarch::test

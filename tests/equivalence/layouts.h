@@ -1,0 +1,48 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/config/run_config.h"
+#include "synthetic.h"
+
+namespace cornstarch::test {
+
+struct EncoderLayout {
+  std::string family = "clip_vision_model";
+  int tp = 1;
+  int stages = 1;
+  bool train_encoder = true;
+  bool train_projector = true;
+  int feature_layer = -1;
+  bool patch_only = false;
+  bool mlp = true;
+};
+
+/// One line of the equivalence table.
+struct LayoutCase {
+  std::string name;
+  std::vector<EncoderLayout> encoders;
+  std::string llm = "mha";  ///< a key of llm_configs(): mha, gqa_tied, llama3
+  int llm_tp = 1;
+  int llm_stages = 1;
+  bool train_llm = true;
+  int dp = 1;
+  int microbatch_size = 2;
+  int num_microbatches = 4;
+  SyntheticDataset::Mix mix = {};
+};
+
+/// Every layout that the suite compares with one rank.
+std::vector<LayoutCase> layout_cases();
+
+/// The case as a run: `single` gives the same model and the same global batch on one rank.
+config::RunConfig run_config(const LayoutCase& c, bool single);
+
+/// The config resolved against its families. Fails the test on any diagnostic.
+catalog::Modalities resolve_or_throw(const config::RunConfig& config);
+
+int world_size(const LayoutCase& c);
+
+}  // namespace cornstarch::test

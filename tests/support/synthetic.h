@@ -1,0 +1,91 @@
+#pragma once
+
+#include "cornstarch/base/random.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/dataio/dataset.h"
+
+namespace cornstarch::test {
+
+/// Samples drawn at random from their number alone: texts of different lengths, zero to two media items of
+/// every encoder (some samples none at all), some samples without anything to learn.
+class SyntheticDataset : public dataio::Dataset {
+ public:
+  struct Mix {
+    bool media = true;        ///< false: a data set of pure text
+    bool text_tail = false;   ///< the second half of every eight samples has no media
+    bool no_targets = false;  ///< nothing to learn anywhere
+  };
+
+  SyntheticDataset(const catalog::Modalities& modalities, std::int64_t sequence_length, Mix mix)
+      : modalities_(modalities), length_(sequence_length), mix_(mix) {}
+
+  std::int64_t size() const override { return 1000; }
+  std::int64_t pad_id() const override { return 0; }
+
+  dataio::SampleInfo info(std::int64_t sample) const override {
+    dataio::SampleInfo out;
+    const bool bare = !mix_.media || (mix_.text_tail && sample % 8 >= 4) || sample % 5 == 4;
+    for (std::size_t e = 0; e + 1 < modalities_.size(); ++e)
+      out.items.push_back(bare ? 0 : static_cast<int>(below(sample, cat("items", e), 3)));
+    return out;
+  }
+
+  Result<dataio::TextRow> text(std::int64_t sample) const override {
+    dataio::TextRow row;
+    const auto items = info(sample).items;
+    const bool learnt = !mix_.no_targets && sample % 7 != 3;
+    const Philox random(17, cat("text", sample));
+    std::uint64_t draw = 0;
+    const auto words = [&](std::int64_t n, bool label) {
+      for (std::int64_t i = 0; i < n; ++i) {
+        const auto id =
+            1 + static_cast<std::int64_t>(random.uniform(draw++) *
+                                          static_cast<double>(modalities_.back().spec.vocab_size - 1));
+        row.ids.push_back(id);
+        row.labels.push_back(label ? id : dataio::kIgnoreLabel);
+      }
+    };
+    words(2, false);
+    for (std::size_t e = 0; e < items.size(); ++e)
+      for (int i = 0; i < items[e]; ++i) {
+        const auto rows = static_cast<std::size_t>(modalities_[e].features_per_item);
+        row.ids.insert(row.ids.end(), rows, dataio::placeholder_id(static_cast<int>(e)));
+        row.labels.insert(row.labels.end(), rows, dataio::kIgnoreLabel);
+        words(1, false);
+      }
+    words(2 + below(sample, "answer", 5), learnt);
+    row.length = static_cast<std::int64_t>(row.ids.size());
+    if (row.length > length_) return fail(ExitCode::internal, "the synthetic sample is too long");
+    row.ids.resize(static_cast<std::size_t>(length_), pad_id());
+    row.labels.resize(static_cast<std::size_t>(length_), dataio::kIgnoreLabel);
+    return row;
+  }
+
+  Result<std::vector<dataio::MediaItem>> media(std::int64_t sample, int encoder) const override {
+    std::vector<dataio::MediaItem> out;
+    const auto e = static_cast<std::size_t>(encoder);
+    const catalog::Shape& shape = modalities_[e].spec.item_shape;
+    std::int64_t size = 1;
+    for (const auto d : shape) size *= d;
+    for (int i = 0; i < info(sample).items[e]; ++i) {
+      const Philox random(23, cat("media", encoder, "/", sample, "/", i));
+      dataio::MediaItem item{{}, shape};
+      for (std::int64_t k = 0; k < size; ++k)
+        item.values.push_back(static_cast<float>(random.normal(static_cast<std::uint64_t>(k))));
+      out.push_back(std::move(item));
+    }
+    return out;
+  }
+
+ private:
+  static std::int64_t below(std::int64_t sample, const std::string& what, std::int64_t n) {
+    return static_cast<std::int64_t>(Philox(11, cat(what, sample)).uniform(0) * static_cast<double>(n));
+  }
+
+  const catalog::Modalities& modalities_;
+  std::int64_t length_;
+  Mix mix_;
+};
+
+}  // namespace cornstarch::test
