@@ -37,7 +37,7 @@ function(cornstarch_test room)
   _cornstarch_names(libs ${room} ${ARGN})
   add_executable(${room}_test ${sources})
   target_include_directories(${room}_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/support
-    ${PROJECT_SOURCE_DIR}/lib/${room}/src)
+    ${CMAKE_CURRENT_SOURCE_DIR}/unit/${room} ${PROJECT_SOURCE_DIR}/lib/${room}/src)
   target_compile_definitions(${room}_test PRIVATE CORNSTARCH_TEST_DIR="${CMAKE_CURRENT_SOURCE_DIR}"
     CORNSTARCH_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${room}_test PRIVATE ${libs} cornstarch_catch_main cornstarch_flags)

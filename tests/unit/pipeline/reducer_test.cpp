@@ -1,0 +1,112 @@
+#include "cornstarch/pipeline/reducer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+
+#include "catch.h"
+#include "cornstarch/pipeline/shapes.h"
+
+using namespace cornstarch;
+
+namespace {
+
+/// Three parameters of two values each; with 16 bytes a bucket each has its own.
+struct Parameters {
+  catalog::ParamSpec spec;
+  std::vector<models::Parameter> all{3};
+
+  Parameters() {
+    for (models::Parameter& p : all) {
+      p.spec = &spec;
+      p.trains = true;
+      p.value = at::full({2}, 1.0, at::kDouble).requires_grad_(true);
+    }
+  }
+  std::vector<pipeline::Reduced> reduced(const comm::GroupPtr& group) {
+    return {{&all[0], group}, {&all[1], group}, {&all[2], group}};
+  }
+};
+
+double first(const at::Tensor& tensor) { return tensor[0].item<double>(); }
+
+}  // namespace
+
+TEST_CASE("gradients of several backwards add up and are summed over replicas") {
+  comm::run_threads(3, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    pipeline::GradientReducer reducer(p.reduced(comm->world()), 16);
+    CHECK(reducer.buckets().size() == 3);
+    for (int step = 0; step < 2; ++step) {
+      reducer.start_step();
+      const double scale = comm->rank() + 1;
+      (p.all[0].value * scale).sum().backward();
+      reducer.last_backward();
+      (p.all[0].value * scale + p.all[1].value * 10).sum().backward();
+      reducer.finish();
+      CHECK(first(p.all[0].value.grad()) == 2 * (1 + 2 + 3));
+      CHECK(first(p.all[1].value.grad()) == 30);
+      CHECK(first(p.all[2].value.grad()) == 0);
+    }
+  });
+}
+
+TEST_CASE("a bucket leaves while backward still runs, in one order on every rank") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    pipeline::GradientReducer reducer(p.reduced(comm->world()), 16);
+    reducer.start_step();
+    const auto before = comm->traffic().collectives;
+    reducer.last_backward();
+    // Rank 1 reaches the last parameter only; rank 0 all of them.
+    if (comm->rank() == 0) {
+      (p.all[0].value + p.all[1].value + p.all[2].value).sum().backward();
+      CHECK(comm->traffic().collectives == before + 3);
+    } else {
+      p.all[2].value.sum().backward();
+      CHECK(comm->traffic().collectives == before + 1);
+    }
+    reducer.finish();
+    CHECK(comm->traffic().collectives == before + 3);
+    CHECK(first(p.all[0].value.grad()) == 1);
+    CHECK(first(p.all[2].value.grad()) == 2);
+  });
+}
+
+TEST_CASE("small gradients share a bucket; another group starts a new one") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    auto other = comm->group({0, 1}, "other");
+    pipeline::GradientReducer reducer(
+        {{&p.all[0], other}, {&p.all[1], comm->world()}, {&p.all[2], comm->world()}}, 1 << 20);
+    REQUIRE(reducer.buckets().size() == 2);
+    CHECK(reducer.buckets()[0].numel() == 4);
+    CHECK(reducer.buckets()[1].numel() == 2);
+  });
+}
+
+TEST_CASE("what crosses a stage boundary of an encoder") {
+  catalog::Modality whisper;
+  whisper.spec.item_shape = {80, 100};
+  const auto add = [&](catalog::ModuleBody body) {
+    catalog::ModuleSpec module;
+    module.body = std::move(body);
+    whisper.spec.modules.push_back(module);
+  };
+  add(catalog::Conv1d{80, 64, 1, true, "conv1"});
+  add(catalog::Conv1d{64, 64, 2, false, "conv2"});
+  add(catalog::AddPositions{50, 64, "embed_positions"});
+  add(catalog::BlockSpec{});
+  using Shape = std::vector<std::int64_t>;
+  CHECK(pipeline::item_shape_after(whisper, 0) == Shape{64, 100});
+  CHECK(pipeline::item_shape_after(whisper, 1) == Shape{64, 50});
+  CHECK(pipeline::item_shape_after(whisper, 2) == Shape{50, 64});
+  CHECK(pipeline::item_shape_after(whisper, 3) == Shape{50, 64});
+
+  catalog::Modality clip;
+  clip.spec.item_shape = {3, 32, 32};
+  catalog::ModuleSpec embeddings;
+  embeddings.body = catalog::PatchEmbedding{3, 32, 8, 64, "vision_model.embeddings"};
+  clip.spec.modules.push_back(embeddings);
+  CHECK(pipeline::item_shape_after(clip, 0) == Shape{17, 64});
+}

@@ -1,0 +1,116 @@
+#include "cornstarch/train/batch.h"
+
+#include <ATen/TensorOperators.h>
+
+#include "catch.h"
+#include "plan_fixture.h"
+
+using namespace cornstarch;
+
+namespace {
+
+/// Sample s: text of s + 1 tokens with id s, and s % 3 media items of one value; sample 2 has a broken
+/// picture.
+class Samples : public dataio::Dataset {
+ public:
+  std::int64_t size() const override { return 8; }
+  std::int64_t pad_id() const override { return 9; }
+  dataio::SampleInfo info(std::int64_t s) const override { return {{static_cast<int>(s % 3)}}; }
+  Result<dataio::TextRow> text(std::int64_t s) const override {
+    dataio::TextRow row;
+    row.length = s + 1;
+    row.ids.assign(4, 9);
+    row.labels.assign(4, dataio::kIgnoreLabel);
+    for (std::int64_t i = 0; i <= s && i < 4; ++i) row.ids[static_cast<std::size_t>(i)] = s;
+    row.labels[1] = s;
+    return row;
+  }
+  Result<std::vector<dataio::MediaItem>> media(std::int64_t s, int) const override {
+    if (s == 2) return fail(ExitCode::bad_data, "train.jsonl:3: 'two.png' is no picture");
+    return std::vector<dataio::MediaItem>(static_cast<std::size_t>(s % 3), {{static_cast<float>(s)}, {1}});
+  }
+};
+
+struct World {
+  catalog::Modalities modalities;
+  plan::Plan plan;
+  World() : modalities({test::encoder("vision", 1, 1), test::llm(2, 1)}) {
+    modalities[0].spec.item_shape = {1};
+    auto config = test::config(2);
+    config.batch.microbatch_size = 1;
+    config.batch.sequence_length = 4;
+    plan = value_or_throw(plan::make_plan(config, modalities, 6));  // two replicas of three ranks
+  }
+};
+
+std::vector<double> no_bad(4, 0.0);
+
+}  // namespace
+
+TEST_CASE("a rank reads what its stages need") {
+  const World w;
+  // Ranks: vision 0 and 1, LLM stage 0: 2 and 3, LLM stage 1: 4 and 5.
+  CHECK(train::needs_of(w.plan, 0).media[0]);
+  CHECK(!train::needs_of(w.plan, 0).text);
+  CHECK(train::needs_of(w.plan, 3).text);
+  CHECK(!train::needs_of(w.plan, 5).media[0]);
+  const Samples data;
+  const auto encoder = train::read_batch(data, {0, 1, 4, 5}, w.plan, train::needs_of(w.plan, 1), 1, 1);
+  CHECK(encoder.rows.empty());
+  CHECK(encoder.media[0].size() == 2);
+  CHECK(encoder.media[0][1].size() == 2);  // sample 5
+  CHECK(encoder.infos.size() == 4);
+}
+
+TEST_CASE("a replica works on its block; what its microbatches contain is known everywhere") {
+  const World w;
+  const Samples data;
+  auto batch = train::read_batch(data, {0, 1, 4, 5}, w.plan, train::needs_of(w.plan, 3), 1, 1);
+  const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 1, 9, at::kDouble);
+  CHECK(step.activity.items(0, 0) == 1);
+  CHECK(step.activity.items(0, 1) == 2);
+  CHECK(step.inputs.ids[0].sizes() == at::IntArrayRef({1, 4}));
+  CHECK(step.inputs.ids[1][0][0].item<std::int64_t>() == 5);
+  CHECK(step.inputs.labels[1][0][1].item<std::int64_t>() == 5);
+  CHECK(step.tokens == 5 + 6);
+  CHECK(step.reached == std::vector<bool>{true, true});
+}
+
+TEST_CASE("nobody reaches an encoder that no sample of the global batch has media for") {
+  const World w;
+  const Samples data;
+  auto batch = train::read_batch(data, {0, 3, 6, 0}, w.plan, train::needs_of(w.plan, 0), 0, 1);
+  const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 0, 9, at::kDouble);
+  CHECK(step.reached == std::vector<bool>{false, true});
+  CHECK(!step.activity.forward(0, 0));
+  CHECK(!step.inputs.media[0][0].defined());
+}
+
+TEST_CASE("a bad sample is an empty row on every rank") {
+  const World w;
+  const Samples data;
+  auto encoder = train::read_batch(data, {1, 2, 4, 5}, w.plan, train::needs_of(w.plan, 0), 0, 1);
+  CHECK(encoder.bad == std::vector<double>{0, 1, 0, 0});
+  CHECK(encoder.problems == std::vector<std::string>{"train.jsonl:3: 'two.png' is no picture"});
+  // The LLM's rank could read its part and hears of it from the other.
+  auto text = train::read_batch(data, {1, 2, 4, 5}, w.plan, train::needs_of(w.plan, 2), 0, 1);
+  const auto bad = encoder.bad;
+  const auto media = train::assemble(std::move(encoder), bad, w.plan, w.modalities, 0, 9, at::kDouble);
+  const auto step = train::assemble(std::move(text), bad, w.plan, w.modalities, 0, 9, at::kDouble);
+  CHECK(step.skipped == 1);
+  CHECK(media.activity.items(0, 1) == 0);
+  CHECK(step.activity.items(0, 1) == 0);
+  CHECK(step.inputs.ids[1].eq(9).all().item<bool>());
+  CHECK(step.inputs.labels[1].eq(dataio::kIgnoreLabel).all().item<bool>());
+  CHECK(step.tokens == 2);
+}
+
+TEST_CASE("rows beyond the end of an evaluation are empty") {
+  const World w;
+  const Samples data;
+  auto batch = train::read_batch(data, {1, -1, -1, -1}, w.plan, train::needs_of(w.plan, 2), 0, 1);
+  const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 0, 9, at::kDouble);
+  CHECK(step.inputs.ids[1].eq(9).all().item<bool>());
+  CHECK(step.tokens == 2);
+  CHECK(step.skipped == 0);
+}
