@@ -1,0 +1,71 @@
+"""Handwritten digits as PNG pictures: 8 x 8 grey levels, moved, turned and scaled a little, drawn at SIZE x SIZE."""
+
+import gzip
+import math
+import struct
+import zlib
+
+SIZE = 32
+GRID = 8
+INK = 16
+
+
+def read_digits(path):
+    """[(digit, 8 rows of 8 values from 0 to 16)], in the order of the file."""
+    with gzip.open(path, "rt") as lines:
+        rows = [[int(float(value)) for value in line.split(",")] for line in lines]
+    return [(row[64], [row[8 * y : 8 * y + 8] for y in range(GRID)]) for row in rows]
+
+
+def pose(random):
+    """A small change of place, angle and size: the inverse affine map from picture to digit coordinates."""
+    angle = random.uniform(-0.22, 0.22)
+    zoom = random.uniform(0.88, 1.14)
+    shear = random.uniform(-0.15, 0.15)
+    cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
+    return (cos, sin + shear, -sin, cos, random.uniform(-0.9, 0.9), random.uniform(-0.9, 0.9))
+
+
+UPRIGHT = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+
+
+def draw(digit, transform=UPRIGHT):
+    """SIZE rows of SIZE bytes, white ink on black, by bilinear interpolation."""
+    # A frame of two empty cells on each side, so that neighbours need no bounds checks.
+    wide = GRID + 5
+    cells = [0.0] * (wide * wide)
+    for y in range(GRID):
+        for x in range(GRID):
+            cells[(y + 2) * wide + x + 2] = digit[y][x] * (255.0 / INK)
+    a, b, c, d, move_x, move_y = transform
+    scale, centre = GRID / SIZE, (GRID - 1) / 2
+    limit = GRID + 2.999
+    rows = []
+    for py in range(SIZE):
+        v = (py + 0.5) * scale - 0.5 - centre
+        row = bytearray(SIZE)
+        for px in range(SIZE):
+            u = (px + 0.5) * scale - 0.5 - centre
+            x = min(max(a * u + b * v + centre + move_x + 2, 0.0), limit)
+            y = min(max(c * u + d * v + centre + move_y + 2, 0.0), limit)
+            left, top = int(x), int(y)
+            fx, fy = x - left, y - top
+            at = top * wide + left
+            upper = cells[at] + (cells[at + 1] - cells[at]) * fx
+            lower = cells[at + wide] + (cells[at + wide + 1] - cells[at + wide]) * fx
+            row[px] = int(upper + (lower - upper) * fy + 0.5)
+        rows.append(bytes(row))
+    return rows
+
+
+def png(rows):
+    """An 8-bit grey PNG file."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
+    lines = b"".join(b"\0" + row for row in rows)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b"")
+    )
