@@ -5,11 +5,15 @@
 #   LibTorch::cpu   headers, libtorch_cpu and libc10
 set(_cornstarch_torch_tested 2.11)
 
-set(_candidates ${LIBTORCH_ROOT} $ENV{LIBTORCH_ROOT} ${CMAKE_PREFIX_PATH})
-if(DEFINED ENV{VIRTUAL_ENV})
-  file(GLOB _venv $ENV{VIRTUAL_ENV}/lib/python3.*/site-packages/torch)
-  list(APPEND _candidates ${_venv})
-endif()
+# scripts/install looks at the same places before it fetches the wheel.
+string(REPLACE ":" ";" _prefixes "$ENV{CMAKE_PREFIX_PATH}")
+set(_candidates ${LIBTORCH_ROOT} $ENV{LIBTORCH_ROOT} ${CMAKE_PREFIX_PATH} ${_prefixes})
+foreach(_environment VIRTUAL_ENV CONDA_PREFIX)
+  if(DEFINED ENV{${_environment}})
+    file(GLOB _installed $ENV{${_environment}}/lib/python3.*/site-packages/torch)
+    list(APPEND _candidates ${_installed})
+  endif()
+endforeach()
 file(GLOB _wheel ${PROJECT_SOURCE_DIR}/.deps/lib/python3.*/site-packages/torch)
 list(APPEND _candidates ${_wheel})
 
