@@ -1,0 +1,207 @@
+#include "harness.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+#include <mutex>
+
+#include "cornstarch/base/text.h"
+#include "cornstarch/train/trainer.h"
+
+namespace cornstarch::test {
+namespace {
+
+/// An element that no shard has been written to yet.
+constexpr double kUnset = 1e300;
+
+/// Puts a shard into its global tensor, or compares it with what another rank has put there.
+class Gatherer {
+ public:
+  explicit Gatherer(Outcome& outcome) : outcome_(outcome) {}
+
+  void gradients(const std::vector<models::Parameter*>& parameters) {
+    for (const models::Parameter* p : parameters)
+      if (p->trains) add(outcome_.gradients, *p, p->value.grad());
+  }
+  void parameters(const std::vector<models::Parameter*>& parameters, bool first_replica) {
+    for (const models::Parameter* p : parameters) {
+      add(outcome_.parameters, *p, p->value.detach());
+      if (first_replica && p->counts) outcome_.covered[name_of(*p)] += p->value.numel();
+    }
+  }
+
+ private:
+  /// A tied copy carries the value and the whole gradient of the parameter it is tied to.
+  static std::string name_of(const models::Parameter& p) {
+    return p.tied_to.empty() ? p.full_name() : p.tied_to;
+  }
+
+  void add(std::map<std::string, at::Tensor>& all, const models::Parameter& p, const at::Tensor& shard) {
+    at::Tensor& whole = all[name_of(p)];
+    if (!whole.defined()) whole = at::zeros(p.spec->shape, at::kDouble).fill_(kUnset);
+    at::Tensor place = p.split_dim < 0 ? whole : whole.narrow(p.split_dim, p.offset, shard.size(p.split_dim));
+    const at::Tensor value = shard.to(at::kDouble);
+    if (place.numel() == 0) return;
+    if (place.reshape({-1})[0].item<double>() == kUnset) {
+      place.copy_(value);
+    } else {
+      outcome_.replica_difference =
+          std::max(outcome_.replica_difference, (place - value).abs().max().item<double>());
+    }
+  }
+
+  Outcome& outcome_;
+};
+
+double rms(const std::map<std::string, at::Tensor>& tensors) {
+  double sum = 0, count = 0;
+  for (const auto& [_, t] : tensors) {
+    sum += t.square().sum().item<double>();
+    count += static_cast<double>(t.numel());
+  }
+  return count > 0 ? std::sqrt(sum / count) : 0;
+}
+
+void compare_tensors(const std::map<std::string, at::Tensor>& got,
+                     const std::map<std::string, at::Tensor>& want, const std::string& what, double tolerance,
+                     bool partial, std::vector<std::string>& out) {
+  const double floor = 1e-3 * rms(want);
+  for (const auto& [name, reference] : want) {
+    const auto it = got.find(name);
+    if (it == got.end()) {
+      if (!partial) out.push_back(cat(what, " of ", name, " is missing"));
+      continue;
+    }
+    const at::Tensor value = partial ? at::where(it->second == kUnset, reference, it->second) : it->second;
+    const double scale = std::max(reference.abs().max().item<double>(), floor);
+    const double delta = (value - reference).abs().max().item<double>();
+    if (!(delta <= tolerance * scale)) out.push_back(cat(what, " of ", name, " differs by ", delta / scale));
+  }
+  for (const auto& [name, _] : got)
+    if (want.count(name) == 0) out.push_back(cat(what, " of ", name, " is not in the reference"));
+}
+
+template <typename T>
+void compare_numbers(const std::vector<T>& got, const std::vector<T>& want, const std::string& what,
+                     double tolerance, std::vector<std::string>& out) {
+  if (got.size() != want.size())
+    out.push_back(cat(what, ": ", got.size(), " steps instead of ", want.size()));
+  for (std::size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
+    const double a = static_cast<double>(got[i]), b = static_cast<double>(want[i]);
+    if (!(std::abs(a - b) <= tolerance * std::abs(b)))
+      out.push_back(cat(what, " of step ", i, ": ", a, " is not ", b));
+  }
+}
+
+}  // namespace
+
+std::string Trial::name() const {
+  return cat(layout.name, optimizer == config::OptimizerType::sgd ? ", sgd" : ", adamw",
+             precision == config::Precision::fp64 ? ", fp64" : ", fp32");
+}
+
+std::vector<Trial> trials_of(const LayoutCase& layout) {
+  std::vector<Trial> out;
+  for (const auto optimizer : {config::OptimizerType::sgd, config::OptimizerType::adamw})
+    for (const auto precision : {config::Precision::fp64, config::Precision::fp32})
+      out.push_back({layout, optimizer, precision});
+  return out;
+}
+
+struct Run::Impl {
+  config::RunConfig config;
+  catalog::Modalities modalities;
+  plan::Plan plan;
+  SyntheticDataset data;
+  std::mutex mutex;
+
+  static config::RunConfig configure(const Trial& trial, bool single) {
+    config::RunConfig config = run_config(trial.layout, single);
+    config.optimizer.type = trial.optimizer;
+    config.optimizer.momentum = trial.optimizer == config::OptimizerType::sgd ? 0.9 : 0.0;
+    // Some gradients are zero but for rounding (a k_proj's bias): a large eps keeps AdamW from blowing them
+    // up.
+    config.optimizer.eps = 1e-3;
+    config.precision = trial.precision;
+    return config;
+  }
+
+  Impl(const Trial& trial, bool single)
+      : config(configure(trial, single)),
+        modalities(resolve_or_throw(config)),
+        plan(
+            value_or_throw(plan::make_plan(config, modalities, single ? 1 : test::world_size(trial.layout)))),
+        data(modalities, config.batch.sequence_length, trial.layout.mix) {}
+};
+
+Run::Run(const Trial& trial, bool single) : impl_(std::make_unique<Impl>(trial, single)) {}
+Run::~Run() = default;
+
+int Run::world_size() const { return impl_->plan.world_size; }
+
+void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records) {
+  Gatherer gatherer(outcome);
+  train::Observer observer;
+  if (records)
+    observer.on_step = [&](const telemetry::StepRecord& r) {
+      outcome.losses.push_back(r.loss);
+      outcome.norms.push_back(r.grad_norm);
+      outcome.targets.push_back(r.target_tokens);
+      outcome.tokens.push_back(r.tokens);
+    };
+  observer.on_gradients = [&](std::int64_t step, const std::vector<models::Parameter*>& parameters) {
+    const std::lock_guard lock(impl_->mutex);
+    if (step == 0) gatherer.gradients(parameters);
+  };
+  // Small buckets, so that several are under way at once.
+  train::Trainer trainer({impl_->config, impl_->modalities, impl_->plan, comm, impl_->data, nullptr, 4096},
+                         observer);
+  trainer.run();
+  const std::lock_guard lock(impl_->mutex);
+  gatherer.parameters(trainer.parameters(),
+                      impl_->plan.ranks[static_cast<std::size_t>(comm->rank())].dp == 0);
+}
+
+Outcome run_as_threads(const Trial& trial) {
+  Outcome outcome;
+  Run run(trial, false);
+  comm::run_threads(run.world_size(), {std::chrono::seconds(60)},
+                    [&](const comm::CommunicatorPtr& comm) { run.rank(comm, outcome, comm->rank() == 0); });
+  return outcome;
+}
+
+const Outcome& reference(const Trial& trial) {
+  static std::map<std::string, Outcome> cache;
+  const LayoutCase& c = trial.layout;
+  std::string key = cat(c.llm, c.train_llm, " ", c.dp * c.num_microbatches, "x", c.microbatch_size, " ",
+                        c.mix.media, c.mix.text_tail, c.mix.no_targets, " ",
+                        static_cast<int>(trial.optimizer), static_cast<int>(trial.precision));
+  for (const auto& e : c.encoders)
+    key += cat(" ", e.family, e.train_encoder, e.train_projector, e.feature_layer, e.patch_only, e.mlp);
+  auto it = cache.find(key);
+  if (it == cache.end()) {
+    it = cache.emplace(key, Outcome{}).first;
+    Run run(trial, true);
+    run.rank(comm::alone(), it->second, true);
+  }
+  return it->second;
+}
+
+std::vector<std::string> differences(const Outcome& got, const Outcome& want, double tolerance,
+                                     bool partial) {
+  std::vector<std::string> out;
+  compare_numbers(got.losses, want.losses, "loss", tolerance, out);
+  compare_numbers(got.norms, want.norms, "gradient norm", tolerance, out);
+  compare_numbers(got.targets, want.targets, "number of targets", 0, out);
+  compare_numbers(got.tokens, want.tokens, "number of tokens", 0, out);
+  compare_tensors(got.gradients, want.gradients, "gradient", tolerance, partial, out);
+  compare_tensors(got.parameters, want.parameters, "value", tolerance, partial, out);
+  if (!partial && got.covered != want.covered) out.push_back("the shards do not cover every parameter once");
+  if (!(got.replica_difference <= tolerance))
+    out.push_back(cat("replicas differ by ", got.replica_difference));
+  return out;
+}
+
+}  // namespace cornstarch::test

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cornstarch/comm/communicator.h"
+#include "cornstarch/models/stage.h"
+#include "layouts.h"
+
+namespace cornstarch::test {
+
+/// One cell of the suite: a layout, trained for three steps.
+struct Trial {
+  LayoutCase layout;
+  config::OptimizerType optimizer = config::OptimizerType::sgd;
+  config::Precision precision = config::Precision::fp64;
+
+  std::string name() const;
+  double tolerance() const { return precision == config::Precision::fp64 ? 1e-9 : 1e-5; }
+};
+
+/// Both optimizers in both precisions.
+std::vector<Trial> trials_of(const LayoutCase& layout);
+
+/// A run's numbers with every tensor put together from its shards, in fp64.
+struct Outcome {
+  std::vector<double> losses, norms;
+  std::vector<std::int64_t> targets, tokens;
+  std::map<std::string, at::Tensor> gradients, parameters;
+  std::map<std::string, std::int64_t> covered;  ///< elements of each parameter that replica 0's ranks hold
+  double replica_difference = 0;                ///< between shards that different ranks hold alike
+};
+
+/// Runs ranks of a trial. `single`: one rank holds everything.
+class Run {
+ public:
+  Run(const Trial& trial, bool single);
+  ~Run();
+  int world_size() const;
+  /// Adds this rank's shards to `outcome`, which ranks of one process share; `records`: the losses too, which
+  /// are the same on every rank.
+  void rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The trial with every rank a thread.
+Outcome run_as_threads(const Trial& trial);
+
+/// What one rank computes; shared by layouts of the same model and batch.
+const Outcome& reference(const Trial& trial);
+
+/// What differs by more than tolerance x max(max|reference|, 1e-3 x RMS of all gradients or parameters), one
+/// line each. `partial`: this process holds only some of the shards, so elements that no rank of it has set
+/// are passed over.
+std::vector<std::string> differences(const Outcome& got, const Outcome& want, double tolerance, bool partial);
+
+}  // namespace cornstarch::test
