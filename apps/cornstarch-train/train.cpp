@@ -1,0 +1,103 @@
+#include <cstdio>
+#include <filesystem>
+
+#include "console.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/launch/environment.h"
+#include "cornstarch/plan/plan.h"
+#include "run_file.h"
+#include "verbs.h"
+#include "worker.h"
+
+namespace cornstarch::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Args {
+  RunFile file;
+  std::optional<int> local_ranks;
+  bool overwrite = false;
+};
+
+/// Which process of how many this is, and how many ranks share a node.
+struct Place {
+  int rank = 0;
+  int world_size = 1;
+  int per_node = 1;
+};
+
+Result<Place> find_place(const Args& args) {
+  const auto launch = launch::detect();
+  if (!launch) return tl::unexpected(launch.error());
+  if (!args.local_ranks) return Place{launch->rank, launch->world_size, launch->local_size};
+  if (launch->world_size == 1) return Place{0, *args.local_ranks, *args.local_ranks};
+  return fail(ExitCode::usage,
+              cat("--local-ranks makes threads of one process, but ", launch->source, " started ",
+                  launch->world_size, " processes"),
+              "leave out --local-ranks, or start one process");
+}
+
+bool holds_a_run(const fs::path& folder) {
+  for (const char* name : {"metrics.jsonl", "plan.json", "config.yaml"}) {
+    std::error_code ignored;
+    if (fs::exists(folder / name, ignored)) return true;
+  }
+  return false;
+}
+
+/// What `plan` can lay out but the runtime cannot run yet.
+void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
+  if (resolved.loaded.config.layout == config::Layout::single) return;
+  for (const catalog::Modality& modality : resolved.modalities) {
+    if (modality.sp == 1) continue;
+    const std::string key = catalog::is_llm(modality) ? "model.llm" : "model.encoders." + modality.name;
+    diagnostics.error("unsupported", cat("training with sp ", modality.sp, " is not available yet"),
+                      resolved.loaded.where.at(key + ".parallel.sp"), "set sp to 1; plan shows larger sizes");
+  }
+}
+
+/// Everything that is checked before the worker starts, or what is wrong with it.
+Result<Resolved> prepare(const Args& args, const Place& place, Diagnostics& diagnostics) {
+  auto resolved = resolve_run_file(args.file, diagnostics);
+  if (resolved) refuse_unsupported(*resolved, diagnostics);
+  if (!resolved || diagnostics.has_errors()) return fail(ExitCode::usage, "");
+  const config::RunConfig& config = resolved->loaded.config;
+  const auto plan = plan::make_plan(config, resolved->modalities, place.world_size, place.per_node);
+  if (!plan) return tl::unexpected(plan.error());
+  // Only rank 0 looks: it is the one that fills the folder, maybe before a slower rank comes here.
+  if (place.rank == 0 && !args.overwrite && holds_a_run(config.run_dir)) {
+    return fail(ExitCode::usage, cat("the run folder '", config.run_dir, "' already holds a run"),
+                "pass --overwrite to move the old run aside, or --set run_dir=... for another folder");
+  }
+  return std::move(*resolved);
+}
+
+ExitCode run(const Args& args) {
+  const auto place = find_place(args);
+  if (!place) return complain(place.error());
+  const bool speaks = place->rank == 0;
+  if (args.file.path.empty()) return speaks ? complain(missing_config("train")) : ExitCode::usage;
+
+  Diagnostics diagnostics;
+  const auto resolved = prepare(args, *place, diagnostics);
+  if (speaks) std::fputs(render_text(diagnostics).c_str(), stderr);
+  if (!resolved) {
+    const Error& error = resolved.error();
+    return speaks && !error.message.empty() ? complain(error) : error.code;
+  }
+  return complain(become_worker({config::dump(resolved->loaded.config), args.local_ranks, args.overwrite}));
+}
+
+}  // namespace
+
+Run declare_train(Options& options) {
+  auto args = std::make_shared<Args>();
+  declare_run_file(options, args->file);
+  options.count("--local-ranks", args->local_ranks, "Run so many ranks as threads of this process");
+  options.flag("--overwrite", args->overwrite, "Move the run that the run folder holds aside");
+  return [args] { return run(*args); };
+}
+
+}  // namespace cornstarch::app

@@ -1,0 +1,41 @@
+#include "verbs.h"
+
+namespace cornstarch::app {
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> all = {
+      {"train", "Train the model that a config describes (also without the word 'train')",
+       "  cornstarch-train --config configs/demo.yaml\n"
+       "  mpirun -n 5 cornstarch-train --config run.yaml --set steps=500 --set optimizer.lr=3e-4\n"
+       "  cornstarch-train train --config run.yaml --local-ranks 27    # every rank a thread, no MPI\n"
+       "  cornstarch-train train --config run.yaml --layout single --overwrite\n",
+       declare_train},
+      {"validate", "Say everything that is wrong with a config, without training",
+       "  cornstarch-train validate --config run.yaml\n"
+       "  cornstarch-train validate --config run.yaml --world-size 54\n"
+       "  cornstarch-train validate --config run.yaml --format json | jq .diagnostics\n",
+       declare_validate},
+      {"plan", "Show which rank would hold what",
+       "  cornstarch-train plan --config run.yaml --world-size 54\n"
+       "  cornstarch-train plan --config run.yaml --world-size 54 --gpus-per-node 4\n"
+       "  cornstarch-train plan --config run.yaml --world-size 54 --format json | jq .ranks\n",
+       declare_plan},
+      {"modules", "List the names that a stage list may use",
+       "  cornstarch-train modules --config run.yaml\n"
+       "  cornstarch-train modules --family llama --hf-config path/to/config.json\n"
+       "  cornstarch-train modules --list\n",
+       declare_modules},
+      {"schema", "Print the JSON Schema of the config, for editors, or its reference",
+       "  cornstarch-train schema > cornstarch.schema.json\n"
+       "  # then, as a config's first line:  # yaml-language-server: $schema=cornstarch.schema.json\n"
+       "  cornstarch-train schema --markdown > docs/config.md\n",
+       declare_schema},
+      {"completion", "Print a script that completes this program's command line",
+       "  source <(cornstarch-train completion bash)\n"
+       "  cornstarch-train completion bash > ~/.local/share/bash-completion/completions/cornstarch-train\n",
+       declare_completion},
+  };
+  return all;
+}
+
+}  // namespace cornstarch::app

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cornstarch/base/result.h"
+
+namespace cornstarch::app {
+
+/// How `train` becomes the program that links LibTorch.
+struct WorkerStart {
+  std::string config_yaml;  ///< resolved
+  std::optional<int> local_ranks;
+  bool overwrite = false;
+};
+
+/// Replaces this process by cornstarch-worker, which lies beside this program or in ../libexec: the process
+/// id stays, so launchers notice nothing. Returns only if it fails.
+Error become_worker(const WorkerStart& start);
+
+}  // namespace cornstarch::app
