@@ -165,4 +165,8 @@ struct ModelSpec {
 /// Elements of a module's parameters; a tied one counts where it lives only.
 std::int64_t num_params(const ModuleSpec& module);
 
+/// Names with numbers that follow each other drawn together: "model.layers.0", ..., "model.layers.5" become
+/// "model.layers.0..5", which config::expand_module_range takes apart again.
+std::vector<std::string> compress_modules(const std::vector<std::string>& names);
+
 }  // namespace cornstarch::catalog

@@ -13,23 +13,22 @@ namespace cornstarch::catalog {
 /// One modality of a run: its spec with the projector appended, what trains, and its stages as module
 /// indices.
 struct Modality {
-  std::string name;  ///< "vision", ..., "llm"
-  ModelSpec spec;    ///< encoders: modules end with "projector"
-  std::vector<std::vector<int>>
-      stages;  ///< indices into spec.modules; empty under layout: single without `parallel`
+  std::string name = {};                      ///< "vision", ..., "llm"
+  ModelSpec spec;                             ///< encoders: modules end with "projector"
+  std::vector<std::vector<int>> stages = {};  ///< indices into spec.modules; empty under layout: single
   int tp = 1;
   int sp = 1;
-  std::optional<config::SpMode> mode;  ///< nothing when sp is 1
+  std::optional<config::SpMode> mode = {};  ///< nothing when sp is 1
   /// Per module: whether its parameters train; false also for modules that are not used.
-  std::vector<bool> trains;
+  std::vector<bool> trains = {};
   /// Per module: whether its output reaches the loss (feature_layer leaves later layers out, CLIP's
   /// post_layernorm feeds only the pooled output).
-  std::vector<bool> used;
+  std::vector<bool> used = {};
   // Encoders only:
-  std::string placeholder;
-  std::int64_t drop_tokens = 0;           ///< leading tokens that feature_select drops from every item
-  std::int64_t features_per_item = 0;     ///< rows that one item gives the LLM
-  std::optional<std::string> pretrained;  ///< folder with weights, or nothing: drawn at random
+  std::string placeholder = {};
+  std::int64_t drop_tokens = 0;                ///< leading tokens that feature_select drops from every item
+  std::int64_t features_per_item = 0;          ///< rows that one item gives the LLM
+  std::optional<std::string> pretrained = {};  ///< folder with weights, or nothing: drawn at random
 };
 
 /// The modalities in order of declaration, the LLM last.
@@ -37,9 +36,9 @@ using Modalities = std::vector<Modality>;
 
 inline bool is_llm(const Modality& m) { return m.spec.kind == ModelKind::llm; }
 
-/// Checks a config against its model families: families and folders exist, templates list every module once
-/// and in order, heads divide, placeholders are sound, the batch is possible. Every problem goes to
-/// `diagnostics`; a result only if there is no error.
+/// Checks a config that was loaded (what load() reports is not reported again) against its model families:
+/// families and folders exist, templates list every module once and in order, heads divide, placeholders are
+/// sound, the batch is possible. Every problem goes to `diagnostics`; a result only if there is no error.
 std::optional<Modalities> resolve(const config::Loaded& loaded, Diagnostics& diagnostics);
 
 }  // namespace cornstarch::catalog

@@ -1,0 +1,103 @@
+#include "cornstarch/catalog/resolve.h"
+
+#include <algorithm>
+
+#include "cornstarch/base/text.h"
+#include "resolve_context.h"
+
+namespace cornstarch::catalog {
+namespace {
+
+/// A modality that could be read, with the place of its section.
+struct Read {
+  std::string path;
+  std::optional<Modality> modality;
+  const std::optional<config::Parallel>* parallel = nullptr;
+};
+
+void check_channels(const Context& context, const std::string& path, const ModelSpec& spec) {
+  if (spec.kind != ModelKind::vision || spec.item_shape.empty() || spec.item_shape[0] == 3) return;
+  context.error("bad_model_config", path + ".config.num_channels",
+                cat("pictures are read with 3 channels, the model takes ", spec.item_shape[0]));
+}
+
+Read read_llm(const Context& context) {
+  const config::Llm& llm = context.config().model.llm;
+  const ModelSource source{"model.llm", "llm", llm.family, llm.pretrained, llm.config_json, true};
+  Read read{source.path, std::nullopt, &llm.parallel};
+  auto spec = read_model(context, source);
+  if (!spec) return read;
+  check_weights(context, source, *spec);
+  Modality modality{.name = "llm", .spec = std::move(*spec)};
+  modality.trains.assign(modality.spec.modules.size(), llm.train);
+  modality.used.assign(modality.spec.modules.size(), true);
+  modality.pretrained = llm.pretrained;
+  read.modality = std::move(modality);
+  return read;
+}
+
+Read read_encoder(const Context& context, const config::Encoder& encoder,
+                  std::optional<std::int64_t> llm_hidden) {
+  const std::string path = cat("model.encoders.", encoder.name);
+  const ModelSource source{path, encoder.name, encoder.family, encoder.pretrained, encoder.config_json,
+                           false};
+  Read read{path, std::nullopt, &encoder.parallel};
+  auto spec = read_model(context, source);
+  if (!spec) return read;
+  check_channels(context, path, *spec);
+  Modality modality{.name = encoder.name, .spec = std::move(*spec)};
+  add_projector(context, encoder, path, llm_hidden, modality);
+  select_features(context, encoder, path, modality);
+  if (llm_hidden) check_weights(context, source, modality.spec);
+  modality.placeholder = encoder.placeholder;
+  modality.pretrained = encoder.pretrained;
+  read.modality = std::move(modality);
+  return read;
+}
+
+/// What the config asks to train, whether or not the models could be read.
+void check_training(const Context& context) {
+  const config::Model& model = context.config().model;
+  const bool encoders = std::any_of(
+      model.encoders.begin(), model.encoders.end(),
+      [](const config::Encoder& encoder) { return encoder.train.encoder || encoder.train.projector; });
+  if (model.llm.train || encoders) return;
+  context.error("nothing_trains", "model.llm.train", "nothing trains: every part is frozen",
+                "set train: true under llm, or train: {projector: true} under an encoder");
+}
+
+}  // namespace
+
+std::optional<Modalities> resolve(const config::Loaded& loaded, Diagnostics& diagnostics) {
+  const Context context{loaded, diagnostics};
+  Read llm = read_llm(context);
+  std::optional<std::int64_t> llm_hidden;
+  if (llm.modality) llm_hidden = llm.modality->spec.hidden_size;
+
+  std::vector<Read> reads;
+  for (const config::Encoder& encoder : loaded.config.model.encoders) {
+    reads.push_back(read_encoder(context, encoder, llm_hidden));
+  }
+  reads.push_back(std::move(llm));
+
+  std::vector<const Modality*> all;
+  for (const Read& read : reads) {
+    if (read.modality) all.push_back(&*read.modality);
+  }
+  for (Read& read : reads) {
+    if (read.modality) read_parallel(context, *read.parallel, read.path, all, *read.modality);
+  }
+  check_placeholders(context);
+  check_training(context);
+  check_batch(context, all);
+  check_data(context);
+  check_schedule(context);
+  const bool complete = all.size() == reads.size();
+  if (diagnostics.has_errors() || !complete) return std::nullopt;
+
+  Modalities modalities;
+  for (Read& read : reads) modalities.push_back(std::move(*read.modality));
+  return modalities;
+}
+
+}  // namespace cornstarch::catalog

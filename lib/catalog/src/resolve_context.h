@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cornstarch/catalog/resolve.h"
+
+/// The parts of resolve(), one topic per file. Each appends its problems and goes on as far as it can.
+namespace cornstarch::catalog {
+
+struct Context {
+  const config::Loaded& loaded;
+  Diagnostics& diagnostics;
+
+  const config::RunConfig& config() const { return loaded.config; }
+  void error(const std::string& code, const std::string& path, const std::string& message,
+             const std::string& help = {}) const {
+    diagnostics.error(code, message, loaded.where.at(path), help);
+  }
+  void warning(const std::string& code, const std::string& path, const std::string& message,
+               const std::string& help = {}) const {
+    diagnostics.warning(code, message, loaded.where.at(path), help);
+  }
+};
+
+/// Where a model comes from: the keys that an encoder and the LLM share.
+struct ModelSource {
+  std::string path;  ///< config path: "model.encoders.vision"
+  std::string name;  ///< of the modality
+  const std::string& family;
+  const std::optional<std::string>& pretrained;
+  const std::optional<std::string>& config_json;
+  bool wants_llm = false;
+};
+
+/// The spec of a model, from its folder or its `config:`.
+std::optional<ModelSpec> read_model(const Context& context, const ModelSource& source);
+
+/// Whether the pretrained folder holds every weight of `spec`, each in its shape; of a projector only where
+/// the folder has a file for it.
+void check_weights(const Context& context, const ModelSource& source, const ModelSpec& spec);
+
+/// Appends the projector, takes what feature_layer and feature_select say, and fills `used` and `trains`.
+void add_projector(const Context& context, const config::Encoder& encoder, const std::string& path,
+                   std::optional<std::int64_t> llm_hidden, Modality& modality);
+void select_features(const Context& context, const config::Encoder& encoder, const std::string& path,
+                     Modality& modality);
+void check_placeholders(const Context& context);
+
+/// What a modality's `parallel` says: sizes and stages. `all` are the modalities of the run that could be
+/// read.
+void read_parallel(const Context& context, const std::optional<config::Parallel>& parallel,
+                   const std::string& path, const std::vector<const Modality*>& all, Modality& modality);
+
+/// The stage lists as module indices.
+std::vector<std::vector<int>> read_stages(const Context& context, const config::Parallel& parallel,
+                                          const std::string& path, const std::vector<const Modality*>& all,
+                                          const Modality& modality);
+
+void check_batch(const Context& context, const std::vector<const Modality*>& all);
+void check_data(const Context& context);
+void check_schedule(const Context& context);
+
+}  // namespace cornstarch::catalog

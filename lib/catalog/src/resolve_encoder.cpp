@@ -1,0 +1,118 @@
+#include <algorithm>
+
+#include "activation.h"
+#include "build.h"
+#include "cornstarch/base/text.h"
+#include "resolve_context.h"
+
+namespace cornstarch::catalog {
+namespace {
+
+constexpr double kProjectorStd = 0.02;
+
+ModuleSpec projector_module(const config::Projector& projector, std::int64_t in, std::int64_t out,
+                            Activation activation) {
+  ModuleSpec module{.name = "projector", .body = Projector{}};
+  if (projector.type == config::ProjectorType::linear) {
+    const LinearSpec linear{"projector.projection", in, out, true};
+    add_linear(module.params, linear, LinearSplit::none, 1, kProjectorStd);
+    module.flops_per_token = linear_flops(linear);
+    module.body = Projector{std::nullopt, activation, linear};
+    return module;
+  }
+  const LinearSpec first{"projector.in_proj", in, out, true};
+  const LinearSpec second{"projector.out_proj", out, out, true};
+  add_linear(module.params, first, LinearSplit::rows, 1, kProjectorStd);
+  add_linear(module.params, second, LinearSplit::columns, 1, kProjectorStd);
+  module.flops_per_token = linear_flops(first) + linear_flops(second);
+  module.body = Projector{first, activation, second};
+  return module;
+}
+
+/// How many layers run for a feature_layer, which counts as an index into HF's hidden_states does.
+std::int64_t layers_run(std::int64_t feature_layer, std::int64_t layers) {
+  return feature_layer < 0 ? layers + 1 + feature_layer : feature_layer;
+}
+
+}  // namespace
+
+void add_projector(const Context& context, const config::Encoder& encoder, const std::string& path,
+                   std::optional<std::int64_t> llm_hidden, Modality& modality) {
+  const auto activation = parse_activation(encoder.projector.activation);
+  if (!activation) {
+    const std::string guess = did_you_mean(encoder.projector.activation, activation_names());
+    context.error("unknown_activation", path + ".projector.activation",
+                  cat("unknown activation '", encoder.projector.activation, "'"),
+                  cat(guess, guess.empty() ? "" : " ", "Known are ", join(activation_names(), ", ")));
+  }
+  const std::int64_t in = modality.spec.hidden_size;
+  modality.spec.modules.push_back(projector_module(encoder.projector, in, llm_hidden.value_or(in),
+                                                   activation.value_or(Activation::gelu)));
+}
+
+void select_features(const Context& context, const config::Encoder& encoder, const std::string& path,
+                     Modality& modality) {
+  const ModelSpec& spec = modality.spec;
+  std::int64_t run = layers_run(encoder.feature_layer, spec.num_layers);
+  if (run < 0 || run > spec.num_layers) {
+    context.error("bad_feature_layer", path + ".feature_layer",
+                  cat("feature_layer ", encoder.feature_layer, " is outside of ", -(spec.num_layers + 1),
+                      "..", spec.num_layers),
+                  cat("0 is what goes into the first layer, ", spec.num_layers,
+                      " and -1 what comes out of the last, -2 "
+                      "what goes into the last"));
+    run = spec.num_layers;
+  }
+  std::int64_t layer = 0;
+  for (const ModuleSpec& module : spec.modules) {
+    bool used = true;
+    if (std::holds_alternative<BlockSpec>(module.body)) used = layer++ < run;
+    // A norm behind the last layer counts as part of it; in front of the first it always runs.
+    if (const auto* norm = std::get_if<Norm>(&module.body)) {
+      used = !norm->pooled_only && (layer == 0 || run == spec.num_layers);
+    }
+    const bool projector = std::holds_alternative<Projector>(module.body);
+    const bool wanted = projector ? encoder.train.projector : encoder.train.encoder;
+    const bool trainable = std::any_of(module.params.begin(), module.params.end(),
+                                       [](const ParamSpec& param) { return !param.fixed; });
+    modality.used.push_back(used);
+    modality.trains.push_back(used && wanted && trainable);
+  }
+  if (encoder.feature_select == config::FeatureSelect::patch) {
+    modality.drop_tokens = spec.leading_tokens;
+    if (spec.leading_tokens == 0) {
+      context.error("bad_feature_select", path + ".feature_select",
+                    cat(spec.family, " has no class token that 'patch' could drop"),
+                    "use feature_select: full");
+    }
+  }
+  modality.features_per_item = spec.tokens_per_item - modality.drop_tokens;
+}
+
+void check_placeholders(const Context& context) {
+  const auto& encoders = context.config().model.encoders;
+  const auto path_of = [](const config::Encoder& encoder) {
+    return cat("model.encoders.", encoder.name, ".placeholder");
+  };
+  for (std::size_t i = 0; i < encoders.size(); ++i) {
+    const std::string& own = encoders[i].placeholder;
+    if (own.empty()) {
+      context.error("bad_placeholder", path_of(encoders[i]),
+                    cat("the placeholder of '", encoders[i].name, "' is empty"),
+                    cat("it marks in a text where the media stand, as \"<", encoders[i].name, ">\""));
+      continue;
+    }
+    for (std::size_t j = 0; j < encoders.size(); ++j) {
+      const std::string& other = encoders[j].placeholder;
+      if (i == j || other.empty() || own.find(other) == std::string::npos) continue;
+      if (own == other && j > i) continue;  // reported once, at the later one
+      context.error("bad_placeholder", path_of(encoders[i]),
+                    own == other ? cat("the placeholder '", own, "' is that of '", encoders[j].name, "', too")
+                                 : cat("the placeholder '", own, "' contains '", other, "', that of '",
+                                       encoders[j].name, "'"),
+                    "placeholders must tell the encoders apart in a text");
+    }
+  }
+}
+
+}  // namespace cornstarch::catalog

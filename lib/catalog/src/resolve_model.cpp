@@ -1,0 +1,103 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
+#include "resolve_context.h"
+
+namespace cornstarch::catalog {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
+
+std::vector<std::string> family_names(bool llm) {
+  std::vector<std::string> names;
+  for (const FamilyInfo& info : families()) {
+    if ((info.kind == ModelKind::llm) == llm) names.push_back(info.name);
+  }
+  return names;
+}
+
+/// Whether the family exists and stands where it belongs.
+bool check_family(const Context& context, const ModelSource& source) {
+  if (source.family.empty()) return false;  // its absence was reported on loading
+  const std::string path = source.path + ".family";
+  const auto wanted = family_names(source.wants_llm);
+  const auto other = family_names(!source.wants_llm);
+  if (std::count(wanted.begin(), wanted.end(), source.family) > 0) return true;
+  const std::string kinds = cat(source.wants_llm ? "Language models: " : "Encoders: ", join(wanted, ", "));
+  if (std::count(other.begin(), other.end(), source.family) > 0) {
+    context.error("wrong_family", path,
+                  source.wants_llm ? cat("'", source.family, "' is an encoder, not a language model")
+                                   : cat("'", source.family, "' is a language model, not an encoder"),
+                  cat(kinds, source.wants_llm ? ". An encoder stands under model.encoders"
+                                              : ". The language model stands under model.llm"));
+    return false;
+  }
+  const std::string guess = did_you_mean(source.family, wanted);
+  context.error("unknown_family", path, cat("unknown model family '", source.family, "'"),
+                cat(guess, guess.empty() ? "" : " ", kinds));
+  return false;
+}
+
+/// "hidden_size" of "hidden_size: expected ..."; "" for a problem of the text as a whole.
+std::string key_of(const std::string& problem) {
+  const std::string key = problem.substr(0, problem.find(": "));
+  return key == "config.json" ? "" : key;
+}
+
+std::optional<ModelSpec> read_inline(const Context& context, const ModelSource& source) {
+  SpecResult result = make_spec(source.family, *source.config_json);
+  const std::string path = source.path + ".config";
+  for (const std::string& problem : result.problems) {
+    const std::string key = key_of(problem);
+    context.error("bad_model_config", key.empty() ? path : cat(path, ".", key), problem);
+  }
+  for (const std::string& key : result.unknown_keys) {
+    context.error("unknown_key", cat(path, ".", key), cat(source.family, " has no option '", key, "'"),
+                  did_you_mean(key, result.known_keys));
+  }
+  return result.spec;
+}
+
+std::optional<ModelSpec> read_folder(const Context& context, const ModelSource& source) {
+  const fs::path folder = *source.pretrained;
+  const std::string path = source.path + ".pretrained";
+  const std::string help = "a Hugging Face folder holds config.json and model.safetensors";
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) {
+    const bool exists = fs::exists(folder, ignored);
+    context.error("missing_file", path,
+                  cat("'", folder.string(), exists ? "' is not a folder" : "' does not exist"), help);
+    return std::nullopt;
+  }
+  if (!fs::exists(folder / "config.json", ignored)) {
+    context.error("missing_file", path, cat("'", folder.string(), "' holds no config.json"), help);
+    return std::nullopt;
+  }
+  const auto text = read_file(folder / "config.json", kMaxConfigBytes);
+  if (!text) {
+    context.error("missing_file", path, text.error().message, text.error().help);
+    return std::nullopt;
+  }
+  SpecResult result = make_spec(source.family, *text);
+  for (const std::string& problem : result.problems) {
+    const std::string what = key_of(problem).empty() ? problem : cat("config.json: ", problem);
+    context.error("bad_model_config", path, cat("'", folder.string(), "': ", what));
+  }
+  return result.spec;
+}
+
+}  // namespace
+
+std::optional<ModelSpec> read_model(const Context& context, const ModelSource& source) {
+  const bool known = check_family(context, source);
+  // That there is exactly one of them is checked on loading.
+  if (!known || source.pretrained.has_value() == source.config_json.has_value()) return std::nullopt;
+  return source.pretrained ? read_folder(context, source) : read_inline(context, source);
+}
+
+}  // namespace cornstarch::catalog

@@ -1,0 +1,105 @@
+#include <filesystem>
+
+#include "cornstarch/base/text.h"
+#include "resolve_context.h"
+
+namespace cornstarch::catalog {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_sizes(const Context& context) {
+  const config::Batch& batch = context.config().batch;
+  if (batch.global_size && batch.microbatch_size > 0 && *batch.global_size % batch.microbatch_size != 0) {
+    context.error("bad_batch", "batch.global_size",
+                  cat("global_size ", *batch.global_size, " is no multiple of microbatch_size ",
+                      batch.microbatch_size));
+  }
+}
+
+void check_length(const Context& context, const std::vector<const Modality*>& all) {
+  const std::int64_t length = context.config().batch.sequence_length;
+  if (length <= 0) return;  // reported on loading
+  const std::string path = "batch.sequence_length";
+  for (const Modality* modality : all) {
+    const ModelSpec& spec = modality->spec;
+    if (is_llm(*modality) && spec.max_positions > 0 && length > spec.max_positions) {
+      context.error(
+          "bad_batch", path,
+          cat("sequence_length ", length, " is more than the ", spec.max_positions, " positions of the LLM"),
+          "max_position_embeddings in its config.json sets them");
+    }
+    if (!is_llm(*modality) && modality->features_per_item >= length) {
+      context.error("bad_batch", path,
+                    cat("one item of '", modality->name, "' takes ", modality->features_per_item, " of ",
+                        length, " tokens: no sample with one fits"),
+                    "placeholders count as many tokens as their item has features");
+    }
+  }
+}
+
+void warn_of_idle_pipeline(const Context& context, const std::vector<const Modality*>& all) {
+  const auto& microbatches = context.config().batch.num_microbatches;
+  std::size_t stages = 0;
+  for (const Modality* modality : all) stages += modality->stages.size();
+  if (!microbatches || static_cast<std::size_t>(std::max(0, *microbatches)) >= stages) return;
+  context.warning(
+      "few_microbatches", "batch.num_microbatches",
+      cat(*microbatches, *microbatches == 1 ? " microbatch for " : " microbatches for ", stages,
+          " pipeline stages"),
+      "stages wait for each other most of the time; give at least as many microbatches as stages");
+}
+
+enum class Kind { file, folder };
+
+void check_path(const Context& context, const std::string& path, const std::string& value, Kind kind) {
+  if (value.empty()) return;  // reported on loading
+  std::error_code ignored;
+  const fs::file_status status = fs::status(value, ignored);
+  if (!fs::exists(status)) {
+    context.error("missing_file", path, cat("'", value, "' does not exist"));
+  } else if (kind == Kind::file && fs::is_directory(status)) {
+    context.error("missing_file", path, cat("'", value, "' is a folder, not a file"));
+  } else if (kind == Kind::folder && !fs::is_directory(status)) {
+    context.error("missing_file", path, cat("'", value, "' is not a folder"));
+  }
+}
+
+void check_datasets(const Context& context, const std::string& path,
+                    const std::vector<config::Dataset>& sets) {
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    const std::string own = cat(path, "[", i, "]");
+    check_path(context, own + ".path", sets[i].path, Kind::file);
+    if (sets[i].media_root) check_path(context, own + ".media_root", *sets[i].media_root, Kind::folder);
+  }
+}
+
+}  // namespace
+
+void check_batch(const Context& context, const std::vector<const Modality*>& all) {
+  check_sizes(context);
+  check_length(context, all);
+  warn_of_idle_pipeline(context, all);
+}
+
+void check_data(const Context& context) {
+  const config::Data& data = context.config().data;
+  check_datasets(context, "data.train", data.train);
+  check_datasets(context, "data.eval", data.eval);
+  check_path(context, "data.tokenizer", data.tokenizer, Kind::file);
+}
+
+void check_schedule(const Context& context) {
+  const config::RunConfig& config = context.config();
+  if (config.steps > 0 && config.lr_schedule.warmup_steps > config.steps) {
+    context.error("bad_schedule", "lr_schedule.warmup_steps",
+                  cat("warmup_steps ", config.lr_schedule.warmup_steps, " is more than the ", config.steps,
+                      " steps of the run"));
+  }
+  if (config.eval.every > 0 && config.data.eval.empty()) {
+    context.error("missing_data", "eval.every", "eval.every is given, but data.eval lists no data set",
+                  "list some under data.eval, or leave eval out");
+  }
+}
+
+}  // namespace cornstarch::catalog
