@@ -1,0 +1,149 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv1d.h>
+#include <ATen/ops/linear.h>
+
+#include "cornstarch/base/result.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/nn/tensor_parallel.h"
+#include "layers.h"
+#include "linear.h"
+
+namespace cornstarch::models {
+namespace {
+
+class NormLayer : public Layer {
+ public:
+  explicit NormLayer(NormWeights norm) : norm_(std::move(norm)) {}
+  at::Tensor forward(const at::Tensor& x) const override { return apply(norm_, x); }
+
+ private:
+  NormWeights norm_;
+};
+
+class PatchEmbedding : public Layer {
+ public:
+  PatchEmbedding(const ParameterSet& parameters, const catalog::PatchEmbedding& spec)
+      : spec_(spec),
+        patch_(parameters.at(spec.prefix + ".patch_embedding.weight").value),
+        first_(parameters.at(spec.prefix + ".class_embedding").value),
+        positions_(parameters.at(spec.prefix + ".position_embedding.weight").value) {}
+
+  at::Tensor forward(const at::Tensor& pixels) const override {
+    const std::int64_t n = pixels.size(0), c = spec_.channels, p = spec_.patch_size;
+    const std::int64_t side = spec_.image_size / p;
+    // Patches do not overlap: the convolution is a product of patches as rows. It leaves out what does not
+    // fill one.
+    const at::Tensor patches = pixels.narrow(2, 0, side * p)
+                                   .narrow(3, 0, side * p)
+                                   .reshape({n, c, side, p, side, p})
+                                   .permute({0, 2, 4, 1, 3, 5})
+                                   .reshape({n, side * side, c * p * p});
+    const at::Tensor tokens = at::linear(patches, patch_.view({spec_.hidden, c * p * p}));
+    const at::Tensor first = first_.expand({n, 1, spec_.hidden});
+    return at::cat({first, tokens}, 1).add_(positions_);
+  }
+
+ private:
+  catalog::PatchEmbedding spec_;
+  at::Tensor patch_, first_, positions_;
+};
+
+class Conv1d : public Layer {
+ public:
+  Conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split, bool before_split)
+      : spec_(spec),
+        tp_(context.tp),
+        weight_(context.parameters.at(spec.prefix + ".weight").value),
+        bias_(context.parameters.at(spec.prefix + ".bias").value),
+        part_(context.parameters.part(spec.prefix + ".weight")),
+        after_split_(after_split),
+        before_split_(before_split) {}
+
+  at::Tensor forward(const at::Tensor& x) const override {
+    return spec_.split_output ? output_parallel(x) : input_parallel(x);
+  }
+
+ private:
+  at::Tensor convolve(const at::Tensor& x, const at::Tensor& bias) const {
+    return at::conv1d(x, weight_, bias, spec_.stride, /*padding=*/1);
+  }
+
+  at::Tensor output_parallel(const at::Tensor& x) const {
+    const at::Tensor y = nn::activation(catalog::Activation::gelu, convolve(nn::copy_to_tp(x, tp_), bias_));
+    return before_split_ ? y : nn::gather_from_tp(y, 1, part_, spec_.out, tp_);
+  }
+
+  at::Tensor input_parallel(const at::Tensor& x) const {
+    const at::Tensor mine = after_split_ ? x : nn::split_to_tp(x, 1, part_, tp_);
+    if (tp_->size() == 1) return nn::activation(catalog::Activation::gelu, convolve(mine, bias_));
+    const at::Tensor y = nn::reduce_from_tp(convolve(mine, {}), tp_).add_(bias_.unsqueeze(1));
+    return nn::activation(catalog::Activation::gelu, y);
+  }
+
+  catalog::Conv1d spec_;
+  comm::GroupPtr tp_;
+  at::Tensor weight_, bias_;
+  Range part_;  // of the channels that are split
+  bool after_split_, before_split_;
+};
+
+class Positions : public Layer {
+ public:
+  explicit Positions(at::Tensor table) : table_(std::move(table)) {}
+
+  at::Tensor forward(const at::Tensor& x) const override {
+    if (x.size(2) != table_.size(0)) {
+      throw Failure(ExitCode::internal, cat("positions for ", table_.size(0), " frames, got ", x.size(2)));
+    }
+    return (x.transpose(1, 2) + table_).contiguous();
+  }
+
+ private:
+  at::Tensor table_;
+};
+
+class ProjectorLayer : public Layer {
+ public:
+  ProjectorLayer(const LayerContext& context, const catalog::Projector& spec)
+      : tp_(context.tp), activation_(spec.activation), out_(linear_of(context.parameters, spec.out_proj)) {
+    if (spec.in_proj) in_ = linear_of(context.parameters, *spec.in_proj);
+  }
+
+  at::Tensor forward(const at::Tensor& x) const override {
+    if (!in_.weight.defined()) return apply(out_, x);
+    const at::Tensor inner = nn::activation(activation_, apply(in_, nn::copy_to_tp(x, tp_)));
+    return apply_row_parallel(out_, inner, tp_);
+  }
+
+ private:
+  comm::GroupPtr tp_;
+  catalog::Activation activation_;
+  Linear in_;  // undefined: a linear projector
+  Linear out_;
+};
+
+}  // namespace
+
+LayerPtr make_norm(const LayerContext& context, const catalog::NormSpec& spec) {
+  return std::make_unique<NormLayer>(norm_of(context.parameters, spec));
+}
+
+LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec) {
+  return std::make_unique<PatchEmbedding>(context.parameters, spec);
+}
+
+LayerPtr make_conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split,
+                     bool before_split) {
+  return std::make_unique<Conv1d>(context, spec, after_split, before_split);
+}
+
+LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec) {
+  return std::make_unique<Positions>(context.parameters.at(spec.prefix + ".weight").value);
+}
+
+LayerPtr make_projector(const LayerContext& context, const catalog::Projector& spec) {
+  return std::make_unique<ProjectorLayer>(context, spec);
+}
+
+}  // namespace cornstarch::models

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "cornstarch/catalog/model_spec.h"
+#include "cornstarch/comm/communicator.h"
+#include "cornstarch/nn/layers.h"
+#include "parameters.h"
+
+namespace cornstarch::models {
+
+/// A module of a stage that takes hidden states and gives hidden states, the same on every tp rank.
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  virtual at::Tensor forward(const at::Tensor& x) const = 0;
+};
+using LayerPtr = std::unique_ptr<Layer>;
+
+/// What layers of one stage share.
+struct LayerContext {
+  using RopeKey =
+      std::tuple<catalog::RopeSpec::Type, double, double, double, double, std::int64_t, std::int64_t>;
+
+  const ParameterSet& parameters;
+  comm::GroupPtr tp;
+  std::map<RopeKey, std::shared_ptr<nn::Rope>> ropes;
+
+  /// One table for all layers with the same rotary embedding.
+  std::shared_ptr<nn::Rope> rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
+};
+
+LayerPtr make_block(LayerContext& context, const catalog::BlockSpec& spec);
+LayerPtr make_norm(const LayerContext& context, const catalog::NormSpec& spec);
+LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec);
+/// `after_split`: its input is the preceding convolution's, in the same stage, and so holds this rank's
+/// channels only; `before_split`: such a convolution follows, and its output may stay so.
+LayerPtr make_conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split,
+                     bool before_split);
+LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec);
+LayerPtr make_projector(const LayerContext& context, const catalog::Projector& spec);
+
+}  // namespace cornstarch::models

@@ -1,0 +1,35 @@
+#include "linear.h"
+
+#include <ATen/ops/linear.h>
+
+#include "cornstarch/nn/layers.h"
+#include "cornstarch/nn/tensor_parallel.h"
+
+namespace cornstarch::models {
+
+Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec) {
+  return {parameters.at(spec.prefix + ".weight").value, parameters.find(spec.prefix + ".bias")};
+}
+
+at::Tensor apply(const Linear& linear, const at::Tensor& x) {
+  return at::linear(x, linear.weight, linear.bias);
+}
+
+at::Tensor apply_row_parallel(const Linear& linear, const at::Tensor& x, const comm::GroupPtr& tp) {
+  if (tp->size() == 1) return apply(linear, x);
+  at::Tensor y = nn::reduce_from_tp(at::linear(x, linear.weight), tp);
+  if (linear.bias.defined()) y.add_(linear.bias);
+  return y;
+}
+
+NormWeights norm_of(const ParameterSet& parameters, const catalog::NormSpec& spec) {
+  return {spec.kind, spec.eps, parameters.at(spec.prefix + ".weight").value,
+          parameters.find(spec.prefix + ".bias")};
+}
+
+at::Tensor apply(const NormWeights& norm, const at::Tensor& x) {
+  return norm.kind == catalog::NormKind::rms_norm ? nn::rms_norm(x, norm.weight, norm.eps)
+                                                  : nn::layer_norm(x, norm.weight, norm.bias, norm.eps);
+}
+
+}  // namespace cornstarch::models

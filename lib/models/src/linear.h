@@ -1,0 +1,33 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "layers.h"
+
+namespace cornstarch::models {
+
+struct Linear {
+  at::Tensor weight;
+  at::Tensor bias;  // undefined where there is none
+};
+
+Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec);
+
+/// Replicated or column-parallel: whatever rows of the weight this rank has.
+at::Tensor apply(const Linear& linear, const at::Tensor& x);
+
+/// Row-parallel: the partial products are added over tp, then the bias, once. The result is a tensor of its
+/// own.
+at::Tensor apply_row_parallel(const Linear& linear, const at::Tensor& x, const comm::GroupPtr& tp);
+
+struct NormWeights {
+  catalog::NormKind kind;
+  double eps;
+  at::Tensor weight;
+  at::Tensor bias;  // layer_norm
+};
+
+NormWeights norm_of(const ParameterSet& parameters, const catalog::NormSpec& spec);
+at::Tensor apply(const NormWeights& norm, const at::Tensor& x);
+
+}  // namespace cornstarch::models

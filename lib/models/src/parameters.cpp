@@ -1,0 +1,81 @@
+#include "parameters.h"
+
+#include "cornstarch/base/checked.h"
+#include "cornstarch/base/result.h"
+#include "cornstarch/base/text.h"
+#include "initial_value.h"
+
+namespace cornstarch::models {
+namespace {
+
+Range part_of(const catalog::ParamSpec& spec, const comm::Group& tp) {
+  if (spec.split.dim < 0) return {};
+  const std::int64_t units = spec.shape.at(static_cast<std::size_t>(spec.split.dim)) / spec.split.unit;
+  const Range range = share(units, tp.size(), tp.rank());
+  return {range.begin * spec.split.unit, range.end * spec.split.unit};
+}
+
+const catalog::ParamSpec& find_spec(const catalog::ModelSpec& model, const std::string& name) {
+  for (const catalog::ModuleSpec& module : model.modules) {
+    for (const catalog::ParamSpec& param : module.params) {
+      if (param.name == name) return param;
+    }
+  }
+  throw Failure(ExitCode::internal, cat("the ", model.family, " family has no parameter ", name));
+}
+
+Parameter make_parameter(const catalog::Modality& modality, const catalog::ParamSpec& spec,
+                         bool module_trains, const comm::Group& tp, const StageOptions& options) {
+  const bool tied = !spec.tied_to.empty();
+  const catalog::ParamSpec& drawn = tied ? find_spec(modality.spec, spec.tied_to) : spec;
+  const Range part = part_of(spec, tp);
+  Parameter p;
+  p.modality = modality.name;
+  p.spec = &spec;
+  p.split_dim = spec.split.dim;
+  p.offset = part.begin;
+  p.trains = module_trains && !spec.fixed;
+  p.counts = !tied && (p.split_dim >= 0 || tp.rank() == 0);
+  if (tied) p.tied_to = modality.name + "/" + spec.tied_to;
+  p.value =
+      initial_value(drawn, modality.name + "/" + drawn.name, options.seed, p.split_dim, part, options.dtype);
+  p.value.set_requires_grad(p.trains);
+  return p;
+}
+
+}  // namespace
+
+ParameterSet::ParameterSet(const catalog::Modality& modality, const std::vector<int>& modules,
+                           const comm::Group& tp, const StageOptions& options) {
+  for (const int m : modules) {
+    const auto module = static_cast<std::size_t>(m);
+    for (const catalog::ParamSpec& spec : modality.spec.modules.at(module).params) {
+      const auto original = index_.find(spec.tied_to);
+      if (original != index_.end()) {
+        index_[spec.name] = original->second;
+        continue;
+      }
+      index_[spec.name] = list_.size();
+      list_.push_back(make_parameter(modality, spec, modality.trains.at(module), tp, options));
+    }
+  }
+}
+
+const Parameter& ParameterSet::at(const std::string& name) const {
+  const auto found = index_.find(name);
+  if (found == index_.end()) throw Failure(ExitCode::internal, cat("this stage has no parameter ", name));
+  return list_[found->second];
+}
+
+at::Tensor ParameterSet::find(const std::string& name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? at::Tensor() : list_[found->second].value;
+}
+
+Range ParameterSet::part(const std::string& name) const {
+  const Parameter& p = at(name);
+  if (p.split_dim < 0) throw Failure(ExitCode::internal, cat(name, " is not split"));
+  return {p.offset, p.offset + p.value.size(p.split_dim)};
+}
+
+}  // namespace cornstarch::models

@@ -1,0 +1,198 @@
+#include "cornstarch/models/stage.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/zeros.h>
+
+#include <optional>
+#include <variant>
+
+#include "cornstarch/base/result.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/nn/tensor_parallel.h"
+#include "layers.h"
+
+namespace cornstarch::models {
+namespace {
+
+constexpr std::int64_t kIgnored = -100;  // a label without a target
+
+struct VocabParallel {
+  at::Tensor weight;  // [rows of this rank, hidden]
+  Range part;
+  std::int64_t vocab = 0;
+  std::int64_t padding_idx = -1;
+};
+
+std::string placeholder_mismatch(std::size_t encoder, std::int64_t placeholders, std::int64_t rows) {
+  return cat("encoder ", encoder, ": ", placeholders, " placeholders for ", rows, " feature rows");
+}
+
+}  // namespace
+
+struct Stage::Impl {
+  Impl(const catalog::Modality& modality_in, const std::vector<int>& modules, comm::GroupPtr tp_in,
+       const StageOptions& options)
+      : modality(modality_in),
+        tp(std::move(tp_in)),
+        dtype(options.dtype),
+        parameters(modality, modules, *tp, options),
+        context{parameters, tp, {}} {
+    for (std::size_t i = 0; i < modules.size(); ++i) add(modules, i);
+  }
+
+  const catalog::Modality& modality;
+  comm::GroupPtr tp;
+  at::ScalarType dtype;
+  ParameterSet parameters;
+  LayerContext context;
+  std::optional<VocabParallel> embedding;
+  std::vector<LayerPtr> layers;
+  LayerPtr projector;
+  std::optional<VocabParallel> head;
+
+  void add(const std::vector<int>& modules, std::size_t i) {
+    const auto module = static_cast<std::size_t>(modules[i]);
+    if (!modality.used.at(module)) return;
+    const auto body = [&](std::size_t at) -> const catalog::ModuleBody* {
+      return at < modules.size() ? &modality.spec.modules.at(static_cast<std::size_t>(modules[at])).body
+                                 : nullptr;
+    };
+    std::visit(Builder{*this, body(i - 1), body(i + 1)}, *body(i));
+  }
+
+  VocabParallel vocab_parallel(const std::string& prefix, std::int64_t vocab,
+                               std::int64_t padding_idx) const {
+    const std::string name = prefix + ".weight";
+    return {parameters.at(name).value, parameters.part(name), vocab, padding_idx};
+  }
+
+  // Makes what a module of each kind needs; knows the module's neighbours in this stage (null at its ends).
+  struct Builder {
+    Impl& stage;
+    const catalog::ModuleBody* before;
+    const catalog::ModuleBody* after;
+
+    void operator()(const catalog::TokenEmbedding& e) const {
+      stage.embedding = stage.vocab_parallel(e.prefix, e.vocab, e.padding_idx);
+    }
+    void operator()(const catalog::LmHead& h) const {
+      stage.head = stage.vocab_parallel(h.linear.prefix, h.linear.out, -1);
+    }
+    void operator()(const catalog::BlockSpec& b) const {
+      stage.layers.push_back(make_block(stage.context, b));
+    }
+    void operator()(const catalog::Norm& n) const {
+      if (!n.pooled_only) stage.layers.push_back(make_norm(stage.context, n.norm));
+    }
+    void operator()(const catalog::PatchEmbedding& p) const {
+      stage.layers.push_back(make_patch_embedding(stage.context, p));
+    }
+    void operator()(const catalog::Conv1d& c) const {
+      const bool after_split = is_conv(before, true);
+      const bool before_split = is_conv(after, false);
+      stage.layers.push_back(make_conv1d(stage.context, c, after_split, before_split));
+    }
+    void operator()(const catalog::AddPositions& p) const {
+      stage.layers.push_back(make_positions(stage.context, p));
+    }
+    void operator()(const catalog::Projector& p) const { stage.projector = make_projector(stage.context, p); }
+
+    static bool is_conv(const catalog::ModuleBody* body, bool split_output) {
+      const auto* conv = body == nullptr ? nullptr : std::get_if<catalog::Conv1d>(body);
+      return conv != nullptr && conv->split_output == split_output;
+    }
+  };
+
+  at::Tensor run(at::Tensor x) const {
+    for (const LayerPtr& layer : layers) x = layer->forward(x);
+    return x;
+  }
+
+  at::Tensor project(at::Tensor x) const {
+    const std::int64_t drop = modality.drop_tokens;
+    if (drop > 0) x = x.narrow(1, drop, x.size(1) - drop);
+    return projector->forward(x).flatten(0, 1);
+  }
+
+  void check_ids(const at::Tensor& ids, std::size_t encoders) const {
+    if (ids.numel() == 0) return;
+    const auto largest = ids.max().item<std::int64_t>();
+    const auto smallest = ids.min().item<std::int64_t>();
+    if (largest >= embedding->vocab) {
+      throw Failure(ExitCode::internal,
+                    cat("token id ", largest, " is outside of the vocabulary of ", embedding->vocab));
+    }
+    if (smallest < -static_cast<std::int64_t>(encoders)) {
+      throw Failure(ExitCode::internal, cat("placeholder ", smallest, " for ", encoders, " encoders"));
+    }
+  }
+
+  at::Tensor local_logits(const at::Tensor& rows) const {
+    if (!head) throw Failure(ExitCode::internal, "this stage has no head");
+    return at::linear(nn::copy_to_tp(rows, tp), head->weight);
+  }
+};
+
+Stage::Stage(const catalog::Modality& modality, const std::vector<int>& modules, comm::GroupPtr tp,
+             StageOptions options)
+    : impl_(std::make_unique<Impl>(modality, modules, std::move(tp), options)) {}
+Stage::~Stage() = default;
+Stage::Stage(Stage&&) noexcept = default;
+
+std::vector<Parameter>& Stage::parameters() { return impl_->parameters.list(); }
+bool Stage::has_embedding() const { return impl_->embedding.has_value(); }
+bool Stage::has_head() const { return impl_->head.has_value(); }
+
+at::Tensor Stage::forward(const at::Tensor& input) {
+  const at::Tensor hidden = impl_->run(input.to(impl_->dtype));
+  return impl_->projector ? impl_->project(hidden) : hidden;
+}
+
+at::Tensor Stage::embed(const at::Tensor& ids, const std::vector<at::Tensor>& features) {
+  if (!impl_->embedding) throw Failure(ExitCode::internal, "this stage has no embedding");
+  const VocabParallel& table = *impl_->embedding;
+  const at::Tensor flat = ids.flatten();
+  impl_->check_ids(flat, features.size());
+  at::Tensor hidden =
+      nn::vocab_parallel_embedding(flat, table.weight, table.part.begin, table.padding_idx, impl_->tp);
+  for (std::size_t e = 0; e < features.size(); ++e) {
+    const at::Tensor rows = (flat == -1 - static_cast<std::int64_t>(e)).nonzero().squeeze(1);
+    const std::int64_t given = features[e].defined() ? features[e].size(0) : 0;
+    if (rows.size(0) != given) {
+      throw Failure(ExitCode::internal, placeholder_mismatch(e, rows.size(0), given));
+    }
+    if (given > 0) hidden.index_copy_(0, rows, features[e]);
+  }
+  return hidden.view({ids.size(0), ids.size(1), hidden.size(1)});
+}
+
+at::Tensor Stage::transform(const at::Tensor& hidden) { return impl_->run(hidden); }
+
+at::Tensor Stage::loss(const at::Tensor& hidden, const at::Tensor& labels) {
+  const std::int64_t t = labels.size(1);
+  at::Tensor has_target = at::zeros(labels.sizes(), at::kBool);
+  has_target.narrow(1, 0, t - 1).copy_(labels.narrow(1, 1, t - 1) != kIgnored);
+  const at::Tensor rows = has_target.flatten().nonzero().squeeze(1);
+  if (rows.size(0) == 0) {
+    const bool narrow = hidden.element_size() < 4;
+    return at::zeros({}, hidden.options().dtype(narrow ? at::kFloat : hidden.scalar_type()));
+  }
+  const at::Tensor targets = labels.flatten().index_select(0, rows + 1);
+  const at::Tensor logits = impl_->local_logits(hidden.flatten(0, 1).index_select(0, rows));
+  return nn::vocab_parallel_cross_entropy(logits, targets, impl_->head->part.begin, impl_->tp);
+}
+
+at::Tensor Stage::argmax(const at::Tensor& rows) {
+  const at::NoGradGuard no_grad;
+  return nn::vocab_parallel_argmax(impl_->local_logits(rows), impl_->head->part.begin, impl_->tp);
+}
+
+at::Tensor Stage::logits(const at::Tensor& rows) {
+  const at::Tensor local = impl_->local_logits(rows);
+  return nn::gather_from_tp(local, 1, impl_->head->part, impl_->head->vocab, impl_->tp);
+}
+
+}  // namespace cornstarch::models

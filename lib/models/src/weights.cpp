@@ -1,0 +1,180 @@
+#include "cornstarch/models/weights.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/result.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
+#include "cornstarch/formats/safetensors.h"
+
+namespace cornstarch::models {
+namespace {
+
+using formats::DType;
+using formats::WeightsFolder;
+
+bool of_projector(const std::string& name) { return name.rfind("projector.", 0) == 0; }
+
+std::optional<at::ScalarType> scalar_type(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return at::kDouble;
+    case DType::f32:
+      return at::kFloat;
+    case DType::f16:
+      return at::kHalf;
+    case DType::bf16:
+      return at::kBFloat16;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::string shown(const std::vector<std::int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (const std::int64_t size : shape) sizes.push_back(std::to_string(size));
+  return cat("[", join(sizes, ", "), "]");
+}
+
+/// The tensor where the file has it, no copy, unless it lies at an odd address.
+at::Tensor mapped(std::span<const std::byte> bytes, const std::vector<std::int64_t>& shape,
+                  at::ScalarType dtype) {
+  const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
+  if (address % at::elementSize(dtype) == 0) {
+    return at::from_blob(const_cast<std::byte*>(bytes.data()), shape, dtype);
+  }
+  const at::Tensor copy = at::empty(shape, dtype);
+  std::memcpy(copy.mutable_data_ptr(), bytes.data(), bytes.size());
+  return copy;
+}
+
+/// Reads shards one by one and collects what is wrong with them.
+class Loader {
+ public:
+  Loader(const std::filesystem::path& folder, const catalog::Modality& modality, bool projector_too)
+      : folder_(folder), modality_(modality), model_(value_or_throw(WeightsFolder::open(folder))) {
+    if (projector_too && std::filesystem::exists(folder / "projector.safetensors")) {
+      projector_ = value_or_throw(WeightsFolder::open(folder, "projector"));
+    }
+  }
+
+  void load(Parameter& p) {
+    // HF keeps one of two tied weights; where a file has both, the embedding's counts.
+    const std::string& name = p.spec->tied_to.empty() ? p.spec->name : p.spec->tied_to;
+    const bool projector = of_projector(name);
+    if (projector && !projector_) return;
+    const std::vector<std::string> names = catalog::weight_names(modality_.spec.family, name);
+    for (const std::string& candidate : names) {
+      const WeightsFolder::Located found = (projector ? *projector_ : model_).find(candidate);
+      if (found.entry != nullptr) return copy(candidate, found, p);
+    }
+    problems_.push_back(cat("missing: ", names.front()));
+  }
+
+  void finish() const {
+    if (problems_.empty()) return;
+    throw Failure(ExitCode::bad_data,
+                  cat(folder_.string(), " does not fit ", modality_.name, " (", modality_.spec.family,
+                      "):\n  ", join(problems_, "\n  ")),
+                  "config.json and the weights must be of the same model");
+  }
+
+ private:
+  void copy(const std::string& name, const WeightsFolder::Located& found, Parameter& p) {
+    const auto dtype = scalar_type(found.entry->dtype);
+    if (found.entry->shape != p.spec->shape) {
+      problems_.push_back(
+          cat("shape of ", name, ": expected ", shown(p.spec->shape), ", got ", shown(found.entry->shape)));
+    } else if (!dtype) {
+      problems_.push_back(
+          cat("type of ", name, ": ", formats::name_of(found.entry->dtype), " is no floating-point type"));
+    } else {
+      at::Tensor source = mapped(found.file->bytes(*found.entry), found.entry->shape, *dtype);
+      if (p.split_dim >= 0) source = source.narrow(p.split_dim, p.offset, p.value.size(p.split_dim));
+      p.value.copy_(source);
+    }
+  }
+
+  std::filesystem::path folder_;
+  const catalog::Modality& modality_;
+  WeightsFolder model_;
+  std::optional<WeightsFolder> projector_;
+  std::vector<std::string> problems_;
+};
+
+DType dtype_of(const at::Tensor& value) {
+  switch (value.scalar_type()) {
+    case at::kDouble:
+      return DType::f64;
+    case at::kFloat:
+      return DType::f32;
+    case at::kHalf:
+      return DType::f16;
+    case at::kBFloat16:
+      return DType::bf16;
+    default:
+      throw Failure(ExitCode::internal,
+                    cat("cannot save a tensor of type ", at::toString(value.scalar_type())));
+  }
+}
+
+bool is_tied(const catalog::ModelSpec& spec, const std::string& name) {
+  for (const catalog::ModuleSpec& module : spec.modules) {
+    for (const catalog::ParamSpec& param : module.params) {
+      if (param.name == name) return !param.tied_to.empty();
+    }
+  }
+  return false;
+}
+
+/// Tensors on their way into one file; holds the memory that `entries` speak of.
+struct Outgoing {
+  std::vector<at::Tensor> values;
+  std::vector<formats::TensorToWrite> entries;
+
+  void add(std::string name, const at::Tensor& tensor) {
+    const at::Tensor value = tensor.detach().contiguous();
+    const auto* data = static_cast<const std::byte*>(value.const_data_ptr());
+    entries.push_back({std::move(name), dtype_of(value), value.sizes().vec(), {data, value.nbytes()}});
+    values.push_back(value);
+  }
+};
+
+}  // namespace
+
+void load_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
+                     std::vector<Parameter>& parameters) {
+  const at::NoGradGuard no_grad;
+  bool has_projector = false;
+  for (const Parameter& p : parameters) has_projector |= of_projector(p.spec->name);
+  Loader loader(folder, modality, has_projector);
+  for (Parameter& p : parameters) loader.load(p);
+  loader.finish();
+}
+
+void save_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
+                     const std::vector<NamedTensor>& tensors) {
+  Outgoing model, projector;
+  for (const NamedTensor& tensor : tensors) {
+    if (is_tied(modality.spec, tensor.name)) continue;
+    const bool outside = of_projector(tensor.name);
+    (outside ? projector : model)
+        .add(catalog::weight_names(modality.spec.family, tensor.name).front(), tensor.value);
+  }
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw Failure(ExitCode::io, cat("cannot create ", folder.string(), ": ", error.message()));
+  value_or_throw(write_file_atomically(folder / "config.json", modality.spec.hf_config));
+  value_or_throw(formats::write_safetensors(folder / "model.safetensors", model.entries));
+  if (projector.entries.empty()) return;
+  value_or_throw(formats::write_safetensors(folder / "projector.safetensors", projector.entries));
+}
+
+}  // namespace cornstarch::models

@@ -1,0 +1,101 @@
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+
+#include "model_fixture.h"
+
+// Any cut into stages on any number of tensor-parallel ranks computes what one stage on one rank does.
+namespace {
+
+using fixture::Modality;
+using fixture::Outcome;
+
+void expect_close(const at::Tensor& got, const at::Tensor& expected) {
+  REQUIRE(got.defined());
+  REQUIRE(got.sizes() == expected.sizes());
+  const double scale = std::max(1.0, expected.abs().max().item<double>());
+  CHECK((got - expected).abs().max().item<double>() <= 1e-9 * scale);
+}
+
+// Every parameter that trains has a gradient that is not zero throughout, but for a bias that a softmax
+// cancels out.
+void expect_live(const Outcome& outcome) {
+  for (const auto& [name, gradient] : outcome.gradients) {
+    INFO(name);
+    const bool cancels = name.find("k_proj.bias") != std::string::npos;
+    CHECK((cancels || gradient.abs().max().item<double>() > 1e-6));
+  }
+}
+
+std::size_t num_trained(const Modality& m) {
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < m.spec.modules.size(); ++i) {
+    for (const auto& p : m.spec.modules[i].params) n += m.trains[i] && !p.fixed && p.tied_to.empty() ? 1 : 0;
+  }
+  return n;
+}
+
+void expect_invariant(const Modality& m, const std::vector<std::vector<int>>& cuts) {
+  const fixture::Input input = fixture::input_of(m);
+  const Outcome one = fixture::run(m, fixture::cut(m, {}), 1, input);
+  CHECK(one.gradients.size() == num_trained(m));
+  expect_live(one);
+  for (const int tp : {1, 2, 3, 4}) {
+    for (const auto& at : cuts) {
+      CAPTURE(m.name, tp, at);
+      const Outcome got = fixture::run(m, fixture::cut(m, at), tp, input);
+      expect_close(got.output, one.output);
+      REQUIRE(got.gradients.size() == one.gradients.size());
+      for (const auto& [name, gradient] : one.gradients) {
+        INFO(name);
+        expect_close(got.gradients.at(name), gradient);
+      }
+      for (std::size_t e = 0; e < one.feature_gradients.size(); ++e) {
+        expect_close(got.feature_gradients[e], one.feature_gradients[e]);
+      }
+    }
+  }
+}
+
+std::vector<int> everywhere(const Modality& m) {
+  std::vector<int> at = fixture::all_modules(m);
+  at.erase(at.begin());
+  return at;
+}
+
+}  // namespace
+
+TEST_CASE("llama computes the same in every layout", "[models]") {
+  const bool tied = GENERATE(false, true);
+  const Modality m = fixture::llama(tied);
+  expect_invariant(m, {{}, {2}, {1, 2, 4}, {4}, everywhere(m)});
+}
+
+TEST_CASE("clip computes the same in every layout", "[models]") {
+  Modality m = fixture::clip();
+  const bool mlp = GENERATE(false, true);
+  fixture::add_projector(m, 17, mlp);
+  m.drop_tokens = 1;
+  expect_invariant(m, {{}, {3}, {1, 5}, everywhere(m)});
+}
+
+TEST_CASE("whisper computes the same in every layout", "[models]") {
+  Modality m = fixture::whisper();
+  fixture::add_projector(m, 17, true);
+  expect_invariant(m, {{}, {1}, {2, 4}, everywhere(m)});
+}
+
+TEST_CASE("a frozen part of a model gets no gradients, and the rest the same ones", "[models]") {
+  Modality m = fixture::clip();
+  fixture::add_projector(m, 17, true);
+  const fixture::Input input = fixture::input_of(m);
+  const Outcome all = fixture::run(m, fixture::cut(m, {}), 2, input);
+  const std::vector<std::size_t> trained =
+      GENERATE(std::vector<std::size_t>{5}, std::vector<std::size_t>{2, 3}, std::vector<std::size_t>{});
+  m.trains.assign(m.trains.size(), false);
+  for (const std::size_t module : trained) m.trains[module] = true;
+  const Outcome some = fixture::run(m, fixture::cut(m, {}), 2, input);
+  CHECK(some.gradients.size() == num_trained(m));
+  expect_close(some.output, all.output);
+  for (const auto& [name, gradient] : some.gradients) expect_close(gradient, all.gradients.at(name));
+}
