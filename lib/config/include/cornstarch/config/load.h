@@ -2,8 +2,10 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cornstarch/base/diagnostics.h"
@@ -11,16 +13,30 @@
 
 namespace cornstarch::config {
 
+class SourceText;
+
+/// Where something was written, in a text that many places share. Columns count bytes from 1.
+struct Place {
+  std::shared_ptr<const SourceText> source;
+  int line = 0;
+  int column = 0;
+  int length = 1;
+};
+
 /// Where each key of a loaded config was written. Keys are config paths: "model.encoders.vision.parallel.tp",
 /// "model.llm.parallel.stages[1][0]"; the place is that of the value, or of the key for a map.
 class SourceMap {
  public:
-  void set(std::string path, SourceSpan span) { spans_[std::move(path)] = std::move(span); }
+  void set(std::string path, Place place) { places_[std::move(path)] = std::move(place); }
+  void set(std::string path, const SourceSpan& span);
+  /// Whether `path` itself was written, in the file or by --set.
+  bool has(const std::string& path) const { return places_.count(path) > 0; }
   /// The place of `path`, or of its nearest ancestor that was written, or of the file.
   SourceSpan at(const std::string& path) const;
+  Place place(const std::string& path) const;
 
  private:
-  std::map<std::string, SourceSpan> spans_;
+  std::map<std::string, Place> places_;
 };
 
 struct Loaded {
@@ -28,18 +44,21 @@ struct Loaded {
   SourceMap where;
 };
 
-/// Reads a YAML config, applies `--set` overrides ("a.b[1].c=value") in order, translates the aliases of Cornstarch's
-/// users, makes input paths absolute (relative to the config file; those in --set and run_dir: to the current
-/// directory) and checks types and ranges. Every problem is appended to `diagnostics`; the result is what could be
-/// read, so that later checks can add theirs, and nothing if the file is no YAML map at all.
+/// Reads a YAML config, applies `--set` overrides ("a.b[1].c=value") in order, translates the aliases of
+/// Cornstarch's users, makes input paths absolute (relative to the config file; those in --set and run_dir:
+/// to the current directory) and checks types and ranges. Every problem is appended to `diagnostics`; the
+/// result is what could be read, so that later checks can add theirs, and nothing if the file is no YAML map
+/// at all.
 std::optional<Loaded> load(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                            Diagnostics& diagnostics);
 
 /// The same for a text that stands for a file called `name` in the folder `base`.
-std::optional<Loaded> load_text(const std::string& text, const std::string& name, const std::filesystem::path& base,
-                                const std::vector<std::string>& overrides, Diagnostics& diagnostics);
+std::optional<Loaded> load_text(const std::string& text, const std::string& name,
+                                const std::filesystem::path& base, const std::vector<std::string>& overrides,
+                                Diagnostics& diagnostics);
 
-/// The config as YAML with every key spelt out, in canonical spelling and with absolute paths; loads to the same value.
+/// The config as YAML with every key spelt out, in canonical spelling and with absolute paths; loads to the
+/// same value.
 std::string dump(const RunConfig& config);
 
 /// JSON Schema (draft-07) of the config, for editors.
@@ -48,8 +67,8 @@ std::string json_schema();
 /// docs/config.md.
 std::string reference_markdown();
 
-/// "model.layers.0..5" -> model.layers.0, ..., model.layers.5; any other entry is itself. Nothing if the range is
-/// malformed or empty (5..3).
+/// "model.layers.0..5" -> model.layers.0, ..., model.layers.5; any other entry is itself. Nothing if the
+/// range is malformed or empty (5..3).
 std::optional<std::vector<std::string>> expand_module_range(const std::string& entry);
 
 }  // namespace cornstarch::config

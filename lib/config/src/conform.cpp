@@ -1,0 +1,315 @@
+#include "conform.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <tuple>
+
+#include "aliases.h"
+#include "cornstarch/base/text.h"
+#include "scalars.h"
+#include "suggest.h"
+
+namespace cornstarch::config {
+namespace {
+
+std::string kind_words(const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::null:
+      return "but it is empty";
+    case Node::Kind::list:
+      return "not a list";
+    case Node::Kind::map:
+      return "not a map";
+    case Node::Kind::scalar:
+      break;
+  }
+  return node.quoted ? cat("not the text \"", node.text, "\"") : cat("not '", node.text, "'");
+}
+
+bool is_word(std::string_view name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  return !name.empty() && letter(name[0]) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+class Conformer {
+ public:
+  Conformer(const Bases& bases, SourceMap& where, Report& report)
+      : bases_(bases), where_(where), report_(report) {}
+
+  /// `key_place` is where the key of the value stands, or the value itself in a list.
+  void value(Node& node, const Key& key, const std::string& path, const Place& key_place) {
+    const bool by_key = node.kind == Node::Kind::map && node.place.source != nullptr;
+    where_.set(path, by_key ? key_place : node.place);
+    if (node.refused) return;
+    if (node.kind == Node::Kind::null) {
+      if (key.nullable) return;
+      return wrong_type(node, key, path, key_place);
+    }
+    switch (key.kind) {
+      case Key::Kind::object:
+        return is_map(node, key, path) ? object(node, key, path, key_place) : void();
+      case Key::Kind::named:
+        return is_map(node, key, path) ? named(node, key, path) : void();
+      case Key::Kind::json:
+        return is_map(node, key, path) ? json(node, path) : void();
+      case Key::Kind::list:
+        return list(node, key, path);
+      default:
+        return scalar(node, key, path);
+    }
+  }
+
+ private:
+  void wrong_type(Node& node, const Key& key, const std::string& path, const Place& place) {
+    const std::string range = range_words(key);
+    report_.error("wrong_type",
+                  cat(path_words(path), " must be ", type_words(key), range.empty() ? "" : ", ", range, ", ",
+                      kind_words(node)),
+                  place, type_help(node, key));
+    node.refused = true;
+  }
+
+  static std::string type_help(const Node& node, const Key& key) {
+    if (node.kind == Node::Kind::null && key.kind == Key::Kind::text) return "\"\" stands for an empty text";
+    if (node.kind != Node::Kind::scalar) return {};
+    if (key.is_map()) {
+      return node.text.find(':') != std::string::npos && !node.quoted ? "write a space after ':'" : "";
+    }
+    if (key.kind == Key::Kind::text) return cat("put it in quotes: \"", node.text, "\"");
+    if (node.quoted) {
+      const bool fits = key.kind == Key::Kind::boolean ? parse_bool(node.text).has_value()
+                                                       : parse_number(node.text).has_value();
+      return fits ? "write it without quotes" : "";
+    }
+    if (key.kind == Key::Kind::integer) {
+      const auto number = parse_number(node.text);
+      constexpr double kExact = 9007199254740992.0;
+      if (number &&
+          *number == static_cast<double>(static_cast<long long>(std::clamp(*number, -kExact, kExact)))) {
+        return cat("write ", static_cast<long long>(*number));
+      }
+    }
+    return clearer_spelling(node.text);
+  }
+
+  bool is_map(Node& node, const Key& key, const std::string& path) {
+    if (node.kind == Node::Kind::map) return true;
+    wrong_type(node, key, path, node.place);
+    return false;
+  }
+
+  void object(Node& node, const Key& key, const std::string& path, const Place& place) {
+    std::set<std::string> meant;
+    for (Entry& entry : node.entries) {
+      if (const Key* child = key.child(entry.key)) {
+        value(entry.value, *child, join_path(path, entry.key), entry.place);
+      } else {
+        const Suggestion suggestion = suggest_key(entry.key, key);
+        report_.error("unknown_key",
+                      cat("unknown key '", entry.key, "'", path.empty() ? "" : cat(" in ", path_words(path))),
+                      entry.place, suggestion.help);
+        meant.insert(suggestion.key);
+      }
+    }
+    missing_keys(node, key, path, place, meant);
+  }
+
+  /// `meant`: keys that a misspelt one probably stands for, which are not reported a second time.
+  void missing_keys(const Node& node, const Key& key, const std::string& path, const Place& place,
+                    const std::set<std::string>& meant) {
+    const auto given = [&](const std::string& name) {
+      const Entry* entry = node.find(name);
+      return entry && (entry->value.kind != Node::Kind::null || entry->value.refused);
+    };
+    for (const Key& child : key.children) {
+      if (!child.rules.required || node.find(child.name) || meant.count(child.name) > 0) continue;
+      report_.error("missing_key", cat(path_words(path), " lacks the key '", child.name, "'"), place,
+                    cat(child.name, ": ", child.doc));
+    }
+    for (const auto& group : key.exactly_one) {
+      std::vector<std::string> present;
+      for (const std::string& name : group) {
+        if (given(name)) present.push_back(name);
+      }
+      const bool misspelt =
+          std::any_of(group.begin(), group.end(), [&](const auto& g) { return meant.count(g) > 0; });
+      if (present.empty() && !misspelt) {
+        report_.error("missing_key", cat(path_words(path), " needs '", join(group, "' or '"), "'"), place,
+                      cat(group[0], ": ", key.child(group[0])->doc));
+      } else if (present.size() > 1) {
+        const Place& second =
+            std::max_element(node.entries.begin(), node.entries.end(), [&](auto& a, auto& b) {
+              return rank(a, group) < rank(b, group);
+            })->place;
+        report_.error("conflict",
+                      cat(path_words(path), " has both '", join(present, "' and '"), "': give one of them"),
+                      second, is_set(second) ? "KEY=null unsets what the file gives" : "");
+      }
+    }
+  }
+
+  /// Orders the entries of a group by when they were written, behind all others; --set comes last.
+  static std::tuple<int, int, int> rank(const Entry& entry, const std::vector<std::string>& group) {
+    const bool member = std::find(group.begin(), group.end(), entry.key) != group.end();
+    if (!member || entry.value.kind == Node::Kind::null) return {0, 0, 0};
+    return {is_set(entry.place) ? 2 : 1, entry.place.line, entry.place.column};
+  }
+
+  static bool is_set(const Place& place) { return place.source && place.source->name() == kSetName; }
+
+  void named(Node& node, const Key& key, const std::string& path) {
+    for (Entry& entry : node.entries) {
+      const std::string own = join_path(path, entry.key);
+      if (entry.key == "llm" || entry.key == "language_model") {
+        report_.error("bad_name", cat("an encoder cannot be called '", entry.key, "'"), entry.place,
+                      cat("'", entry.key, "' belongs under 'model'"));
+      } else if (!is_word(entry.key)) {
+        report_.error("bad_name", cat("'", entry.key, "' is no name for an encoder"), entry.place,
+                      "a name has letters, digits and '_', and begins with a letter");
+      }
+      value(entry.value, key.children[0], own, entry.place);
+    }
+  }
+
+  void list(Node& node, const Key& key, const std::string& path) {
+    if (node.kind != Node::Kind::list) {
+      report_.error("wrong_type", cat(path_words(path), " must be ", type_words(key), ", ", kind_words(node)),
+                    node.place, node.kind == Node::Kind::scalar ? cat("write [", node.text, "]") : "");
+      // What was meant is plain, so no other check has to stumble over it.
+      Node item = std::move(node);
+      node = Node::of(Node::Kind::list);
+      node.place = item.place;
+      node.items.push_back(std::move(item));
+    }
+    if ((key.rules.not_empty && node.items.empty()) ||
+        (key.rules.count > 0 && node.items.size() != key.rules.count)) {
+      report_.error("out_of_range",
+                    key.rules.count > 0
+                        ? cat(path_words(path), " must be ", type_words(key), ", not of ", node.items.size())
+                        : cat(path_words(path), " must not be empty"),
+                    node.place);
+      node.refused = node.items.empty() ? false : key.rules.count > 0;
+    }
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      Node& item = node.items[i];
+      value(item, key.children[0], cat(path, "[", i, "]"), item.place);
+      if (item.refused && key.rules.count > 0) node.refused = true;
+    }
+  }
+
+  void scalar(Node& node, const Key& key, const std::string& path) {
+    if (node.kind != Node::Kind::scalar) return wrong_type(node, key, path, node.place);
+    switch (key.kind) {
+      case Key::Kind::boolean:
+        if (node.quoted || !parse_bool(node.text)) wrong_type(node, key, path, node.place);
+        return;
+      case Key::Kind::integer:
+        return integer(node, key, path);
+      case Key::Kind::number:
+        return number(node, key, path);
+      case Key::Kind::choice:
+        return choice(node, key, path);
+      default:
+        return text(node, key, path);
+    }
+  }
+
+  void integer(Node& node, const Key& key, const std::string& path) {
+    const auto parsed = node.quoted ? std::nullopt : parse_integer(node.text);
+    const bool digits = !node.text.empty() &&
+                        node.text.find_first_not_of("0123456789", node.text[0] == '-') == std::string::npos;
+    if (!parsed && (node.quoted || !digits || node.text.size() < 19))
+      return wrong_type(node, key, path, node.place);
+    const std::uint64_t limit = key.unsigned_64 ? std::numeric_limits<std::uint64_t>::max()
+                                                : std::uint64_t{std::numeric_limits<int>::max()};
+    if (!parsed || parsed->magnitude > limit) {
+      const bool low = node.text[0] == '-';
+      return out_of_range(
+          node, path,
+          low ? cat("at least ", key.unsigned_64 ? "0" : cat("-", limit)) : cat("at most ", limit));
+    }
+    if (key.unsigned_64 && parsed->negative) return out_of_range(node, path, "at least 0");
+    const double value = (parsed->negative ? -1.0 : 1.0) * static_cast<double>(parsed->magnitude);
+    check_range(node, key, path, value);
+  }
+
+  void number(Node& node, const Key& key, const std::string& path) {
+    const auto parsed = node.quoted ? std::nullopt : parse_number(node.text);
+    if (!parsed) return wrong_type(node, key, path, node.place);
+    check_range(node, key, path, *parsed);
+  }
+
+  void check_range(Node& node, const Key& key, const std::string& path, double value) {
+    const Rules& r = key.rules;
+    const bool fits = (!r.min || value >= *r.min) && (!r.above || value > *r.above) &&
+                      (!r.max || value <= *r.max) && (!r.below || value < *r.below);
+    if (!fits) out_of_range(node, path, range_words(key));
+  }
+
+  void out_of_range(Node& node, const std::string& path, const std::string& range) {
+    report_.error("out_of_range", cat(path_words(path), " must be ", range, ", not ", node.text), node.place);
+    node.refused = true;
+  }
+
+  void choice(Node& node, const Key& key, const std::string& path) {
+    std::vector<std::string> names;
+    for (const Key::Option& option : key.options) names.push_back(option.name);
+    if (std::find(names.begin(), names.end(), node.text) != names.end()) return;
+    const std::string meant = did_you_mean(node.text, names);
+    report_.error("bad_value", cat(path_words(path), " cannot be '", node.text, "'"), node.place,
+                  cat(meant, meant.empty() ? "allowed: " : " Allowed: ", join(names, ", ")));
+    node.refused = true;
+  }
+
+  void text(Node& node, const Key& key, const std::string& path) {
+    if (!node.quoted && reads_as_value(node.text)) return wrong_type(node, key, path, node.place);
+    if (key.rules.text != Text::plain && node.text.empty()) {
+      report_.error("out_of_range", cat(path_words(path), " must not be empty"), node.place);
+      node.refused = true;
+    } else if (key.rules.text == Text::input_path || key.rules.text == Text::output_path) {
+      const bool to_current = key.rules.text == Text::output_path || is_set(node.place);
+      node.text = absolute(node.text, to_current ? bases_.current : bases_.file);
+    }
+  }
+
+  static std::string absolute(const std::string& path, const std::filesystem::path& base) {
+    std::string out = (base / path).lexically_normal().string();
+    while (out.size() > 1 && out.back() == '/') out.pop_back();
+    return out;
+  }
+
+  /// A value of a free map: any, as long as JSON can hold it and nobody can misread it.
+  void json(Node& node, const std::string& path) {
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      const std::string own = cat(path, "[", i, "]");
+      where_.set(own, node.items[i].place);
+      json(node.items[i], own);
+    }
+    for (Entry& entry : node.entries) {
+      const std::string own = join_path(path, entry.key);
+      where_.set(own, entry.value.kind == Node::Kind::map ? entry.place : entry.value.place);
+      json(entry.value, own);
+    }
+    if (node.kind != Node::Kind::scalar || node.quoted) return;
+    const std::string help = clearer_spelling(node.text);
+    if (help.empty()) return;
+    report_.error("wrong_type", cat(path_words(path), " is unclear: '", node.text, "'"), node.place,
+                  cat(help, ", or put it in quotes"));
+    node.refused = true;
+  }
+
+  const Bases& bases_;
+  SourceMap& where_;
+  Report& report_;
+};
+
+}  // namespace
+
+void conform(Node& root, const Bases& bases, SourceMap& where, Report& report) {
+  const Place place = whole(root.place.source);
+  Conformer(bases, where, report).value(root, outline(), "", place);
+}
+
+}  // namespace cornstarch::config

@@ -1,0 +1,437 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include "cornstarch/config/run_config.h"
+
+/// What every key is called, means and may be: the one description that parsing, checks, --set, the dump, the
+/// JSON Schema and the reference derive from.
+namespace cornstarch::config {
+
+/// What a text (or, for json, a map) stands for.
+enum class Text { plain, name, input_path, output_path, json };
+
+struct Rules {
+  bool required = false;
+  std::optional<double> min = {};    ///< >=
+  std::optional<double> above = {};  ///< >
+  std::optional<double> max = {};    ///< <=
+  std::optional<double> below = {};  ///< <
+  Text text = Text::plain;
+  std::size_t count = 0;                  ///< exact length of a list; 0: any
+  bool not_empty = false;                 ///< lists and lists in lists
+  std::vector<std::string> aliases = {};  ///< accepted: the names that Cornstarch's users know
+  std::vector<std::string> hints = {};    ///< not accepted, but likely meant: names of other trainers
+  std::string fallback = {};              ///< the default in words, where the value alone does not say it
+};
+
+template <typename Struct, typename Member>
+struct Field {
+  using Type = Member;
+  const char* name;
+  Member Struct::* member;
+  const char* doc;
+  Rules rules;
+};
+
+template <typename Struct, typename Member>
+Field<Struct, Member> field(const char* name, Member Struct::* member, const char* doc, Rules rules = {}) {
+  return {name, member, doc, std::move(rules)};
+}
+
+template <typename Enum>
+struct Choice {
+  const char* name;
+  Enum value;
+  const char* doc;
+};
+
+template <typename Enum>
+struct Choices;
+
+template <>
+struct Choices<SpMode> {
+  static constexpr std::array values = {
+      Choice<SpMode>{"all_to_all", SpMode::all_to_all, "swaps sequence shards for head shards (Ulysses)"},
+      Choice<SpMode>{"ring_attn", SpMode::ring_attn, "passes keys and values around"}};
+};
+template <>
+struct Choices<Layout> {
+  static constexpr std::array values = {
+      Choice<Layout>{"separate", Layout::separate, "every modality has its own ranks"},
+      Choice<Layout>{"single", Layout::single, "every rank is a whole replica; `parallel` is ignored"}};
+};
+template <>
+struct Choices<ProjectorType> {
+  static constexpr std::array values = {
+      Choice<ProjectorType>{"linear", ProjectorType::linear, "one linear layer"},
+      Choice<ProjectorType>{"mlp", ProjectorType::mlp, "linear, activation, linear; as wide as the LLM"}};
+};
+template <>
+struct Choices<FeatureSelect> {
+  static constexpr std::array values = {
+      Choice<FeatureSelect>{"full", FeatureSelect::full, "every row"},
+      Choice<FeatureSelect>{"patch", FeatureSelect::patch, "without CLIP's class token"}};
+};
+template <>
+struct Choices<OnBadSample> {
+  static constexpr std::array values = {
+      Choice<OnBadSample>{"fail", OnBadSample::fail, "the run ends, naming the sample"},
+      Choice<OnBadSample>{"skip", OnBadSample::skip, "the sample loses its labels and is counted"}};
+};
+template <>
+struct Choices<OptimizerType> {
+  static constexpr std::array values = {
+      Choice<OptimizerType>{"adamw", OptimizerType::adamw, "Adam with decoupled weight decay"},
+      Choice<OptimizerType>{"sgd", OptimizerType::sgd, "gradient descent with momentum"}};
+};
+template <>
+struct Choices<LrScheduleType> {
+  static constexpr std::array values = {
+      Choice<LrScheduleType>{"cosine", LrScheduleType::cosine, "falls along half a cosine"},
+      Choice<LrScheduleType>{"linear", LrScheduleType::linear, "falls along a line"},
+      Choice<LrScheduleType>{"constant", LrScheduleType::constant, "stays after the warm-up"}};
+};
+template <>
+struct Choices<Precision> {
+  static constexpr std::array values = {Choice<Precision>{"fp32", Precision::fp32, "single precision"},
+                                        Choice<Precision>{"fp64", Precision::fp64, "double, for checks"}};
+};
+template <>
+struct Choices<Device> {
+  static constexpr std::array values = {Choice<Device>{"cpu", Device::cpu, "the processor"}};
+};
+
+/// The fields of a struct. `fields()` lists all members but `key()`, the member that holds the struct's own
+/// key in a map of them. Of each group in `exactly_one()` one key must be given.
+template <typename T>
+struct Describe;
+
+using Groups = std::vector<std::vector<std::string>>;
+
+struct NoGroups {
+  static Groups exactly_one() { return {}; }
+};
+
+template <>
+struct Describe<Parallel> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("tp", &Parallel::tp, "Tensor-parallel size: ranks that share each layer.",
+              {.min = 1,
+               .aliases = {"tp_size"},
+               .hints = {"tensor_parallel", "tensor_parallel_size", "tensor_model_parallel_size"}}),
+        field("sp", &Parallel::sp, "Context-parallel size: ranks that share each sequence.",
+              {.min = 1,
+               .aliases = {"sp_size"},
+               .hints = {"cp", "cp_size", "context_parallel", "context_parallel_size",
+                         "sequence_parallel_size"}}),
+        field(
+            "mode", &Parallel::mode,
+            "How the ranks of a sequence attend. Must be given when sp is above 1, is ignored when it is 1.",
+            {.aliases = {"sequence_parallelism_mode", "sequence_parallelism"}}),
+        field("stages", &Parallel::stages,
+              "The pipeline: one list of module names per stage, every module once and in order "
+              "(`cornstarch-train modules` prints them). `model.layers.0..5` stands for six layers.",
+              {.required = true,
+               .not_empty = true,
+               .aliases = {"pipeline_template"},
+               .hints = {"modules_per_stage", "pipeline", "modules", "pipeline_stages"}})};
+  }
+};
+
+template <>
+struct Describe<Projector> : NoGroups {
+  static auto fields() {
+    return std::tuple{field("type", &Projector::type, "What stands between the encoder and the LLM."),
+                      field("activation", &Projector::activation,
+                            "The activation of an `mlp`, by its Hugging Face name.", {.text = Text::name})};
+  }
+};
+
+template <>
+struct Describe<EncoderTrain> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("encoder", &EncoderTrain::encoder, "Whether the encoder's parameters train.",
+              {.hints = {"module", "backbone"}}),
+        field("projector", &EncoderTrain::projector, "Whether the projector's parameters train.")};
+  }
+};
+
+template <>
+struct Describe<Encoder> {
+  static constexpr auto key() { return &Encoder::name; }
+  static Groups exactly_one() { return {{"pretrained", "config"}}; }
+  static auto fields() {
+    return std::tuple{
+        field("family", &Encoder::family,
+              "The model family, as `cornstarch-train modules --list` shows (Hugging Face's model_type).",
+              {.required = true, .text = Text::name, .hints = {"model_type", "architecture"}}),
+        field("pretrained", &Encoder::pretrained,
+              "A Hugging Face folder: config.json and model.safetensors or its index.",
+              {.text = Text::input_path, .hints = {"model_name_or_path", "checkpoint", "path", "weights"}}),
+        field("config", &Encoder::config_json,
+              "Keys of a Hugging Face config.json: the model is drawn at random. Instead of `pretrained`.",
+              {.text = Text::json, .hints = {"hf_config"}}),
+        field("projector", &Encoder::projector, "The projector to the LLM's width.",
+              {.hints = {"connector", "adapter", "init_projector_type"}}),
+        field("train", &Encoder::train, "What trains; what does not is frozen.",
+              {.hints = {"freeze", "trainable"}}),
+        field("placeholder", &Encoder::placeholder, "The text that stands for one item in a conversation.",
+              {.hints = {"token", "image_token"}, .fallback = "the encoder's name in <>"}),
+        field("feature_layer", &Encoder::feature_layer,
+              "Whose hidden states the projector reads, counted from the end: -1 the last layer, -2 the one "
+              "before "
+              "(LLaVA).",
+              {.max = -1, .hints = {"vision_feature_layer"}}),
+        field("feature_select", &Encoder::feature_select, "Which rows of an item reach the LLM.",
+              {.hints = {"vision_feature_select_strategy"}}),
+        field("parallel", &Encoder::parallel,
+              "How the encoder is spread over ranks. Needed in `layout: separate`.",
+              {.hints = {"parallelism", "plugin"}, .fallback = "none"})};
+  }
+};
+
+template <>
+struct Describe<Llm> {
+  static Groups exactly_one() { return {{"pretrained", "config"}}; }
+  static auto fields() {
+    return std::tuple{
+        field("family", &Llm::family,
+              "The model family, as `cornstarch-train modules --list` shows (Hugging Face's model_type).",
+              {.required = true, .text = Text::name, .hints = {"model_type", "architecture"}}),
+        field("pretrained", &Llm::pretrained,
+              "A Hugging Face folder: config.json and model.safetensors or its index.",
+              {.text = Text::input_path, .hints = {"model_name_or_path", "checkpoint", "path", "weights"}}),
+        field("config", &Llm::config_json,
+              "Keys of a Hugging Face config.json: the model is drawn at random. Instead of `pretrained`.",
+              {.text = Text::json, .hints = {"hf_config"}}),
+        field("train", &Llm::train, "Whether the LLM's parameters train.",
+              {.hints = {"freeze", "trainable"}}),
+        field("parallel", &Llm::parallel, "How the LLM is spread over ranks. Needed in `layout: separate`.",
+              {.hints = {"parallelism", "plugin"}, .fallback = "none"})};
+  }
+};
+
+template <>
+struct Describe<Model> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("encoders", &Model::encoders,
+              "The encoders by the name of their modality (a word of your choice, such as vision or audio), "
+              "in the "
+              "order in which they get their ranks.",
+              {.hints = {"encoder", "modalities"}, .fallback = "none"}),
+        field("llm", &Model::llm, "The language model.",
+              {.required = true, .aliases = {"language_model"}, .hints = {"lm", "decoder", "text"}})};
+  }
+};
+
+template <>
+struct Describe<Batch> {
+  static Groups exactly_one() { return {{"global_size", "num_microbatches"}}; }
+  static auto fields() {
+    return std::tuple{
+        field("microbatch_size", &Batch::microbatch_size, "Samples that one forward pass takes.",
+              {.min = 1, .hints = {"micro_batch_size", "batch_size", "per_device_train_batch_size"}}),
+        field("global_size", &Batch::global_size,
+              "Samples of one step over all replicas: microbatch_size x num_microbatches x replicas.",
+              {.min = 1, .hints = {"global_batch_size", "train_batch_size"}, .fallback = "derived"}),
+        field(
+            "num_microbatches", &Batch::num_microbatches,
+            "Microbatches of one step in each replica. Instead of `global_size`.",
+            {.min = 1, .hints = {"gradient_accumulation_steps", "num_micro_batches"}, .fallback = "derived"}),
+        field("sequence_length", &Batch::sequence_length,
+              "Tokens of a row of the LLM, counted after placeholders are expanded; shorter rows are padded.",
+              {.required = true,
+               .min = 2,
+               .hints = {"seq_len", "seq_length", "max_length", "max_seq_len", "max_seq_length",
+                         "cutoff_len"}})};
+  }
+};
+
+template <>
+struct Describe<Dataset> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("path", &Dataset::path, "A JSON or JSONL file of conversations in LLaVA's form.",
+              {.required = true, .text = Text::input_path, .hints = {"data_path", "file", "name"}}),
+        field("media_root", &Dataset::media_root, "The folder that holds the pictures and recordings.",
+              {.text = Text::input_path,
+               .hints = {"image_folder", "media_folder", "root", "image_dir"},
+               .fallback = "the folder of `path`"}),
+        field("weight", &Dataset::weight, "How often its samples are taken, relative to the other data sets.",
+              {.above = 0})};
+  }
+};
+
+template <>
+struct Describe<Data> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("train", &Data::train, "The data sets to train on.",
+              {.required = true, .not_empty = true, .hints = {"datasets", "dataset", "train_files"}}),
+        field("eval", &Data::eval, "The data sets held out to measure on.",
+              {.hints = {"validation", "valid", "test", "val"}, .fallback = "none"}),
+        field("tokenizer", &Data::tokenizer, "A Hugging Face tokenizer.json.",
+              {.required = true, .text = Text::input_path, .hints = {"tokenizer_path", "tokenizer_file"}}),
+        field("chat_template", &Data::chat_template, "How a conversation becomes text.",
+              {.text = Text::name, .hints = {"template", "conv_template"}}),
+        field("shuffle", &Data::shuffle, "Whether the order changes from epoch to epoch, by `seed`."),
+        field("on_bad_sample", &Data::on_bad_sample, "What happens when a sample cannot be read.")};
+  }
+};
+
+template <>
+struct Describe<Optimizer> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("type", &Optimizer::type, "The update rule.", {.hints = {"name", "optimizer"}}),
+        field("lr", &Optimizer::lr, "The learning rate after the warm-up.",
+              {.above = 0, .hints = {"learning_rate", "max_lr"}}),
+        field("betas", &Optimizer::betas, "AdamW: the decay of the two moments.",
+              {.min = 0, .below = 1, .count = 2, .hints = {"beta", "adam_betas"}}),
+        field("eps", &Optimizer::eps, "AdamW: added to the root of the second moment.",
+              {.above = 0, .hints = {"epsilon", "adam_epsilon"}}),
+        field("weight_decay", &Optimizer::weight_decay, "Decoupled weight decay.",
+              {.min = 0, .hints = {"wd"}}),
+        field("momentum", &Optimizer::momentum, "SGD: the decay of the velocity.", {.min = 0, .below = 1}),
+        field("grad_clip", &Optimizer::grad_clip, "The largest norm of all gradients together; 0: no limit.",
+              {.min = 0, .hints = {"max_grad_norm", "clip_grad", "gradient_clipping", "max_norm", "clip"}})};
+  }
+};
+
+template <>
+struct Describe<LrSchedule> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("type", &LrSchedule::type, "The shape of the learning rate after the warm-up.",
+              {.hints = {"name"}}),
+        field("warmup_steps", &LrSchedule::warmup_steps, "Steps in which the learning rate rises from 0.",
+              {.min = 0, .hints = {"warmup", "num_warmup_steps", "lr_warmup_steps"}}),
+        field("min_lr_ratio", &LrSchedule::min_lr_ratio,
+              "The last learning rate as a share of `optimizer.lr`.",
+              {.min = 0, .max = 1, .hints = {"min_lr", "final_lr_ratio"}})};
+  }
+};
+
+template <>
+struct Describe<Eval> : NoGroups {
+  static auto fields() {
+    return std::tuple{field("every", &Eval::every, "Steps between measurements; 0: only at the end.",
+                            {.min = 0, .hints = {"interval", "eval_steps", "eval_interval"}}),
+                      field("max_samples", &Eval::max_samples, "The most samples that a measurement takes.",
+                            {.min = 1, .hints = {"num_samples", "limit"}})};
+  }
+};
+
+template <>
+struct Describe<RunConfig> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("model", &RunConfig::model, "The model: any number of encoders and an LLM.",
+              {.required = true}),
+        field("layout", &RunConfig::layout, "How modalities meet ranks.", {.hints = {"placement"}}),
+        field("batch", &RunConfig::batch, "How many samples a step takes.", {.required = true}),
+        field("data", &RunConfig::data, "What to train on.",
+              {.required = true, .hints = {"dataset", "datasets"}}),
+        field("optimizer", &RunConfig::optimizer, "How parameters are updated.", {.hints = {"optim"}}),
+        field("lr_schedule", &RunConfig::lr_schedule, "How the learning rate changes over the run.",
+              {.hints = {"scheduler", "lr_scheduler", "schedule"}}),
+        field("eval", &RunConfig::eval, "When and how much is measured on `data.eval`.",
+              {.hints = {"evaluation", "validation"}}),
+        field("precision", &RunConfig::precision, "The type of parameters and activations.",
+              {.hints = {"dtype", "torch_dtype"}}),
+        field("device", &RunConfig::device, "What computes."),
+        field("seed", &RunConfig::seed,
+              "Draws the weights and the order of the data; the same for every layout.",
+              {.hints = {"random_seed"}}),
+        field(
+            "steps", &RunConfig::steps, "Optimizer steps of the run.",
+            {.required = true,
+             .min = 1,
+             .hints = {"max_steps", "num_steps", "total_steps", "iterations", "train_steps", "train_iters"}}),
+        field("run_dir", &RunConfig::run_dir, "The folder for metrics, the plan and the trained model.",
+              {.text = Text::output_path, .hints = {"output_dir", "out_dir", "save_dir", "log_dir"}})};
+  }
+};
+
+// --- What the fields are of
+// --------------------------------------------------------------------------------------
+
+template <typename T>
+inline constexpr bool is_optional = false;
+template <typename T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+template <typename T>
+inline constexpr bool is_vector = false;
+template <typename T>
+inline constexpr bool is_vector<std::vector<T>> = true;
+
+template <typename T>
+concept Described = requires { Describe<T>::fields(); };
+/// A struct that lives in a map under a key of the user's choice.
+template <typename T>
+concept Named = Described<T> && requires { Describe<T>::key(); };
+
+template <typename Enum>
+const char* name_of(Enum value) {
+  for (const auto& choice : Choices<Enum>::values) {
+    if (choice.value == value) return choice.name;
+  }
+  return "";
+}
+
+/// Calls f(field) for each field of T.
+template <Described T, typename F>
+void for_each_field(F&& f) {
+  std::apply([&](const auto&... each) { (f(each), ...); }, Describe<T>::fields());
+}
+
+// --- A member without a field does not compile
+// -------------------------------------------------------------------
+
+struct AnyMember {
+  template <typename T>
+  operator T&() const&;
+  template <typename T>
+  operator T&&() const&&;
+};
+
+template <typename T, typename... Members>
+constexpr std::size_t member_count() {
+  if constexpr (requires { T{Members{}..., AnyMember{}}; }) {
+    return member_count<T, Members..., AnyMember>();
+  } else {
+    return sizeof...(Members);
+  }
+}
+
+template <Described T>
+constexpr bool describes_every_member() {
+  const std::size_t fields = std::tuple_size_v<decltype(Describe<T>::fields())>;
+  return fields + (Named<T> ? 1 : 0) == member_count<T>();
+}
+
+static_assert(describes_every_member<Parallel>());
+static_assert(describes_every_member<Projector>());
+static_assert(describes_every_member<EncoderTrain>());
+static_assert(describes_every_member<Encoder>());
+static_assert(describes_every_member<Llm>());
+static_assert(describes_every_member<Model>());
+static_assert(describes_every_member<Batch>());
+static_assert(describes_every_member<Dataset>());
+static_assert(describes_every_member<Data>());
+static_assert(describes_every_member<Optimizer>());
+static_assert(describes_every_member<LrSchedule>());
+static_assert(describes_every_member<Eval>());
+static_assert(describes_every_member<RunConfig>());
+
+}  // namespace cornstarch::config

@@ -1,0 +1,41 @@
+#include "rules.h"
+
+#include "cornstarch/base/text.h"
+
+namespace cornstarch::config {
+namespace {
+
+void check_parallel(const std::optional<Parallel>& parallel, const std::string& path, const SourceMap& where,
+                    Report& report) {
+  if (!parallel || parallel->sp <= 1 || where.has(path + ".mode")) return;
+  report.error("missing_key",
+               cat("'", path, ".sp' is ", parallel->sp, ", so '", path, ".mode' must be given"),
+               where.place(path + ".sp"), "mode: all_to_all or ring_attn");
+}
+
+}  // namespace
+
+void check_rules(const Loaded& loaded, Report& report) {
+  const RunConfig& config = loaded.config;
+  const SourceMap& where = loaded.where;
+  for (const Encoder& encoder : config.model.encoders) {
+    check_parallel(encoder.parallel, cat("model.encoders.", encoder.name, ".parallel"), where, report);
+  }
+  check_parallel(config.model.llm.parallel, "model.llm.parallel", where, report);
+
+  if (config.optimizer.type == OptimizerType::adamw && config.optimizer.momentum != 0) {
+    report.warning("no_effect", "'optimizer.momentum' has no effect with adamw",
+                   where.place("optimizer.momentum"), "adamw has 'betas'; or set 'optimizer.type' to sgd");
+  }
+  if (config.steps > 0 && config.lr_schedule.warmup_steps >= config.steps) {
+    report.warning("no_effect",
+                   cat("'lr_schedule.warmup_steps' (", config.lr_schedule.warmup_steps,
+                       ") leaves none of the run's steps (", config.steps, ") at the full learning rate"),
+                   where.place("lr_schedule.warmup_steps"));
+  }
+  if (config.eval.every > 0 && config.data.eval.empty()) {
+    report.warning("no_effect", "'eval.every' has no effect without 'data.eval'", where.place("eval.every"));
+  }
+}
+
+}  // namespace cornstarch::config
