@@ -67,4 +67,9 @@ int require_group_ranks(const std::vector<int>& ranks, int rank, int world_size,
                     "a world of ", world_size, " and contain rank ", rank));
 }
 
+void require_member(int member, int size, const std::string& name) {
+  if (member >= 0 && member < size) return;
+  throw Failure(ExitCode::internal, cat("broadcast: no member ", member, " in '", name, "'"));
+}
+
 }  // namespace cornstarch::comm

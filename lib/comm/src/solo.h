@@ -14,4 +14,7 @@ GroupPtr solo_group(int world_rank);
 /// position.
 int require_group_ranks(const std::vector<int>& ranks, int rank, int world_size, const std::string& name);
 
+/// Throws a Failure (internal) unless `member` is a rank of the group.
+void require_member(int member, int size, const std::string& name);
+
 }  // namespace cornstarch::comm

@@ -3,6 +3,7 @@
 #include "cornstarch/base/text.h"
 #include "describe.h"
 #include "reduce.h"
+#include "solo.h"
 #include "thread_hub.h"
 
 namespace cornstarch::comm {
@@ -159,9 +160,7 @@ class ThreadGroup final : public Group {
 
   WorkPtr start_broadcast(const at::Tensor& tensor, int root) override {
     require_plain(tensor, "broadcast");
-    if (root < 0 || root >= size()) {
-      throw Failure(ExitCode::internal, cat("broadcast: no member ", root, " in '", shared_->name, "'"));
-    }
+    require_member(root, size(), shared_->name);
     return start({Kind::broadcast, Reduce::sum, root, tensor, tensor});
   }
 

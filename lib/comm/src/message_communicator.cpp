@@ -1,0 +1,111 @@
+#include <ATen/core/Tensor.h>
+
+#include <exception>
+#include <map>
+
+#include "cornstarch/base/text.h"
+#include "describe.h"
+#include "message_engine.h"
+#include "solo.h"
+
+namespace cornstarch::comm {
+namespace {
+
+constexpr auto kLane = MpiTransport::Lane::messages;
+
+/// One send or receive.
+class Message final : public Exchange {
+ public:
+  Message(std::shared_ptr<Engine> engine, const at::Tensor& tensor, int peer, int tag,
+          const std::string& what, bool sends)
+      : Exchange(std::move(engine)),
+        requests_(engine_->transport()),
+        tensor_(tensor),
+        peer_(peer),
+        tag_(tag),
+        what_(what),
+        sends_(sends) {
+    if (sends) {
+      requests_.send(tensor.const_data_ptr(), tensor.nbytes(), peer, tag, kLane);
+    } else {
+      requests_.receive(tensor.data_ptr(), tensor.nbytes(), peer, tag, kLane);
+    }
+  }
+
+ private:
+  bool advance() override {
+    return requests_.complete([this] { return describe(); });
+  }
+  std::vector<int> waits_for() const override { return {peer_}; }
+  std::string describe() const override {
+    return cat(sends_ ? "send" : "receive", " of '", what_, "' (", comm::describe(tensor_), "), tag ", tag_);
+  }
+
+  Requests requests_;
+  at::Tensor tensor_;
+  int peer_;
+  int tag_;
+  std::string what_;
+  bool sends_;
+};
+
+class EngineCommunicator final : public Communicator {
+ public:
+  explicit EngineCommunicator(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  ~EngineCommunicator() override { engine_->close(std::uncaught_exceptions() > exceptions_); }
+
+  int rank() const override { return engine_->transport().rank(); }
+  int size() const override { return engine_->transport().size(); }
+  Traffic traffic() const override { return engine_->traffic(); }
+  void abort(const Error& error) override { engine_->board().fail(error.code, error.message); }
+
+  GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
+    const int group_rank = require_group_ranks(ranks, rank(), size(), name);
+    if (ranks.size() == 1) return solo_group(rank());
+    std::vector<int> tags;
+    for (const int other : ranks) tags.push_back(other == rank() ? 0 : groups_shared_with_[other]++);
+    return message_group(engine_, ranks, std::move(tags), group_rank, name);
+  }
+
+  WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) override {
+    require_plain(tensor, "send");
+    require_ends(to, tag, what);
+    ++engine_->traffic().messages;
+    engine_->traffic().bytes += static_cast<long long>(tensor.nbytes());
+    return start(tensor, to, tag, what, true);
+  }
+
+  WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) override {
+    require_plain(tensor, "receive");
+    require_ends(from, tag, what);
+    return start(tensor, from, tag, what, false);
+  }
+
+ private:
+  WorkPtr start(const at::Tensor& tensor, int peer, int tag, const std::string& what, bool sends) {
+    auto message = std::make_shared<Message>(engine_, tensor, peer, tag, what, sends);
+    engine_->start(message);
+    return message;
+  }
+
+  void require_ends(int peer, int tag, const std::string& what) const {
+    if (peer < 0 || peer >= size())
+      throw Failure(ExitCode::internal, cat("message '", what, "': no rank ", peer));
+    const int max_tag = engine_->transport().max_tag();
+    if (tag >= 0 && tag <= max_tag) return;
+    throw Failure(ExitCode::internal,
+                  cat("message '", what, "': tag ", tag, " is not within 0 and ", max_tag));
+  }
+
+  std::shared_ptr<Engine> engine_;
+  std::map<int, int> groups_shared_with_;
+  int exceptions_ = std::uncaught_exceptions();
+};
+
+}  // namespace
+
+CommunicatorPtr engine_communicator(std::shared_ptr<Engine> engine) {
+  return std::make_shared<EngineCommunicator>(std::move(engine));
+}
+
+}  // namespace cornstarch::comm

@@ -1,0 +1,90 @@
+#!/bin/bash
+# mpi.sh PROGRAM SCENARIO: runs tests/dist/mpi_program.cpp under mpirun and checks what a user sees.
+set -u
+program=$1 scenario=$2
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+if ! command -v mpirun > /dev/null; then
+  echo "skipped: there is no mpirun on this machine (package openmpi-bin)"
+  exit 77
+fi
+# Open MPI refuses root and more ranks than cores unless told otherwise.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+
+fail() {
+  echo "FAILED: $*"
+  sed 's/^/  out: /' "$out/out"
+  sed 's/^/  err: /' "$out/err"
+  exit 1
+}
+
+# start RANKS: leaves the exit code in $code and the time in $seconds.
+start() {
+  local begin=$SECONDS
+  timeout -k 5 60 mpirun --oversubscribe -n "$1" "$program" "$scenario" > "$out/out" 2> "$out/err"
+  code=$?
+  seconds=$((SECONDS - begin))
+}
+
+expect_code() { [ "$code" = "$1" ] || fail "exit code $code, not $1"; }
+expect_fast() { [ "$seconds" -le "$1" ] || fail "took $seconds s, more than $1"; }
+expect_survivors() { grep -qxE "$1" "$out/out" || fail "no survivor says: $1"; }
+expect_silence() { ! grep -q FATAL "$out/err" || fail "a FATAL line in a clean run"; }
+# The first line that we print, and the only one of its kind.
+expect_fatal() {
+  [ "$(grep -c FATAL "$out/err")" = 1 ] || fail "not exactly one FATAL line"
+  grep -qxE "FATAL $1" "$out/err" || fail "the line is not: FATAL $1"
+}
+host=host=[^\ ]+
+
+case $scenario in
+  traffic | pieces)
+    for ranks in 1 2 3 5 8; do
+      start $ranks
+      expect_code 0
+      expect_silence
+      [ "$(grep -c "of $ranks done" "$out/out")" = $ranks ] || fail "not all of $ranks ranks came to their end"
+    done
+    ;;
+  throw)
+    start 4
+    expect_code 74
+    expect_fast 15
+    expect_fatal "rank=2 $host code=74 msg=disk full: no space left"
+    expect_survivors "stopped because rank 2 failed: disk full: no space left"
+    ;;
+  exit | kill)
+    start 4
+    [ "$code" != 0 ] || fail "exit code 0"
+    expect_fast 15
+    expect_fatal "rank=2 $host code=\? msg=died \(connection lost\)"
+    ;;
+  kill0)
+    start 4
+    [ "$code" != 0 ] || fail "exit code 0"
+    expect_fast 15
+    expect_fatal "rank=0 $host code=\? msg=died \(connection lost\)"
+    ;;
+  missing)
+    start 3
+    expect_code 76
+    expect_fast 20
+    expect_fatal "rank=[02] $host code=76 msg=rank [02] waited 1.5 s for rank 1: all_reduce sum \(512 fp32\) as #1 of 'tp of llm stage 2'"
+    ;;
+  mismatch)
+    start 2
+    expect_code 76
+    expect_fatal "rank=1 $host code=76 msg=rank 1 expected 20 bytes of rank 0, which sent 12: receive of 'activations of microbatch 2' \(5 fp32\), tag 4"
+    ;;
+  alone)
+    # Two processes that another MPI's mpirun started: Open MPI knows nothing of each other's.
+    PMI_RANK=1 PMI_SIZE=2 MPI_LOCALRANKID=1 MPI_LOCALNRANKS=2 timeout 60 "$program" alone > "$out/out" 2> "$out/err"
+    code=$?
+    expect_code 69
+    grep -qF "error: the launcher started 2 processes, but MPI believes that this one (rank 1) is alone: another MPI's mpirun started them" "$out/err" || fail "no error text"
+    grep -qE "help: this worker was built with Open MPI v[0-9.a-z]+: start it with that MPI's mpirun, or with srun --mpi=pmix" "$out/err" || fail "no advice"
+    ;;
+  *) fail "no scenario '$scenario'" ;;
+esac
+echo "passed: $scenario"
