@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""check_layers.py [ROOT]
+
+Checks the house rules that a compiler does not: a room includes only rooms above it (the order of lib/CMakeLists.txt),
+nothing above the torch line includes LibTorch, torch/torch.h is included nowhere, heavy libraries stay in their one
+place, and no file grows beyond 800 lines. Prints file:line for each breach; exit status 1 if there is one."""
+
+import re
+import sys
+from pathlib import Path
+
+SOURCES = {".h", ".cpp", ".cu", ".cuh"}
+LONGEST = 800
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+TORCH = re.compile(r"^(ATen|c10|torch|caffe2)/")
+
+# A library and the only places (prefixes of paths) that may include it.
+PLACES = [
+    (re.compile(r"^spdlog/"), ["lib/base/src/log.cpp"]),
+    (re.compile(r"^yaml-cpp/"), ["lib/config/src/"]),
+    (re.compile(r"^CLI/"), ["apps/"]),
+    (re.compile(r"^mpi\.h$"), ["lib/comm/src/mpi_module.cpp", "tests/"]),
+    (re.compile(r"^catch2/"), ["tests/support/"]),
+]
+
+
+def room_order(root):
+    """(rooms above the torch line, rooms below it), top first."""
+    text = (root / "lib" / "CMakeLists.txt").read_text()
+    lists = [match.split() for match in re.findall(r"foreach\(room ([^)]*)\)", text)]
+    if len(lists) != 2:
+        sys.exit("check_layers.py: lib/CMakeLists.txt should name the rooms in two foreach(room ...) lists")
+    return lists
+
+
+def includes(path):
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = INCLUDE.match(line)
+        if match:
+            yield number, match[2]
+
+
+class Checker:
+    def __init__(self, root):
+        self.root = root
+        self.above, below = room_order(root)
+        self.order = {room: at for at, room in enumerate(self.above + below)}
+        self.problems = []
+
+    def check(self, path):
+        name = path.relative_to(self.root).as_posix()
+        lines = path.read_text().count("\n")
+        if lines > LONGEST:
+            self.say(name, lines, f"{lines} lines, the most is {LONGEST}: split it by what its parts know")
+        for number, included in includes(path):
+            self.check_library(name, number, included)
+            parts = name.split("/")
+            if parts[0] == "lib" and len(parts) > 2:
+                self.check_room(name, number, parts[1], included)
+            elif parts[:2] == ["apps", "cornstarch-train"]:
+                self.check_light(name, number, included)
+
+    def check_library(self, name, number, included):
+        if included == "torch/torch.h":
+            self.say(name, number, "torch/torch.h is included; take narrow ATen headers")
+        if included.startswith("nlohmann/") and "/include/" in name and "json_fwd" not in included:
+            self.say(name, number, f"{included} in a public header; keep it in src/")
+        for library, places in PLACES:
+            if library.match(included) and not any(name.startswith(place) for place in places):
+                self.say(name, number, f"{included} may be included in {' and '.join(places)} only")
+
+    def check_room(self, name, number, room, included):
+        if room not in self.order:
+            self.say(name, number, f"lib/{room} is not in the order of lib/CMakeLists.txt")
+            return
+        other = re.match(r"cornstarch/([^/]+)/", included)
+        if other and self.order.get(other[1], -1) > self.order[room]:
+            self.say(name, number, f"{room} includes {included}, but stands above {other[1]}")
+        if other and other[1] not in self.order:
+            self.say(name, number, f"{included}: there is no room {other[1]}")
+        if room in self.above and TORCH.match(included):
+            self.say(name, number, f"{included} above the torch line")
+
+    def check_light(self, name, number, included):
+        """cornstarch-train itself links nothing below the torch line."""
+        other = re.match(r"cornstarch/([^/]+)/", included)
+        if TORCH.match(included) or (other and other[1] not in self.above):
+            self.say(name, number, f"{included} below the torch line, where cornstarch-train must not reach")
+
+    def say(self, name, number, message):
+        self.problems.append(f"{name}:{number}: {message}")
+
+
+def main():
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent).resolve()
+    checker = Checker(root)
+    files = [
+        path
+        for top in ("lib", "apps", "tests")
+        for path in sorted((root / top).rglob("*"))
+        if path.suffix in SOURCES and path.is_file()
+    ]
+    if not files:
+        sys.exit(f"check_layers.py: no sources in {root}")
+    for path in files:
+        checker.check(path)
+    for problem in checker.problems:
+        print(problem)
+    print(f"check_layers.py: {len(files)} files, {len(checker.problems)} problems")
+    return 1 if checker.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
