@@ -34,6 +34,11 @@ void check_choice(const std::string& name, const std::string& value,
       name, cat("expected ", one_of(choices), ", got '", value, "'", hint.empty() ? "" : "; ", hint));
 }
 
+/// CLI11 takes the next word as a value even if it is a flag.
+void check_value(const std::string& name, const std::string& value) {
+  if (value.rfind("--", 0) == 0) throw CLI::ValidationError(name, cat("needs a value, got '", value, "'"));
+}
+
 int positive_number(const std::string& name, const std::string& text) {
   int value = 0;
   const char* end = text.data() + text.size();
@@ -62,7 +67,12 @@ void Options::flag(const std::string& name, bool& target, const std::string& hel
 }
 
 void Options::text(const std::string& name, std::string& target, const std::string& help, Flag::Takes takes) {
-  impl_->app.add_option(name, target, help)->type_name(takes == Flag::Takes::file ? "FILE" : "TEXT");
+  const auto set = [name, &target](const std::string& value) {
+    check_value(name, value);
+    target = value;
+  };
+  impl_->app.add_option_function<std::string>(name, set, help)
+      ->type_name(takes == Flag::Takes::file ? "FILE" : "TEXT");
   impl_->flags.push_back({name, takes, {}});
 }
 
@@ -127,6 +137,9 @@ Result<Options::Asked> Options::parse(const std::vector<std::string>& words) {
     error = unexpected(left, impl_->flags);
   } catch (const CLI::CallForHelp&) {
     return Asked::help;
+  } catch (const CLI::ArgumentMismatch& e) {
+    const std::string text = e.what();
+    error = {ExitCode::usage, text.substr(0, text.find(':')) + ": takes exactly one value", ""};
   } catch (const CLI::ParseError& e) {
     error = {ExitCode::usage, e.what(), ""};
   }
