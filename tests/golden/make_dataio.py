@@ -1,0 +1,334 @@
+"""Writes tests/golden/dataio: tokenizers, pictures, recordings, and what Hugging Face makes of them.
+
+Needs transformers, tokenizers, torch, numpy and pillow below 13 (which resizes some shapes in another order); run from
+the root of the repository:
+
+    python tests/golden/make_dataio.py
+
+Arrays are float32, little-endian, row-major, in .bin files beside an index in JSON.
+"""
+
+import json
+import math
+import struct
+import wave
+import zlib
+from pathlib import Path
+
+import numpy
+import PIL
+from PIL import Image
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import WhisperFeatureExtractor
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+OUT = Path(__file__).parent / "dataio"
+
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+
+# ---- tokenizers ------------------------------------------------------------------------------------------------
+
+
+def pieces_of_text():
+    """Short strings with something odd in each."""
+    return [
+        "", " ", "  ", "a", "Hello, world!", " Hello", "hello  world", "trailing ", "trailing   ", "\n", "\n\n", " \n ",
+        "tab\there", "\r\n", "line\r\nline", "It's we're I'll they'd I'M YOU'RE 'S", "don't can't 'tis", "'\u017f \u212a",
+        "0", "12", "123", "1234", "1234567890", "3.14", "1,000,000", "v2.0-rc1", "\u0664\u0665\u0666", "\u00bd \u00b2 \u2167",
+        "caf\u00e9", "cafe\u0301", "\u00c5ngstr\u00f6m", "A\u030angstro\u0308m", "na\u00efve fa\u00e7ade", "\ufb01ne \u01c6", "\u1e9b\u0323",
+        "\u4f60\u597d\uff0c\u4e16\u754c\uff01", "\u3053\u3093\u306b\u3061\u306f", "\uc548\ub155\ud558\uc138\uc694", "\u1112\u1161\u11ab", "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645", "\u05e9\u05dc\u05d5\u05dd",
+        "\u0928\u092e\u0938\u094d\u0924\u0947", "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440", "\u0393\u03b5\u03b9\u03ac \u03c3\u03bf\u03c5", "\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467 family", "\U0001f1e9\U0001f1ea",
+        "\u2764\ufe0f", "\U00020000\U0001d518", "\u00a0nbsp\u00a0", "a\u2003b\u2009c\u3000d", "a\u180eb", "\u0085x\u0085 y", "\u2028 \u2029",
+        "\u200bzero\u200bwidth", "\ufeffbom", "\x00nul\x01", "\x7f", "\u00ad", "\ufffd", "\U0010ffff",
+        "x = [1, 2, {'a': b}]", "for (int i = 0; i < n; ++i) {\n\treturn;\n}", "https://example.org/?q=a&b=c#d", "e-mail@example.org",
+        "!!!???...", "--- === ***", "\u201cquoted\u201d \u2014 \u2018so\u2019", "50% of $100 \u2248 \u20ac46", "\u2200x \u2208 \u211d: x\u00b2 \u2265 0",
+        "CamelCaseWord snake_case_word kebab-case", "ALL CAPS", "MiXeD", "aaaaaaaaaaaaaaaaaaaaaaaa", "abababababababab",
+        "     five", "five     ", "a     b", "\t\t\tx", " \t \n \t ", "\n\n\n\nparagraph\n\n", "ends with newline\n",
+        "<|endoftext|>", "a<|endoftext|>b", "<|endoftext|><|endoftext|>", "a <|endoftext|> b", "<|endoftext", "<s>hi</s>", "</s>",
+        "<image>", "x<image>y", "x <image> y", "<image><image>", "<pad><pad>", "[one]", "a[one]b", "a [one] b", "[one]!", "[one]\u00e9",
+        "a  [strip]  b", "[strip]", "  [strip]\n\nz", "caf\u00e9<caf\u00e9>x", "cafe\u0301<cafe\u0301>x", "<|a|><|a|>b<|a|",
+        "what is 7 plus 3?", "The answer is seven and three.", "What digit is written?\n", "seven", " seven", "Seven",
+    ]  # fmt: skip
+
+
+def mixed_strings(pieces, count):
+    """Strings of several pieces, always the same."""
+    state = 12345
+    made = []
+    for _ in range(count):
+        parts = []
+        for _ in range(5):
+            state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+            parts.append(pieces[(state >> 33) % len(pieces)])
+        made.append(["", " ", "\n"][state % 3].join(parts))
+    return made
+
+
+def trained(pre_tokenizer, normalizer, corpus, ignore_merges, added):
+    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        corpus,
+        trainers.BpeTrainer(
+            vocab_size=600,
+            show_progress=False,
+            special_tokens=["<pad>", "</s>", "<|endoftext|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
+    tokenizer.add_tokens(added)
+    return tokenizer
+
+
+def tokenizers(corpus):
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+
+    def split(pattern, behavior="isolated", invert=False):
+        return pre_tokenizers.Split(Regex(pattern), behavior, invert)
+
+    added = [
+        AddedToken("<image>", normalized=False),
+        AddedToken("[one]", single_word=True, normalized=False),
+        AddedToken("[strip]", lstrip=True, rstrip=True, normalized=False),
+        AddedToken("<caf\u00e9>", normalized=True),
+        AddedToken("<|a|>", normalized=False, special=True),
+        AddedToken("<|a|><|a|>", normalized=False, special=True),
+    ]
+    llama3 = pre_tokenizers.Sequence([split(LLAMA3), byte_level])
+    qwen2 = pre_tokenizers.Sequence([split(QWEN2), byte_level])
+    digits = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=True)]
+    )
+    removed = pre_tokenizers.Sequence([split(LLAMA3, "removed", True), byte_level])
+    yield "gpt2", trained(pre_tokenizers.ByteLevel(add_prefix_space=False), None, corpus, False, added), True
+    yield "llama3", trained(llama3, None, corpus, True, added), False
+    yield "qwen2", trained(qwen2, normalizers.NFC(), corpus, False, added), False
+    yield "digits", trained(digits, normalizers.NFKC(), corpus, False, added), False
+    yield "removed", trained(removed, normalizers.NFD(), corpus, False, added), False
+
+
+def make_tokenizers():
+    pieces = pieces_of_text()
+    strings = pieces + mixed_strings(pieces, 200)
+    corpus = strings + [s.lower() for s in strings]
+    cases = {"strings": strings, "tokenizers": {}}
+    for name, tokenizer, merges_as_text in tokenizers(corpus):
+        content = json.loads(tokenizer.to_str())
+        if merges_as_text:  # as files of before 2024 have them
+            content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
+            assert Tokenizer.from_str(json.dumps(content)).encode("seven and").ids == tokenizer.encode("seven and").ids
+        (OUT / f"tokenizer_{name}.json").write_text(json.dumps(content) + "\n")
+        ids = [tokenizer.encode(s, add_special_tokens=False).ids for s in strings]
+        cases["tokenizers"][name] = {
+            "ids": ids,
+            "decoded": [tokenizer.decode(i, skip_special_tokens=False) for i in ids],
+            # Cut in the middle of characters, without special tokens.
+            "decoded_tails": [tokenizer.decode(i[1:], skip_special_tokens=True) for i in ids],
+        }
+    for name, content in cases["tokenizers"].items():
+        text = json.dumps({"strings": strings, **content}, separators=(",", ":"))
+        (OUT / f"tokenizer_{name}_cases.json").write_text(text + "\n")
+
+
+# ---- pictures --------------------------------------------------------------------------------------------------
+
+
+def waves(width, height, channels, top=255):
+    """A picture with smooth parts, edges and noise."""
+    y, x = numpy.mgrid[0:height, 0:width]
+    planes = []
+    for c in range(channels):
+        plane = 0.5 + 0.5 * numpy.sin(x * (0.31 + 0.2 * c) + y * 0.17 * (c + 1))
+        plane[(x // 5 + y // 7 + c) % 4 == 0] = c % 2
+        plane[(x * 7919 + y * 104729 + c * 31) % 11 == 0] *= 0.5
+        planes.append(plane * top)
+    return numpy.round(numpy.stack(planes, -1)).astype(numpy.uint16 if top > 255 else numpy.uint8)
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def write_png(path, pixels, bit_depth, color_type, extra=b""):
+    """What PIL does not write: 16-bit colours, few-bit greys, chunks such as tRNS for them."""
+    height, width = pixels.shape[:2]
+    rows = []
+    for row in pixels.reshape(height, -1):
+        if bit_depth == 16:
+            rows.append(b"\0" + row.astype(">u2").tobytes())
+        elif bit_depth == 8:
+            rows.append(b"\0" + row.astype("u1").tobytes())
+        else:
+            bits = numpy.unpackbits(row.astype("u1")[:, None], axis=1)[:, 8 - bit_depth :].reshape(-1)
+            rows.append(b"\0" + numpy.packbits(bits).tobytes())
+    head = struct.pack(">IIBBBBB", width, height, bit_depth, color_type, 0, 0, 0)
+    data = chunk(b"IHDR", head) + extra + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+
+
+def write_interlaced(path, pixels):
+    """Adam7, 8-bit RGB."""
+    height, width = pixels.shape[:2]
+    rows = []
+    for x0, y0, dx, dy in [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]:
+        for row in pixels[y0::dy, x0::dx]:
+            if row.size:
+                rows.append(b"\0" + row.tobytes())
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    data = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+
+
+def make_pictures():
+    folder = OUT / "pictures"
+    folder.mkdir(exist_ok=True)
+    rgb = waves(41, 29, 3)
+    Image.fromarray(rgb).save(folder / "rgb.png")
+    Image.fromarray(waves(23, 37, 4)).save(folder / "rgba.png")
+    Image.fromarray(waves(19, 19, 1)[..., 0]).save(folder / "grey.png")
+    Image.fromarray(waves(12, 9, 2), "LA").save(folder / "grey_alpha.png")
+    palette = Image.fromarray(waves(33, 21, 3)).quantize(13)
+    palette.save(folder / "palette.png")
+    palette.save(folder / "palette_transparent.png", transparency=3)
+    Image.fromarray(waves(30, 11, 1)[..., 0] > 127).save(folder / "bits.png")
+    write_png(folder / "grey2.png", waves(17, 10, 1)[..., 0] // 64, 2, 0)
+    write_png(folder / "grey4_transparent.png", waves(17, 10, 1)[..., 0] // 16, 4, 0, chunk(b"tRNS", b"\0\3"))
+    grey16 = waves(16, 14, 1, 65535)[..., 0]
+    grey16[2] = grey16[2] // 300
+    write_png(folder / "grey16.png", grey16, 16, 0)
+    write_png(folder / "rgb16.png", waves(15, 13, 3, 65535), 16, 2)
+    write_png(folder / "rgba16.png", waves(15, 13, 4, 65535), 16, 6)
+    write_png(folder / "rgb_transparent.png", rgb[:9, :8], 8, 2, chunk(b"tRNS", b"\0\x10\0\x20\0\x30"))
+    write_png(folder / "gamma.png", rgb[:9, :8], 8, 2, chunk(b"gAMA", struct.pack(">I", 100000)))
+    write_interlaced(folder / "interlaced.png", waves(21, 13, 3))
+
+    decoded = {}
+    for path in sorted(folder.glob("*.png")):
+        image = Image.open(path).convert("RGB")
+        decoded[path.name] = {"width": image.width, "height": image.height, "rgb": list(image.tobytes())}
+    (OUT / "pictures.json").write_text(json.dumps(decoded, separators=(",", ":")) + "\n")
+
+    resized = []
+    for name, width, height, filter_number in [
+        ("rgb.png", 14, 10, 3), ("rgb.png", 14, 10, 2), ("rgb.png", 64, 48, 3), ("rgb.png", 64, 48, 2), ("rgb.png", 41, 7, 3),
+        ("rgb.png", 5, 29, 2), ("rgba.png", 1, 1, 3), ("interlaced.png", 100, 3, 3), ("bits.png", 8, 8, 3), ("grey.png", 20, 18, 3),
+    ]:  # fmt: skip
+        image = Image.open(folder / name).convert("RGB").resize((width, height), filter_number)
+        resized.append({"picture": name, "width": width, "height": height, "filter": filter_number, "rgb": list(image.tobytes())})
+    (OUT / "resized.json").write_text(json.dumps(resized, separators=(",", ":")) + "\n")
+
+
+def make_clip():
+    half = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.25, 0.125]}
+    cases = [
+        ("default_wide", "rgb.png", None, {"size": {"shortest_edge": 24}, "crop_size": {"height": 24, "width": 24}}),
+        ("default_tall", "rgba.png", None, {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}}),
+        ("numbers", "rgb.png", {"size": 20, "crop_size": 18}, None),
+        ("bilinear", "grey.png", {"size": {"height": 15, "width": 11}, "resample": 2, "do_center_crop": False, **half}, None),
+        ("pad", "grey_alpha.png", {"do_resize": False, "crop_size": {"height": 14, "width": 15}}, None),
+        ("pad_and_cut", "rgb.png", {"do_resize": False, "crop_size": {"height": 34, "width": 16}}, None),
+        ("bytes", "palette.png", {"size": 13, "crop_size": 12, "do_normalize": False, "do_rescale": False}, None),
+        ("factor", "bits.png", {"size": 9, "crop_size": 9, "rescale_factor": 0.007, "do_normalize": False}, None),
+        ("no_rescale", "rgb.png", {"size": 9, "crop_size": 9, "do_rescale": False, **half}, None),
+    ]  # fmt: skip
+    index = []
+    for name, picture, config, defaults in cases:
+        processor = CLIPImageProcessorPil(**(config or defaults))
+        image = Image.open(OUT / "pictures" / picture)
+        values = processor(image, return_tensors="np")["pixel_values"][0].astype("<f4")
+        (OUT / f"clip_{name}.bin").write_bytes(values.tobytes())
+        text = "" if config is None else processor.to_json_string() if name == "bytes" else json.dumps(config)
+        index.append({"name": name, "picture": picture, "preprocessor_json": text, "shape": list(values.shape)})
+    (OUT / "clip.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+# ---- recordings ------------------------------------------------------------------------------------------------
+
+
+def sound(seconds, rate, channels=1):
+    """A rising tone with overtones and a click; the channels differ."""
+    t = numpy.arange(int(seconds * rate)) / rate
+    tone = 0.4 * numpy.sin(2 * math.pi * (200 + 700 * t) * t) + 0.1 * numpy.sin(2 * math.pi * 3100 * t + 1)
+    tone *= 0.2 + 0.8 * numpy.sin(math.pi * t / seconds) ** 2
+    tone[len(tone) // 3] += 0.5
+    return numpy.stack([tone * (1 - 0.3 * c) for c in range(channels)], -1)
+
+
+def write_wav(name, samples, rate, bytes_per_sample):
+    path = OUT / "recordings" / name
+    top = 2 ** (8 * bytes_per_sample - 1)
+    whole = numpy.clip(numpy.round(samples * top), -top, top - 1).astype(numpy.int64)
+    if bytes_per_sample == 1:
+        body = (whole + 128).astype("u1").tobytes()
+    else:
+        body = b"".join(int(v).to_bytes(bytes_per_sample, "little", signed=True) for v in whole.reshape(-1))
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(samples.shape[1])
+        out.setsampwidth(bytes_per_sample)
+        out.setframerate(rate)
+        out.writeframes(body)
+    return (whole / top).astype(numpy.float32)
+
+
+def write_float_wav(name, samples, rate):
+    body = samples.astype("<f4").tobytes()
+    channels = samples.shape[1]
+    form = struct.pack("<HHIIHH", 3, channels, rate, rate * channels * 4, channels * 4, 32)
+    content = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", len(body)) + body
+    (OUT / "recordings" / name).write_bytes(b"RIFF" + struct.pack("<I", len(content)) + content)
+    return samples.astype(numpy.float32)
+
+
+def make_recordings():
+    (OUT / "recordings").mkdir(exist_ok=True)
+    made = {
+        "pcm16.wav": (write_wav("pcm16.wav", sound(0.6, 16000), 16000, 2), 16000),
+        "stereo8.wav": (write_wav("stereo8.wav", sound(0.1, 16000, 2), 16000, 1), 16000),
+        "pcm24.wav": (write_wav("pcm24.wav", sound(0.05, 16000), 16000, 3), 16000),
+        "float.wav": (write_float_wav("float.wav", sound(0.1, 8000, 2), 8000), 8000),
+    }
+    index = {}
+    for name, (samples, rate) in made.items():
+        mono = samples.mean(axis=1, dtype=numpy.float32)
+        (OUT / f"{name[:-4]}.bin").write_bytes(mono.astype("<f4").tobytes())
+        index[name] = rate
+    (OUT / "recordings.json").write_text(json.dumps(index) + "\n")
+    return {name: samples.mean(axis=1, dtype=numpy.float32) for name, (samples, _) in made.items()}
+
+
+def make_whisper(mono):
+    cases = [
+        ("default_second", "pcm16.wav", None, {"chunk_length": 1}),
+        ("mels", "stereo8.wav", {"feature_size": 16, "chunk_length": 1}, None),
+        ("cut", "pcm16.wav", {"feature_size": 20, "sampling_rate": 16000, "chunk_length": 1, "hop_length": 400, "n_fft": 1000}, None),
+        ("slow", "float.wav", {"feature_size": 12, "sampling_rate": 8000, "chunk_length": 1, "n_fft": 202, "padding_value": 0.01}, None),
+        ("odd", "pcm24.wav", {"feature_size": 10, "n_fft": 401, "hop_length": 170, "chunk_length": 1}, None),
+    ]  # fmt: skip
+    index = []
+    for name, recording, config, defaults in cases:
+        extractor = WhisperFeatureExtractor(**(config or defaults))
+        samples = mono[recording] if name != "cut" else numpy.tile(mono[recording], 2)
+        values = extractor(samples, sampling_rate=extractor.sampling_rate, return_tensors="np")["input_features"][0]
+        (OUT / f"whisper_{name}.bin").write_bytes(values.astype("<f4").tobytes())
+        text = "" if config is None else extractor.to_json_string() if name == "mels" else json.dumps(config)
+        # The mel filters that are saved along are computed anew when the file is read.
+        if text:
+            text = json.dumps({k: v for k, v in json.loads(text).items() if k != "mel_filters"})
+        index.append({"name": name, "recording": recording, "preprocessor_json": text, "shape": list(values.shape)})
+    (OUT / "whisper.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    assert int(PIL.__version__.split(".")[0]) < 13, "pillow below 13 is needed"
+    OUT.mkdir(exist_ok=True)
+    make_tokenizers()
+    make_pictures()
+    make_clip()
+    make_whisper(make_recordings())

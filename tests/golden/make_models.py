@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Golden models: what transformers computes for small random models, one per option of each family.
+
+    .deps/bin/python tests/golden/make_models.py [case...]
+
+Writes tests/golden/models/<case>/: config.json and the weights as a user's folder has them, and golden.safetensors with
+inputs, the output of every module ("hidden.<module>"), the loss and the gradient of every parameter ("grad.<name>").
+Names are those of the module lists of cornstarch-train (old spelling). Needs torch 2.11 and transformers 5.17.
+"""
+import copy
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, WhisperConfig, WhisperModel
+
+ROOT = Path(__file__).parent / "models"
+LLAMA = dict(vocab_size=29, hidden_size=16, intermediate_size=22, num_hidden_layers=2, num_attention_heads=4,
+             max_position_embeddings=64, tie_word_embeddings=False, pad_token_id=None, bos_token_id=1, eos_token_id=2)
+CLIP = dict(hidden_size=16, intermediate_size=26, num_hidden_layers=2, num_attention_heads=4, image_size=8,
+            patch_size=4, num_channels=3)
+WHISPER = dict(d_model=16, encoder_ffn_dim=26, encoder_layers=2, encoder_attention_heads=4, num_mel_bins=6,
+               max_source_positions=7, decoder_layers=1, decoder_attention_heads=1, decoder_ffn_dim=4, vocab_size=8,
+               max_target_positions=4, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1)
+LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=32)
+
+# case: (family, options of the model, options of this script)
+#   prefix: of the weights' names ("" is the new spelling of CLIP); old_config: rope_theta and rope_scaling at the top
+#   level, torch_dtype; shards: number of weight files; dtype: of the file; wrap: config as part of a larger model's
+CASES = {
+    "llama_mha": ("llama", dict(), {}),
+    "llama_gqa": ("llama", dict(num_key_value_heads=2), {}),
+    "llama_mqa": ("llama", dict(num_key_value_heads=1), {}),
+    "llama_tied": ("llama", dict(num_key_value_heads=2, tie_word_embeddings=True), {}),
+    "llama_attention_bias": ("llama", dict(num_key_value_heads=2, attention_bias=True), {}),
+    "llama_mlp_bias": ("llama", dict(mlp_bias=True), {}),
+    "llama_head_dim": ("llama", dict(num_key_value_heads=2, head_dim=6), {}),
+    "llama_rms_norm_eps": ("llama", dict(rms_norm_eps=0.1), {}),
+    "llama_rope_theta": ("llama", dict(rope_parameters=dict(rope_type="default", rope_theta=50.0)), {}),
+    "llama_rope_theta_old": ("llama", dict(rope_parameters=dict(rope_type="default", rope_theta=50.0)),
+                             dict(old_config=True)),
+    "llama_rope_llama3": ("llama", dict(num_attention_heads=2, rope_parameters=dict(LLAMA3, rope_theta=100.0)), {}),
+    "llama_rope_llama3_old": ("llama", dict(num_attention_heads=2, rope_parameters=dict(LLAMA3, rope_theta=100.0)), dict(old_config=True)),
+    "llama_gelu": ("llama", dict(hidden_act="gelu"), {}),
+    "llama_gelu_tanh": ("llama", dict(hidden_act="gelu_pytorch_tanh"), {}),
+    "llama_relu": ("llama", dict(hidden_act="relu"), {}),
+    "llama_padding": ("llama", dict(pad_token_id=5), {}),
+    "llama_sharded": ("llama", dict(num_key_value_heads=2), dict(shards=3)),
+    "llama_bf16": ("llama", dict(num_key_value_heads=2), dict(dtype=torch.bfloat16)),
+    "llama_fp16": ("llama", dict(num_key_value_heads=2), dict(dtype=torch.float16)),
+    "llama_fp64": ("llama", dict(num_key_value_heads=2, num_hidden_layers=1), dict(dtype=torch.float64)),
+    "clip": ("clip_vision_model", dict(), dict(prefix="vision_model.")),
+    "clip_new_spelling": ("clip_vision_model", dict(), dict(prefix="")),
+    "clip_wrapped": ("clip_vision_model", dict(), dict(prefix="vision_model.", wrap=True)),
+    "clip_gelu": ("clip_vision_model", dict(hidden_act="gelu"), dict(prefix="vision_model.")),
+    "clip_gelu_tanh": ("clip_vision_model", dict(hidden_act="gelu_new"), dict(prefix="vision_model.")),
+    "clip_silu": ("clip_vision_model", dict(hidden_act="silu"), dict(prefix="vision_model.")),
+    "clip_relu": ("clip_vision_model", dict(hidden_act="relu"), dict(prefix="vision_model.")),
+    "clip_layer_norm_eps": ("clip_vision_model", dict(layer_norm_eps=0.1), dict(prefix="vision_model.")),
+    "clip_channels": ("clip_vision_model", dict(num_channels=1, num_attention_heads=2), dict(prefix="vision_model.")),
+    "clip_uneven_patches": ("clip_vision_model", dict(image_size=11, patch_size=3), dict(prefix="vision_model.")),
+    "whisper": ("whisper", dict(), dict(prefix="model.encoder.")),
+    "whisper_base_model": ("whisper", dict(), dict(prefix="encoder.")),
+    "whisper_encoder_only": ("whisper", dict(encoder_attention_heads=2), dict(prefix="")),
+    "whisper_quick_gelu": ("whisper", dict(activation_function="quick_gelu"), dict(prefix="model.encoder.")),
+    "whisper_gelu_tanh": ("whisper", dict(activation_function="gelu_new"), dict(prefix="model.encoder.")),
+    "whisper_relu": ("whisper", dict(activation_function="relu"), dict(prefix="model.encoder.")),
+    "whisper_scale_embedding": ("whisper", dict(scale_embedding=True), dict(prefix="model.encoder.")),
+}
+
+
+def randomize(model, dtype):
+    """Larger than the usual initial values, so that every term matters; exact in the file's dtype."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.dim() == 1:
+                p.copy_(torch.randn_like(p) * 0.2 + (1.0 if "norm" in name and name.endswith("weight") else 0.0))
+            else:
+                p.copy_(torch.randn_like(p) * 1.5 / p[0].numel() ** 0.5)
+            p.copy_(p.to(dtype).to(p.dtype))
+
+
+def record(golden, module, name, then=lambda x: x):
+    def hook(_module, _inputs, output):
+        golden[f"hidden.{name}"] = then(output[0] if isinstance(output, tuple) else output).detach()
+    module.register_forward_hook(hook)
+
+
+def llama(config):
+    model = LlamaForCausalLM._from_config(LlamaConfig(**config), attn_implementation="eager")
+    return model, {name: p for name, p in model.named_parameters()}
+
+
+def run_llama(model, golden):
+    c = model.config
+    record(golden, model.model.norm, "model.norm")
+    for i, layer in enumerate(model.model.layers):
+        record(golden, layer, f"model.layers.{i}")
+    ids = torch.randint(0, c.vocab_size, (2, 9))
+    ids[0, 2:4] = -1  # two rows of encoder 0's features
+    ids[1, 5] = -1
+    ids[1, 6] = -2  # one of encoder 1's
+    labels = torch.where((ids < 0) | (torch.rand(ids.shape) < 0.3), -100, ids)
+    features = [torch.randn(3, c.hidden_size, requires_grad=True), torch.randn(1, c.hidden_size, requires_grad=True)]
+    embedded = model.model.embed_tokens(ids.clamp(min=0))
+    for e, rows in enumerate(features):
+        where = (ids == -1 - e).unsqueeze(-1).expand_as(embedded)
+        embedded = embedded.masked_scatter(where, rows)
+    golden["hidden.model.embed_tokens"] = embedded.detach()
+    logits = model(inputs_embeds=embedded).logits
+    loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), reduction="sum")
+    loss.backward()
+    golden.update(ids=ids, labels=labels, logits=logits.detach(), loss=loss.detach())
+    for e, rows in enumerate(features):
+        golden[f"features.{e}"] = rows.detach()
+        golden[f"grad.features.{e}"] = rows.grad
+
+
+def clip(config):
+    model = CLIPVisionModel._from_config(CLIPVisionConfig(**config), attn_implementation="eager")
+    return model, {"vision_model." + name.removeprefix("vision_model."): p for name, p in model.named_parameters()}
+
+
+def run_clip(model, golden):
+    c = model.config
+    tower = getattr(model, "vision_model", model)
+    record(golden, tower.embeddings, "vision_model.embeddings")
+    record(golden, tower.pre_layrnorm, "vision_model.pre_layrnorm")
+    for i, layer in enumerate(tower.encoder.layers):
+        record(golden, layer, f"vision_model.encoder.layers.{i}")
+    golden["media"] = torch.randn(2, c.num_channels, c.image_size, c.image_size)
+    out = model(pixel_values=golden["media"], output_hidden_states=True).hidden_states[-1]
+    encoder_loss(out, golden)
+
+
+def whisper(config):
+    model = WhisperModel._from_config(WhisperConfig(**config), attn_implementation="eager")
+    return model.encoder, {name: p for name, p in model.encoder.named_parameters()}
+
+
+def run_whisper(encoder, golden):
+    record(golden, encoder.conv1, "conv1", F.gelu)
+    record(golden, encoder.conv2, "conv2", F.gelu)
+    golden["media"] = torch.randn(3, encoder.config.num_mel_bins, 2 * encoder.config.max_source_positions)
+    for i, layer in enumerate(encoder.layers):
+        record(golden, layer, f"layers.{i}")
+    record(golden, encoder.layer_norm, "layer_norm")
+    encoder.layers[0].register_forward_pre_hook(
+        lambda _m, inputs: golden.update({"hidden.embed_positions": inputs[0].detach()}))
+    encoder_loss(encoder(golden["media"]).last_hidden_state, golden)
+
+
+def encoder_loss(out, golden):
+    golden["weight"] = torch.randn_like(out)
+    loss = (out * golden["weight"]).sum()
+    loss.backward()
+    golden["loss"] = loss.detach()
+
+
+FAMILIES = {"llama": (LLAMA, llama, run_llama), "clip_vision_model": (CLIP, clip, run_clip),
+            "whisper": (WHISPER, whisper, run_whisper)}
+
+
+def config_json(model, script):
+    config = copy.deepcopy(model.config.to_dict())
+    if script.get("old_config"):
+        rope = config.pop("rope_parameters")
+        config["rope_theta"] = rope.pop("rope_theta")
+        config["rope_scaling"] = rope if rope["rope_type"] != "default" else None
+        config["torch_dtype"] = config.pop("dtype", "float32")
+    if script.get("wrap"):
+        config = {"model_type": "clip", "vision_config": config, "text_config": {"hidden_size": 512}}
+    return json.dumps(config, indent=1, sort_keys=True, default=str) + "\n"
+
+
+def save_weights(folder, tensors, shards):
+    if shards == 1:
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        return
+    weight_map = {}
+    for s in range(shards):
+        file = f"model-{s + 1:05d}-of-{shards:05d}.safetensors"
+        part = {k: v for i, (k, v) in enumerate(sorted(tensors.items())) if i % shards == s}
+        save_file(part, folder / file, metadata={"format": "pt"})
+        weight_map.update({name: file for name in part})
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def make(case):
+    family, options, script = CASES[case]
+    base, build, run = FAMILIES[family]
+    torch.manual_seed(sorted(CASES).index(case))
+    model, names = build({**base, **options})
+    dtype = script.get("dtype", torch.float32)
+    randomize(model, dtype)
+    model.eval()
+    folder = ROOT / case
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(config_json(model, script))
+    prefix = script.get("prefix")
+    on_disk = {}
+    for name, p in names.items():
+        stem = name.removeprefix("vision_model.") if family == "clip_vision_model" else name
+        on_disk[name if prefix is None else prefix + stem] = p.detach().to(dtype).contiguous()
+    save_weights(folder, on_disk, script.get("shards", 1))
+    golden = {}
+    run(model, golden)
+    golden.update({f"grad.{name}": p.grad for name, p in names.items() if p.grad is not None})
+    save_file({k: v.contiguous().clone() for k, v in golden.items()}, folder / "golden.safetensors")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or CASES:
+        make(name)
+        print(name)

@@ -1,0 +1,185 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/result.h"
+#include "cornstarch/formats/safetensors.h"
+#include "cornstarch/models/weights.h"
+#include "model_fixture.h"
+
+// tests/golden/make_models.py wrote what transformers computes; this computes it again from the same files.
+namespace {
+
+using namespace cornstarch;
+using fixture::Modality;
+using models::Stage;
+using Tensors = std::map<std::string, at::Tensor>;
+
+constexpr double kTolerance = 2e-5;  // of the largest value of a tensor, fp32
+
+std::filesystem::path root() { return std::filesystem::path(CORNSTARCH_TEST_DIR) / "golden" / "models"; }
+
+std::vector<std::string> cases(const std::string& family) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(root())) {
+    const std::string name = entry.path().filename();
+    if (name.rfind(family, 0) == 0) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Tensors read_golden(const std::string& name) {
+  const auto file = value_or_throw(formats::SafetensorsFile::open(root() / name / "golden.safetensors"));
+  Tensors out;
+  for (const auto& [key, entry] : file.tensors()) {
+    const auto dtype = entry.dtype == formats::DType::i64 ? at::kLong : at::kFloat;
+    auto* data = const_cast<std::byte*>(file.bytes(entry).data());
+    out[key] = at::from_blob(data, entry.shape, dtype).clone();
+  }
+  return out;
+}
+
+Modality read_modality(const std::string& name, const std::string& family) {
+  const std::string config = value_or_throw(read_file(root() / name / "config.json"));
+  return fixture::modality(family == "llama" ? "llm" : "encoder", family, config);
+}
+
+void expect_close(const at::Tensor& got, const at::Tensor& expected) {
+  REQUIRE(got.sizes() == expected.sizes());
+  const double scale = std::max(1.0, expected.abs().max().item<double>());
+  CHECK((got - expected).abs().max().item<double>() <= kTolerance * scale);
+}
+
+// What a run leaves: outputs of modules ("hidden.<module>"), the loss, and shards of gradients.
+struct Computed {
+  Tensors values;
+  std::vector<models::Parameter> parameters;
+};
+
+// A stage for each module, one after the other within one graph.
+class Pipeline {
+ public:
+  Pipeline(const std::string& name, const Modality& m, const comm::GroupPtr& tp) : m_(m) {
+    for (const int module : fixture::all_modules(m)) {
+      const auto i = static_cast<std::size_t>(module);
+      if (!m.used[i]) continue;
+      names_.push_back(m.spec.modules[i].name);
+      stages_.emplace_back(m, std::vector<int>{module}, tp, models::StageOptions{});
+      models::load_pretrained(root() / name, m, stages_.back().parameters());
+    }
+  }
+
+  Computed run(const Tensors& golden) {
+    Computed out;
+    const at::Tensor loss =
+        catalog::is_llm(m_) ? run_llm(golden, out.values) : run_encoder(golden, out.values);
+    out.values["loss"] = loss.detach();
+    loss.backward();
+    for (Stage& stage : stages_) {
+      for (const models::Parameter& p : stage.parameters()) out.parameters.push_back(p);
+    }
+    for (std::size_t e = 0; e < features_.size(); ++e) {
+      out.values["grad.features." + std::to_string(e)] = features_[e].grad();
+    }
+    return out;
+  }
+
+ private:
+  at::Tensor run_encoder(const Tensors& golden, Tensors& values) {
+    at::Tensor x = golden.at("media");
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+      x = stages_[i].forward(x);
+      values["hidden." + names_[i]] = x.detach();
+    }
+    return (x * golden.at("weight")).sum();
+  }
+
+  at::Tensor run_llm(const Tensors& golden, Tensors& values) {
+    for (const char* e : {"features.0", "features.1"}) {
+      features_.push_back(golden.at(e).clone().set_requires_grad(true));
+    }
+    at::Tensor x = stages_[0].embed(golden.at("ids"), features_);
+    values["hidden." + names_[0]] = x.detach().clone();
+    for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
+      x = stages_[i].transform(x);
+      values["hidden." + names_[i]] = x.detach();
+    }
+    const at::Tensor logits = stages_.back().logits(x.detach().flatten(0, 1)).detach();
+    values["logits"] = logits.view({x.size(0), x.size(1), -1});
+    return stages_.back().loss(x, golden.at("labels"));
+  }
+
+  const Modality& m_;
+  std::vector<std::string> names_;
+  std::vector<Stage> stages_;
+  std::vector<at::Tensor> features_;
+};
+
+void add_gradients(Tensors& whole, const std::vector<models::Parameter>& parameters, bool first_rank) {
+  for (const models::Parameter& p : parameters) {
+    if (!p.trains) continue;
+    at::Tensor& sum = whole[p.tied_to.empty() ? p.spec->name : p.tied_to.substr(p.modality.size() + 1)];
+    if (!sum.defined()) sum = at::zeros(p.spec->shape, at::kFloat);
+    if (p.split_dim >= 0) sum.narrow(p.split_dim, p.offset, p.value.size(p.split_dim)).add_(p.value.grad());
+    if (p.split_dim < 0 && first_rank) sum.add_(p.value.grad());
+  }
+}
+
+void expect_parity(const std::string& name, const std::string& family, int tp) {
+  CAPTURE(name, tp);
+  const Modality m = read_modality(name, family);
+  const Tensors golden = read_golden(name);
+  std::vector<Computed> ranks(static_cast<std::size_t>(tp));
+  comm::run_threads(tp, {}, [&](const comm::CommunicatorPtr& c) {
+    ranks[static_cast<std::size_t>(c->rank())] = Pipeline(name, m, c->world()).run(golden);
+  });
+  Tensors gradients;
+  for (const Computed& rank : ranks) add_gradients(gradients, rank.parameters, &rank == &ranks[0]);
+
+  std::size_t hidden = 0, compared = 0;
+  for (const auto& [key, expected] : golden) {
+    const bool is_gradient = key.rfind("grad.", 0) == 0 && key.rfind("grad.features", 0) != 0;
+    const bool is_value = ranks[0].values.count(key) > 0;
+    if (!is_gradient && !is_value) continue;
+    INFO(key);
+    const std::string parameter = is_gradient ? key.substr(5) : "";
+    REQUIRE((is_value || gradients.count(parameter) > 0));
+    expect_close(is_value ? ranks[0].values.at(key) : gradients.at(parameter), expected);
+    compared += is_gradient ? 1 : 0;
+    hidden += key.rfind("hidden.", 0) == 0 ? 1 : 0;
+  }
+  CHECK(compared == gradients.size());
+  // Llama has logits for its head; CLIP has nothing for its pooled norm.
+  CHECK(hidden == m.spec.modules.size() - (family == "whisper" ? 0 : 1));
+}
+
+}  // namespace
+
+TEST_CASE("llama computes what transformers does", "[models][golden]") {
+  REQUIRE(cases("llama").size() == 20);
+  for (const std::string& name : cases("llama")) {
+    for (const int tp : {1, 2}) {
+      if (name == "llama_mqa" && tp == 2) continue;  // one key and value head
+      expect_parity(name, "llama", tp);
+    }
+  }
+}
+
+TEST_CASE("clip computes what transformers does", "[models][golden]") {
+  REQUIRE(cases("clip").size() == 10);
+  for (const std::string& name : cases("clip")) {
+    for (const int tp : {1, 2}) expect_parity(name, "clip_vision_model", tp);
+  }
+}
+
+TEST_CASE("whisper computes what transformers does", "[models][golden]") {
+  REQUIRE(cases("whisper").size() == 7);
+  for (const std::string& name : cases("whisper")) {
+    for (const int tp : {1, 2}) expect_parity(name, "whisper", tp);
+  }
+}

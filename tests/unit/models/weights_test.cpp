@@ -1,0 +1,230 @@
+#include "cornstarch/models/weights.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/zeros.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/result.h"
+#include "cornstarch/formats/safetensors.h"
+#include "model_fixture.h"
+
+using namespace cornstarch;
+using fixture::Modality;
+using models::NamedTensor;
+using models::Parameter;
+using models::Stage;
+
+namespace {
+
+class Folder {
+ public:
+  Folder() {
+    std::string pattern = std::filesystem::temp_directory_path() / "weights_test.XXXXXX";
+    path_ = mkdtemp(pattern.data());
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::vector<NamedTensor> tensors_of(Stage& stage) {
+  std::vector<NamedTensor> out;
+  for (const Parameter& p : stage.parameters()) out.push_back({p.spec->name, p.value.detach()});
+  return out;
+}
+
+std::vector<std::string> names_in(const std::filesystem::path& file) {
+  std::vector<std::string> names;
+  const auto opened = value_or_throw(formats::SafetensorsFile::open(file));
+  for (const auto& [name, _] : opened.tensors()) names.push_back(name);
+  return names;
+}
+
+template <typename T>
+formats::TensorToWrite entry(const std::string& name, const std::vector<T>& values,
+                             std::vector<std::int64_t> shape, formats::DType dtype) {
+  return {name, dtype, std::move(shape), std::as_bytes(std::span(values))};
+}
+
+Modality clip_with(bool mlp) {
+  Modality m = fixture::clip();
+  fixture::add_projector(m, 17, mlp);
+  return m;
+}
+
+std::string failure_of(const std::function<void()>& body, ExitCode code) {
+  try {
+    body();
+  } catch (const Failure& failure) {
+    CHECK(failure.error().code == code);
+    return failure.error().message;
+  }
+  return "(nothing failed)";
+}
+
+}  // namespace
+
+TEST_CASE("what is saved is loaded again, as shards of any layout", "[models]") {
+  const Modality m = GENERATE(fixture::llama(false), fixture::llama(true), fixture::whisper(),
+                              clip_with(true), clip_with(false));
+  const Folder folder;
+  Stage saved = fixture::whole(m);
+  models::save_pretrained(folder.path(), m, tensors_of(saved));
+  CHECK(value_or_throw(read_file(folder.path() / "config.json")) == m.spec.hf_config);
+
+  for (const int tp : {1, 3}) {
+    std::vector<std::vector<Parameter>> ranks(static_cast<std::size_t>(tp));
+    comm::run_threads(tp, {}, [&](const comm::CommunicatorPtr& c) {
+      std::vector<int> rest = fixture::all_modules(m);
+      rest.erase(rest.begin());
+      std::vector<Parameter>& mine = ranks[static_cast<std::size_t>(c->rank())];
+      for (const auto& modules : {std::vector<int>{0}, rest}) {  // a tied head is a parameter of its own
+        Stage stage(m, modules, c->world(), {at::kDouble, 99});
+        models::load_pretrained(folder.path(), m, stage.parameters());
+        mine.insert(mine.end(), stage.parameters().begin(), stage.parameters().end());
+      }
+    });
+    std::map<std::string, at::Tensor> expected;
+    for (const NamedTensor& t : tensors_of(saved)) expected[m.name + "/" + t.name] = t.value;
+    for (const auto& rank : ranks) {
+      for (const Parameter& p : rank) {
+        CAPTURE(p.full_name(), tp);
+        const at::Tensor& all = expected.at(p.tied_to.empty() ? p.full_name() : p.tied_to);
+        CHECK(p.value.equal(p.split_dim < 0 ? all
+                                            : all.narrow(p.split_dim, p.offset, p.value.size(p.split_dim))));
+        CHECK(p.value.requires_grad() == p.trains);
+      }
+    }
+  }
+}
+
+TEST_CASE("files hold Hugging Face's names; a projector lies beside, a tied head is left out", "[models]") {
+  const Folder folder;
+  const auto save = [&](const Modality& m) {
+    Stage stage = fixture::whole(m);
+    models::save_pretrained(folder.path(), m, tensors_of(stage));
+    return names_in(folder.path() / "model.safetensors");
+  };
+  const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const auto llama = save(fixture::llama(false));
+  CHECK(has(llama, "lm_head.weight"));
+  CHECK(has(llama, "model.layers.1.self_attn.q_proj.bias"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "projector.safetensors"));
+  CHECK_FALSE(has(save(fixture::llama(true)), "lm_head.weight"));
+  CHECK(has(save(fixture::whisper()), "model.encoder.conv1.weight"));
+  const auto clip = save(clip_with(true));
+  CHECK(has(clip, "vision_model.post_layernorm.weight"));
+  CHECK_FALSE(has(clip, "projector.in_proj.weight"));
+  CHECK(names_in(folder.path() / "projector.safetensors") ==
+        std::vector<std::string>{"projector.in_proj.bias", "projector.in_proj.weight",
+                                 "projector.out_proj.bias", "projector.out_proj.weight"});
+}
+
+TEST_CASE("of two tied weights in a file the embedding's counts", "[models]") {
+  const Modality m = fixture::llama(true);
+  const Folder folder;
+  Stage stage = fixture::whole(m);
+  std::vector<NamedTensor> tensors = tensors_of(stage);
+  models::save_pretrained(folder.path(), m, tensors);
+  // Modality without the tie writes both.
+  const Modality untied = fixture::llama(false);
+  tensors.push_back({"lm_head.weight", at::zeros({53, 24}, at::kDouble)});
+  models::save_pretrained(folder.path(), untied, tensors);
+  Stage head(m, {4}, comm::alone()->world(), {at::kDouble, 1});
+  models::load_pretrained(folder.path(), m, head.parameters());
+  CHECK(head.parameters()[0].value.equal(tensors[0].value));
+}
+
+TEST_CASE("a projector without a file keeps its initial values", "[models]") {
+  const Modality m = clip_with(true);
+  const Folder folder;
+  Stage stage = fixture::whole(m);
+  models::save_pretrained(folder.path(), m, tensors_of(stage));
+  std::filesystem::remove(folder.path() / "projector.safetensors");
+  Stage other = fixture::whole(m, at::kDouble, 8), untouched = fixture::whole(m, at::kDouble, 8);
+  models::load_pretrained(folder.path(), m, other.parameters());
+  for (std::size_t i = 0; i < other.parameters().size(); ++i) {
+    const Parameter& p = other.parameters()[i];
+    const bool projector = p.spec->name.rfind("projector.", 0) == 0;
+    CHECK(p.value.equal((projector ? untouched : stage).parameters()[i].value));
+  }
+}
+
+TEST_CASE("all missing weights, wrong shapes and wrong types are named at once", "[models]") {
+  const Modality m = fixture::whisper();
+  const Folder folder;
+  const std::vector<float> values(24 * 24 * 3);
+  const std::vector<std::int64_t> ids(24);
+  value_or_throw(
+      formats::write_safetensors(folder.path() / "model.safetensors",
+                                 {entry("conv1.weight", values, {24, 24, 3}, formats::DType::f32),
+                                  entry("conv1.bias", ids, {24}, formats::DType::i64),
+                                  entry("encoder.conv2.weight", values, {24, 24, 3}, formats::DType::f32)}));
+  Stage stage(m, {0, 1}, comm::alone()->world(), {});
+  const auto load = [&] { models::load_pretrained(folder.path(), m, stage.parameters()); };
+  CHECK(failure_of(load, ExitCode::bad_data) ==
+        folder.path().string() +
+            " does not fit audio (whisper):\n"
+            "  shape of conv1.weight: expected [24, 5, 3], got [24, 24, 3]\n"
+            "  type of conv1.bias: I64 is no floating-point type\n"
+            "  missing: model.encoder.conv2.bias");
+}
+
+TEST_CASE("a folder without weights is a missing input", "[models]") {
+  const Modality m = fixture::whisper();
+  const Folder folder;
+  Stage stage(m, {0}, comm::alone()->world(), {});
+  failure_of([&] { models::load_pretrained(folder.path(), m, stage.parameters()); }, ExitCode::missing_input);
+}
+
+TEST_CASE("a tensor at an odd address of the file is read", "[models]") {
+  const Modality m = fixture::whisper();
+  const Folder folder;
+  std::vector<float> bias(24);
+  for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(i) / 4;
+  const std::vector<float> weight(24 * 5 * 3, 0.5F);
+  // An unpadded header of odd length, as some writers leave it.
+  std::string header = R"({"conv1.bias":{"dtype":"F32","shape":[24],"data_offsets":[0,96]},)"
+                       R"("conv1.weight":{"dtype":"F32","shape":[24,5,3],"data_offsets":[96,1536]}})";
+  if (header.size() % 2 == 0) header += ' ';
+  const std::uint64_t size = header.size();
+  std::ofstream out(folder.path() / "model.safetensors", std::ios::binary);
+  out.write(reinterpret_cast<const char*>(&size), 8).write(header.data(), static_cast<std::streamsize>(size));
+  out.write(reinterpret_cast<const char*>(bias.data()), 96)
+      .write(reinterpret_cast<const char*>(weight.data()), 1440);
+  out.close();
+  Stage stage(m, {0}, comm::alone()->world(), {});
+  models::load_pretrained(folder.path(), m, stage.parameters());
+  CHECK(stage.parameters()[0].value.eq(0.5).all().item<bool>());
+  CHECK(stage.parameters()[1].value.equal(at::arange(24, at::kFloat) / 4));
+}
+
+// For tests/golden/check_export.py: golden models read and written again.
+TEST_CASE("export the golden models", "[.export]") {
+  const char* target = std::getenv("CORNSTARCH_EXPORT_DIR");
+  REQUIRE(target != nullptr);
+  for (const auto& folder :
+       std::filesystem::directory_iterator(std::filesystem::path(CORNSTARCH_TEST_DIR) / "golden/models")) {
+    const std::string name = folder.path().filename();
+    const std::string family = name.rfind("llama", 0) == 0  ? "llama"
+                               : name.rfind("clip", 0) == 0 ? "clip_vision_model"
+                                                            : "whisper";
+    const Modality m =
+        fixture::modality("m", family, value_or_throw(read_file(folder.path() / "config.json")));
+    Stage stage = fixture::whole(m, at::kFloat);
+    models::load_pretrained(folder.path(), m, stage.parameters());
+    models::save_pretrained(std::filesystem::path(target) / name, m, tensors_of(stage));
+  }
+}
