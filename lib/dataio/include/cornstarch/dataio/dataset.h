@@ -15,9 +15,9 @@ struct SampleInfo {
   std::vector<int> items;  ///< per encoder, in order of declaration: media items in the sample
 };
 
-/// One row of text: `sequence_length` ids and labels, padded on the right. A placeholder is expanded to one id per
-/// feature row: -(1 + encoder index). Labels are NOT shifted; -100 where nothing is to be learnt (prompt,
-/// placeholders, padding).
+/// One row of text: `sequence_length` ids and labels, padded on the right. A placeholder is expanded to one
+/// id per feature row: -(1 + encoder index). Labels are NOT shifted; -100 where nothing is to be learnt
+/// (prompt, placeholders, padding).
 struct TextRow {
   std::vector<std::int64_t> ids;
   std::vector<std::int64_t> labels;
@@ -33,7 +33,8 @@ struct MediaItem {
   std::vector<std::int64_t> shape;
 };
 
-/// A data set that can be read from several threads at once. Everything is a function of the sample number alone.
+/// A data set that can be read from several threads at once. Everything is a function of the sample number
+/// alone.
 class Dataset {
  public:
   virtual ~Dataset() = default;

@@ -1,24 +1,28 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace cornstarch::dataio {
 
-/// The order of samples: a function of seed and epoch alone, never of the layout. A step takes the next `global_batch`
-/// samples; where an epoch ends within a step, the next epoch's first samples follow.
+/// The order of samples: a function of seed and epoch alone, never of the layout. A step takes the next
+/// `global_batch` samples; where an epoch ends within a step, the next epoch's first samples follow.
 class Sampler {
  public:
+  /// At least one sample and a batch of at least one; anything else is a mistake of the caller (Failure).
   Sampler(std::int64_t dataset_size, std::int64_t global_batch, bool shuffle, std::uint64_t seed);
 
-  /// The samples of step `step` (from 0), in order: replica d of dp works on the d-th contiguous block, microbatch m
-  /// on the m-th block of that.
+  /// The samples of step `step` (from 0), in order: replica d of dp works on the d-th contiguous block,
+  /// microbatch m on the m-th block of that.
   std::vector<std::int64_t> global_batch(std::int64_t step) const;
 
  private:
   std::int64_t size_, batch_;
   bool shuffle_;
   std::uint64_t seed_;
+  struct Cache;
+  std::shared_ptr<Cache> cache_;  ///< shared by copies, locked
 };
 
 }  // namespace cornstarch::dataio

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cornstarch/base/result.h"
+#include "cornstarch/dataio/audio.h"
+#include "cornstarch/dataio/dataset.h"
+#include "cornstarch/dataio/image.h"
+
+/// What turns a picture or a recording into an encoder's input, as the Hugging Face processor of the same
+/// preprocessor_config.json does it. A key that would change the result and is not implemented is refused by
+/// name.
+namespace cornstarch::dataio {
+
+/// CLIPImageProcessor (the PIL one): resize, centre crop, rescale, normalise.
+struct ImagePreprocessor {
+  bool do_resize = true;
+  int shortest_edge = 224;  ///< 0: resize to resize_height x resize_width
+  int resize_height = 0, resize_width = 0;
+  Filter filter = Filter::bicubic;
+  bool do_center_crop = true;
+  int crop_height = 224, crop_width = 224;
+  bool do_rescale = true;
+  double rescale_factor = 1.0 / 255.0;
+  bool do_normalize = true;
+  std::vector<double> image_mean = {0.48145466, 0.4578275, 0.40821073};
+  std::vector<double> image_std = {0.26862954, 0.26130258, 0.27577711};
+
+  /// `json` is the text of preprocessor_config.json, "" for the defaults at the size of `item_shape` [3, H,
+  /// W].
+  static Result<ImagePreprocessor> parse(const std::string& json,
+                                         const std::vector<std::int64_t>& item_shape);
+
+  Result<MediaItem> operator()(const Image& image) const;
+
+  std::vector<std::int64_t> item_shape;  ///< what must come out
+};
+
+/// WhisperFeatureExtractor: log-mel spectrogram of a recording padded or cut to n_samples.
+class LogMel {
+ public:
+  struct Options {
+    int feature_size = 80;
+    int sampling_rate = 16000;
+    int hop_length = 160;
+    int n_fft = 400;
+    std::int64_t n_samples = 30 * 16000;
+    float padding_value = 0;
+  };
+
+  /// `json` is the text of preprocessor_config.json, "" for the defaults at the length of `item_shape` [mels,
+  /// frames].
+  static Result<LogMel> parse(const std::string& json, const std::vector<std::int64_t>& item_shape);
+  static Result<LogMel> make(const Options& options);
+
+  LogMel(LogMel&&) noexcept;
+  LogMel& operator=(LogMel&&) noexcept;
+  ~LogMel();
+
+  const Options& options() const;
+  /// Resamples first if need be.
+  Result<MediaItem> operator()(Audio audio) const;
+
+ private:
+  struct State;
+  explicit LogMel(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cornstarch::dataio

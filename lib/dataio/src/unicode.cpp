@@ -1,0 +1,147 @@
+#include "unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <memory>
+
+#include "cornstarch/base/text.h"
+
+namespace cornstarch::dataio {
+namespace {
+
+unsigned char byte_at(std::string_view text, std::size_t at) { return static_cast<unsigned char>(text[at]); }
+
+/// What the second byte may be after `lead` (Unicode, table 3-7: well-formed UTF-8 byte sequences).
+struct SecondByte {
+  unsigned char low = 0x80, high = 0xBF;
+};
+SecondByte second_byte(unsigned char lead) {
+  switch (lead) {
+    case 0xE0:
+      return {0xA0, 0xBF};
+    case 0xED:
+      return {0x80, 0x9F};
+    case 0xF0:
+      return {0x90, 0xBF};
+    case 0xF4:
+      return {0x80, 0x8F};
+    default:
+      return {};
+  }
+}
+
+int length_by_lead(unsigned char lead) {
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return 2;
+  if (lead >= 0xE0 && lead <= 0xEF) return 3;
+  if (lead >= 0xF0 && lead <= 0xF4) return 4;
+  return 0;
+}
+
+/// How many bytes at the start fit together, complete character or not.
+int well_formed_bytes(std::string_view text) {
+  const int length = length_by_lead(byte_at(text, 0));
+  if (length <= 1) return length;
+  const SecondByte second = second_byte(byte_at(text, 0));
+  int n = 1;
+  while (n < length && static_cast<std::size_t>(n) < text.size()) {
+    const unsigned char byte = byte_at(text, static_cast<std::size_t>(n));
+    const bool fits = n == 1 ? byte >= second.low && byte <= second.high : (byte & 0xC0) == 0x80;
+    if (!fits) break;
+    ++n;
+  }
+  return n;
+}
+
+std::string utf8_of(unsigned code) {
+  if (code < 0x80) return {static_cast<char>(code)};
+  return {static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3F))};
+}
+
+std::array<std::string, 256> make_byte_letters() {
+  std::array<std::string, 256> letters;
+  unsigned next = 256;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const bool printable =
+        (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
+    letters[byte] = utf8_of(printable ? byte : next++);
+  }
+  return letters;
+}
+
+std::map<std::string, char, std::less<>> make_letter_bytes() {
+  std::map<std::string, char, std::less<>> bytes;
+  for (std::size_t byte = 0; byte < 256; ++byte) bytes[byte_letters()[byte]] = static_cast<char>(byte);
+  return bytes;
+}
+
+utf8proc_option_t options_of(NormalForm form) {
+  int options = UTF8PROC_STABLE;
+  const bool composed = form == NormalForm::nfc || form == NormalForm::nfkc;
+  options |= composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+  if (form == NormalForm::nfkc || form == NormalForm::nfkd) options |= UTF8PROC_COMPAT;
+  return static_cast<utf8proc_option_t>(options);
+}
+
+}  // namespace
+
+int utf8_length(std::string_view text) {
+  if (text.empty()) return 0;
+  const int length = length_by_lead(byte_at(text, 0));
+  return well_formed_bytes(text) == length ? length : 0;
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const int length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(length));
+  }
+  return true;
+}
+
+std::string lossy_utf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const int length = utf8_length(bytes);
+    const std::size_t taken =
+        static_cast<std::size_t>(length > 0 ? length : std::max(1, well_formed_bytes(bytes)));
+    out += length > 0 ? bytes.substr(0, taken) : std::string_view("\xEF\xBF\xBD");
+    bytes.remove_prefix(taken);
+  }
+  return out;
+}
+
+const std::array<std::string, 256>& byte_letters() {
+  static const std::array<std::string, 256> letters = make_byte_letters();
+  return letters;
+}
+
+std::optional<std::string> bytes_of_letters(std::string_view token) {
+  static const std::map<std::string, char, std::less<>> bytes = make_letter_bytes();
+  std::string out;
+  for (std::string_view rest = token; !rest.empty();) {
+    const std::size_t length = static_cast<std::size_t>(std::max(1, utf8_length(rest)));
+    const auto it = bytes.find(rest.substr(0, length));
+    if (it == bytes.end()) return std::nullopt;
+    out += it->second;
+    rest.remove_prefix(length);
+  }
+  return out;
+}
+
+Result<std::string> normalize(std::string_view text, NormalForm form) {
+  utf8proc_uint8_t* mapped = nullptr;
+  const utf8proc_ssize_t size =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &mapped, options_of(form));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
+  if (size < 0) return fail(ExitCode::bad_data, cat("cannot normalise the text: ", utf8proc_errmsg(size)));
+  return std::string(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(size));
+}
+
+}  // namespace cornstarch::dataio

@@ -1,0 +1,351 @@
+#include "cornstarch/dataio/conversations.h"
+
+#include <thread>
+
+#include "catch.h"
+#include "cornstarch/dataio/preprocess.h"
+#include "golden.h"
+
+using cornstarch::ExitCode;
+using namespace cornstarch::dataio;
+using Ids = std::vector<std::int64_t>;
+
+namespace {
+
+/// A data set in a folder of its own: two pictures, a recording, a tokenizer, and what the test writes.
+struct Fixture {
+  Fixture() {
+    const auto link = [&](const std::string& from, const std::string& to) {
+      std::filesystem::copy_file(golden::path(from), folder.path() / to);
+    };
+    link("pictures/rgb.png", "a.png");
+    link("pictures/palette.png", "b.png");
+    link("recordings/pcm16.wav", "a.wav");
+    link("tokenizer_gpt2.json", "tokenizer.json");
+    options.tokenizer = folder.path() / "tokenizer.json";
+    options.chat_template = "plain";
+    options.sequence_length = 48;
+    options.media = {{"<image>", MediaKind::image, 3, {3, 12, 12}, ""},
+                     {"<sound>", MediaKind::audio, 2, {8, 100}, ""}};
+  }
+
+  void file(const std::string& name, const std::string& content, double weight = 1) {
+    options.files.push_back({folder.write(name, content), folder.path(), weight});
+  }
+  std::unique_ptr<ConversationDataset> open() const {
+    return cornstarch::value_or_throw(ConversationDataset::open(options));
+  }
+  /// The message of open() with the folder's name left out.
+  std::string problem() const {
+    const auto opened = ConversationDataset::open(options);
+    return opened ? "" : without_folder(opened.error().message);
+  }
+  std::string without_folder(std::string text) const {
+    const std::string name = folder.path().string() + "/";
+    for (auto at = text.find(name); at != std::string::npos; at = text.find(name))
+      text.erase(at, name.size());
+    return text;
+  }
+  Ids ids(const std::string& text) const {
+    return *cornstarch::value_or_throw(Tokenizer::load(options.tokenizer)).encode(text);
+  }
+
+  golden::Folder folder;
+  ConversationOptions options;
+};
+
+const std::string kSeen = R"({"conversations": [{"from": "human", "value": "<image>\nWhat is it?"},)"
+                          R"( {"from": "gpt", "value": "seven"}], "image": "a.png"})";
+const std::string kText =
+    R"({"conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi"}]})";
+
+Ids operator+(Ids a, const Ids& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+}  // namespace
+
+TEST_CASE("a row has placeholders, the answer as labels, and padding") {
+  Fixture f;
+  f.file("train.jsonl", kSeen + "\n");
+  const auto dataset = f.open();
+  REQUIRE(dataset->size() == 1);
+  CHECK(dataset->info(0).items == std::vector<int>{1, 0});
+  CHECK(dataset->pad_id() == 0);
+
+  const Ids question = f.ids("\nWhat is it?\n");
+  const Ids answer = f.ids("seven") + Ids{1};  // </s>
+  const auto row = dataset->text(0);
+  REQUIRE(row);
+  const Ids tokens = Ids{-1, -1, -1} + question + answer;
+  const std::size_t padding = 48 - tokens.size();
+  CHECK(row->length == std::ssize(tokens));
+  CHECK(row->ids == tokens + Ids(padding, 0));
+  CHECK(row->labels == Ids(3 + question.size(), -100) + answer + Ids(padding, -100));
+
+  const auto media = dataset->media(0, 0);
+  REQUIRE(media);
+  REQUIRE(media->size() == 1);
+  CHECK((*media)[0].shape == Ids{3, 12, 12});
+  CHECK(dataset->media(0, 1)->empty());
+
+  const auto asked = dataset->question(0);
+  REQUIRE(asked);
+  CHECK(asked->answer == "seven");
+  CHECK(asked->prompt.ids == Ids{-1, -1, -1} + question);
+  CHECK(asked->prompt.labels == Ids(3 + question.size(), -100));
+  CHECK(asked->prompt.length == std::ssize(asked->prompt.ids));
+}
+
+TEST_CASE("several turns, of which the answers are learnt and the last is asked for") {
+  Fixture f;
+  f.file(
+      "train.jsonl",
+      R"({"conversations": [{"from": "system", "value": "Be kind."}, {"from": "user", "value": "A"},)"
+      R"( {"from": "assistant", "value": "B"}, {"from": "human", "value": "C"}, {"from": "gpt", "value": "D"}]})");
+  const auto dataset = f.open();
+  const auto row = dataset->text(0);
+  REQUIRE(row);
+  const Ids start = f.ids("Be kind.\n") + f.ids("A\n");
+  const Ids wanted = start + f.ids("B") + Ids{1} + f.ids("C\n") + f.ids("D") + Ids{1};
+  CHECK(Ids(row->ids.begin(), row->ids.begin() + row->length) == wanted);
+  const Ids labels =
+      Ids(start.size(), -100) + f.ids("B") + Ids{1} + Ids(f.ids("C\n").size(), -100) + f.ids("D") + Ids{1};
+  CHECK(Ids(row->labels.begin(), row->labels.begin() + row->length) == labels);
+  const auto asked = dataset->question(0);
+  REQUIRE(asked);
+  CHECK(asked->answer == "D");
+  CHECK(asked->prompt.ids == start + f.ids("B") + Ids{1} + f.ids("C\n"));
+}
+
+TEST_CASE("a begin token is put first; without an end token a newline ends the answer") {
+  Fixture f;
+  auto json = golden::json("tokenizer_gpt2.json");
+  json["added_tokens"] = {{{"id", 700}, {"content", "<s>"}, {"special", true}}};
+  f.folder.write("tokenizer.json", json.dump());
+  f.file("train.jsonl", kText);
+  const auto row = f.open()->text(0);
+  REQUIRE(row);
+  const Ids answer = f.ids("Hi\n");
+  CHECK(Ids(row->ids.begin(), row->ids.begin() + row->length) == Ids{700} + f.ids("Hello\n") + answer);
+  CHECK(Ids(row->labels.begin(), row->labels.begin() + row->length) ==
+        Ids(1 + f.ids("Hello\n").size(), -100) + answer);
+}
+
+TEST_CASE("each encoder gets the files of its placeholders, in order") {
+  Fixture f;
+  f.options.media = {{"<image>", MediaKind::image, 1, {3, 8, 8}, ""},
+                     {"<image2>", MediaKind::image, 2, {3, 4, 4}, ""},
+                     {"<sound>", MediaKind::audio, 1, {4, 100}, ""}};
+  f.file(
+      "train.jsonl",
+      R"({"conversations": [{"from": "human", "value": "<image2>x<sound><image> <image2>"}, {"from": "gpt", "value": "y"}],)"
+      R"( "images": ["a.png", "b.png", "b.png"], "audio": ["a.wav"]})");
+  const auto dataset = f.open();
+  CHECK(dataset->info(0).items == std::vector<int>{1, 2, 1});
+  const auto row = dataset->text(0);
+  REQUIRE(row);
+  CHECK(Ids(row->ids.begin(), row->ids.begin() + 8) ==
+        Ids{-2, -2} + f.ids("x") + Ids{-3, -1} + f.ids(" ") + Ids{-2, -2});
+  const auto expect = [&](const std::string& name, std::int64_t edge) {
+    const auto preprocess = ImagePreprocessor::parse("", {3, edge, edge});
+    return (*preprocess)(*read_image(f.folder.path() / name))->values;
+  };
+  REQUIRE(dataset->media(0, 0)->size() == 1);
+  CHECK((*dataset->media(0, 0))[0].values == expect("b.png", 8));
+  REQUIRE(dataset->media(0, 1)->size() == 2);
+  CHECK((*dataset->media(0, 1))[0].values == expect("a.png", 4));
+  CHECK((*dataset->media(0, 1))[1].values == expect("b.png", 4));
+  REQUIRE(dataset->media(0, 2)->size() == 1);
+  CHECK((*dataset->media(0, 2))[0].shape == Ids{4, 100});
+}
+
+TEST_CASE("a placeholder in an answer is not learnt") {
+  Fixture f;
+  f.file("train.jsonl",
+         R"({"conversations": [{"from": "human", "value": "Show"}, {"from": "gpt", "value": "ok<image>"}],)"
+         R"( "image": ["a.png"]})");
+  const auto row = f.open()->text(0);
+  REQUIRE(row);
+  const auto question = f.ids("Show\n").size();
+  CHECK(Ids(row->labels.begin() + static_cast<std::ptrdiff_t>(question), row->labels.begin() + row->length) ==
+        f.ids("ok") + Ids{-100, -100, -100, 1});
+}
+
+TEST_CASE("an array, blank lines, line ends of other systems and a byte order mark are read") {
+  Fixture f;
+  f.file("a.json", " \n[\n" + kText + ",\n\n " + kSeen + "\n]\n");
+  f.file("b.jsonl", "\xEF\xBB\xBF\r\n" + kSeen + "\r\n\r\n" + kText);
+  const auto dataset = f.open();
+  REQUIRE(dataset->size() == 4);
+  std::vector<int> images;
+  for (int i = 0; i < 4; ++i) images.push_back(dataset->info(i).items[0]);
+  CHECK(images == std::vector<int>{0, 1, 1, 0});
+}
+
+TEST_CASE("a weight repeats the first samples or leaves the last ones out") {
+  Fixture f;
+  f.file("a.jsonl", kText + "\n" + kSeen + "\n" + kText + "\n", 1.7);  // 5
+  f.file("b.jsonl", kSeen + "\n" + kText + "\n", 0.5);                 // 1
+  f.file("c.jsonl", kText, 0);
+  const auto dataset = f.open();
+  REQUIRE(dataset->size() == 6);
+  std::vector<int> images;
+  for (int i = 0; i < 6; ++i) images.push_back(dataset->info(i).items[0]);
+  CHECK(images == std::vector<int>{0, 1, 0, 0, 1, 1});
+  CHECK_THROWS_WITH(dataset->info(6), "sample 6 of a data set of 6");
+}
+
+TEST_CASE("every problem of the files is named with its line, all at once") {
+  Fixture f;
+  f.file(
+      "train.jsonl",
+      kText + "\n" +
+          "{\"conversations\": [\n"
+          "[1]\n"
+          "{\"id\": 3}\n"
+          R"({"conversations": [{"from": "bot", "value": "x"}]})"
+          "\n"
+          R"({"conversations": [{"from": "gpt", "value": 5}]})"
+          "\n"
+          R"({"conversations": [{"from": "gpt", "value": "x"}], "image": "a.png"})"
+          "\n"
+          R"({"conversations": [{"from": "human", "value": "<image>"}], "images": ["a.png", "b.png"]})"
+          "\n"
+          R"({"conversations": [{"from": "human", "value": "<image><sound>"}], "image": "a.png"})"
+          "\n"
+          R"({"conversations": [{"from": "human", "value": "<image>"}], "image": "c.png"})"
+          "\n"
+          R"({"conversations": [{"from": "human", "value": "<image>"}], "image": "../a.png"})"
+          "\n"
+          R"({"conversations": [{"from": "human", "value": "<image>"}], "image": 7})"
+          "\n"
+          R"({"conversations": [{"from": "human", "value": "<image>"}], "image": "a.png", "images": []})"
+          "\n"
+          R"({"conversations": [{"from": "human", "value": ")" +
+          [] {
+            std::string s;
+            for (int i = 0; i < 17; ++i) s += "<image>";
+            return s;
+          }() +
+          R"("}], "image": [)" +
+          [] {
+            std::string s;
+            for (int i = 0; i < 17; ++i) s += i ? ", \"a.png\"" : "\"a.png\"";
+            return s;
+          }() +
+          "]}\n");
+  f.options.files.push_back({f.folder.path() / "none.jsonl", f.folder.path(), 1});
+  f.file("empty.jsonl", "\n");
+  f.file("weight.jsonl", kText, -1);
+  f.file("open.json", "[" + kText + ",\n" + kText);
+  f.file("hole.json", "[\n" + kText + ",\n,]");
+  f.file("more.json", "[\n" + kText + "]\n{");
+  const std::string folder = f.folder.path().string();
+  const std::string text = f.problem();
+  const auto lines = cornstarch::split(text, '\n');
+  REQUIRE(lines.size() == 19);
+  CHECK(lines[0].starts_with("train.jsonl:2: not JSON at byte 20: "));
+  const std::vector<std::string> wanted = {
+      "train.jsonl:3: the sample is a list, not an object",
+      "train.jsonl:4: the sample has no list 'conversations' of turns",
+      "train.jsonl:5: conversations[0].from is 'bot'; allowed: human, user, system, gpt, assistant",
+      "train.jsonl:6: conversations[0] has no text 'value'",
+      "train.jsonl:7: the text has 0 image placeholders ('<image>'), 'image' lists 1 files",
+      "train.jsonl:8: the text has 1 image placeholders ('<image>'), 'image' lists 2 files",
+      "train.jsonl:9: the text has 1 audio placeholders ('<sound>'), 'audio' lists 0 files",
+      "train.jsonl:10: 'c.png' is not a file in '" + folder + "'",
+      "train.jsonl:11: '../a.png' is refused: it contains '..'",
+      "train.jsonl:12: 'image' must be a path or a list of paths, not a number",
+      "train.jsonl:13: both 'image' and 'images'",
+      "train.jsonl:14: the sample's media alone take 51 tokens, sequence_length is 48",
+      "cannot read 'none.jsonl': No such file or directory",
+      "empty.jsonl: no samples",
+      "weight.jsonl: the weight -1 is not between 0 and 1e6",
+      "open.json:2: the list does not end",
+      "hole.json:3: a sample is missing in the list",
+      "more.json:3: text after the end of the list",
+  };
+  for (std::size_t i = 0; i < wanted.size(); ++i) CHECK(lines[i + 1] == wanted[i]);
+}
+
+TEST_CASE("from the 21st problem on they are counted") {
+  Fixture f;
+  std::string content;
+  for (int i = 0; i < 25; ++i) content += "7\n";
+  f.file("train.jsonl", content);
+  const auto lines = cornstarch::split(f.problem(), '\n');
+  REQUIRE(lines.size() == 21);
+  CHECK(lines[19] == "train.jsonl:20: the sample is a number, not an object");
+  CHECK(lines[20] == "and 5 more");
+}
+
+TEST_CASE("media without an encoder, and an unknown template") {
+  Fixture f;
+  f.file("train.jsonl", kSeen);
+  f.options.media.clear();
+  CHECK(f.problem() == "train.jsonl:1: 'image' lists 1 files, but no encoder of the model takes image files");
+  f.options.chat_template = "plan";
+  const auto opened = ConversationDataset::open(f.options);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().message == "no chat template 'plan'; there are: plain");
+  CHECK(opened.error().help == "did you mean 'plain'?");
+  CHECK(opened.error().code == ExitCode::usage);
+}
+
+TEST_CASE("samples that turn out bad when they are loaded are named with file and line") {
+  Fixture f;
+  f.options.sequence_length = 8;
+  f.folder.write("broken.png", "\x89PNG\r\n\x1a\nrest");
+  f.folder.write("broken.wav", "RIFF");
+  f.file("train.jsonl",
+         "\n" + kSeen + "\n" +
+             R"({"conversations": [{"from": "human", "value": "<image>"}], "image": "broken.png"})"
+             "\n"
+             R"({"conversations": [{"from": "human", "value": "<sound>"}], "audio": "broken.wav"})"
+             "\n");
+  const auto dataset = f.open();
+  const auto length = 3 + f.ids("\nWhat is it?\n").size() + f.ids("seven").size() + 1;
+  const auto text = dataset->text(0);
+  REQUIRE_FALSE(text);
+  CHECK(text.error().code == ExitCode::bad_data);
+  CHECK(f.without_folder(text.error().message) ==
+        cornstarch::cat("train.jsonl:2: the sample is ", length,
+                        " tokens long, 3 of them for media; sequence_length is 8"));
+  CHECK(f.without_folder(dataset->question(0).error().message) ==
+        cornstarch::cat("train.jsonl:2: the question is ", 3 + f.ids("\nWhat is it?\n").size(),
+                        " tokens long, sequence_length is 8"));
+  CHECK(f.without_folder(dataset->question(1).error().message) ==
+        "train.jsonl:3: the conversation has no answer");
+  CHECK(f.without_folder(dataset->media(1, 0).error().message) ==
+        "train.jsonl:3: 'broken.png': a broken PNG picture: the file ends early");
+  CHECK(f.without_folder(dataset->media(2, 1).error().message)
+            .starts_with("train.jsonl:4: 'broken.wav': not a recording that can be read: "));
+  std::filesystem::remove(f.folder.path() / "a.png");
+  const auto gone = dataset->media(0, 0);
+  REQUIRE_FALSE(gone);
+  CHECK(gone.error().code == ExitCode::missing_input);
+  CHECK(f.without_folder(gone.error().message) ==
+        "train.jsonl:2: 'a.png': cannot read 'a.png': No such file or directory");
+}
+
+TEST_CASE("several threads read one data set") {
+  Fixture f;
+  std::string content;
+  for (int i = 0; i < 8; ++i) content += kSeen + "\n" + kText + "\n";
+  f.file("train.jsonl", content);
+  const auto dataset = f.open();
+  const auto expected = dataset->text(0)->ids;
+  const auto pixels = (*dataset->media(0, 0))[0].values;
+  std::vector<std::thread> threads;
+  std::vector<int> good(4);
+  for (std::size_t t = 0; t < good.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (std::int64_t i = 0; i < dataset->size(); i += 2)
+        good[t] += dataset->text(i)->ids == expected && (*dataset->media(i, 0))[0].values == pixels;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(good == std::vector<int>(4, 8));
+}

@@ -1,0 +1,130 @@
+#include "cornstarch/dataio/preprocess.h"
+
+#include "catch.h"
+#include "golden.h"
+
+using cornstarch::ExitCode;
+using namespace cornstarch::dataio;
+using Shape = std::vector<std::int64_t>;
+
+namespace {
+
+std::string clip_problem(const std::string& json, const Shape& shape) {
+  const auto made = ImagePreprocessor::parse(json, shape);
+  return made ? "" : made.error().message;
+}
+std::string whisper_problem(const std::string& json, const Shape& shape) {
+  const auto made = LogMel::parse(json, shape);
+  return made ? "" : made.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("pictures become what CLIPImageProcessor makes of them") {
+  const auto cases = golden::json("clip.json");
+  REQUIRE(cases.size() == 9);
+  for (const auto& one : cases) {
+    const auto name = one["name"].get<std::string>();
+    CAPTURE(name);
+    const auto preprocess = ImagePreprocessor::parse(one["preprocessor_json"], one["shape"].get<Shape>());
+    REQUIRE(preprocess);
+    const auto image = read_image(golden::path("pictures/" + one["picture"].get<std::string>()));
+    REQUIRE(image);
+    const auto item = (*preprocess)(*image);
+    REQUIRE(item);
+    CHECK(item->shape == one["shape"].get<Shape>());
+    CHECK(golden::distance(item->values, golden::floats("clip_" + name + ".bin")) <= 1e-6);
+  }
+}
+
+TEST_CASE("a picture of another size than the encoder's is refused") {
+  const auto free_size = ImagePreprocessor::parse(R"({"size": 8, "do_center_crop": false})", {3, 8, 8});
+  REQUIRE(free_size);
+  const Image wide{16, 8, std::vector<std::uint8_t>(3 * 16 * 8)};
+  CHECK((*free_size)(wide).error().message == "the picture becomes [3, 8, 16], the encoder takes [3, 8, 8]");
+  const Image needle{1, 30000, std::vector<std::uint8_t>(3 * 30000)};
+  const auto huge = ImagePreprocessor::parse(R"({"size": 2000, "crop_size": 8})", {3, 8, 8});
+  REQUIRE(huge);
+  CHECK((*huge)(needle).error().message ==
+        "a picture of 1 x 30000 pixels would be resized to 2000 x 60000000");
+}
+
+TEST_CASE("what a picture's preprocessor_config.json may not say") {
+  const std::string p = "preprocessor_config.json: ";
+  CHECK(clip_problem("", {3, 8, 8}).empty());
+  CHECK(clip_problem("", {1, 8, 8}) ==
+        p + "pictures cannot be prepared as [1, 8, 8]; [3, height, width] can");
+  CHECK(clip_problem("{}", {3, 8, 8}) ==
+        p + "it makes pictures of [3, 224, 224], the encoder takes [3, 8, 8]");
+  CHECK(clip_problem("[]", {3, 8, 8}) == p + "not an object");
+  CHECK(clip_problem("{", {3, 8, 8}).starts_with(p + "not JSON at byte 2: "));
+  CHECK(clip_problem(R"({"image_processor_type": "ViTImageProcessor"})", {3, 8, 8}) ==
+        p + "'image_processor_type' is ViTImageProcessor, which is not implemented here; implemented: "
+            "CLIPImageProcessor, CLIPImageProcessorFast, CLIPImageProcessorPil, CLIPFeatureExtractor");
+  CHECK(clip_problem(R"({"do_pad": true})", {3, 8, 8}) == p + "'do_pad' is not implemented");
+  CHECK(clip_problem(R"({"size": {"longest_edge": 9}})", {3, 8, 8}) ==
+        p + "'size.longest_edge' is not implemented");
+  CHECK(clip_problem(R"({"size": {"height": 9}})", {3, 8, 8}) ==
+        p + "'size' needs shortest_edge, or height and width");
+  CHECK(clip_problem(R"({"size": 0})", {3, 8, 8}) == p + "'size' must be a whole number from 1, not 0");
+  CHECK(clip_problem(R"({"size": true})", {3, 8, 8}) ==
+        p + "'size' must be a number or an object, not true or false");
+  CHECK(clip_problem(R"({"crop_size": {"height": 9}})", {3, 8, 8}) ==
+        p + "'crop_size' must be a number, or an object with height and width");
+  CHECK(clip_problem(R"({"resample": 1})", {3, 8, 8}) ==
+        p + "'resample' 1 is not implemented; implemented: 2 (bilinear), 3 (bicubic)");
+  CHECK(clip_problem(R"({"image_std": [1, 0, 1]})", {3, 8, 8}) == p + "'image_std' must not contain 0");
+  CHECK(clip_problem(R"({"image_mean": [1, 0]})", {3, 8, 8}) == p + "'image_mean' must be three numbers");
+  CHECK(clip_problem(R"({"do_rescale": "no"})", {3, 8, 8}) ==
+        p + "'do_rescale' must be true or false, not a string");
+}
+
+TEST_CASE("recordings become what WhisperFeatureExtractor makes of them") {
+  const auto cases = golden::json("whisper.json");
+  REQUIRE(cases.size() == 5);
+  for (const auto& one : cases) {
+    const auto name = one["name"].get<std::string>();
+    CAPTURE(name);
+    const auto preprocess = LogMel::parse(one["preprocessor_json"], one["shape"].get<Shape>());
+    REQUIRE(preprocess);
+    auto audio = read_audio(golden::path("recordings/" + one["recording"].get<std::string>()));
+    REQUIRE(audio);
+    if (name == "cut")
+      audio->samples.insert(audio->samples.end(), audio->samples.begin(), audio->samples.end());
+    const auto item = (*preprocess)(*audio);
+    REQUIRE(item);
+    CHECK(item->shape == one["shape"].get<Shape>());
+    CHECK(golden::distance(item->values, golden::floats("whisper_" + name + ".bin")) <= 1e-4);
+  }
+}
+
+TEST_CASE("silence is flat, and another rate is resampled") {
+  const auto preprocess = LogMel::parse("", {4, 10});
+  REQUIRE(preprocess);
+  CHECK(preprocess->options().n_samples == 1600);
+  const auto silent = (*preprocess)(Audio{16000, std::vector<float>(10)});
+  REQUIRE(silent);
+  CHECK(silent->values == std::vector<float>(40, -1.5F));
+  const auto slow = (*preprocess)(Audio{8000, std::vector<float>(10)});
+  REQUIRE(slow);
+  CHECK(slow->values == std::vector<float>(40, -1.5F));
+}
+
+TEST_CASE("what a recording's preprocessor_config.json may not say") {
+  const std::string p = "preprocessor_config.json: ";
+  CHECK(whisper_problem("{}", {80, 3000}).empty());
+  CHECK(whisper_problem("{}", {80, 100}) ==
+        p + "it makes recordings of [80, 3000], the encoder takes [80, 100]");
+  CHECK(whisper_problem("{}", {3, 80, 100}) ==
+        p + "recordings cannot be prepared as [3, 80, 100]; [mels, frames] can");
+  CHECK(whisper_problem(R"({"dither": 0.1})", {80, 3000}) == p + "'dither' is not implemented");
+  CHECK(whisper_problem(R"({"padding_side": "left"})", {80, 3000}) ==
+        p + "'padding_side' \"left\" is not implemented");
+  CHECK(whisper_problem(R"({"hop_length": 1.5})", {80, 3000}) ==
+        p + "'hop_length' must be a whole number from 1, not 1.5");
+  CHECK(whisper_problem("", {80, 1}) ==
+        p + "recordings of 160 samples are too short for n_fft 400 and hop_length 160");
+  CHECK(whisper_problem(R"({"feature_extractor_type": "ClapFeatureExtractor"})", {80, 3000}) ==
+        p + "'feature_extractor_type' is ClapFeatureExtractor, which is not implemented here; implemented: "
+            "WhisperFeatureExtractor");
+}
