@@ -8,6 +8,7 @@ import zlib
 SIZE = 32
 GRID = 8
 INK = 16
+MARGIN = 5
 
 
 def read_digits(path):
@@ -31,29 +32,29 @@ UPRIGHT = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 def draw(digit, transform=UPRIGHT):
     """SIZE rows of SIZE bytes, white ink on black, by bilinear interpolation."""
-    # A frame of two empty cells on each side, so that neighbours need no bounds checks.
-    wide = GRID + 5
+    # A frame of MARGIN empty cells: wide enough that no pose reaches beyond it, so that no bounds are checked.
+    wide = GRID + 2 * MARGIN
     cells = [0.0] * (wide * wide)
     for y in range(GRID):
         for x in range(GRID):
-            cells[(y + 2) * wide + x + 2] = digit[y][x] * (255.0 / INK)
+            cells[(y + MARGIN) * wide + x + MARGIN] = digit[y][x] * (255.0 / INK)
     a, b, c, d, move_x, move_y = transform
-    scale, centre = GRID / SIZE, (GRID - 1) / 2
-    limit = GRID + 2.999
+    step, first = GRID / SIZE, (GRID / SIZE - GRID) / 2  # of a pixel, and where the first one lies, from the centre
+    middle = (GRID - 1) / 2 + MARGIN
     rows = []
     for py in range(SIZE):
-        v = (py + 0.5) * scale - 0.5 - centre
+        v = first + py * step
+        x, y = a * first + b * v + middle + move_x, c * first + d * v + middle + move_y
         row = bytearray(SIZE)
         for px in range(SIZE):
-            u = (px + 0.5) * scale - 0.5 - centre
-            x = min(max(a * u + b * v + centre + move_x + 2, 0.0), limit)
-            y = min(max(c * u + d * v + centre + move_y + 2, 0.0), limit)
             left, top = int(x), int(y)
-            fx, fy = x - left, y - top
+            fx = x - left
             at = top * wide + left
             upper = cells[at] + (cells[at + 1] - cells[at]) * fx
             lower = cells[at + wide] + (cells[at + wide + 1] - cells[at + wide]) * fx
-            row[px] = int(upper + (lower - upper) * fy + 0.5)
+            row[px] = int(upper + (lower - upper) * (y - top) + 0.5)
+            x += a * step
+            y += c * step
         rows.append(bytes(row))
     return rows
 

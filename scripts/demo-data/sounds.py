@@ -37,16 +37,16 @@ def speak(word, setting):
     samples = array("h", said.stdout[44 : 44 + (len(said.stdout) - 44) // 2 * 2])
     if sys.byteorder == "big":
         samples.byteswap()
-    return trim(resample([sample / 32768.0 for sample in samples], rate))[: int(LONGEST * RATE)]
+    return resample(trim([sample / 32768.0 for sample in samples]), rate)[: int(LONGEST * RATE)]
 
 
 def resample(samples, rate):
-    """To 16 kHz by a windowed sinc of 24 taps."""
+    """To 16 kHz by a windowed sinc of 16 taps."""
     if rate == RATE:
         return samples
     divisor = math.gcd(rate, RATE)
     up, down = RATE // divisor, rate // divisor
-    cutoff, half = min(1.0, RATE / rate) * 0.94, 12
+    cutoff, half = min(1.0, RATE / rate) * 0.92, 8
     phases = [taps(phase / up, cutoff, half) for phase in range(up)]
     padded = [0.0] * half + samples + [0.0] * (half + 1)
     out = []
