@@ -1,0 +1,81 @@
+"""The configs that ship are valid and plan as they say; what is generated from the config's fields is up to date."""
+
+import json
+import os
+import subprocess
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = os.environ["CORNSTARCH_TRAIN"]
+EXAMPLE = ROOT / "configs" / "example"
+# The demo's data is made on the user's machine; the example's stands in for it.
+DATA = [
+    *("--set", f"data.train[0].path={EXAMPLE / 'conversations.jsonl'}", "--set", f"data.train[0].media_root={EXAMPLE}"),
+    *("--set", f"data.eval[0].path={EXAMPLE / 'conversations.jsonl'}", "--set", f"data.eval[0].media_root={EXAMPLE}"),
+    *("--set", f"data.tokenizer={EXAMPLE / 'tokenizer.json'}"),
+]
+
+
+def run(*arguments):
+    return subprocess.run([PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+class Configs(unittest.TestCase):
+    def plan(self, name, world_size, *overrides):
+        config = ROOT / "configs" / name
+        done = run("plan", "--config", str(config), "--world-size", str(world_size), "--format", "json", *overrides)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def shape(self, plan):
+        return [(part["name"], part["tp"], part["sp"], part["num_stages"]) for part in plan["modalities"]]
+
+    def test_each_is_short_and_names_its_schema(self):
+        for path in sorted((ROOT / "configs").glob("*.yaml")):
+            lines = path.read_text().splitlines()
+            self.assertLessEqual(len(lines), 70, path)
+            self.assertEqual(lines[0], "# yaml-language-server: $schema=../docs/config.schema.json", path)
+
+    def test_cornstarch_example(self):
+        for world_size, replicas in ((27, 1), (54, 2)):
+            plan = self.plan("cornstarch-example.yaml", world_size)
+            self.assertEqual((plan["ranks_per_replica"], plan["dp"]), (27, replicas))
+            self.assertEqual(self.shape(plan), [("vision", 2, 1, 1), ("audio", 1, 1, 1), ("llm", 4, 2, 3)])
+
+    def test_demo(self):
+        plan = self.plan("demo.yaml", 4, *DATA)
+        self.assertEqual(self.shape(plan), [("vision", 1, 1, 1), ("audio", 1, 1, 1), ("llm", 1, 1, 2)])
+
+    def test_frozen_demo_lacks_only_the_first_run(self):
+        config = str(ROOT / "configs" / "demo-frozen.yaml")
+        missing = ROOT / "runs" / "demo-of-nobody"
+        encoders = [
+            argument
+            for modality in ("vision", "audio")
+            for argument in ("--set", f"model.encoders.{modality}.pretrained={missing / modality}")
+        ]
+        done = run("validate", "--config", config, "--format", "json", *DATA, *encoders)
+        self.assertEqual(done.returncode, 2)
+        errors = [each["code"] for each in json.loads(done.stdout)["diagnostics"] if each["severity"] == "error"]
+        self.assertEqual(errors, ["missing_file", "missing_file"])
+
+
+class Generated(unittest.TestCase):
+    def check(self, name, *arguments):
+        done = run("schema", *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        command = " ".join(["cornstarch-train schema", *arguments])
+        self.assertTrue(
+            (ROOT / "docs" / name).read_text() == done.stdout, f"docs/{name} is stale: {command} > docs/{name}"
+        )
+
+    def test_schema(self):
+        self.check("config.schema.json")
+
+    def test_reference(self):
+        self.check("config.md", "--markdown")
+
+
+if __name__ == "__main__":
+    unittest.main()
