@@ -55,13 +55,12 @@ std::string exported(const Family& family, Json section) {
   return section.dump(2) + "\n";
 }
 
-void check_model_type(const Family& family, HfConfig& config) {
+bool check_model_type(const Family& family, HfConfig& config) {
   const Json type = config.json().value("model_type", Json());
-  if (type.is_null()) return;
   const auto& types = family.model_types;
-  if (std::count(types.begin(), types.end(), type) == 0) {
-    config.problem("model_type", cat("expected \"", family.info.name, "\", got ", shown(type)));
-  }
+  if (type.is_null() || std::count(types.begin(), types.end(), type) > 0) return true;
+  config.problem("model_type", cat("expected \"", family.info.name, "\", got ", shown(type)));
+  return false;
 }
 
 /// Sizes are bounded one by one; their products must fit, too.
@@ -114,7 +113,10 @@ SpecResult make_spec(const std::string& family_name, const std::string& hf_confi
   const std::string quantization = "quantization_config";  // stands outside of the sections
   if (json.contains(quantization)) section.json[quantization] = json[quantization];
   HfConfig config(std::move(section.json));
-  check_model_type(*family, config);
+  if (!check_model_type(*family, config)) {  // of another family, every other key may mean something else
+    result.problems.push_back(prefix + config.problems().front());
+    return result;
+  }
   config.require_absent(quantization, "quantized weights are not supported");
   ModelSpec spec{.family = family->info.name, .kind = family->info.kind};
   family->build(config, spec);

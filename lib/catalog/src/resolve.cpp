@@ -15,9 +15,10 @@ struct Read {
   const std::optional<config::Parallel>* parallel = nullptr;
 };
 
-void check_channels(const Context& context, const std::string& path, const ModelSpec& spec) {
+void check_channels(const Context& context, const ModelSource& source, const ModelSpec& spec) {
   if (spec.kind != ModelKind::vision || spec.item_shape.empty() || spec.item_shape[0] == 3) return;
-  context.error("bad_model_config", path + ".config.num_channels",
+  context.error("bad_model_config",
+                source.path + (source.pretrained ? ".pretrained" : ".config.num_channels"),
                 cat("pictures are read with 3 channels, the model takes ", spec.item_shape[0]));
 }
 
@@ -44,7 +45,7 @@ Read read_encoder(const Context& context, const config::Encoder& encoder,
   Read read{path, std::nullopt, &encoder.parallel};
   auto spec = read_model(context, source);
   if (!spec) return read;
-  check_channels(context, path, *spec);
+  check_channels(context, source, *spec);
   Modality modality{.name = encoder.name, .spec = std::move(*spec)};
   add_projector(context, encoder, path, llm_hidden, modality);
   select_features(context, encoder, path, modality);
@@ -91,7 +92,6 @@ std::optional<Modalities> resolve(const config::Loaded& loaded, Diagnostics& dia
   check_training(context);
   check_batch(context, all);
   check_data(context);
-  check_schedule(context);
   const bool complete = all.size() == reads.size();
   if (diagnostics.has_errors() || !complete) return std::nullopt;
 

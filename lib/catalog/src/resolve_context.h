@@ -60,6 +60,5 @@ std::vector<std::vector<int>> read_stages(const Context& context, const config::
 
 void check_batch(const Context& context, const std::vector<const Modality*>& all);
 void check_data(const Context& context);
-void check_schedule(const Context& context);
 
 }  // namespace cornstarch::catalog

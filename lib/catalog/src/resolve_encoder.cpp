@@ -43,7 +43,7 @@ void add_projector(const Context& context, const config::Encoder& encoder, const
     const std::string guess = did_you_mean(encoder.projector.activation, activation_names());
     context.error("unknown_activation", path + ".projector.activation",
                   cat("unknown activation '", encoder.projector.activation, "'"),
-                  cat(guess, guess.empty() ? "" : " ", "Known are ", join(activation_names(), ", ")));
+                  cat(guess, guess.empty() ? "known are " : " Known are ", join(activation_names(), ", ")));
   }
   const std::int64_t in = modality.spec.hidden_size;
   modality.spec.modules.push_back(projector_module(encoder.projector, in, llm_hidden.value_or(in),
@@ -55,12 +55,11 @@ void select_features(const Context& context, const config::Encoder& encoder, con
   const ModelSpec& spec = modality.spec;
   std::int64_t run = layers_run(encoder.feature_layer, spec.num_layers);
   if (run < 0 || run > spec.num_layers) {
-    context.error("bad_feature_layer", path + ".feature_layer",
-                  cat("feature_layer ", encoder.feature_layer, " is outside of ", -(spec.num_layers + 1),
-                      "..", spec.num_layers),
-                  cat("0 is what goes into the first layer, ", spec.num_layers,
-                      " and -1 what comes out of the last, -2 "
-                      "what goes into the last"));
+    context.error(
+        "bad_feature_layer", path + ".feature_layer",
+        cat("feature_layer ", encoder.feature_layer, " is outside of ", -(spec.num_layers + 1), "..-1"),
+        cat("-1 is what the last of the ", spec.num_layers, " layers gives, ", -(spec.num_layers + 1),
+            " what the first takes"));
     run = spec.num_layers;
   }
   std::int64_t layer = 0;

@@ -28,18 +28,19 @@ bool check_family(const Context& context, const ModelSource& source) {
   const auto wanted = family_names(source.wants_llm);
   const auto other = family_names(!source.wants_llm);
   if (std::count(wanted.begin(), wanted.end(), source.family) > 0) return true;
-  const std::string kinds = cat(source.wants_llm ? "Language models: " : "Encoders: ", join(wanted, ", "));
+  const std::string known = cat(source.wants_llm ? "language models: " : "encoders: ", join(wanted, ", "));
   if (std::count(other.begin(), other.end(), source.family) > 0) {
     context.error("wrong_family", path,
                   source.wants_llm ? cat("'", source.family, "' is an encoder, not a language model")
                                    : cat("'", source.family, "' is a language model, not an encoder"),
-                  cat(kinds, source.wants_llm ? ". An encoder stands under model.encoders"
-                                              : ". The language model stands under model.llm"));
+                  cat("known ", known,
+                      source.wants_llm ? "; an encoder stands under model.encoders"
+                                       : "; the language model stands under model.llm"));
     return false;
   }
   const std::string guess = did_you_mean(source.family, wanted);
   context.error("unknown_family", path, cat("unknown model family '", source.family, "'"),
-                cat(guess, guess.empty() ? "" : " ", kinds));
+                cat(guess, guess.empty() ? "known " : " Known ", known));
   return false;
 }
 

@@ -89,17 +89,4 @@ void check_data(const Context& context) {
   check_path(context, "data.tokenizer", data.tokenizer, Kind::file);
 }
 
-void check_schedule(const Context& context) {
-  const config::RunConfig& config = context.config();
-  if (config.steps > 0 && config.lr_schedule.warmup_steps > config.steps) {
-    context.error("bad_schedule", "lr_schedule.warmup_steps",
-                  cat("warmup_steps ", config.lr_schedule.warmup_steps, " is more than the ", config.steps,
-                      " steps of the run"));
-  }
-  if (config.eval.every > 0 && config.data.eval.empty()) {
-    context.error("missing_data", "eval.every", "eval.every is given, but data.eval lists no data set",
-                  "list some under data.eval, or leave eval out");
-  }
-}
-
 }  // namespace cornstarch::catalog

@@ -26,10 +26,12 @@ class Template {
  private:
   void read_stage(const std::vector<std::string>& entries);
   void read_entry(const std::string& entry, const std::string& at);
+  void expect_kind(const std::string& beginning);
   std::optional<std::string> canonical(const std::string& name) const;
   void accept(const std::vector<std::string>& names, const std::string& at);
   void report_unknown(const std::vector<std::string>& names, const std::string& at);
   void report_missing();
+  std::vector<std::string> projector_parts() const;
   std::string owner_of(const std::string& name) const;
   std::string guess(const std::string& name) const;
 
@@ -72,6 +74,7 @@ void Template::read_entry(const std::string& entry, const std::string& at) {
   const auto expanded = config::expand_module_range(entry);
   if (!expanded) {
     sound_ = false;
+    expect_kind(entry.substr(0, entry.find("..")));
     context_.error("bad_module_range", at, cat("'", entry, "' is no range of modules"),
                    "a range is written as first..last, both counted in: model.layers.0..5");
     return;
@@ -86,6 +89,23 @@ void Template::read_entry(const std::string& entry, const std::string& at) {
   accept(known, at);
 }
 
+/// A range that could not be read stands for some of the layers: those are not reported as missing, too.
+void Template::expect_kind(const std::string& beginning) {
+  const std::string kind =
+      without_number(starts_with(beginning, "module.") ? beginning.substr(7) : beginning);
+  for (const std::string& name : names_) {
+    if (without_number(name) == kind) meant_.insert(name);
+  }
+}
+
+/// The parts of this modality's projector, as Cornstarch's users list them.
+std::vector<std::string> Template::projector_parts() const {
+  const auto* projector = std::get_if<Projector>(&modality_.spec.modules.back().body);
+  if (projector && projector->in_proj)
+    return {"projector.in_proj", "projector.activation", "projector.out_proj"};
+  return {"projector.projection"};
+}
+
 /// The name that the spec uses for what Cornstarch's users write; nothing for what has no place of its own
 /// here.
 std::optional<std::string> Template::canonical(const std::string& name) const {
@@ -94,11 +114,7 @@ std::optional<std::string> Template::canonical(const std::string& name) const {
     return name;
   }
   const std::string own = starts_with(name, "module.") ? name.substr(7) : name;
-  const auto* projector = std::get_if<Projector>(&modality_.spec.modules.back().body);
-  const std::vector<std::string> parts =
-      projector && projector->in_proj
-          ? std::vector<std::string>{"projector.in_proj", "projector.activation", "projector.out_proj"}
-          : std::vector<std::string>{"projector.projection"};
+  const auto parts = projector_parts();
   if (std::count(parts.begin(), parts.end(), own) == 0) return own;
   // The parts of one projector, one after the other in one stage, are one module.
   const int index = static_cast<int>(names_.size()) - 1;
@@ -131,6 +147,7 @@ void Template::accept(const std::vector<std::string>& names, const std::string& 
 
 /// "llama (llm)" for a module of another modality of this run, "whisper" for one of another family, or "".
 std::string Template::owner_of(const std::string& name) const {
+  if (name == "projector" || starts_with(name, "projector.")) return "an encoder";
   const std::string kind = without_number(name);
   for (const Modality* other : all_) {
     if (other == &modality_) continue;
@@ -166,6 +183,12 @@ void Template::report_unknown(const std::vector<std::string>& names, const std::
   const std::string no_such = cat("'", modality_.name, "' has no module '", shown, "'");
   if (const std::string own = siblings(names.front(), names_); !own.empty()) {
     context_.error("unknown_module", at, no_such, cat("it has ", own));
+    return;
+  }
+  if (!is_llm(modality_) && starts_with(names.front(), "projector")) {
+    meant_.insert("projector");
+    context_.error("unknown_module", at, no_such,
+                   cat("write 'projector', or its parts: ", join(projector_parts(), ", ")));
     return;
   }
   if (const std::string owner = owner_of(names.front()); !owner.empty()) {

@@ -273,13 +273,14 @@ TEST_CASE("whisper knows the generic names of its sizes") {
 TEST_CASE("every problem of a config is told, each with its key") {
   CHECK(problems_of("llama", "{") == Lines{"config.json: this is not JSON"});
   CHECK(problems_of("llama", "[]") == Lines{"config.json: expected a JSON object"});
+  CHECK(problems_of("llama", R"({"model_type": "mistral", "hidden_size": 0})") ==
+        Lines{R"(model_type: expected "llama", got "mistral")"});
   CHECK(problems_of("lama", "{}") == Lines{"config.json: unknown family 'lama'"});
   CHECK(problems_of("llama",
                     R"({"hidden_size": 0, "num_hidden_layers": 1e3, "vocab_size": "many", "mlp_bias": 1,
-    "rms_norm_eps": -1, "hidden_act": "mish", "pretraining_tp": 2, "attention_dropout": 0.1, "model_type": "mistral",
+    "rms_norm_eps": -1, "hidden_act": "mish", "pretraining_tp": 2, "attention_dropout": 0.1,
     "max_position_embeddings": 99999999999, "intermediate_size": null, "quantization_config": {}})") ==
-        Lines{R"(model_type: expected "llama", got "mistral")",
-              "quantization_config: quantized weights are not supported",
+        Lines{"quantization_config: quantized weights are not supported",
               R"(vocab_size: expected a positive integer, got "many")",
               "hidden_size: expected a positive integer, got 0",
               "intermediate_size: expected a positive integer, got null",

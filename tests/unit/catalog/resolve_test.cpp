@@ -1,0 +1,322 @@
+#include "cornstarch/catalog/resolve.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "catch.h"
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
+#include "cornstarch/formats/safetensors.h"
+
+using namespace cornstarch;
+using namespace cornstarch::catalog;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Stages = std::vector<std::vector<int>>;
+using Flags = std::vector<bool>;
+
+/// The folder of a config, with what base.yaml names in it.
+struct Folder {
+  fs::path path = fs::temp_directory_path() / cat("cornstarch-resolve-", ::getpid());
+  Folder() {
+    fs::create_directories(path / "media");
+    for (const char* file : {"train.jsonl", "eval.jsonl", "tokenizer.json"}) std::ofstream(path / file) << "";
+  }
+  ~Folder() { fs::remove_all(path); }
+};
+
+std::string base_config() {
+  return read_file(fs::path(CORNSTARCH_TEST_DIR) / "golden/mistakes/base.yaml").value();
+}
+
+struct Outcome {
+  std::optional<Modalities> modalities;
+  std::string text;
+};
+
+Outcome resolve_with(const Folder& folder, const std::vector<std::string>& overrides,
+                     const std::string& config = base_config()) {
+  Diagnostics diagnostics;
+  const auto loaded = config::load_text(config, "run.yaml", folder.path, overrides, diagnostics);
+  REQUIRE(loaded);
+  Outcome outcome{resolve(*loaded, diagnostics), {}};
+  outcome.text = render_text(diagnostics);
+  return outcome;
+}
+
+Modalities resolved(const std::vector<std::string>& overrides = {}) {
+  const Folder folder;
+  Outcome outcome = resolve_with(folder, overrides);
+  INFO(outcome.text);
+  REQUIRE(outcome.modalities);
+  return std::move(*outcome.modalities);
+}
+
+}  // namespace
+
+TEST_CASE("modalities come in order of declaration, the LLM last") {
+  const Modalities all = resolved();
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].name == "vision");
+  CHECK(all[1].name == "audio");
+  CHECK(all[2].name == "llm");
+  CHECK_FALSE(is_llm(all[0]));
+  CHECK(is_llm(all[2]));
+  CHECK(all[0].placeholder == "<image>");
+  CHECK(all[1].placeholder == "<audio>");
+  CHECK(all[0].spec.item_shape == Shape{3, 16, 16});
+}
+
+TEST_CASE("stages are module indices, ranges taken apart") {
+  const Modalities all = resolved();
+  CHECK(all[0].stages == Stages{{0, 1, 2, 3}, {4, 5, 6, 7}});
+  CHECK(all[1].stages == Stages{{0, 1, 2, 3, 4, 5, 6}});
+  CHECK(all[2].stages == Stages{{0, 1, 2, 3}, {4, 5, 6, 7, 8}});
+  CHECK(all[0].tp == 2);
+  CHECK(all[1].tp == 1);
+  CHECK(all[2].tp == 4);
+  CHECK(all[2].sp == 1);
+  CHECK_FALSE(all[2].mode);
+}
+
+TEST_CASE("sp has a mode only above 1") {
+  const std::string parallel = "model.llm.parallel.";
+  const Modalities ring = resolved({parallel + "sp=2", parallel + "mode=ring_attn"});
+  CHECK(ring[2].sp == 2);
+  CHECK(ring[2].mode == config::SpMode::ring_attn);
+  const Modalities swapped = resolved({parallel + "sp=2", parallel + "tp=2", parallel + "mode=all_to_all"});
+  CHECK(swapped[2].mode == config::SpMode::all_to_all);
+  CHECK_FALSE(resolved({parallel + "mode=ring_attn"})[2].mode);
+}
+
+TEST_CASE("layout single ignores parallel") {
+  const Modalities all =
+      resolved({"layout=single", "model.llm.parallel.tp=3", "model.llm.parallel.stages=[[nonsense]]"});
+  for (const Modality& modality : all) {
+    CHECK(modality.stages.empty());
+    CHECK(modality.tp == 1);
+    CHECK(modality.sp == 1);
+  }
+}
+
+TEST_CASE("names of Cornstarch's users are understood") {
+  const std::string vision = "model.encoders.vision.parallel.stages=";
+  const Modalities all =
+      resolved({vision + "[[module.vision_model.embeddings, module.vision_model.pre_layrnorm, "
+                         "module.vision_model.encoder.layers.0..3], "
+                         "[module.vision_model.post_layernorm, projector.in_proj, projector.activation, "
+                         "projector.out_proj]]",
+                "model.encoders.audio.parallel.stages=[[module.conv1, module.conv2, module.embed_positions, "
+                "module.layers.0, "
+                "module.layers.1, module.layer_norm, projector.projection]]",
+                "model.llm.parallel.stages=[[model.embed_tokens, model.rotary_emb, model.layers.0..5, "
+                "model.norm, lm_head]]"});
+  CHECK(all[0].stages == Stages{{0, 1, 2, 3, 4, 5}, {6, 7}});
+  CHECK(all[1].stages == Stages{{0, 1, 2, 3, 4, 5, 6}});
+  CHECK(all[2].stages == Stages{{0, 1, 2, 3, 4, 5, 6, 7, 8}});
+}
+
+TEST_CASE("a projector cannot be split over stages") {
+  const Folder folder;
+  const Outcome outcome = resolve_with(
+      folder, {"model.encoders.vision.parallel.stages=[[vision_model.embeddings, vision_model.pre_layrnorm, "
+               "vision_model.encoder.layers.0..3, vision_model.post_layernorm, projector.in_proj], "
+               "[projector.out_proj]]"});
+  CHECK_FALSE(outcome.modalities);
+  CHECK(outcome.text.find("'projector' is listed a second time [repeated_module]") != std::string::npos);
+}
+
+TEST_CASE("the projector's parameters, by its type") {
+  const Modalities all = resolved();
+  const ModuleSpec& mlp = all[0].spec.modules.back();
+  CHECK(mlp.name == "projector");
+  REQUIRE(mlp.params.size() == 4);
+  CHECK(mlp.params[0].name == "projector.in_proj.weight");
+  CHECK(mlp.params[0].shape == Shape{32, 32});
+  CHECK(mlp.params[0].split == TpSplit{0, 1});
+  CHECK(mlp.params[0].init == Init::normal);
+  CHECK(mlp.params[0].init_std == 0.02);
+  CHECK(mlp.params[1].split == TpSplit{0, 1});
+  CHECK(mlp.params[1].init == Init::zeros);
+  CHECK(mlp.params[2].name == "projector.out_proj.weight");
+  CHECK(mlp.params[2].split == TpSplit{1, 1});
+  CHECK(mlp.params[3].split == TpSplit{});
+  CHECK(mlp.flops_per_token == 2.0 * (32 * 32 + 32 * 32));
+  const ModuleSpec& linear = all[1].spec.modules.back();
+  REQUIRE(linear.params.size() == 2);
+  CHECK(linear.params[0].name == "projector.projection.weight");
+  CHECK(linear.params[0].shape == Shape{32, 16});
+  CHECK(linear.params[0].split == TpSplit{});
+  CHECK(linear.params[1].name == "projector.projection.bias");
+  CHECK_FALSE(std::get<Projector>(linear.body).in_proj);
+}
+
+TEST_CASE("what is used and what trains") {
+  // embeddings, pre_layrnorm, layers 0-3, post_layernorm, projector; feature_layer -2
+  const Modalities all = resolved();
+  CHECK(all[0].used == Flags{true, true, true, true, true, false, false, true});
+  CHECK(all[0].trains == Flags{false, false, false, false, false, false, false, true});
+  CHECK(all[0].drop_tokens == 1);
+  CHECK(all[0].features_per_item == 4);
+  // conv1, conv2, embed_positions (fixed), layers 0-1, layer_norm, projector
+  CHECK(all[1].used == Flags(7, true));
+  CHECK(all[1].trains == Flags{true, true, false, true, true, true, true});
+  CHECK(all[1].features_per_item == 10);
+  CHECK(all[2].trains == Flags(9, true));
+  CHECK(all[2].used == Flags(9, true));
+}
+
+TEST_CASE("feature_layer counts as HF's hidden_states do") {
+  const auto used = [](const std::string& modality, int layer) {
+    const Modalities all = resolved({cat("model.encoders.", modality, ".feature_layer=", layer),
+                                     "model.encoders.vision.train.encoder=true"});
+    return modality == "vision" ? all[0].used : all[1].used;
+  };
+  CHECK(used("vision", -1) == Flags{true, true, true, true, true, true, false, true});
+  CHECK(used("vision", -5) == Flags{true, true, false, false, false, false, false, true});
+  CHECK(used("audio", -1) == Flags(7, true));
+  // Whisper's last hidden state is behind its layer_norm, the others are not.
+  CHECK(used("audio", -2) == Flags{true, true, true, true, false, false, true});
+  CHECK(used("audio", -3) == Flags{true, true, true, false, false, false, true});
+}
+
+TEST_CASE("what is not used does not train") {
+  const Modalities all = resolved({"model.encoders.vision.train.encoder=true"});
+  CHECK(all[0].trains == Flags{true, true, true, true, true, false, false, true});
+  const Modalities frozen = resolved({"model.llm.train=false", "model.encoders.audio.train.projector=false"});
+  CHECK(frozen[2].trains == Flags(9, false));
+  CHECK(frozen[1].trains == Flags{true, true, false, true, true, true, false});
+}
+
+TEST_CASE("no encoder at all is a text model") {
+  const Folder folder;
+  std::string config = base_config();
+  const std::size_t begin = config.find("  encoders:\n"), end = config.find("  llm:\n");
+  config.erase(begin, end - begin);
+  const Outcome outcome = resolve_with(folder, {}, config);
+  INFO(outcome.text);
+  REQUIRE(outcome.modalities);
+  CHECK(outcome.modalities->size() == 1);
+}
+
+namespace {
+
+/// Writes `spec`'s weights as zeros, but for those that `skip` names, `reshaped` by one row.
+void write_weights(const fs::path& folder, const std::string& family, const std::string& config,
+                   const std::string& skip = {}, const std::string& reshaped = {},
+                   formats::DType dtype = formats::DType::f32) {
+  fs::create_directories(folder);
+  std::ofstream(folder / "config.json") << config;
+  const SpecResult result = make_spec(family, config);
+  REQUIRE(result.spec);
+  const std::vector<std::byte> zeros(std::size_t{1} << 20);
+  std::vector<formats::TensorToWrite> tensors;
+  for (const ModuleSpec& module : result.spec->modules) {
+    for (const ParamSpec& param : module.params) {
+      if (param.name == skip || !param.tied_to.empty()) continue;
+      Shape shape = param.shape;
+      if (param.name == reshaped) ++shape[0];
+      std::size_t bytes = static_cast<std::size_t>(formats::size_of(dtype));
+      for (const std::int64_t size : shape) bytes *= static_cast<std::size_t>(size);
+      tensors.push_back(
+          {weight_names(family, param.name).back(), dtype, shape, std::span(zeros).first(bytes)});
+    }
+  }
+  REQUIRE(formats::write_safetensors(folder / "model.safetensors", tensors));
+}
+
+const char* const kLlama =
+    R"({"model_type": "llama", "vocab_size": 60, "hidden_size": 32, "intermediate_size": 40,
+  "num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": true,
+  "some_key_of_another_tool": 1})";
+
+std::vector<std::string> messages(const Folder& folder, const std::string& section,
+                                  const std::string& hf_folder) {
+  std::string config = base_config();
+  const std::size_t at = config.find("config:", config.find(section));
+  config.replace(at, config.find('\n', at) - at, cat("pretrained: ", hf_folder));
+  Diagnostics diagnostics;
+  const auto loaded = config::load_text(config, "run.yaml", folder.path, {}, diagnostics);
+  REQUIRE(loaded);
+  const bool ok = resolve(*loaded, diagnostics).has_value();
+  CHECK(ok != diagnostics.has_errors());
+  std::vector<std::string> out;
+  const std::string root = folder.path.string();
+  for (const Diagnostic& d : diagnostics.sorted()) {
+    std::string text = cat(d.message, d.help.empty() ? "" : " | ", d.help);
+    const std::size_t found = text.find(root);
+    if (found != std::string::npos) text = cat(text.substr(0, found), "$", text.substr(found + root.size()));
+    out.push_back(text);
+  }
+  return out;
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a folder with all weights is accepted, under any of their names") {
+  const Folder folder;
+  write_weights(folder.path / "llama", "llama", kLlama);
+  CHECK(messages(folder, "  llm:", "llama") == Lines{});
+  write_weights(folder.path / "half", "llama", kLlama, {}, {}, formats::DType::bf16);
+  CHECK(messages(folder, "  llm:", "half") == Lines{});
+}
+
+TEST_CASE("weights that are missing or do not fit are told before any training") {
+  const Folder folder;
+  write_weights(folder.path / "short", "llama", kLlama, "model.layers.3.mlp.up_proj.weight");
+  CHECK(messages(folder, "  llm:", "short") ==
+        Lines{"'$/short': 1 of 56 weights are missing, the first is 'model.layers.3.mlp.up_proj.weight' | "
+              "looked for "
+              "under model.layers.3.mlp.up_proj.weight, layers.3.mlp.up_proj.weight"});
+  write_weights(folder.path / "wide", "llama", kLlama, {}, "model.norm.weight");
+  CHECK(messages(folder, "  llm:", "wide") ==
+        Lines{"'$/wide': weight 'model.norm.weight' has the shape [33], expected [32]"});
+  write_weights(folder.path / "ints", "llama", kLlama, {}, {}, formats::DType::i32);
+  CHECK(messages(folder, "  llm:", "ints") ==
+        Lines{"'$/ints': 53 more weights do not fit",
+              "'$/ints': weight 'model.embed_tokens.weight' is of dtype I32, no floating-point numbers",
+              "'$/ints': weight 'model.layers.0.input_layernorm.weight' is of dtype I32, no floating-point "
+              "numbers",
+              "'$/ints': weight 'model.layers.0.self_attn.q_proj.weight' is of dtype I32, no floating-point "
+              "numbers"});
+}
+
+TEST_CASE("a projector beside an encoder's weights is checked, if there is one") {
+  const Folder folder;
+  write_weights(folder.path / "clip", "clip_vision_model",
+                R"({"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 48,
+                    "num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 16, "patch_size": 8})");
+  CHECK(messages(folder, "vision:", "clip") == Lines{});
+  const std::vector<std::byte> zeros(4096);
+  const auto write = [&](const Shape& bias) {
+    const auto bytes = [&](std::size_t numel) { return std::span(zeros).first(4 * numel); };
+    const auto f32 = formats::DType::f32;
+    const std::size_t size = static_cast<std::size_t>(bias[0]);
+    REQUIRE(formats::write_safetensors(folder.path / "clip/projector.safetensors",
+                                       {{"projector.in_proj.weight", f32, {32, 32}, bytes(1024)},
+                                        {"projector.in_proj.bias", f32, bias, bytes(size)},
+                                        {"projector.out_proj.weight", f32, {32, 32}, bytes(1024)},
+                                        {"projector.out_proj.bias", f32, {32}, bytes(32)}}));
+  };
+  write({32});
+  CHECK(messages(folder, "vision:", "clip") == Lines{});
+  write({16});
+  CHECK(messages(folder, "vision:", "clip") ==
+        Lines{"'$/clip': weight 'projector.in_proj.bias' has the shape [16], expected [32]"});
+}
+
+TEST_CASE("names with numbers that follow each other are drawn together") {
+  CHECK(compress_modules({"a", "l.0", "l.1", "l.2", "b", "l.4", "l.6", "m.7"}) ==
+        Lines{"a", "l.0..2", "b", "l.4", "l.6", "m.7"});
+  CHECK(compress_modules({}) == Lines{});
+  for (const std::string& name : compress_modules({"x.y.8", "x.y.9", "x.y.10"})) {
+    CHECK(config::expand_module_range(name).value() == Lines{"x.y.8", "x.y.9", "x.y.10"});
+  }
+}
