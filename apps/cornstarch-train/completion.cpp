@@ -11,6 +11,9 @@ namespace {
 
 using Json = nlohmann::json;
 
+/// Aliases work, but nobody needs to be led to them.
+bool is_alias(const Json& schema) { return schema.value("description", "").rfind("The same as ", 0) == 0; }
+
 /// The config's keys that --set can name: "batch.microbatch_size=". Maps with free keys end in a dot.
 void collect_keys(const Json& root, const Json& schema, const std::string& path,
                   std::vector<std::string>& out) {
@@ -25,7 +28,7 @@ void collect_keys(const Json& root, const Json& schema, const std::string& path,
   }
   if (!has_keys) return;
   for (const auto& [key, value] : schema["properties"].items()) {
-    collect_keys(root, value, path.empty() ? key : path + "." + key, out);
+    if (!is_alias(value)) collect_keys(root, value, path.empty() ? key : path + "." + key, out);
   }
 }
 

@@ -35,7 +35,7 @@ ExitCode run(const Args& args) {
   const ExitCode code = check(args, diagnostics);
   ExitCode printed = ExitCode::ok;
   if (args.format == "json") {
-    printed = print_out(render_json(diagnostics) + "\n");
+    printed = print_out(render_json(diagnostics));
   } else {
     std::fputs(render_text(diagnostics).c_str(), stderr);
     if (code == ExitCode::ok) printed = print_out(cat(args.file.path, ": valid\n"));

@@ -216,6 +216,8 @@ std::string shorten(const std::vector<std::string>& groups) {
   return text.size() <= kWidth - 20 ? text : text.substr(0, kWidth - 23) + "...";
 }
 
+std::string span(int first, int last) { return first == last ? cat(first) : cat(first, "-", last); }
+
 /// One line for each node, or for a run of nodes that look alike.
 std::string node_map(const Plan& plan) {
   const auto nodes = ranks_by_node(plan);
@@ -224,9 +226,8 @@ std::string node_map(const Plan& plan) {
     const std::string picture = shorten(node_groups(plan, nodes[first]));
     std::size_t end = first + 1;
     while (end < nodes.size() && shorten(node_groups(plan, nodes[end])) == picture) ++end;
-    rows.push_back({end - first == 1 ? cat(first) : cat(first, "-", end - 1),
-                    nodes[first].empty() ? "" : cat(nodes[first].front(), "-", nodes[end - 1].back()),
-                    picture});
+    rows.push_back({span(static_cast<int>(first), static_cast<int>(end) - 1),
+                    span(nodes[first].front(), nodes[end - 1].back()), picture});
     first = end;
   }
   return join(align_columns(rows, {}), "\n") + "\n";

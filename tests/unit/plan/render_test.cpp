@@ -142,6 +142,12 @@ TEST_CASE("512 ranks fit a screen") {
   CHECK(text.find("note:") == std::string::npos);
 }
 
+TEST_CASE("a last node that is not full is a line of its own") {
+  CHECK(table({llm(1, 1)}, 17)
+            .find("0-1   0-15   [0] [0] [0] [0] [0] [0] [0] [0]\n"
+                  "2     16     [0]\n") != std::string::npos);
+}
+
 TEST_CASE("a replica count beyond a few is cut in the middle") {
   CHECK(table({llm(1, 2)}, 512).find("0-1 | 2-3 | ... | 510-511  0-63") != std::string::npos);
 }
