@@ -112,10 +112,11 @@ void run_failure(const CommunicatorPtr& comm, const std::string& how) {
   comm->world()->barrier();
   const int culprit = how == "kill0" ? 0 : 2;
   if (comm->rank() == culprit) {
-    if (how == "throw") throw Failure(ExitCode::io, "disk full:\nno space left");
+    if (how == "throw" || how == "stuck") throw Failure(ExitCode::io, "disk full:\nno space left");
     if (how == "exit") std::exit(7);
     raise(SIGKILL);
   }
+  if (how == "stuck") sleep_seconds(60);  // never looks at communication again
   if (comm->rank() % 2 == 0) comm->world()->barrier();
   comm->receive(at::zeros({4}, at::kFloat), culprit, 5, "nothing")->wait();
 }

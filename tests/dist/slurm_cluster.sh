@@ -96,7 +96,7 @@ stop_slurm() {
   # The newest first: slurmd takes its leave of slurmctld, and both need munged for it.
   local at
   for ((at = ${#slurm_pids[@]} - 1; at >= 0; --at)); do
-    kill "${slurm_pids[at]}" 2>/dev/null && wait "${slurm_pids[at]}" 2>/dev/null
+    kill "${slurm_pids[at]}" 2>/dev/null && wait "${slurm_pids[at]}" 2>/dev/null || true
   done
   slurm_pids=()
 }

@@ -19,6 +19,7 @@ namespace cornstarch::comm {
 enum class Reduce { sum, max };
 
 /// An operation under way. The tensors it was given stay alive and must not be touched until wait() returns.
+/// A Work that nobody waits for may be dropped: the operation goes on.
 class Work {
  public:
   virtual ~Work() = default;
