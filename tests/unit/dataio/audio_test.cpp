@@ -27,7 +27,7 @@ TEST_CASE("WAV files of several kinds, channels averaged") {
     CAPTURE(name);
     const auto audio = read_audio(golden::path("recordings/" + name));
     REQUIRE(audio);
-    CHECK(audio->rate == rate);
+    CHECK(audio->rate == rate.get<int>());
     CHECK(golden::distance(audio->samples, golden::floats(name.substr(0, name.size() - 4) + ".bin")) <= 6e-8);
   }
 }

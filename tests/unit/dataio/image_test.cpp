@@ -24,8 +24,8 @@ TEST_CASE("PNG files of every kind decode as PIL's convert(\"RGB\") does") {
   for (const auto& [name, picture_json] : expected.items()) {
     CAPTURE(name);
     const Image image = picture(name);
-    CHECK(image.width == picture_json["width"]);
-    CHECK(image.height == picture_json["height"]);
+    CHECK(image.width == picture_json["width"].get<int>());
+    CHECK(image.height == picture_json["height"].get<int>());
     CHECK(golden::distance(image.rgb, picture_json["rgb"].get<std::vector<std::uint8_t>>()) == 0);
   }
 }
@@ -34,10 +34,10 @@ TEST_CASE("resizing gives PIL's bytes") {
   const auto expected = golden::json("resized.json");
   REQUIRE(expected.size() == 10);
   for (const auto& one : expected) {
-    CAPTURE(one["picture"], one["width"], one["height"], one["filter"]);
+    CAPTURE(one["picture"].get<std::string>(), one["width"].get<int>(), one["height"].get<int>());
     const Image image = resize(picture(one["picture"]), one["width"], one["height"], one["filter"]);
-    CHECK(image.width == one["width"]);
-    CHECK(image.height == one["height"]);
+    CHECK(image.width == one["width"].get<int>());
+    CHECK(image.height == one["height"].get<int>());
     CHECK(golden::distance(image.rgb, one["rgb"].get<std::vector<std::uint8_t>>()) == 0);
   }
 }
