@@ -120,6 +120,7 @@ struct Run::Impl {
   static config::RunConfig configure(const Trial& trial, bool single) {
     config::RunConfig config = run_config(trial.layout, single);
     config.optimizer.type = trial.optimizer;
+    config.optimizer.lr = trial.optimizer == config::OptimizerType::sgd ? 0.05 : 1e-3;
     config.optimizer.momentum = trial.optimizer == config::OptimizerType::sgd ? 0.9 : 0.0;
     // Some gradients are zero but for rounding (a k_proj's bias): a large eps keeps AdamW from blowing them
     // up.

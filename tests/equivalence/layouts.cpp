@@ -32,7 +32,7 @@ const std::map<std::string, std::string>& configs() {
                   "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                                    "high_freq_factor": 4.0, "original_max_position_embeddings": 16}})"},
       {"clip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29, "num_hidden_layers": 3,
-                  "num_attention_heads": 12, "image_size": 8, "patch_size": 4, "initializer_range": 0.2})"},
+                  "num_attention_heads": 12, "image_size": 8, "patch_size": 4, "initializer_factor": 0.25})"},
       {"whisper",
        R"({"d_model": 24, "encoder_ffn_dim": 31, "encoder_layers": 3, "encoder_attention_heads": 12,
                   "num_mel_bins": 6, "max_source_positions": 6, "init_std": 0.2})"},
@@ -104,7 +104,6 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.data.tokenizer = empty_file();
   r.data.shuffle = true;
   r.optimizer.weight_decay = 0.1;
-  r.optimizer.lr = 0.05;
   r.seed = 42;
   r.steps = 3;
   return r;

@@ -161,26 +161,26 @@ struct Executor::Impl {
   }
 
   void step(const plan::Instruction& i, std::size_t position, const std::vector<bool>& reached) {
+    if (!activity->has_work(i)) return;
     const StepKey key{i.seam, i.microbatch};
     switch (i.op) {
       case Op::receive_forward:
-        if (activity->carries(seam(i.seam), i.microbatch)) activations_in[key] = mailbox.take(position);
+        activations_in[key] = mailbox.take(position);
         break;
       case Op::forward:
-        if (activity->forward(i.stage, i.microbatch)) forward(held.at(i.stage), i.microbatch);
+        forward(held.at(i.stage), i.microbatch);
         break;
       case Op::send_forward:
-        if (activity->carries(seam(i.seam), i.microbatch)) send_forward(i);
+        send_forward(i);
         break;
       case Op::receive_backward:
-        if (activity->carries_grad(seam(i.seam), i.microbatch)) gradients_in[key] = mailbox.take(position);
+        gradients_in[key] = mailbox.take(position);
         break;
       case Op::backward:
-        if (activity->backward(i.stage, i.microbatch)) backward(held.at(i.stage), i.microbatch);
+        backward(held.at(i.stage), i.microbatch);
         break;
       case Op::send_backward:
-        if (activity->carries_grad(seam(i.seam), i.microbatch))
-          mailbox.send(i, gradients_out.extract(key).mapped());
+        mailbox.send(i, gradients_out.extract(key).mapped());
         break;
       case Op::reduce_gradients:
         if (reached[static_cast<std::size_t>(stage_plan(i.stage).modality)])
@@ -237,10 +237,10 @@ struct Executor::Impl {
   }
 
   void send_forward(const plan::Instruction& i) {
-    const bool frees_nothing_later = !needs_backward(i.stage, i.microbatch);
-    if (frees_nothing_later) mailbox.throttle(static_cast<std::size_t>(options.run_ahead));
+    // Nothing that comes back holds a forward-only stage back: the number of its messages under way does.
+    if (!stage_plan(i.stage).backward()) mailbox.throttle(static_cast<std::size_t>(options.run_ahead));
     mailbox.send(i, flights.at({i.stage, i.microbatch}).output);
-    if (frees_nothing_later) flights.erase({i.stage, i.microbatch});
+    if (!needs_backward(i.stage, i.microbatch)) flights.erase({i.stage, i.microbatch});
   }
 
   void backward(Held& h, int m) {

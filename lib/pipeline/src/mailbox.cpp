@@ -64,9 +64,11 @@ void Mailbox::start(const std::vector<plan::Instruction>& instructions, const pl
 
 void Mailbox::post_ahead(std::size_t position) {
   const std::size_t end = std::min(instructions_.size(), position + kLookAhead);
-  for (; posted_until_ < end; ++posted_until_)
-    if (is_receive(instructions_[posted_until_].op))
-      posted_[posted_until_] = post(instructions_[posted_until_]);
+  for (; posted_until_ < end; ++posted_until_) {
+    const plan::Instruction& instruction = instructions_[posted_until_];
+    if (is_receive(instruction.op) && activity_->has_work(instruction))
+      posted_[posted_until_] = post(instruction);
+  }
 }
 
 Mailbox::Posted Mailbox::post(const plan::Instruction& instruction) const {

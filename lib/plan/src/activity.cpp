@@ -33,6 +33,25 @@ bool Activity::backward(int stage, int microbatch) const {
   return backward_[static_cast<std::size_t>(stage)][static_cast<std::size_t>(microbatch)];
 }
 
+bool Activity::has_work(const Instruction& i) const {
+  const auto producer = [&] { return plan_.seams[static_cast<std::size_t>(i.seam)].from; };
+  switch (i.op) {
+    case Op::forward:
+      return forward(i.stage, i.microbatch);
+    case Op::backward:
+      return backward(i.stage, i.microbatch);
+    case Op::receive_forward:
+    case Op::send_forward:
+      return forward(producer(), i.microbatch);
+    case Op::receive_backward:
+    case Op::send_backward:
+      return backward(producer(), i.microbatch);
+    case Op::reduce_gradients:
+      return true;
+  }
+  return true;
+}
+
 int Activity::last_backward(int stage) const {
   for (int m = plan_.num_microbatches; m-- > 0;)
     if (backward(stage, m)) return m;

@@ -94,4 +94,9 @@ TEST_CASE("a microbatch without media has nothing to do on the encoder's ranks")
   CHECK(!activity.backward(2, 1));  // the LLM is frozen and nothing upstream learns from this one
   CHECK(activity.last_backward(1) == 2);
   CHECK(activity.last_backward(0) == -1);
+  const auto working = [&](Op op, int m) { return activity.has_work({op, 2, 1, m}); };
+  CHECK(working(Op::receive_forward, 0));
+  CHECK(!working(Op::receive_forward, 1));
+  CHECK(working(Op::send_backward, 2));
+  CHECK(!working(Op::send_backward, 1));
 }

@@ -18,8 +18,9 @@ class Activity {
   bool forward(int stage, int microbatch) const;
   /// Whether something at or before `stage` trains on this microbatch.
   bool backward(int stage, int microbatch) const;
-  bool carries(const Seam& seam, int microbatch) const { return forward(seam.from, microbatch); }
   bool carries_grad(const Seam& seam, int microbatch) const { return backward(seam.from, microbatch); }
+  /// Whether an instruction of the schedule has anything to do.
+  bool has_work(const Instruction& instruction) const;
   /// The microbatch whose backward of `stage` is the step's last, or -1 if it has none.
   int last_backward(int stage) const;
 
