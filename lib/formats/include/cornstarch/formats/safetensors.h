@@ -23,9 +23,9 @@ struct TensorEntry {
   std::uint64_t end = 0;
 };
 
-/// A safetensors file, memory-mapped. Everything the format promises is checked on opening: header size, unique keys,
-/// known dtypes, shape x size = bytes (overflow-safe), offsets contiguous and covering the file exactly. Errors name
-/// the file and the tensor, the numbers, and a likely cause ("an incomplete download?").
+/// A safetensors file, memory-mapped. Everything the format promises is checked on opening: header size,
+/// unique keys, known dtypes, shape x size = bytes (overflow-safe), offsets contiguous and covering the file
+/// exactly. Errors name the file and the tensor, the numbers, and a likely cause ("an incomplete download?").
 class SafetensorsFile {
  public:
   static Result<SafetensorsFile> open(const std::filesystem::path& path);
@@ -42,9 +42,9 @@ class SafetensorsFile {
   std::unique_ptr<Mapping> mapping_;
 };
 
-/// The weights of an HF folder: model.safetensors, or every file that model.safetensors.index.json names (inside the
-/// folder only). `stem` other than "model" reads <stem>.safetensors. Pickled weights (pytorch_model.bin) are refused
-/// with advice.
+/// The weights of an HF folder: model.safetensors, or every file that model.safetensors.index.json names
+/// (inside the folder only). `stem` other than "model" reads <stem>.safetensors. Pickled weights
+/// (pytorch_model.bin) are refused with advice.
 class WeightsFolder {
  public:
   static Result<WeightsFolder> open(const std::filesystem::path& folder, const std::string& stem = "model");
