@@ -20,7 +20,7 @@ std::string read_size(const Json& json, ImagePreprocessor& p) {
   if (find(*size, "longest_edge") != nullptr) return "'size.longest_edge' is not implemented";
   if (find(*size, "shortest_edge") != nullptr) return read_key(*size, "shortest_edge", p.shortest_edge);
   p.shortest_edge = 0;
-  const std::string problem =
+  std::string problem =
       first_problem({read_key(*size, "height", p.resize_height), read_key(*size, "width", p.resize_width)});
   if (!problem.empty()) return problem;
   if (p.resize_height == 0 || p.resize_width == 0) return "'size' needs shortest_edge, or height and width";
@@ -73,7 +73,7 @@ std::string read_all(const Json& json, ImagePreprocessor& p) {
     if (!problem.empty()) return problem;
     if (value) return cat("'", key, "' is not implemented");
   }
-  const std::string problem = first_problem(
+  std::string problem = first_problem(
       {read_key(json, "do_resize", p.do_resize), read_size(json, p), read_filter(json, p),
        read_key(json, "do_center_crop", p.do_center_crop), read_crop_size(json, p),
        read_key(json, "do_rescale", p.do_rescale), read_key(json, "rescale_factor", p.rescale_factor),

@@ -33,9 +33,11 @@ struct MelFilter {
 std::vector<MelFilter> mel_filters(const LogMel::Options& o) {
   const int bins = o.n_fft / 2 + 1;
   std::vector<double> edges;
+  edges.reserve(static_cast<std::size_t>(o.feature_size) + 2);
   const double top = mel_of(kMaxHertz);
   for (int i = 0; i < o.feature_size + 2; ++i) edges.push_back(hertz_of(top * i / (o.feature_size + 1)));
-  const double bin_width = static_cast<double>(o.sampling_rate / 2) / (bins - 1);
+  const int highest = o.sampling_rate / 2;  // in whole hertz, as Hugging Face has it
+  const double bin_width = static_cast<double>(highest) / (bins - 1);
 
   std::vector<MelFilter> filters(static_cast<std::size_t>(o.feature_size));
   for (std::size_t m = 0; m < filters.size(); ++m) {
@@ -54,7 +56,7 @@ std::vector<MelFilter> mel_filters(const LogMel::Options& o) {
 std::string read_options(const Json& json, LogMel::Options& o) {
   int chunk_length = 30;
   double padding_value = 0, dither = 0;
-  const std::string problem = first_problem(
+  std::string problem = first_problem(
       {read_key(json, "feature_size", o.feature_size), read_key(json, "sampling_rate", o.sampling_rate),
        read_key(json, "hop_length", o.hop_length), read_key(json, "n_fft", o.n_fft),
        read_key(json, "chunk_length", chunk_length), read_key(json, "padding_value", padding_value),

@@ -119,6 +119,7 @@ Result<Image> decode_png(std::string_view bytes, const ImageLimits& limits) {
     return fail(ExitCode::internal, "libpng gave rows of another size than asked for");
   std::vector<std::uint8_t> pixels(row_bytes * static_cast<std::size_t>(image.height));
   std::vector<png_bytep> rows;
+  rows.reserve(static_cast<std::size_t>(image.height));
   for (int y = 0; y < image.height; ++y)
     rows.push_back(pixels.data() + row_bytes * static_cast<std::size_t>(y));
   if (!read_rows(png, reader, rows.data())) return broken();

@@ -69,6 +69,7 @@ std::string first_problem(const std::vector<std::string>& problems) {
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::vector<std::string> parts;
+  parts.reserve(shape.size());
   for (const std::int64_t d : shape) parts.push_back(std::to_string(d));
   return cat("[", join(parts, ", "), "]");
 }

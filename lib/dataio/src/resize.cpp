@@ -39,8 +39,8 @@ std::vector<Taps> taps_of(int in, int out, Filter filter) {
   std::vector<double> weights;
   for (int i = 0; i < out; ++i) {
     const double center = (i + 0.5) * scale;
-    const int first = std::max(0, static_cast<int>(center - support + 0.5));
-    const int last = std::min(in, static_cast<int>(center + support + 0.5));
+    const int first = std::max(0, static_cast<int>(std::trunc(center - support + 0.5)));
+    const int last = std::min(in, static_cast<int>(std::trunc(center + support + 0.5)));
     weights.clear();
     double sum = 0;
     for (int x = first; x < last; ++x) {

@@ -47,7 +47,7 @@ class LogMel {
     int sampling_rate = 16000;
     int hop_length = 160;
     int n_fft = 400;
-    std::int64_t n_samples = 30 * 16000;
+    std::int64_t n_samples = 480000;  ///< 30 s
     float padding_value = 0;
   };
 
