@@ -19,6 +19,7 @@ void unwrap_template(Node& value, const Place& key_place, const std::string& pat
   if (value.kind != Node::Kind::map) {
     return misused(cat("'", path, ".pipeline_template' must be a map with 'modules_per_stage'"), value.place);
   }
+  bool misspelt = false;
   for (const Entry& entry : value.entries) {
     if (entry.key == "model_name" && entry.value.kind != Node::Kind::scalar) {
       report.error("wrong_type", cat("'", path, ".pipeline_template.model_name' must be text"),
@@ -28,8 +29,13 @@ void unwrap_template(Node& value, const Place& key_place, const std::string& pat
     const std::string help = did_you_mean(entry.key, {"modules_per_stage", "model_name"});
     report.error("unknown_key", cat("unknown key '", entry.key, "' in '", path, ".pipeline_template'"),
                  entry.place, help.empty() ? "known here: model_name, modules_per_stage" : help);
+    misspelt = misspelt || nearest(entry.key, {"modules_per_stage"}).has_value();
   }
   const Entry* stages = value.find("modules_per_stage");
+  if (!stages && misspelt) {
+    value.refused = true;
+    return;
+  }
   if (!stages) return misused(cat("'", path, ".pipeline_template' lacks 'modules_per_stage'"), key_place);
   Node list = stages->value;  // a copy: it lives inside of what is replaced
   value = std::move(list);

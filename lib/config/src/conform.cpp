@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 #include <set>
-#include <tuple>
 
 #include "aliases.h"
 #include "cornstarch/base/text.h"
@@ -74,9 +73,7 @@ class Conformer {
   static std::string type_help(const Node& node, const Key& key) {
     if (node.kind == Node::Kind::null && key.kind == Key::Kind::text) return "\"\" stands for an empty text";
     if (node.kind != Node::Kind::scalar) return {};
-    if (key.is_map()) {
-      return node.text.find(':') != std::string::npos && !node.quoted ? "write a space after ':'" : "";
-    }
+    if (key.is_map()) return map_help(node, key);
     if (key.kind == Key::Kind::text) return cat("put it in quotes: \"", node.text, "\"");
     if (node.quoted) {
       const bool fits = key.kind == Key::Kind::boolean ? parse_bool(node.text).has_value()
@@ -92,6 +89,19 @@ class Conformer {
       }
     }
     return clearer_spelling(node.text);
+  }
+
+  /// For a word where a map should be: "projector: mlp" means "projector: {type: mlp}".
+  static std::string map_help(const Node& node, const Key& key) {
+    if (node.text.find(':') != std::string::npos && !node.quoted) return "write a space after ':'";
+    std::vector<std::string> names;
+    for (const Key& child : key.children) {
+      names.push_back(child.name);
+      for (const Key::Option& option : child.options) {
+        if (option.name == node.text) return cat("write {", child.name, ": ", node.text, "}");
+      }
+    }
+    return key.kind == Key::Kind::object ? cat("its keys are: ", join(names, ", ")) : "";
   }
 
   bool is_map(Node& node, const Key& key, const std::string& path) {
@@ -119,42 +129,39 @@ class Conformer {
   /// `meant`: keys that a misspelt one probably stands for, which are not reported a second time.
   void missing_keys(const Node& node, const Key& key, const std::string& path, const Place& place,
                     const std::set<std::string>& meant) {
-    const auto given = [&](const std::string& name) {
-      const Entry* entry = node.find(name);
-      return entry && (entry->value.kind != Node::Kind::null || entry->value.refused);
-    };
     for (const Key& child : key.children) {
       if (!child.rules.required || node.find(child.name) || meant.count(child.name) > 0) continue;
       report_.error("missing_key", cat(path_words(path), " lacks the key '", child.name, "'"), place,
                     cat(child.name, ": ", child.doc));
     }
     for (const auto& group : key.exactly_one) {
-      std::vector<std::string> present;
-      for (const std::string& name : group) {
-        if (given(name)) present.push_back(name);
-      }
       const bool misspelt =
-          std::any_of(group.begin(), group.end(), [&](const auto& g) { return meant.count(g) > 0; });
-      if (present.empty() && !misspelt) {
-        report_.error("missing_key", cat(path_words(path), " needs '", join(group, "' or '"), "'"), place,
-                      cat(group[0], ": ", key.child(group[0])->doc));
-      } else if (present.size() > 1) {
-        const Place& second =
-            std::max_element(node.entries.begin(), node.entries.end(), [&](auto& a, auto& b) {
-              return rank(a, group) < rank(b, group);
-            })->place;
-        report_.error("conflict",
-                      cat(path_words(path), " has both '", join(present, "' and '"), "': give one of them"),
-                      second, is_set(second) ? "KEY=null unsets what the file gives" : "");
-      }
+          std::any_of(group.begin(), group.end(), [&](const auto& name) { return meant.count(name) > 0; });
+      if (!misspelt) check_group(node, key, path, place, group);
     }
   }
 
-  /// Orders the entries of a group by when they were written, behind all others; --set comes last.
-  static std::tuple<int, int, int> rank(const Entry& entry, const std::vector<std::string>& group) {
-    const bool member = std::find(group.begin(), group.end(), entry.key) != group.end();
-    if (!member || entry.value.kind == Node::Kind::null) return {0, 0, 0};
-    return {is_set(entry.place) ? 2 : 1, entry.place.line, entry.place.column};
+  /// Of each group exactly one key must be given.
+  void check_group(const Node& node, const Key& key, const std::string& path, const Place& place,
+                   const std::vector<std::string>& group) {
+    const Entry* last = nullptr;
+    std::vector<std::string> present;
+    for (const Entry& entry : node.entries) {
+      const bool member = std::find(group.begin(), group.end(), entry.key) != group.end();
+      if (!member || (entry.value.kind == Node::Kind::null && !entry.value.refused)) continue;
+      present.push_back(entry.key);
+      if (!last || !is_set(last->place)) last = &entry;
+    }
+    if (present.empty()) {
+      report_.error("missing_key", cat(path_words(path), " needs '", join(group, "' or '"), "'"), place,
+                    cat(group[0], ": ", key.child(group[0])->doc));
+    } else if (present.size() > 1) {
+      const std::string& other = present[0] == last->key ? present[1] : present[0];
+      report_.error(
+          "conflict", cat(path_words(path), " has both '", join(present, "' and '"), "': give one of them"),
+          last->place,
+          is_set(last->place) ? cat("--set ", join_path(path, other), "=null unsets the other") : "");
+    }
   }
 
   static bool is_set(const Place& place) { return place.source && place.source->name() == kSetName; }
@@ -174,28 +181,47 @@ class Conformer {
   }
 
   void list(Node& node, const Key& key, const std::string& path) {
-    if (node.kind != Node::Kind::list) {
-      report_.error("wrong_type", cat(path_words(path), " must be ", type_words(key), ", ", kind_words(node)),
-                    node.place, node.kind == Node::Kind::scalar ? cat("write [", node.text, "]") : "");
-      // What was meant is plain, so no other check has to stumble over it.
-      Node item = std::move(node);
-      node = Node::of(Node::Kind::list);
-      node.place = item.place;
-      node.items.push_back(std::move(item));
-    }
-    if ((key.rules.not_empty && node.items.empty()) ||
-        (key.rules.count > 0 && node.items.size() != key.rules.count)) {
-      report_.error("out_of_range",
-                    key.rules.count > 0
-                        ? cat(path_words(path), " must be ", type_words(key), ", not of ", node.items.size())
-                        : cat(path_words(path), " must not be empty"),
-                    node.place);
-      node.refused = node.items.empty() ? false : key.rules.count > 0;
-    }
+    if (node.kind != Node::Kind::list && !wrap_in_list(node, key, path)) return;
+    check_length(node, key, path);
     for (std::size_t i = 0; i < node.items.size(); ++i) {
       Node& item = node.items[i];
       value(item, key.children[0], cat(path, "[", i, "]"), item.place);
       if (item.refused && key.rules.count > 0) node.refused = true;
+    }
+  }
+
+  /// Reports what should be a list. One value where a list of it should be is read as that list, so that no
+  /// later check stumbles over it.
+  bool wrap_in_list(Node& node, const Key& key, const std::string& path) {
+    const Key& item = key.children[0];
+    const bool fits = (node.kind == Node::Kind::map) == item.is_map();
+    std::string help;
+    if (fits)
+      help = node.kind == Node::Kind::map ? "write [{...}], or '-' before its first key"
+                                          : cat("write [", node.text, "]");
+    if (!fits && node.kind == Node::Kind::scalar)
+      help = cat("write [{", item.children[0].name, ": ", node.text, "}]");
+    report_.error("wrong_type", cat(path_words(path), " must be ", type_words(key), ", ", kind_words(node)),
+                  node.place, help);
+    if (!fits) {
+      node.refused = true;
+      return false;
+    }
+    Node only = std::move(node);
+    node = Node::of(Node::Kind::list);
+    node.place = only.place;
+    node.items.push_back(std::move(only));
+    return true;
+  }
+
+  void check_length(Node& node, const Key& key, const std::string& path) {
+    const std::size_t n = node.items.size();
+    if (key.rules.count > 0 && n != key.rules.count) {
+      report_.error("out_of_range", cat(path_words(path), " must be ", type_words(key), ", not of ", n),
+                    node.place);
+      node.refused = true;
+    } else if (key.rules.not_empty && n == 0) {
+      report_.error("out_of_range", cat(path_words(path), " must not be empty"), node.place);
     }
   }
 
@@ -265,7 +291,7 @@ class Conformer {
 
   void text(Node& node, const Key& key, const std::string& path) {
     if (!node.quoted && reads_as_value(node.text)) return wrong_type(node, key, path, node.place);
-    if (key.rules.text != Text::plain && node.text.empty()) {
+    if (node.text.empty()) {
       report_.error("out_of_range", cat(path_words(path), " must not be empty"), node.place);
       node.refused = true;
     } else if (key.rules.text == Text::input_path || key.rules.text == Text::output_path) {

@@ -15,15 +15,15 @@
 namespace cornstarch::config {
 
 /// What a text (or, for json, a map) stands for.
-enum class Text { plain, name, input_path, output_path, json };
+enum class Text { name, input_path, output_path, json };
 
 struct Rules {
   bool required = false;
-  std::optional<double> min = {};    ///< >=
-  std::optional<double> above = {};  ///< >
-  std::optional<double> max = {};    ///< <=
-  std::optional<double> below = {};  ///< <
-  Text text = Text::plain;
+  std::optional<double> min = {};         ///< >=
+  std::optional<double> above = {};       ///< >
+  std::optional<double> max = {};         ///< <=
+  std::optional<double> below = {};       ///< <
+  Text text = Text::name;                 ///< none is ever empty
   std::size_t count = 0;                  ///< exact length of a list; 0: any
   bool not_empty = false;                 ///< lists and lists in lists
   std::vector<std::string> aliases = {};  ///< accepted: the names that Cornstarch's users know
@@ -149,9 +149,9 @@ struct Describe<Parallel> : NoGroups {
 template <>
 struct Describe<Projector> : NoGroups {
   static auto fields() {
-    return std::tuple{field("type", &Projector::type, "What stands between the encoder and the LLM."),
-                      field("activation", &Projector::activation,
-                            "The activation of an `mlp`, by its Hugging Face name.", {.text = Text::name})};
+    return std::tuple{
+        field("type", &Projector::type, "What stands between the encoder and the LLM."),
+        field("activation", &Projector::activation, "The activation of an `mlp`, by its Hugging Face name.")};
   }
 };
 
@@ -173,7 +173,7 @@ struct Describe<Encoder> {
     return std::tuple{
         field("family", &Encoder::family,
               "The model family, as `cornstarch-train modules --list` shows (Hugging Face's model_type).",
-              {.required = true, .text = Text::name, .hints = {"model_type", "architecture"}}),
+              {.required = true, .hints = {"model_type", "architecture"}}),
         field("pretrained", &Encoder::pretrained,
               "A Hugging Face folder: config.json and model.safetensors or its index.",
               {.text = Text::input_path, .hints = {"model_name_or_path", "checkpoint", "path", "weights"}}),
@@ -206,7 +206,7 @@ struct Describe<Llm> {
     return std::tuple{
         field("family", &Llm::family,
               "The model family, as `cornstarch-train modules --list` shows (Hugging Face's model_type).",
-              {.required = true, .text = Text::name, .hints = {"model_type", "architecture"}}),
+              {.required = true, .hints = {"model_type", "architecture"}}),
         field("pretrained", &Llm::pretrained,
               "A Hugging Face folder: config.json and model.safetensors or its index.",
               {.text = Text::input_path, .hints = {"model_name_or_path", "checkpoint", "path", "weights"}}),
@@ -283,7 +283,7 @@ struct Describe<Data> : NoGroups {
         field("tokenizer", &Data::tokenizer, "A Hugging Face tokenizer.json.",
               {.required = true, .text = Text::input_path, .hints = {"tokenizer_path", "tokenizer_file"}}),
         field("chat_template", &Data::chat_template, "How a conversation becomes text.",
-              {.text = Text::name, .hints = {"template", "conv_template"}}),
+              {.hints = {"template", "conv_template"}}),
         field("shuffle", &Data::shuffle, "Whether the order changes from epoch to epoch, by `seed`."),
         field("on_bad_sample", &Data::on_bad_sample, "What happens when a sample cannot be read.")};
   }

@@ -82,6 +82,7 @@ std::optional<Loaded> load_text(const std::string& text, const std::string& name
   conform(*root, bases, loaded.where, report);
   loaded.where.set("", whole(source));
   loaded.config = bind(*root);
+  loaded.config.run_dir = (bases.current / loaded.config.run_dir).string();  // also the default
   check_rules(loaded, report);
   return loaded;
 }

@@ -55,6 +55,11 @@ class Builder : public YAML::EventHandler {
     return {source_, mark.line + line_, mark.column + (mark.line == 0 ? column_ : 1), 1};
   }
 
+  /// The innermost list or map that is not complete.
+  Place open_place(const Place& otherwise) const {
+    return frames_.empty() ? otherwise : frames_.back().node.place;
+  }
+
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (documents_++ == 0) return;
     report_.error("yaml_feature", "the text holds more than one YAML document", place_of(mark),
@@ -230,15 +235,22 @@ class Builder : public YAML::EventHandler {
   int nodes_ = 0;
 };
 
-std::string syntax_help(const std::string& message) {
-  if (message == "illegal map value") {
-    return "check the indentation of this line and the one before; text with ': ' in it needs quotes";
+void report_syntax(const YAML::Exception& e, const Builder& builder, Report& report) {
+  Place place = builder.place_of(e.mark);
+  std::string help;
+  if (e.msg == "illegal map value") {
+    help = "check the indentation of this line and the one before; text with ': ' in it needs quotes";
+  } else if (e.msg == "unknown token") {
+    help = "text that begins with this character needs quotes";
+  } else if (e.msg.find("flow not found") != std::string::npos) {
+    place = builder.open_place(place);  // yaml-cpp's is where it gave up, or the start of the text
+    help = "this bracket is not closed";
+  } else if (e.msg == "illegal flow end") {
+    help = "a bracket before this place is not closed, or closed by one of the other kind";
+  } else if (e.msg == "end of map not found") {
+    help = "check the indentation of this line";
   }
-  if (message == "unknown token") return "text that begins with this character needs quotes";
-  if (message.find("flow not found") != std::string::npos)
-    return "a '[' or '{' before this place is not closed";
-  if (message == "end of map not found") return "check the indentation of this line";
-  return {};
+  report.error("yaml_syntax", cat("this is not valid YAML: ", e.msg), place, help);
 }
 
 }  // namespace
@@ -255,8 +267,7 @@ std::optional<Node> read_yaml(const std::string& text, const std::shared_ptr<con
   } catch (const Refused&) {
     return std::nullopt;
   } catch (const YAML::Exception& e) {
-    report.error("yaml_syntax", cat("this is not valid YAML: ", e.msg), builder.place_of(e.mark),
-                 syntax_help(e.msg));
+    report_syntax(e, builder, report);
     return std::nullopt;
   }
 }

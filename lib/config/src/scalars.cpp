@@ -67,9 +67,7 @@ std::optional<double> parse_number(std::string_view text) {
     return std::nullopt;
   double out = 0;
   const auto [end, error] = std::from_chars(bare.data(), bare.data() + bare.size(), out);
-  // What is too small for a double is zero, what is too large is no number for us.
-  if (error == std::errc::result_out_of_range && std::abs(out) > 1) return std::nullopt;
-  if (end != bare.data() + bare.size() || !std::isfinite(out)) return std::nullopt;
+  if (error != std::errc() || end != bare.data() + bare.size()) return std::nullopt;
   return text[0] == '-' ? -out : out;
 }
 
@@ -82,8 +80,8 @@ std::optional<bool> parse_bool(std::string_view text) {
 std::string clearer_spelling(std::string_view text) {
   if (parse_bool(text) || parse_number(text)) return {};
   const std::string word = lower(text);
-  if (is_one_of(word, {"true", "yes", "on", "y"})) return "write true";
-  if (is_one_of(word, {"false", "no", "off", "n"})) return "write false";
+  if (is_one_of(word, {"true", "yes", "on"})) return "write true";
+  if (is_one_of(word, {"false", "no", "off"})) return "write false";
   if (word == "none") return "write null";
   if (is_one_of(word, {".nan", ".inf", "+.inf", "-.inf"})) return "write a finite number";
 

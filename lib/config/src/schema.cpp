@@ -125,7 +125,7 @@ void add_type(const Key& key, Json& out) {
       return add_range(key, out);
     case Key::Kind::text:
       out["type"] = "string";
-      if (key.rules.text != Text::plain) out["minLength"] = 1;
+      out["minLength"] = 1;
       return;
     case Key::Kind::choice:
       return add_options(key, out);
