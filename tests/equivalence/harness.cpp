@@ -125,6 +125,7 @@ struct Run::Impl {
     // Some gradients are zero but for rounding (a k_proj's bias): a large eps keeps AdamW from blowing them
     // up.
     config.optimizer.eps = 1e-3;
+    config.optimizer.grad_clip = trial.optimizer == config::OptimizerType::sgd ? 1.0 : 0.01;
     config.precision = trial.precision;
     return config;
   }
