@@ -18,10 +18,12 @@ struct Parameter {
   const catalog::ParamSpec* spec = nullptr;  ///< name, global shape, split; lives as long as the modality
   int split_dim = -1;
   std::int64_t offset = 0;  ///< along split_dim
-  at::Tensor value;         ///< leaf; requires_grad iff it trains
+  at::Tensor value;         ///< leaf; requires_grad iff it trains; layers share it: change it in place only
   bool trains = false;
-  bool counts = true;  ///< whether this shard counts in sums over ranks: false for a replica on tp > 0, a tied copy
-  std::string tied_to; ///< full name of the parameter whose value and gradient it shares across stages, or ""
+  bool counts =
+      true;  ///< whether this shard counts in sums over ranks: false for a replica on tp > 0, a tied copy
+  std::string
+      tied_to;  ///< full name of the parameter whose value and gradient it shares across stages, or ""
 
   /// "vision/vision_model.embeddings.class_embedding": unique in the run.
   std::string full_name() const { return modality + "/" + spec->name; }
@@ -29,35 +31,40 @@ struct Parameter {
 
 struct StageOptions {
   at::ScalarType dtype = at::kFloat;
-  std::uint64_t seed = 0;  ///< of the initial values (counter-based, keyed by full name: independent of the layout)
+  std::uint64_t seed =
+      0;  ///< of the initial values (counter-based, keyed by full name: independent of the layout)
 };
 
 class Stage {
  public:
-  /// Builds the modules `modules` (ascending indices into modality.spec.modules) of `modality` for rank tp.rank() of
-  /// the tensor-parallel group `tp`. Initial values are drawn from seed and name (Init::normal), or loaded later.
-  /// A tied lm_head in the same stage as the embedding uses its tensor; in another stage it is a parameter of its own
-  /// with tied_to set.
-  Stage(const catalog::Modality& modality, const std::vector<int>& modules, comm::GroupPtr tp, StageOptions options);
+  /// Builds the modules `modules` (ascending indices into modality.spec.modules) of `modality` for rank
+  /// tp.rank() of the tensor-parallel group `tp`. Initial values are drawn from seed and name (Init::normal),
+  /// or loaded later. A tied lm_head in the same stage as the embedding uses its tensor; in another stage it
+  /// is a parameter of its own with tied_to set.
+  Stage(const catalog::Modality& modality, const std::vector<int>& modules, comm::GroupPtr tp,
+        StageOptions options);
   ~Stage();
   Stage(Stage&&) noexcept;
 
   std::vector<Parameter>& parameters();
 
-  /// An encoder's stage: media [n, ...item_shape] in the first one, hidden states elsewhere; the last one returns
-  /// features [n x features_per_item, llm hidden] (feature_select applied, then the projector).
+  /// An encoder's stage: media [n, ...item_shape] in the first one, hidden states elsewhere; the last one
+  /// returns features [n x features_per_item, llm hidden] (feature_select applied, then the projector). What
+  /// crosses to the next stage is whole on every tp rank, wherever the cut: [n, tokens, hidden], or [n,
+  /// channels, frames] after a convolution.
   at::Tensor forward(const at::Tensor& input);
 
-  /// The LLM's first stage: ids [b, t] with placeholders (-(1 + e)) and, for each encoder, its feature rows in the
-  /// order of the placeholders (undefined where the microbatch has none).
+  /// The LLM's first stage: ids [b, t] with placeholders (-(1 + e)) and, for each encoder, its feature rows
+  /// in the order of the placeholders (undefined where the microbatch has none).
   at::Tensor embed(const at::Tensor& ids, const std::vector<at::Tensor>& features);
 
   /// The LLM's modules of this stage between embedding and head (blocks, final norm): [b, t, h] -> [b, t, h].
   at::Tensor transform(const at::Tensor& hidden);
 
-  /// The LLM's last stage: sum over positions of the cross-entropy of label[t + 1] given hidden[t] (unshifted labels
-  /// [b, t], -100 ignored), a scalar in fp32 or wider, the same on every tp rank. Only rows with a target go through
-  /// the head; the logits are never gathered. Zero (connected to nothing) if there is no target.
+  /// The LLM's last stage: sum over positions of the cross-entropy of label[t + 1] given hidden[t] (unshifted
+  /// labels [b, t], -100 ignored), a scalar in fp32 or wider, the same on every tp rank. Only rows with a
+  /// target go through the head; the logits are never gathered. Zero (connected to nothing) if there is no
+  /// target.
   at::Tensor loss(const at::Tensor& hidden, const at::Tensor& labels);
 
   /// The LLM's last stage: for chosen rows of hidden [n, h], the id with the largest logit, on every tp rank.

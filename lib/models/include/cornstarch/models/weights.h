@@ -9,9 +9,10 @@
 
 namespace cornstarch::models {
 
-/// Fills the shards from an HF folder (model.safetensors or model.safetensors.index.json; an encoder's projector from
-/// projector.safetensors if the folder has one), reading only the slices it needs. Throws Failure (bad_data,
-/// missing_input) listing every missing weight and wrong shape. A projector without a file keeps its initial values.
+/// Fills the shards from an HF folder (model.safetensors or model.safetensors.index.json; an encoder's
+/// projector from projector.safetensors if the folder has one), reading only the slices it needs. Throws
+/// Failure (bad_data, missing_input) listing every missing weight and wrong shape. A projector without a file
+/// keeps its initial values.
 void load_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
                      std::vector<Parameter>& parameters);
 
@@ -21,8 +22,8 @@ struct NamedTensor {
   at::Tensor value;
 };
 
-/// Writes folder/config.json, model.safetensors and, for an encoder, projector.safetensors: what load_pretrained and
-/// transformers read. A tied lm_head is left out, as HF does.
+/// Writes folder/config.json, model.safetensors and, for an encoder, projector.safetensors: what
+/// load_pretrained and transformers read. A tied lm_head is left out, as HF does.
 void save_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
                      const std::vector<NamedTensor>& tensors);
 
