@@ -29,8 +29,8 @@ std::unique_ptr<dataio::ConversationDataset> open_data(const config::RunConfig& 
   dataio::ConversationOptions options;
   for (const config::Dataset& file : files) {
     const std::filesystem::path path = file.path;
-    options.files.push_back({path, file.media_root ? std::filesystem::path(*file.media_root) : path.parent_path(),
-                             file.weight});
+    options.files.push_back(
+        {path, file.media_root ? std::filesystem::path(*file.media_root) : path.parent_path(), file.weight});
   }
   options.tokenizer = config.data.tokenizer;
   options.chat_template = config.data.chat_template;

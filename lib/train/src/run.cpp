@@ -33,18 +33,16 @@ struct Job {
 
 Job prepare(const std::string& config_text, int world_size, int local_size, bool overwrite) {
   Diagnostics diagnostics;
-  const auto loaded = config::load_text(config_text, "the resolved config", fs::current_path(), {}, diagnostics);
+  const auto loaded =
+      config::load_text(config_text, "the resolved config", fs::current_path(), {}, diagnostics);
   std::optional<catalog::Modalities> modalities;
   if (loaded && !diagnostics.has_errors()) modalities = catalog::resolve(*loaded, diagnostics);
   if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
-  for (const catalog::Modality& m : *modalities)
-    if (m.sp > 1 && loaded->config.layout == config::Layout::separate)
-      throw Failure(ExitCode::usage, cat("model '", m.name, "': training with sp ", m.sp, " is not available yet"),
-                    "set its parallel.sp to 1");
   auto plan = value_or_throw(plan::make_plan(loaded->config, *modalities, world_size, local_size));
   Job job{loaded->config, std::move(*modalities), std::move(plan), nullptr, nullptr, overwrite};
   job.train_data = open_data(job.config, job.modalities, job.config.data.train);
-  if (!job.config.data.eval.empty()) job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
+  if (!job.config.data.eval.empty())
+    job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
   return job;
 }
 
@@ -79,7 +77,8 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm) {
     value_or_throw(folder->metrics().write(record));
     display->eval(record);
   };
-  Trainer trainer({job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()}, observer);
+  Trainer trainer({job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()},
+                  observer);
   const int signal = trainer.run();
   write_model(job, trainer);
   if (display) {
@@ -107,7 +106,8 @@ int train_threads(const std::string& config_text, const RunOptions& options) {
 }
 
 /// A process of several: whatever ends it early is told to the others before it exits.
-int train_process(const std::string& config_text, const RunOptions& options, const launch::LaunchContext& launch) {
+int train_process(const std::string& config_text, const RunOptions& options,
+                  const launch::LaunchContext& launch) {
   const comm::CommunicatorPtr comm =
       launch.world_size == 1 ? comm::alone()
                              : value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));

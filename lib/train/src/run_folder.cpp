@@ -8,7 +8,8 @@ namespace fs = std::filesystem;
 namespace {
 
 bool holds_run(const fs::path& path) {
-  return fs::exists(path / "metrics.jsonl") || fs::exists(path / "plan.json") || fs::exists(path / "config.yaml");
+  return fs::exists(path / "metrics.jsonl") || fs::exists(path / "plan.json") ||
+         fs::exists(path / "config.yaml");
 }
 
 fs::path free_name(const fs::path& path) {

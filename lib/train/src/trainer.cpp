@@ -2,6 +2,7 @@
 
 #include <ATen/ops/zeros.h>
 
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <set>
@@ -27,19 +28,23 @@ at::ScalarType dtype_of(config::Precision precision) {
 
 /// What every rank adds to at the end of a step, in one reduction.
 struct Report {
-  double loss = 0, targets = 0, squared_norm = 0, tokens = 0, stop = 0;
+  double loss = 0, targets = 0, squared_norm = 0, tokens = 0;
+  double signals = 0,
+         stoppers = 0;           ///< the numbers of the signals that asked ranks to stop, and how many ranks
   std::vector<double> next_bad;  ///< samples of the next step that some rank could not read
 
+  std::array<double*, 6> fields() { return {&loss, &targets, &squared_norm, &tokens, &signals, &stoppers}; }
+
   void reduce(comm::Group& world) {
-    constexpr std::size_t kFixed = 5;
-    std::vector<double> flat{loss, targets, squared_norm, tokens, stop};
+    std::vector<double> flat;
+    for (const double* field : fields()) flat.push_back(*field);
     flat.insert(flat.end(), next_bad.begin(), next_bad.end());
     const at::Tensor sums = at::zeros({static_cast<std::int64_t>(flat.size())}, at::kDouble);
     double* values = sums.data_ptr<double>();
     std::copy(flat.begin(), flat.end(), values);
     world.all_reduce(sums);
-    loss = values[0], targets = values[1], squared_norm = values[2], tokens = values[3], stop = values[4];
-    std::copy(values + kFixed, values + flat.size(), next_bad.begin());
+    for (double* field : fields()) *field = *values++;
+    std::copy(values, values + next_bad.size(), next_bad.begin());
   }
 };
 
@@ -123,22 +128,17 @@ struct Trainer::Impl {
       Report report = forward_backward(inputs);
       if (step + 1 < config.steps) next = batches.next();
       if (next && config.data.on_bad_sample == config::OnBadSample::skip) report.next_bad = next->bad;
-      report.stop = launch::stop_requested();
+      report.signals = launch::stop_requested();
+      report.stoppers = report.signals > 0 ? 1 : 0;
       report.reduce(*world);
       bad = report.next_bad.empty() && next ? next->bad : report.next_bad;
       update(step, inputs, report, begin);
-      if (report.stop > 0) return stop_signal(report);
+      if (report.stoppers > 0) return static_cast<int>(report.signals / report.stoppers);
       if (config.eval.every > 0 && (step + 1) % config.eval.every == 0 && step + 1 < config.steps)
         evaluate(step + 1);
     }
     evaluate(config.steps);
     return 0;
-  }
-
-  /// The signal of the ranks that got one (all the same one, under a launcher).
-  int stop_signal(const Report& report) const {
-    const int own = launch::stop_requested();
-    return own != 0 ? own : static_cast<int>(report.stop);
   }
 
   Report forward_backward(const Step& step) {
