@@ -1,5 +1,5 @@
-// The half of cornstarch-train that links LibTorch. `cornstarch-train train` checks and resolves the config, then
-// becomes this program (same process id):
+// The half of cornstarch-train that links LibTorch. `cornstarch-train train` checks and resolves the config,
+// then becomes this program (same process id):
 //
 //   cornstarch-worker --config-fd N [--local-ranks N] [--overwrite]
 
@@ -17,7 +17,8 @@ std::string read_descriptor(int descriptor) {
   std::string text;
   char chunk[4096];
   lseek(descriptor, 0, SEEK_SET);
-  for (ssize_t n = 0; (n = read(descriptor, chunk, sizeof chunk)) > 0;) text.append(chunk, static_cast<std::size_t>(n));
+  for (ssize_t n = 0; (n = read(descriptor, chunk, sizeof chunk)) > 0;)
+    text.append(chunk, static_cast<std::size_t>(n));
   close(descriptor);
   return text;
 }

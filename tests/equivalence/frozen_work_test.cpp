@@ -89,7 +89,8 @@ TEST_CASE("when only the LLM trains, the encoder hears nothing") {
   const auto llm_only = work_of(case_of(false, false, true));
   const auto trained = work_of(case_of(true, true, true));
   CHECK(llm_only[2].gradients == 0);
-  // The LLM's first stage sends activations on, and gradients back only if somebody upstream learns from them.
+  // The LLM's first stage sends activations on, and gradients back only if somebody upstream learns from
+  // them.
   CHECK(llm_only[3].traffic.messages == case_of(false, false, true).num_microbatches);
   CHECK(trained[3].traffic.messages == llm_only[3].traffic.messages + llm_only[2].traffic.messages);
   CHECK(llm_only[2].products < trained[2].products);

@@ -11,9 +11,10 @@ namespace cornstarch::train {
 /// A run's folder: config.yaml, plan.json, metrics.jsonl, model/<modality>/.
 class RunFolder {
  public:
-  /// Makes the folder. One that holds a run is refused (usage), or with `overwrite` moved aside to <path>.old-<n>.
-  static Result<RunFolder> create(const std::filesystem::path& path, bool overwrite, const std::string& config_yaml,
-                                  const std::string& plan_json);
+  /// Makes the folder. One that holds a run is refused (usage), or with `overwrite` moved aside to
+  /// <path>.old-<n>.
+  static Result<RunFolder> create(const std::filesystem::path& path, bool overwrite,
+                                  const std::string& config_yaml, const std::string& plan_json);
 
   telemetry::MetricsFile& metrics() { return metrics_; }
 

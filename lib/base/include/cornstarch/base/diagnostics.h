@@ -17,8 +17,8 @@ struct SourceSpan {
 
 enum class Severity { error, warning };
 
-/// One problem: `code` is stable and short ("unknown_key"), `message` says what is wrong, `help` what is allowed or
-/// meant.
+/// One problem: `code` is stable and short ("unknown_key"), `message` says what is wrong, `help` what is
+/// allowed or meant.
 struct Diagnostic {
   Severity severity = Severity::error;
   std::string code;

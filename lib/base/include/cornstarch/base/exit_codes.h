@@ -2,8 +2,9 @@
 
 namespace cornstarch {
 
-/// What a process of this project may exit with. A launcher reports the first failing rank (mpirun) or the highest
-/// code (srun), so the code of a rank that stopped for another's sake is the lowest, and root causes sort above it.
+/// What a process of this project may exit with. A launcher reports the first failing rank (mpirun) or the
+/// highest code (srun), so the code of a rank that stopped for another's sake is the lowest, and root causes
+/// sort above it.
 enum class ExitCode : int {
   ok = 0,
   peer_failed = 1,     ///< this rank stopped because another rank failed

@@ -8,8 +8,10 @@
 
 namespace cornstarch {
 
-/// The whole file. Errors: missing_input if it is not there, io otherwise, bad_data if it is larger than max_bytes.
-Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{1} << 30);
+/// The whole file. Errors: missing_input if it is not there, io otherwise, bad_data if it is larger than
+/// max_bytes.
+Result<std::string> read_file(const std::filesystem::path& path,
+                              std::size_t max_bytes = std::size_t{1} << 30);
 
 /// Writes beside `path`, syncs, then renames over it: a reader sees the old content or the new, never a part.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);

@@ -9,7 +9,8 @@ namespace cornstarch::log {
 enum class Level { debug, info, warning, error };
 
 /// Lines go to stderr as `HH:MM:SS level [rank 3] message`; ranks above 0 print warnings and errors only.
-/// Thread-safe. Call set_rank once, from the thread of the rank (it is thread-local, since ranks can be threads).
+/// Thread-safe. Call set_rank once, from the thread of the rank (it is thread-local, since ranks can be
+/// threads).
 void set_rank(int rank);
 void set_level(Level level);
 void write(Level level, std::string_view message);

@@ -7,8 +7,9 @@
 
 namespace cornstarch {
 
-/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): a counter-based generator.
-/// Draw i is a pure function of (key, i), so any slice of a tensor can be drawn by itself, on any rank.
+/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): a counter-based
+/// generator. Draw i is a pure function of (key, i), so any slice of a tensor can be drawn by itself, on any
+/// rank.
 class Philox {
  public:
   explicit Philox(std::uint64_t key) : key_(key) {}

@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
-/// The config as plain values. What a key means, its range and its default stand in one field description per struct
-/// (src/fields.h), from which parsing, `--set`, the dump, the JSON Schema, docs/config.md and did-you-mean derive.
+/// The config as plain values. What a key means, its range and its default stand in one field description per
+/// struct (src/fields.h), from which parsing, `--set`, the dump, the JSON Schema, docs/config.md and
+/// did-you-mean derive.
 namespace cornstarch::config {
 
 enum class SpMode { all_to_all, ring_attn };
@@ -90,7 +91,7 @@ struct Optimizer {
   std::vector<double> betas = {0.9, 0.95};
   double eps = 1e-8;
   double weight_decay = 0.0;
-  double momentum = 0.0;  ///< sgd only
+  double momentum = 0.0;   ///< sgd only
   double grad_clip = 1.0;  ///< 0: no clipping
 };
 

@@ -15,15 +15,15 @@ struct LaunchContext {
   int world_size = 1;
   int local_rank = 0;
   int local_size = 1;
-  std::string source = "alone";  ///< "torchrun", "openmpi", "mpich", "slurm", "alone"
+  std::string source = "alone";       ///< "torchrun", "openmpi", "mpich", "slurm", "alone"
   std::vector<std::string> warnings;  ///< sources that disagree, and which one won
 };
 
 using GetEnv = std::function<std::optional<std::string>(const std::string&)>;
 
-/// Reads the environments of torchrun, Open MPI, PMI (MPICH/Hydra) and Slurm, in that priority. Slurm counts only
-/// inside a step (SLURM_STEP_NUM_TASKS); a job script without srun is error 69 with advice. Values that are no
-/// numbers, or a rank outside the world, are error 69.
+/// Reads the environments of torchrun, Open MPI, PMI (MPICH/Hydra) and Slurm, in that priority. Slurm counts
+/// only inside a step (SLURM_STEP_NUM_TASKS); a job script without srun is error 69 with advice. Values that
+/// are no numbers, or a rank outside the world, are error 69.
 Result<LaunchContext> detect(const GetEnv& get_env);
 Result<LaunchContext> detect();  ///< from the process's environment
 

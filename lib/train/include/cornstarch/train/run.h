@@ -11,8 +11,8 @@ struct RunOptions {
   bool overwrite = false;  ///< move an old run folder aside
 };
 
-/// Trains what a resolved config (config::dump) says, from connecting the ranks to writing the model into the run
-/// folder. Returns the exit code; what went wrong has been printed.
+/// Trains what a resolved config (config::dump) says, from connecting the ranks to writing the model into the
+/// run folder. Returns the exit code; what went wrong has been printed.
 int run(const std::string& config_text, const RunOptions& options);
 
 }  // namespace cornstarch::train
