@@ -250,7 +250,11 @@ void report_syntax(const YAML::Exception& e, const Builder& builder, Report& rep
   } else if (e.msg == "end of map not found") {
     help = "check the indentation of this line";
   }
-  report.error("yaml_syntax", cat("this is not valid YAML: ", e.msg), place, help);
+  std::string message = e.msg;
+  // yaml-cpp 0.8 appends the name, 0.7 does not.
+  const std::string no_anchor = "the referenced anchor is not defined";
+  if (message.compare(0, no_anchor.size(), no_anchor) == 0) message = no_anchor;
+  report.error("yaml_syntax", cat("this is not valid YAML: ", message), place, help);
 }
 
 }  // namespace
