@@ -1,5 +1,4 @@
 #include <cstdio>
-#include <filesystem>
 
 #include "console.h"
 #include "cornstarch/base/text.h"
@@ -12,8 +11,6 @@
 namespace cornstarch::app {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Args {
   RunFile file;
@@ -39,14 +36,6 @@ Result<Place> find_place(const Args& args) {
               "leave out --local-ranks, or start one process");
 }
 
-bool holds_a_run(const fs::path& folder) {
-  for (const char* name : {"metrics.jsonl", "plan.json", "config.yaml"}) {
-    std::error_code ignored;
-    if (fs::exists(folder / name, ignored)) return true;
-  }
-  return false;
-}
-
 /// What `plan` can lay out but the runtime cannot run yet.
 void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
   if (resolved.loaded.config.layout == config::Layout::single) return;
@@ -66,11 +55,6 @@ Result<Resolved> prepare(const Args& args, const Place& place, Diagnostics& diag
   const config::RunConfig& config = resolved->loaded.config;
   const auto plan = plan::make_plan(config, resolved->modalities, place.world_size, place.per_node);
   if (!plan) return tl::unexpected(plan.error());
-  // Only rank 0 looks: it is the one that fills the folder, maybe before a slower rank comes here.
-  if (place.rank == 0 && !args.overwrite && holds_a_run(config.run_dir)) {
-    return fail(ExitCode::usage, cat("the run folder '", config.run_dir, "' already holds a run"),
-                "pass --overwrite to move the old run aside, or --set run_dir=... for another folder");
-  }
   return std::move(*resolved);
 }
 

@@ -422,19 +422,6 @@ class Train(Case):
                     f"cornstarch-worker and {self.folder}/libexec/cornstarch-worker\n"
                     "  help: build it (CORNSTARCH_WITH_TORCH=ON) and keep it beside cornstarch-train\n")
 
-    def test_a_run_folder_in_use_is_refused_by_rank_0(self):
-        self.add_worker()
-        self.run_dir.mkdir()
-        self.assertEqual(self.train().code, 0)
-        for name in ("metrics.jsonl", "plan.json", "config.yaml"):
-            (self.run_dir / name).touch()
-            self.expect(self.train(), 2, "",
-                        f"error: the run folder '{self.run_dir}' already holds a run\n  help: pass --overwrite to move "
-                        "the old run aside, or --set run_dir=... for another folder\n")
-            self.assertEqual(self.train("--overwrite").code, 0)
-            self.assertEqual(self.train(env=self.openmpi(1)).code, 0)
-            (self.run_dir / name).unlink()
-
     @staticmethod
     def openmpi(rank, size=2):
         return {"OMPI_COMM_WORLD_RANK": str(rank), "OMPI_COMM_WORLD_SIZE": str(size),

@@ -91,8 +91,11 @@ class Training(unittest.TestCase):
 
     def test_a_run_folder_is_not_written_over(self):
         self.train(steps=1)
-        refused = self.train(steps=1, code=2)
-        self.assertIn("--overwrite", refused.stderr)
+        for layout in (("--local-ranks", "4"), ("--layout", "single")):
+            refused = self.train(steps=1, code=2, layout=layout)
+            self.assertIn(f"the run folder '{self.folder / 'run'}' already holds a run", refused.stderr)
+            self.assertIn("pass --overwrite to move the old run aside, or --set run_dir=... for another folder",
+                          refused.stderr)
         self.train("--overwrite", steps=1)
         self.assertTrue((self.folder / "run.old-1" / "metrics.jsonl").exists())
 

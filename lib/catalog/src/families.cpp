@@ -22,6 +22,10 @@ struct Section {
   std::string name;
 };
 
+bool is_one_of(const std::vector<std::string>& names, const Json& value) {
+  return value.is_string() && std::count(names.begin(), names.end(), value.get<std::string>()) > 0;
+}
+
 Section find_section(const Family& family, const Json& json) {
   if (family.section.empty()) return {json, ""};
   // Old CLIP files have both; the complete one is `..._dict`, as CLIPConfig reads it.
@@ -29,8 +33,7 @@ Section find_section(const Family& family, const Json& json) {
     if (is_map(json, name)) return {json[name], name};
   }
   const Json type = json.value("model_type", Json());
-  const bool container = type.is_string() && type != family.info.name &&
-                         std::count(family.model_types.begin(), family.model_types.end(), type) > 0;
+  const bool container = type.is_string() && type != family.info.name && is_one_of(family.model_types, type);
   if (container) return {Json::object(), family.section};  // a larger model's file, all defaults
   return {json, ""};
 }
@@ -57,8 +60,7 @@ std::string exported(const Family& family, Json section) {
 
 bool check_model_type(const Family& family, HfConfig& config) {
   const Json type = config.json().value("model_type", Json());
-  const auto& types = family.model_types;
-  if (type.is_null() || std::count(types.begin(), types.end(), type) > 0) return true;
+  if (type.is_null() || is_one_of(family.model_types, type)) return true;
   config.problem("model_type", cat("expected \"", family.info.name, "\", got ", shown(type)));
   return false;
 }

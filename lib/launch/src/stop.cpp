@@ -1,9 +1,10 @@
 #include "cornstarch/launch/stop.h"
 
 #include <unistd.h>
-#include <csignal>
 
 #include <atomic>
+#include <csignal>
+#include <initializer_list>
 
 #include "cornstarch/base/exit_codes.h"
 

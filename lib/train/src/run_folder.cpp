@@ -29,8 +29,8 @@ Result<RunFolder> RunFolder::create(const fs::path& given, bool overwrite, const
   try {
     if (holds_run(path)) {
       if (!overwrite)
-        return fail(ExitCode::usage, cat("run_dir '", path.string(), "' holds a run already"),
-                    "choose another run_dir, or pass --overwrite to move the old one aside");
+        return fail(ExitCode::usage, cat("the run folder '", path.string(), "' already holds a run"),
+                    "pass --overwrite to move the old run aside, or --set run_dir=... for another folder");
       fs::rename(path, free_name(path));
     }
     fs::create_directories(path / "model");
