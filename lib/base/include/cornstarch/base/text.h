@@ -23,8 +23,8 @@ std::string_view trim(std::string_view text);
 /// Levenshtein distance with transpositions (optimal string alignment).
 int edit_distance(std::string_view a, std::string_view b);
 
-/// The candidate nearest to `word`, if it is near enough to be a likely slip (distance <= max(1, length /
-/// 3)).
+/// The candidate nearest to `word`, upper and lower case alike, if it is near enough to be a likely slip
+/// (distance <= max(1, length / 3)).
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 /// "did you mean 'tp'?" or "", ready to be a help text.
