@@ -114,7 +114,11 @@ struct Trainer::Impl {
   int run() {
     const dataio::Sampler sampler(train_data.size(), global_batch, config.data.shuffle, config.seed);
     dataio::Prefetcher<RankBatch> batches(
-        [&](std::int64_t step) { return read(train_data, sampler.global_batch(step)); }, 0, config.steps, 2);
+        [&](std::int64_t step) {
+          log::set_rank(comm->rank());  // of the thread that reads ahead
+          return read(train_data, sampler.global_batch(step));
+        },
+        0, config.steps, 2);
     std::optional<RankBatch> next;
     std::vector<double> bad;
     if (config.steps > 0) {
