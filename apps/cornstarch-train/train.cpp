@@ -36,14 +36,30 @@ Result<Place> find_place(const Args& args) {
               "leave out --local-ranks, or start one process");
 }
 
-/// What `plan` can lay out but the runtime cannot run yet.
+/// What a config may say and `plan` lays out, but the runtime cannot run yet.
 void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
-  if (resolved.loaded.config.layout == config::Layout::single) return;
+  const config::RunConfig& config = resolved.loaded.config;
+  const auto refuse = [&](bool asked, const std::string& key, const std::string& what,
+                          const std::string& help) {
+    if (asked)
+      diagnostics.error("unsupported", cat("training with ", what, " is not available yet"),
+                        resolved.loaded.where.at(key), help);
+  };
+  refuse(config.device != config::Device::cpu, "device", "device: cuda", "set device to cpu");
+  refuse(config.precision == config::Precision::bf16 || config.precision == config::Precision::bf16_pure,
+         "precision", cat("precision: ", config::name_of(config.precision)), "set precision to fp32");
+  refuse(config.sharding != config::Sharding::none, "sharding",
+         cat("sharding: ", config::name_of(config.sharding)), "leave it out");
+  refuse(config.model.llm.attention_mask != config::AttentionMask::causal, "model.llm.attention_mask",
+         cat("attention_mask: ", config::name_of(config.model.llm.attention_mask)), "set it to causal");
   for (const catalog::Modality& modality : resolved.modalities) {
-    if (modality.sp == 1) continue;
     const std::string key = catalog::is_llm(modality) ? "model.llm" : "model.encoders." + modality.name;
-    diagnostics.error("unsupported", cat("training with sp ", modality.sp, " is not available yet"),
-                      resolved.loaded.where.at(key + ".parallel.sp"), "set sp to 1; plan shows larger sizes");
+    refuse(modality.checkpointing != config::Checkpointing::none, key + ".activation_checkpointing",
+           "activation checkpointing", "leave it out");
+    refuse(modality.tp_sequence_parallel, key + ".parallel.tp_sequence_parallel", "tp_sequence_parallel",
+           "leave it out");
+    refuse(modality.sp > 1, key + ".parallel.sp", cat("sp ", modality.sp),
+           "set sp to 1; plan shows larger sizes");
   }
 }
 

@@ -33,6 +33,8 @@ Read read_llm(const Context& context) {
   modality.trains.assign(modality.spec.modules.size(), llm.train);
   modality.used.assign(modality.spec.modules.size(), true);
   modality.pretrained = llm.pretrained;
+  modality.checkpointing = llm.activation_checkpointing;
+  modality.attention_mask = llm.attention_mask;
   read.modality = std::move(modality);
   return read;
 }
@@ -52,6 +54,7 @@ Read read_encoder(const Context& context, const config::Encoder& encoder,
   if (llm_hidden) check_weights(context, source, modality.spec);
   modality.placeholder = encoder.placeholder;
   modality.pretrained = encoder.pretrained;
+  modality.checkpointing = encoder.activation_checkpointing;
   read.modality = std::move(modality);
   return read;
 }
@@ -65,6 +68,17 @@ void check_training(const Context& context) {
   if (model.llm.train || encoders) return;
   context.error("nothing_trains", "model.llm.train", "nothing trains: every part is frozen",
                 "set train: true under llm, or train: {projector: true} under an encoder");
+}
+
+void check_sharding(const Context& context, const std::vector<const Modality*>& all) {
+  if (context.config().sharding != config::Sharding::zero3) return;
+  for (const Modality* modality : all) {
+    if (modality->stages.size() <= 1) continue;
+    context.error("sharding_needs_one_stage", "sharding",
+                  cat("sharding: zero3 needs modalities of one stage, '", modality->name, "' has ",
+                      modality->stages.size()),
+                  "use sharding: zero1, or give it one stage");
+  }
 }
 
 }  // namespace
@@ -88,6 +102,7 @@ std::optional<Modalities> resolve(const config::Loaded& loaded, Diagnostics& dia
   for (Read& read : reads) {
     if (read.modality) read_parallel(context, *read.parallel, read.path, all, *read.modality);
   }
+  check_sharding(context, all);
   check_placeholders(context);
   check_training(context);
   check_batch(context, all);

@@ -88,6 +88,8 @@ void read_parallel(const Context& context, const std::optional<config::Parallel>
   modality.tp = std::max(1, parallel->tp);
   modality.sp = std::max(1, parallel->sp);
   if (modality.sp > 1) modality.mode = parallel->mode;
+  modality.distribution = parallel->distribution;
+  modality.tp_sequence_parallel = parallel->tp_sequence_parallel && modality.tp > 1;
   check_tp(context, own, modality);
   check_sp(context, own, modality);
   modality.stages = read_stages(context, *parallel, own, all, modality);

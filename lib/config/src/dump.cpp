@@ -4,6 +4,7 @@
 #include "bind.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/config/load.h"
+#include "fields.h"
 #include "scalars.h"
 
 namespace cornstarch::config {
@@ -85,5 +86,14 @@ std::string dump(const RunConfig& config) {
   write(to_tree(config), "", out);
   return out;
 }
+
+template const char* name_of(SpMode);
+template const char* name_of(Distribution);
+template const char* name_of(AttentionMask);
+template const char* name_of(Checkpointing);
+template const char* name_of(Layout);
+template const char* name_of(Precision);
+template const char* name_of(Device);
+template const char* name_of(Sharding);
 
 }  // namespace cornstarch::config

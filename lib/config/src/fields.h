@@ -59,7 +59,37 @@ template <>
 struct Choices<SpMode> {
   static constexpr std::array values = {
       Choice<SpMode>{"all_to_all", SpMode::all_to_all, "swaps sequence shards for head shards (Ulysses)"},
-      Choice<SpMode>{"ring_attn", SpMode::ring_attn, "passes keys and values around"}};
+      Choice<SpMode>{"ring_attn", SpMode::ring_attn, "gathers keys and values, a few heads at a time"},
+      Choice<SpMode>{"ring", SpMode::ring, "passes keys and values around from rank to rank"}};
+};
+template <>
+struct Choices<Distribution> {
+  static constexpr std::array values = {
+      Choice<Distribution>{"uniform", Distribution::uniform, "every rank has one stretch of the sequence"},
+      Choice<Distribution>{"zigzag", Distribution::zigzag,
+                           "rank i of n has stretches i and 2n - 1 - i of 2n: balanced for causal text"},
+      Choice<Distribution>{"makespan", Distribution::makespan,
+                           "blocks of 128 tokens, the heaviest first to the rank that has least to do"}};
+};
+template <>
+struct Choices<AttentionMask> {
+  static constexpr std::array values = {
+      Choice<AttentionMask>{"causal", AttentionMask::causal, "a token sees what stands before it"},
+      Choice<AttentionMask>{
+          "image_bidirectional", AttentionMask::image_bidirectional,
+          "causal, but the tokens of one item see each other both ways (Gemma 3, PaliGemma)"},
+      Choice<AttentionMask>{
+          "modality_isolated", AttentionMask::modality_isolated,
+          "text is causal over everything, a modality's tokens see only their own, both ways"}};
+};
+template <>
+struct Choices<Checkpointing> {
+  static constexpr std::array values = {
+      Choice<Checkpointing>{"none", Checkpointing::none, "everything that backward needs is kept"},
+      Choice<Checkpointing>{"selective", Checkpointing::selective,
+                            "what is cheap to compute again is not kept: no matrix product is done twice"},
+      Choice<Checkpointing>{"full", Checkpointing::full,
+                            "only the input of each layer is kept; the layer runs again in backward"}};
 };
 template <>
 struct Choices<Layout> {
@@ -100,12 +130,27 @@ struct Choices<LrScheduleType> {
 };
 template <>
 struct Choices<Precision> {
-  static constexpr std::array values = {Choice<Precision>{"fp32", Precision::fp32, "single precision"},
-                                        Choice<Precision>{"fp64", Precision::fp64, "double, for checks"}};
+  static constexpr std::array values = {
+      Choice<Precision>{"fp32", Precision::fp32, "single precision"},
+      Choice<Precision>{"fp64", Precision::fp64, "double, for checks"},
+      Choice<Precision>{
+          "bf16", Precision::bf16,
+          "bfloat16 parameters and activations; fp32 master weights, gradients and optimizer state"},
+      Choice<Precision>{"bf16_pure", Precision::bf16_pure, "bfloat16 throughout, for comparisons"}};
 };
 template <>
 struct Choices<Device> {
-  static constexpr std::array values = {Choice<Device>{"cpu", Device::cpu, "the processor"}};
+  static constexpr std::array values = {
+      Choice<Device>{"cpu", Device::cpu, "the processor; ranks are MPI processes"},
+      Choice<Device>{"cuda", Device::cuda, "one GPU for each rank"}};
+};
+template <>
+struct Choices<Sharding> {
+  static constexpr std::array values = {
+      Choice<Sharding>{"none", Sharding::none, "every replica keeps everything"},
+      Choice<Sharding>{"zero1", Sharding::zero1, "the optimizer's state is dealt over the replicas (ZeRO-1)"},
+      Choice<Sharding>{"zero3", Sharding::zero3,
+                       "parameters and gradients too (ZeRO-3, FSDP); modalities of one stage only"}};
 };
 
 /// The fields of a struct. `fields()` lists all members but `key()`, the member that holds the struct's own
@@ -136,6 +181,13 @@ struct Describe<Parallel> : NoGroups {
             "mode", &Parallel::mode,
             "How the ranks of a sequence attend. Must be given when sp is above 1, is ignored when it is 1.",
             {.aliases = {"sequence_parallelism_mode", "sequence_parallelism"}}),
+        field("distribution", &Parallel::distribution, "Which tokens of a sequence each of its sp ranks has.",
+              {.hints = {"token_distribution", "load_balancing"}}),
+        field("tp_sequence_parallel", &Parallel::tp_sequence_parallel,
+              "Whether the ranks of a tensor-parallel group share the tokens between their matrix products, "
+              "too: less "
+              "memory, the same traffic.",
+              {.hints = {"sequence_parallel", "tp_sp"}}),
         field("stages", &Parallel::stages,
               "The pipeline: one list of module names per stage, every module once and in order "
               "(`cornstarch-train modules` prints them). `model.layers.0..5` stands for six layers.",
@@ -193,6 +245,9 @@ struct Describe<Encoder> {
               {.max = -1, .hints = {"vision_feature_layer"}}),
         field("feature_select", &Encoder::feature_select, "Which rows of an item reach the LLM.",
               {.hints = {"vision_feature_select_strategy"}}),
+        field("activation_checkpointing", &Encoder::activation_checkpointing,
+              "What backward computes again instead of keeping it.",
+              {.hints = {"gradient_checkpointing", "recompute"}}),
         field("parallel", &Encoder::parallel,
               "How the encoder is spread over ranks. Needed in `layout: separate`.",
               {.hints = {"parallelism", "plugin"}, .fallback = "none"})};
@@ -215,6 +270,11 @@ struct Describe<Llm> {
               {.text = Text::json, .hints = {"hf_config"}}),
         field("train", &Llm::train, "Whether the LLM's parameters train.",
               {.hints = {"freeze", "trainable"}}),
+        field("attention_mask", &Llm::attention_mask, "Which tokens a token sees.",
+              {.hints = {"mask", "mask_type"}}),
+        field("activation_checkpointing", &Llm::activation_checkpointing,
+              "What backward computes again instead of keeping it.",
+              {.hints = {"gradient_checkpointing", "recompute"}}),
         field("parallel", &Llm::parallel, "How the LLM is spread over ranks. Needed in `layout: separate`.",
               {.hints = {"parallelism", "plugin"}, .fallback = "none"})};
   }
@@ -349,6 +409,9 @@ struct Describe<RunConfig> : NoGroups {
               {.hints = {"evaluation", "validation"}}),
         field("precision", &RunConfig::precision, "The type of parameters and activations.",
               {.hints = {"dtype", "torch_dtype"}}),
+        field("sharding", &RunConfig::sharding,
+              "What the replicas share between them instead of each keeping it.",
+              {.hints = {"zero", "zero_stage", "fsdp", "sharding_strategy"}}),
         field("device", &RunConfig::device, "What computes."),
         field("seed", &RunConfig::seed,
               "Draws the weights and the order of the data; the same for every layout.",
@@ -381,6 +444,7 @@ concept Described = requires { Describe<T>::fields(); };
 template <typename T>
 concept Named = Described<T> && requires { Describe<T>::key(); };
 
+/// What run_config.h declares; dump.cpp instantiates it for other rooms.
 template <typename Enum>
 const char* name_of(Enum value) {
   for (const auto& choice : Choices<Enum>::values) {

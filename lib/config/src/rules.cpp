@@ -10,7 +10,7 @@ void check_parallel(const std::optional<Parallel>& parallel, const std::string& 
   if (!parallel || parallel->sp <= 1 || where.has(path + ".mode")) return;
   report.error("missing_key",
                cat("'", path, ".sp' is ", parallel->sp, ", so '", path, ".mode' must be given"),
-               where.place(path + ".sp"), "mode: all_to_all or ring_attn");
+               where.place(path + ".sp"), "mode: all_to_all, ring_attn or ring");
 }
 
 }  // namespace

@@ -8,19 +8,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* name_of(config::SpMode mode) {
-  return mode == config::SpMode::ring_attn ? "ring_attn" : "all_to_all";
-}
-
-const char* name_of(config::Layout layout) {
-  return layout == config::Layout::single ? "single" : "separate";
-}
-
 Json modality_json(const ModalityPlan& modality) {
   return {{"name", modality.name},
           {"tp", modality.tp},
           {"sp", modality.sp},
-          {"mode", modality.mode ? Json(name_of(*modality.mode)) : Json(nullptr)},
+          {"mode", modality.mode ? Json(config::name_of(*modality.mode)) : Json(nullptr)},
           {"num_stages", modality.num_stages},
           {"first_stage", modality.first_stage}};
 }
@@ -71,7 +63,7 @@ std::string to_json(const Plan& plan, const catalog::Modalities& modalities) {
   out += "  \"world_size\": " + std::to_string(plan.world_size) + ",\n";
   out += "  \"ranks_per_replica\": " + std::to_string(plan.ranks_per_replica) + ",\n";
   out += "  \"dp\": " + std::to_string(plan.dp) + ",\n";
-  out += "  \"layout\": " + Json(name_of(plan.layout)).dump() + ",\n";
+  out += "  \"layout\": " + Json(config::name_of(plan.layout)).dump() + ",\n";
   out += "  \"modalities\": " + lines(modality_lines) + ",\n";
   out += "  \"ranks\": " + lines(rank_lines) + ",\n";
   out += "  \"groups\": {\n";

@@ -56,7 +56,7 @@ std::string heading(const Plan& plan) {
 std::string parallel_sizes(const ModalityPlan& modality) {
   std::string out = cat("tp ", modality.tp);
   if (modality.sp > 1) out += cat(" sp ", modality.sp);
-  if (modality.mode) out += *modality.mode == config::SpMode::ring_attn ? " ring_attn" : " all_to_all";
+  if (modality.mode) out += cat(" ", config::name_of(*modality.mode));
   return out;
 }
 

@@ -23,10 +23,13 @@ TEST_CASE("The dump spells every key out") {
       placeholder: "<ear>"
       feature_layer: -1
       feature_select: full
+      activation_checkpointing: none
       parallel:
         tp: 1
         sp: 1
         mode: all_to_all
+        distribution: makespan
+        tp_sequence_parallel: false
         stages:
           - [m, l.0..3]
           - [projector]
@@ -34,6 +37,8 @@ TEST_CASE("The dump spells every key out") {
     family: llama
     config: {}
     train: true
+    attention_mask: causal
+    activation_checkpointing: none
 layout: separate
 batch:
   microbatch_size: 1
@@ -64,6 +69,7 @@ eval:
   every: 0
   max_samples: 512
 precision: fp32
+sharding: none
 device: cpu
 seed: 0
 steps: 2

@@ -19,6 +19,10 @@ struct Modality {
   int tp = 1;
   int sp = 1;
   std::optional<config::SpMode> mode = {};  ///< nothing when sp is 1
+  config::Distribution distribution = config::Distribution::makespan;
+  bool tp_sequence_parallel = false;  ///< never with a tp of 1
+  config::Checkpointing checkpointing = config::Checkpointing::none;
+  config::AttentionMask attention_mask = config::AttentionMask::causal;  ///< of the LLM
   /// Per module: whether its parameters train; false also for modules that are not used.
   std::vector<bool> trains = {};
   /// Per module: whether its output reaches the loss (feature_layer leaves later layers out, CLIP's

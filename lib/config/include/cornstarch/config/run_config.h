@@ -10,20 +10,30 @@
 /// did-you-mean derive.
 namespace cornstarch::config {
 
-enum class SpMode { all_to_all, ring_attn };
+enum class SpMode { all_to_all, ring_attn, ring };
+enum class Distribution { uniform, zigzag, makespan };
+enum class AttentionMask { causal, image_bidirectional, modality_isolated };
+enum class Checkpointing { none, selective, full };
 enum class Layout { separate, single };
 enum class ProjectorType { linear, mlp };
 enum class FeatureSelect { full, patch };
 enum class OnBadSample { fail, skip };
 enum class OptimizerType { adamw, sgd };
 enum class LrScheduleType { cosine, linear, constant };
-enum class Precision { fp32, fp64 };
-enum class Device { cpu };
+enum class Precision { fp32, fp64, bf16, bf16_pure };
+enum class Device { cpu, cuda };
+enum class Sharding { none, zero1, zero3 };
+
+/// How a config spells a choice.
+template <typename Enum>
+const char* name_of(Enum value);
 
 struct Parallel {
   int tp = 1;
   int sp = 1;
   SpMode mode = SpMode::all_to_all;
+  Distribution distribution = Distribution::makespan;
+  bool tp_sequence_parallel = false;
   std::vector<std::vector<std::string>> stages;  ///< as written: ranges ("layers.0..5") not yet expanded
 };
 
@@ -47,6 +57,7 @@ struct Encoder {
   std::string placeholder;  ///< default "<name>"
   int feature_layer = -1;
   FeatureSelect feature_select = FeatureSelect::full;
+  Checkpointing activation_checkpointing = Checkpointing::none;
   std::optional<Parallel> parallel;
 };
 
@@ -55,6 +66,8 @@ struct Llm {
   std::optional<std::string> pretrained;
   std::optional<std::string> config_json;
   bool train = true;
+  AttentionMask attention_mask = AttentionMask::causal;
+  Checkpointing activation_checkpointing = Checkpointing::none;
   std::optional<Parallel> parallel;
 };
 
@@ -115,6 +128,7 @@ struct RunConfig {
   LrSchedule lr_schedule;
   Eval eval;
   Precision precision = Precision::fp32;
+  Sharding sharding = Sharding::none;
   Device device = Device::cpu;
   std::uint64_t seed = 0;
   int steps = 0;
