@@ -42,11 +42,11 @@ struct Model {
   }
 
   /// The sum of the losses.
-  at::Tensor forward(const std::vector<at::Tensor>& media, const at::Tensor& ids, const at::Tensor& labels) {
+  at::Tensor forward(const std::vector<at::Tensor>& media, const models::Text& text) {
     std::vector<at::Tensor> features;
     for (std::size_t e = 0; e < media.size(); ++e) features.push_back(stages[e].forward(media[e]));
     models::Stage& llm = stages.back();
-    return llm.loss(llm.transform(llm.embed(ids, features)), labels);
+    return llm.loss(llm.transform(llm.embed(text, features)), text);
   }
 
   std::vector<models::Stage> stages;
@@ -58,8 +58,8 @@ struct Batch {
   Batch(const config::RunConfig& config, const catalog::Modalities& modalities) {
     const std::int64_t rows = config.batch.microbatch_size, length = config.batch.sequence_length;
     const catalog::ModelSpec& llm = modalities.back().spec;
-    ids = at::randint(2, llm.vocab_size, {rows, length}, at::kLong);
-    labels = ids.clone();
+    at::Tensor ids = at::randint(2, llm.vocab_size, {rows, length}, at::kLong);
+    const at::Tensor labels = ids.clone();
     std::int64_t from = 0;
     for (std::size_t e = 0; e + 1 < modalities.size(); ++e) {
       auto shape = modalities[e].spec.item_shape;
@@ -69,16 +69,17 @@ struct Batch {
       from += modalities[e].features_per_item;
     }
     labels.narrow(1, 0, from + kUnlearnt).fill_(-100);
-    targets = static_cast<double>(rows * (length - from - kUnlearnt));
+    text = models::make_text(ids, labels, modalities.size() - 1, llm.vocab_size);
+    targets = static_cast<double>(text.num_targets());
   }
 
   std::vector<at::Tensor> media;
-  at::Tensor ids, labels;
+  models::Text text;
   double targets = 0;
 };
 
 double step(Model& model, optim::Optimizer& optimizer, const Batch& batch, const config::Optimizer& options) {
-  const at::Tensor loss = model.forward(batch.media, batch.ids, batch.labels);
+  const at::Tensor loss = model.forward(batch.media, batch.text);
   loss.backward();
   const double norm = std::sqrt(optim::squared_norm(model.parameters)) / batch.targets;
   const double scale = std::min(1.0, options.grad_clip / (norm + 1e-6)) / batch.targets;

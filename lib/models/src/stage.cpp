@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/nonzero.h>
 #include <ATen/ops/zeros.h>
 
 #include <optional>
@@ -16,8 +15,6 @@
 
 namespace cornstarch::models {
 namespace {
-
-constexpr std::int64_t kIgnored = -100;  // a label without a target
 
 struct VocabParallel {
   at::Tensor weight;  // [rows of this rank, hidden]
@@ -117,19 +114,6 @@ struct Stage::Impl {
     return projector->forward(x).flatten(0, 1);
   }
 
-  void check_ids(const at::Tensor& ids, std::size_t encoders) const {
-    if (ids.numel() == 0) return;
-    const auto largest = ids.max().item<std::int64_t>();
-    const auto smallest = ids.min().item<std::int64_t>();
-    if (largest >= embedding->vocab) {
-      throw Failure(ExitCode::internal,
-                    cat("token id ", largest, " is outside of the vocabulary of ", embedding->vocab));
-    }
-    if (smallest < -static_cast<std::int64_t>(encoders)) {
-      throw Failure(ExitCode::internal, cat("placeholder ", smallest, " for ", encoders, " encoders"));
-    }
-  }
-
   at::Tensor local_logits(const at::Tensor& rows) const {
     if (!head) throw Failure(ExitCode::internal, "this stage has no head");
     return at::linear(nn::copy_to_tp(rows, tp), head->weight);
@@ -151,38 +135,31 @@ at::Tensor Stage::forward(const at::Tensor& input) {
   return impl_->projector ? impl_->project(hidden) : hidden;
 }
 
-at::Tensor Stage::embed(const at::Tensor& ids, const std::vector<at::Tensor>& features) {
+at::Tensor Stage::embed(const Text& text, const std::vector<at::Tensor>& features) {
   if (!impl_->embedding) throw Failure(ExitCode::internal, "this stage has no embedding");
   const VocabParallel& table = *impl_->embedding;
-  const at::Tensor flat = ids.flatten();
-  impl_->check_ids(flat, features.size());
-  at::Tensor hidden =
-      nn::vocab_parallel_embedding(flat, table.weight, table.part.begin, table.padding_idx, impl_->tp);
-  for (std::size_t e = 0; e < features.size(); ++e) {
-    const at::Tensor rows = (flat == -1 - static_cast<std::int64_t>(e)).nonzero().squeeze(1);
-    const std::int64_t given = features[e].defined() ? features[e].size(0) : 0;
+  at::Tensor hidden = nn::vocab_parallel_embedding(text.ids.flatten(), table.weight, table.part.begin,
+                                                   table.padding_idx, impl_->tp);
+  for (std::size_t e = 0; e < text.placeholders.size(); ++e) {
+    const at::Tensor& rows = text.placeholders[e];
+    const std::int64_t given = features.at(e).defined() ? features[e].size(0) : 0;
     if (rows.size(0) != given) {
       throw Failure(ExitCode::internal, placeholder_mismatch(e, rows.size(0), given));
     }
     if (given > 0) hidden.index_copy_(0, rows, features[e]);
   }
-  return hidden.view({ids.size(0), ids.size(1), hidden.size(1)});
+  return hidden.view({text.ids.size(0), text.ids.size(1), hidden.size(1)});
 }
 
 at::Tensor Stage::transform(const at::Tensor& hidden) { return impl_->run(hidden); }
 
-at::Tensor Stage::loss(const at::Tensor& hidden, const at::Tensor& labels) {
-  const std::int64_t t = labels.size(1);
-  at::Tensor has_target = at::zeros(labels.sizes(), at::kBool);
-  has_target.narrow(1, 0, t - 1).copy_(labels.narrow(1, 1, t - 1) != kIgnored);
-  const at::Tensor rows = has_target.flatten().nonzero().squeeze(1);
-  if (rows.size(0) == 0) {
+at::Tensor Stage::loss(const at::Tensor& hidden, const Text& text) {
+  if (text.num_targets() == 0) {
     const bool narrow = hidden.element_size() < 4;
     return at::zeros({}, hidden.options().dtype(narrow ? at::kFloat : hidden.scalar_type()));
   }
-  const at::Tensor targets = labels.flatten().index_select(0, rows + 1);
-  const at::Tensor logits = impl_->local_logits(hidden.flatten(0, 1).index_select(0, rows));
-  return nn::vocab_parallel_cross_entropy(logits, targets, impl_->head->part.begin, impl_->tp);
+  const at::Tensor logits = impl_->local_logits(hidden.flatten(0, 1).index_select(0, text.target_rows));
+  return nn::vocab_parallel_cross_entropy(logits, text.targets, impl_->head->part.begin, impl_->tp);
 }
 
 at::Tensor Stage::argmax(const at::Tensor& rows) {

@@ -8,9 +8,6 @@
 
 namespace cornstarch::pipeline {
 
-/// Positions whose next token has a label.
-std::int64_t count_targets(const at::Tensor& labels);
-
 struct Answers {
   std::int64_t given = 0;    ///< samples with a target
   std::int64_t correct = 0;  ///< those where every target has the largest logit
@@ -18,6 +15,6 @@ struct Answers {
 
 /// Greedy decoding gives exactly the labelled answer iff, fed with that answer, the model ranks each of its
 /// tokens first; so one forward pass tells.
-Answers grade(models::Stage& last, const at::Tensor& hidden, const at::Tensor& labels);
+Answers grade(models::Stage& last, const at::Tensor& hidden, const models::Text& text);
 
 }  // namespace cornstarch::pipeline

@@ -221,15 +221,15 @@ struct Executor::Impl {
   at::Tensor forward_llm(Held& h, Flight& flight, int m) {
     const auto microbatch = static_cast<std::size_t>(m);
     at::Tensor hidden =
-        is_first(h.stage) ? h.module.embed(inputs->ids[microbatch], flight.inputs) : flight.inputs.front();
+        is_first(h.stage) ? h.module.embed(inputs->text[microbatch], flight.inputs) : flight.inputs.front();
     hidden = h.module.transform(hidden);
     if (!is_last_of_llm(h.stage)) return hidden;
-    const at::Tensor& labels = inputs->labels[microbatch];
-    at::Tensor sum = h.module.loss(hidden, labels);
+    const models::Text& text = inputs->text[microbatch];
+    at::Tensor sum = h.module.loss(hidden, text);
     loss += sum.detach().to(at::kDouble);
-    sums.targets += count_targets(labels);
+    sums.targets += text.num_targets();
     if (!training) {
-      const Answers answers = grade(h.module, hidden, labels);
+      const Answers answers = grade(h.module, hidden, text);
       sums.answers += answers.given;
       sums.correct += answers.correct;
     }

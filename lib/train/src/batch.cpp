@@ -153,10 +153,12 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   std::int64_t tokens = 0;
   if (!batch.rows.empty()) {
     for (int m = 0; m < plan.num_microbatches; ++m) {
-      inputs.ids.push_back(
-          stack_rows(batch.rows, rows_of(m), plan.sequence_length, &dataio::TextRow::ids, pad_id));
-      inputs.labels.push_back(stack_rows(batch.rows, rows_of(m), plan.sequence_length,
-                                         &dataio::TextRow::labels, dataio::kIgnoreLabel));
+      const auto stack = [&](std::vector<std::int64_t> dataio::TextRow::* list, std::int64_t fill) {
+        return stack_rows(batch.rows, rows_of(m), plan.sequence_length, list, fill);
+      };
+      inputs.text.push_back(models::make_text(stack(&dataio::TextRow::ids, pad_id),
+                                              stack(&dataio::TextRow::labels, dataio::kIgnoreLabel), encoders,
+                                              modalities.back().spec.vocab_size));
     }
     for (const auto& row : batch.rows) tokens += row.length;
   }

@@ -103,7 +103,8 @@ class Pipeline {
     for (const char* e : {"features.0", "features.1"}) {
       features_.push_back(golden.at(e).clone().set_requires_grad(true));
     }
-    at::Tensor x = stages_[0].embed(golden.at("ids"), features_);
+    const models::Text text = models::make_text(golden.at("ids"), golden.at("labels"), 2, m_.spec.vocab_size);
+    at::Tensor x = stages_[0].embed(text, features_);
     values["hidden." + names_[0]] = x.detach().clone();
     for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
       x = stages_[i].transform(x);
@@ -111,7 +112,7 @@ class Pipeline {
     }
     const at::Tensor logits = stages_.back().logits(x.detach().flatten(0, 1)).detach();
     values["logits"] = logits.view({x.size(0), x.size(1), -1});
-    return stages_.back().loss(x, golden.at("labels"));
+    return stages_.back().loss(x, text);
   }
 
   const Modality& m_;

@@ -35,14 +35,15 @@ RankResult run_encoder(std::vector<Stage>& stages, const Input& input) {
   return {outs.back().detach(), {}, {}};
 }
 
-RankResult run_llm(std::vector<Stage>& stages, const Input& input) {
+RankResult run_llm(std::vector<Stage>& stages, const Input& input, std::int64_t vocab) {
   std::vector<at::Tensor> features, ins, outs;
   for (const at::Tensor& rows : input.features) features.push_back(as_input(rows));
+  const models::Text text = models::make_text(input.ids, input.labels, features.size(), vocab);
   for (std::size_t i = 0; i < stages.size(); ++i) {
     ins.push_back(i == 0 ? at::Tensor() : as_input(outs.back()));
-    const at::Tensor hidden = i == 0 ? stages[i].embed(input.ids, features) : ins.back();
+    const at::Tensor hidden = i == 0 ? stages[i].embed(text, features) : ins.back();
     outs.push_back(stages[i].transform(hidden));
-    if (stages[i].has_head()) outs.back() = stages[i].loss(outs.back(), input.labels);
+    if (stages[i].has_head()) outs.back() = stages[i].loss(outs.back(), text);
   }
   outs.back().backward();
   for (std::size_t i = stages.size() - 1; i-- > 0;) outs[i].backward(ins[i + 1].grad());
@@ -55,7 +56,8 @@ RankResult run_rank(const Modality& m, const std::vector<std::vector<int>>& cuts
                     const Input& input) {
   std::vector<Stage> stages;
   for (const auto& modules : cuts) stages.emplace_back(m, modules, tp, models::StageOptions{at::kDouble, 7});
-  RankResult result = catalog::is_llm(m) ? run_llm(stages, input) : run_encoder(stages, input);
+  RankResult result =
+      catalog::is_llm(m) ? run_llm(stages, input, m.spec.vocab_size) : run_encoder(stages, input);
   for (Stage& stage : stages) {
     for (const models::Parameter& p : stage.parameters()) result.parameters.push_back(p);
   }

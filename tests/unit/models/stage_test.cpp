@@ -7,6 +7,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <cmath>
 #include <map>
@@ -35,6 +36,11 @@ std::vector<std::vector<Parameter>> sharded(const Modality& m, int tp, const std
     ranks[static_cast<std::size_t>(c->rank())] = stage.parameters();
   });
   return ranks;
+}
+
+/// Ids alone: nothing is to be learnt.
+models::Text text_of(const at::Tensor& ids, std::size_t encoders) {
+  return models::make_text(ids, at::full_like(ids, -100), encoders, 53);
 }
 
 }  // namespace
@@ -147,7 +153,7 @@ TEST_CASE("embed puts feature rows at their placeholders, in order", "[models]")
   const at::Tensor a = fixture::noise({2, 24}, 1), b = fixture::noise({1, 24}, 2);
   const at::Tensor table = by_name(stage).at("llm/model.embed_tokens.weight").value;
   const at::NoGradGuard no_grad;
-  const at::Tensor hidden = stage.embed(ids, {a, b});
+  const at::Tensor hidden = stage.embed(text_of(ids, 2), {a, b});
   REQUIRE(hidden.sizes() == at::IntArrayRef({2, 3, 24}));
   CHECK(hidden[0][0].equal(table[3]));
   CHECK(hidden[0][1].equal(b[0]));
@@ -162,12 +168,12 @@ TEST_CASE("embed refuses what does not fit", "[models]") {
   Stage stage = fixture::whole(m);
   const at::Tensor ids = at::tensor({3, -1, -1, 4}, at::kLong).view({1, 4});
   const at::Tensor row = fixture::noise({1, 24}, 1);
-  CHECK_THROWS_WITH(stage.embed(ids, {row}), "encoder 0: 2 placeholders for 1 feature rows");
-  CHECK_THROWS_WITH(stage.embed(ids, {at::Tensor()}), "encoder 0: 2 placeholders for 0 feature rows");
-  CHECK_THROWS_WITH(stage.embed(ids, {}), "placeholder -1 for 0 encoders");
-  CHECK_THROWS_WITH(stage.embed(at::full_like(ids, 53), {}),
-                    "token id 53 is outside of the vocabulary of 53");
-  CHECK_THROWS_AS(stage.embed(ids, {row}), Failure);
+  CHECK_THROWS_WITH(stage.embed(text_of(ids, 1), {row}), "encoder 0: 2 placeholders for 1 feature rows");
+  CHECK_THROWS_WITH(stage.embed(text_of(ids, 1), {at::Tensor()}),
+                    "encoder 0: 2 placeholders for 0 feature rows");
+  CHECK_THROWS_WITH(text_of(at::full_like(ids, 53), 0), "token id 53 is outside of the vocabulary of 53");
+  CHECK_THROWS_WITH(text_of(ids, 0), "placeholder -1 for 0 encoders");
+  CHECK_THROWS_AS(stage.embed(text_of(ids, 1), {row}), Failure);
 }
 
 TEST_CASE("the loss is that of the next labels, over rows with a target only", "[models]") {
@@ -180,10 +186,10 @@ TEST_CASE("the loss is that of the next labels, over rows with a target only", "
   comm::run_threads(tp, {}, [&](const comm::CommunicatorPtr& c) {
     Stage stage(m, {4}, c->world(), {at::kDouble, 7});
     const auto r = static_cast<std::size_t>(c->rank());
-    losses[r] = stage.loss(hidden, labels).detach();
+    losses[r] = stage.loss(hidden, models::make_text(at::zeros_like(labels), labels, 0, 53)).detach();
     logits[r] = stage.logits(hidden.flatten(0, 1)).detach();
     ids[r] = stage.argmax(hidden.flatten(0, 1));
-    zeros[r] = stage.loss(hidden, at::full_like(labels, -100));
+    zeros[r] = stage.loss(hidden, text_of(at::zeros_like(labels), 0));
   });
   const at::Tensor rows = at::tensor({1, 2, 5, 8}, at::kLong), targets = at::tensor({7, 8, 50, 2}, at::kLong);
   const at::Tensor expected = at::cross_entropy_loss(logits[0].index_select(0, rows), targets, {}, 2);

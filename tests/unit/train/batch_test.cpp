@@ -36,6 +36,7 @@ struct World {
   plan::Plan plan;
   World() : modalities({test::encoder("vision", 1, 1), test::llm(2, 1)}) {
     modalities[0].spec.item_shape = {1};
+    modalities[1].spec.vocab_size = 10;
     auto config = test::config(2);
     config.batch.microbatch_size = 1;
     config.batch.sequence_length = 4;
@@ -69,9 +70,9 @@ TEST_CASE("a replica works on its block; what its microbatches contain is known 
   const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 1, 9, at::kDouble);
   CHECK(step.activity.items(0, 0) == 1);
   CHECK(step.activity.items(0, 1) == 2);
-  CHECK(step.inputs.ids[0].sizes() == at::IntArrayRef({1, 4}));
-  CHECK(step.inputs.ids[1][0][0].item<std::int64_t>() == 5);
-  CHECK(step.inputs.labels[1][0][1].item<std::int64_t>() == 5);
+  CHECK(step.inputs.text[0].ids.sizes() == at::IntArrayRef({1, 4}));
+  CHECK(step.inputs.text[1].ids[0][0].item<std::int64_t>() == 5);
+  CHECK(step.inputs.text[1].targets.item<std::int64_t>() == 5);
   CHECK(step.tokens == 5 + 6);
   CHECK(step.reached == std::vector<bool>{true, true});
 }
@@ -100,8 +101,8 @@ TEST_CASE("a bad sample is an empty row on every rank") {
   CHECK(step.skipped == 1);
   CHECK(media.activity.items(0, 1) == 0);
   CHECK(step.activity.items(0, 1) == 0);
-  CHECK(step.inputs.ids[1].eq(9).all().item<bool>());
-  CHECK(step.inputs.labels[1].eq(dataio::kIgnoreLabel).all().item<bool>());
+  CHECK(step.inputs.text[1].ids.eq(9).all().item<bool>());
+  CHECK(step.inputs.text[1].num_targets() == 0);
   CHECK(step.tokens == 2);
 }
 
@@ -110,7 +111,7 @@ TEST_CASE("rows beyond the end of an evaluation are empty") {
   const Samples data;
   auto batch = train::read_batch(data, {1, -1, -1, -1}, w.plan, train::needs_of(w.plan, 2), 0, 1);
   const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 0, 9, at::kDouble);
-  CHECK(step.inputs.ids[1].eq(9).all().item<bool>());
+  CHECK(step.inputs.text[1].ids.eq(9).all().item<bool>());
   CHECK(step.tokens == 2);
   CHECK(step.skipped == 0);
 }

@@ -8,6 +8,7 @@
 
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/comm/communicator.h"
+#include "cornstarch/models/text.h"
 
 /// One rank's shard of one pipeline stage, built from spec and plan. Differentiable through ATen's autograd.
 namespace cornstarch::models {
@@ -54,18 +55,17 @@ class Stage {
   /// channels, frames] after a convolution.
   at::Tensor forward(const at::Tensor& input);
 
-  /// The LLM's first stage: ids [b, t] with placeholders (-(1 + e)) and, for each encoder, its feature rows
-  /// in the order of the placeholders (undefined where the microbatch has none).
-  at::Tensor embed(const at::Tensor& ids, const std::vector<at::Tensor>& features);
+  /// The LLM's first stage: the text's ids and, for each encoder, its feature rows in the order of the
+  /// placeholders (undefined where the microbatch has none) -> [b, t, hidden].
+  at::Tensor embed(const Text& text, const std::vector<at::Tensor>& features);
 
   /// The LLM's modules of this stage between embedding and head (blocks, final norm): [b, t, h] -> [b, t, h].
   at::Tensor transform(const at::Tensor& hidden);
 
-  /// The LLM's last stage: sum over positions of the cross-entropy of label[t + 1] given hidden[t] (unshifted
-  /// labels [b, t], -100 ignored), a scalar in fp32 or wider, the same on every tp rank. Only rows with a
-  /// target go through the head; the logits are never gathered. Zero (connected to nothing) if there is no
-  /// target.
-  at::Tensor loss(const at::Tensor& hidden, const at::Tensor& labels);
+  /// The LLM's last stage: the sum of the targets' cross-entropies given hidden [b, t, h], a scalar in fp32
+  /// or wider, the same on every tp rank. Only rows with a target go through the head; the logits are never
+  /// gathered. Zero (connected to nothing) if there is no target.
+  at::Tensor loss(const at::Tensor& hidden, const Text& text);
 
   /// The LLM's last stage: for chosen rows of hidden [n, h], the id with the largest logit, on every tp rank.
   at::Tensor argmax(const at::Tensor& rows);

@@ -17,8 +17,7 @@ namespace cornstarch::pipeline {
 
 /// What this rank's stages take from the data in one step. Ranks that need none of it leave it empty.
 struct StepInputs {
-  std::vector<at::Tensor> ids;     ///< [microbatch] of [b, t] int64: the LLM's first stage
-  std::vector<at::Tensor> labels;  ///< the same, unshifted, -100 ignored: its last stage
+  std::vector<models::Text> text;  ///< [microbatch]: the LLM's first and last stage
   std::vector<std::vector<at::Tensor>>
       media;  ///< [encoder][microbatch] of [n, ...]: an encoder's first stage
 };
