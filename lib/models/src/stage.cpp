@@ -10,6 +10,7 @@
 
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/nn/cross_entropy.h"
 #include "cornstarch/nn/tensor_parallel.h"
 #include "layers.h"
 
@@ -114,9 +115,13 @@ struct Stage::Impl {
     return projector->forward(x).flatten(0, 1);
   }
 
-  at::Tensor local_logits(const at::Tensor& rows) const {
+  const VocabParallel& the_head() const {
     if (!head) throw Failure(ExitCode::internal, "this stage has no head");
-    return at::linear(nn::copy_to_tp(rows, tp), head->weight);
+    return *head;
+  }
+
+  at::Tensor local_logits(const at::Tensor& rows) const {
+    return at::linear(nn::copy_to_tp(rows, tp), the_head().weight);
   }
 };
 
@@ -158,8 +163,9 @@ at::Tensor Stage::loss(const at::Tensor& hidden, const Text& text) {
     const bool narrow = hidden.element_size() < 4;
     return at::zeros({}, hidden.options().dtype(narrow ? at::kFloat : hidden.scalar_type()));
   }
-  const at::Tensor logits = impl_->local_logits(hidden.flatten(0, 1).index_select(0, text.target_rows));
-  return nn::vocab_parallel_cross_entropy(logits, text.targets, impl_->head->part.begin, impl_->tp);
+  const VocabParallel& head = impl_->the_head();
+  return nn::linear_cross_entropy(hidden.flatten(0, 1).index_select(0, text.target_rows), head.weight,
+                                  text.targets, head.part.begin, head.vocab, impl_->tp);
 }
 
 at::Tensor Stage::argmax(const at::Tensor& rows) {

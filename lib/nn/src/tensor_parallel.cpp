@@ -4,16 +4,13 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/argmax.h>
-#include <ATen/ops/clamp.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/logical_or.h>
-#include <ATen/ops/sum.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -34,74 +31,12 @@ at::Tensor gathered(const at::Tensor& x, std::int64_t dim, Range part, std::int6
   return all;
 }
 
-// What backward of the cross-entropy needs: the logits' memory, which holds exp(logit - max), and one value
-// per row.
-struct CrossEntropy {
-  at::Tensor exps;       // [n, columns of this rank]
-  at::Tensor sums;       // [n], over all columns
-  at::Tensor column;     // [n, 1], the target's column here, 0 where it is on another rank
-  at::Tensor elsewhere;  // [n], whether it is; undefined in a group of one
-  at::Tensor loss;
-};
-
-// exps = exp(exps - max) and its row sums, a few rows at a time so that they stay in the cache.
-void exponentials(const at::Tensor& exps, const at::Tensor& max, const at::Tensor& sums) {
-  constexpr std::int64_t chunk_elements = 1 << 17;
-  const std::int64_t rows = exps.size(0);
-  const std::int64_t step =
-      std::max<std::int64_t>(1, chunk_elements / std::max<std::int64_t>(1, exps.size(1)));
-  for (std::int64_t begin = 0; begin < rows; begin += step) {
-    const std::int64_t count = std::min(step, rows - begin);
-    const at::Tensor chunk = exps.narrow(0, begin, count);
-    chunk.sub_(max.narrow(0, begin, count).unsqueeze(1)).exp_();
-    at::Tensor chunk_sums = sums.narrow(0, begin, count);
-    at::sum_out(chunk_sums, chunk, {1});
-  }
-}
-
 at::Tensor row_max(const at::Tensor& logits, comm::Group& tp) {
   const double lowest = -std::numeric_limits<double>::infinity();
   at::Tensor max =
       logits.size(1) > 0 ? at::amax(logits, {1}) : at::full({logits.size(0)}, lowest, logits.options());
   if (tp.size() > 1) tp.all_reduce(max, comm::Reduce::max);
   return max;
-}
-
-CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& targets, std::int64_t first,
-                           comm::Group& tp) {
-  const bool narrow = logits.element_size() < 4;
-  CrossEntropy out;
-  out.exps = narrow ? logits.to(at::kFloat) : logits.detach();
-  const std::int64_t columns = logits.size(1);
-  const at::Tensor max = row_max(out.exps, tp);
-  at::Tensor column = targets;
-  at::Tensor rows = at::zeros({2, logits.size(0)}, out.exps.options());  // sums, and the targets' logits
-  if (tp.size() > 1) {
-    column = targets - first;
-    out.elsewhere = at::logical_or(column < 0, column >= columns);
-    column = column.masked_fill(out.elsewhere, 0);
-  }
-  out.column = column.unsqueeze(1);
-  if (columns > 0) {
-    at::Tensor target_logits = rows[1];
-    target_logits.copy_(out.exps.gather(1, out.column).squeeze(1)).sub_(max);
-    if (tp.size() > 1) target_logits.masked_fill_(out.elsewhere, 0);
-    exponentials(out.exps, max, rows[0]);
-  }
-  if (tp.size() > 1) tp.all_reduce(rows);
-  out.sums = rows[0];
-  out.loss = (rows[0].log() - rows[1]).sum(at::kDouble).to(out.exps.scalar_type());
-  return out;
-}
-
-// softmax - onehot, scaled, in the logits' memory.
-at::Tensor cross_entropy_grad(const CrossEntropy& ce, const at::Tensor& grad) {
-  ce.exps.mul_((grad / ce.sums).unsqueeze(1));
-  if (ce.exps.size(1) == 0) return ce.exps;
-  at::Tensor onehot = (-grad).expand_as(ce.sums);
-  if (ce.elsewhere.defined()) onehot = onehot.masked_fill(ce.elsewhere, 0);
-  ce.exps.scatter_add_(1, ce.column, onehot.unsqueeze(1));
-  return ce.exps;
 }
 
 }  // namespace
@@ -159,22 +94,6 @@ at::Tensor vocab_parallel_embedding(const at::Tensor& ids, const at::Tensor& wei
     rows = at::zeros(shape, weight.options());
   }
   return reduce_from_tp(rows, tp);
-}
-
-at::Tensor vocab_parallel_cross_entropy(const at::Tensor& logits, const at::Tensor& targets,
-                                        std::int64_t first, const comm::GroupPtr& tp) {
-  CrossEntropy ce;
-  {
-    const at::NoGradGuard no_grad;
-    ce = cross_entropy(logits, targets, first, *tp);
-  }
-  if (!records({logits})) return ce.loss;
-  const at::Tensor loss = std::move(ce.loss);
-  const at::ScalarType dtype = logits.scalar_type();
-  return differentiable("VocabParallelCrossEntropy", loss, {logits},
-                        [ce, dtype](const at::Tensor& grad, Needed) {
-                          return std::vector<at::Tensor>{cross_entropy_grad(ce, grad).to(dtype)};
-                        });
 }
 
 at::Tensor vocab_parallel_argmax(const at::Tensor& logits, std::int64_t first, const comm::GroupPtr& tp) {

@@ -4,41 +4,18 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/argmax.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
-
-#include <mutex>
 
 #include "catch.h"
 #include "cornstarch/base/result.h"
 #include "expect_close.h"
+#include "on_ranks.h"
 
 using namespace cornstarch;
 using namespace cornstarch::nn;
-
-namespace {
-
-// Runs `body` on tp ranks, with the group of all of them.
-void on_ranks(int tp, const std::function<void(comm::GroupPtr)>& body) {
-  comm::run_threads(tp, {}, [&](const comm::CommunicatorPtr& c) { body(c->world()); });
-}
-
-// Catch's assertions are not thread-safe: ranks leave their results here, the test looks at them.
-struct Results {
-  explicit Results(int tp) : values(static_cast<std::size_t>(tp)) {}
-  std::vector<std::vector<at::Tensor>> values;
-  void set(int rank, std::vector<at::Tensor> v) { values[static_cast<std::size_t>(rank)] = std::move(v); }
-};
-
-at::Tensor gradient(const at::Tensor& leaf) {
-  return leaf.grad().defined() ? leaf.grad() : at::zeros_like(leaf);
-}
-
-}  // namespace
 
 TEST_CASE("a column-parallel layer into a row-parallel one equals the plain layers", "[nn]") {
   const int tp = GENERATE(1, 2, 3, 4);
@@ -147,53 +124,6 @@ TEST_CASE("the vocabulary-parallel embedding equals the plain one, with zeros fo
     expect_close(results.values[static_cast<std::size_t>(r)][1],
                  table0.grad().narrow(0, part.begin, part.size()), 1e-14);
   }
-}
-
-TEST_CASE("the vocabulary-parallel cross-entropy equals the plain one", "[nn]") {
-  const int tp = GENERATE(1, 2, 3, 4);
-  const std::int64_t vocab = GENERATE(2, 13, 40000);
-  CAPTURE(tp, vocab);
-  const at::Tensor logits =
-      noise({9, vocab}, 1) * 30;  // exp of these overflows fp32 unless the maximum is taken off
-  const at::Tensor targets = (at::arange(9, at::kLong) * 7919).remainder(vocab);
-  at::Tensor logits0 = leaf(logits);
-  const at::Tensor loss0 = at::cross_entropy_loss(logits0, targets, {}, /*sum*/ 2);
-  (loss0 * 0.7).backward();
-
-  Results results(tp);
-  on_ranks(tp, [&](const comm::GroupPtr& group) {
-    const Range part = share(vocab, tp, group->rank());
-    at::Tensor logits1 = leaf(logits.narrow(1, part.begin, part.size()));
-    const at::Tensor loss1 = vocab_parallel_cross_entropy(logits1 * 1.0, targets, part.begin, group);
-    (loss1 * 0.7).backward();
-    results.set(group->rank(), {loss1.detach(), gradient(logits1)});
-  });
-  for (int r = 0; r < tp; ++r) {
-    const Range part = share(vocab, tp, r);
-    expect_close(results.values[static_cast<std::size_t>(r)][0], loss0.detach(), 1e-12);
-    expect_close(results.values[static_cast<std::size_t>(r)][1],
-                 logits0.grad().narrow(1, part.begin, part.size()), 1e-12);
-  }
-}
-
-TEST_CASE("the cross-entropy of half-precision logits is computed in fp32", "[nn]") {
-  const at::Tensor logits = noise({4, 50}, 1).to(at::kBFloat16);
-  const at::Tensor targets = at::tensor({1, 2, 3, 49}, at::kLong);
-  const at::Tensor exact = at::cross_entropy_loss(logits.to(at::kDouble), targets, {}, 2);
-  at::Tensor input = logits.clone().set_requires_grad(true);
-  const at::Tensor loss = vocab_parallel_cross_entropy(input * 1.0, targets, 0, comm::alone()->world());
-  CHECK(loss.scalar_type() == at::kFloat);
-  CHECK(loss.item<double>() == Approx(exact.item<double>()).epsilon(1e-6));
-  loss.backward();
-  CHECK(input.grad().scalar_type() == at::kBFloat16);
-}
-
-TEST_CASE("a second backward through the cross-entropy is refused", "[nn]") {
-  at::Tensor logits = leaf(noise({2, 3}, 1));
-  const at::Tensor loss =
-      vocab_parallel_cross_entropy(logits * 1.0, at::tensor({0, 1}, at::kLong), 0, comm::alone()->world());
-  loss.backward();
-  CHECK_THROWS_WITH(loss.backward(), "VocabParallelCrossEntropy: backward ran a second time");
 }
 
 TEST_CASE("the vocabulary-parallel argmax takes the first of equals", "[nn]") {

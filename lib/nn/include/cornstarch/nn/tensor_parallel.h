@@ -33,12 +33,6 @@ at::Tensor split_to_tp(const at::Tensor& x, std::int64_t dim, Range part, const 
 at::Tensor vocab_parallel_embedding(const at::Tensor& ids, const at::Tensor& weight, std::int64_t first,
                                     std::int64_t padding_idx, const comm::GroupPtr& tp);
 
-/// The sum over rows of the cross-entropy of targets [n] under logits [n, vocab], this rank holding the
-/// columns from `first` on. A scalar in fp32 or wider. Overwrites logits, and reuses their memory for the
-/// gradient: backward runs once.
-at::Tensor vocab_parallel_cross_entropy(const at::Tensor& logits, const at::Tensor& targets,
-                                        std::int64_t first, const comm::GroupPtr& tp);
-
 /// The column with the largest logit of each row (the first of equals), on every rank.
 at::Tensor vocab_parallel_argmax(const at::Tensor& logits, std::int64_t first, const comm::GroupPtr& tp);
 

@@ -1,0 +1,152 @@
+#include "cornstarch/nn/cross_entropy.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/amax.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/gather.h>
+#include <ATen/ops/logical_or.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "cornstarch/base/checked.h"
+#include "differentiable.h"
+
+namespace cornstarch::nn {
+namespace {
+
+at::ScalarType at_least_fp32(const at::Tensor& x) {
+  return x.element_size() < 4 ? at::kFloat : x.scalar_type();
+}
+
+/// The targets' columns in this rank's part of the vocabulary.
+struct Targets {
+  at::Tensor column;     // [n, 1], 0 where the target is on another rank
+  at::Tensor elsewhere;  // [n, 1], whether it is
+};
+
+Targets targets_here(const at::Tensor& targets, std::int64_t first, std::int64_t columns) {
+  const at::Tensor column = (targets - first).unsqueeze(1);
+  const at::Tensor elsewhere = at::logical_or(column < 0, column >= columns);
+  return {column.masked_fill(elsewhere, 0), elsewhere};
+}
+
+/// logits = exp(logits - max) and its row sums; on the CPU a few rows at a time, so that they stay in the
+/// cache.
+void exponentials(const at::Tensor& logits, const at::Tensor& max, const at::Tensor& sums) {
+  constexpr std::int64_t cached_elements = 1 << 17;
+  const std::int64_t rows = logits.size(0);
+  const std::int64_t step =
+      logits.is_cpu() ? std::max<std::int64_t>(1, cached_elements / logits.size(1)) : rows;
+  for (std::int64_t begin = 0; begin < rows; begin += step) {
+    const std::int64_t count = std::min(step, rows - begin);
+    const at::Tensor some = logits.narrow(0, begin, count);
+    some.sub_(max.narrow(0, begin, count).unsqueeze(1)).exp_();
+    at::Tensor some_sums = sums.narrow(0, begin, count);
+    at::sum_out(some_sums, some, {1});
+  }
+}
+
+/// Overwrites logits [rows, columns of this rank] with the gradient that they get from the sum of the rows'
+/// cross-entropies; returns that sum in fp64.
+at::Tensor cross_entropy(const at::Tensor& logits, const Targets& targets, bool with_gradient,
+                         comm::Group& tp) {
+  // The softmax under this rank's columns (Milakov & Gimelshein 2018): the ranks' are put together
+  // afterwards.
+  const at::Tensor own = at::zeros({3, logits.size(0)}, logits.options());
+  at::Tensor max = own[0];
+  if (logits.size(1) > 0) {
+    at::amax_out(max, logits, {1});
+    own[2].copy_(at::gather(logits, 1, targets.column).masked_fill_(targets.elsewhere, 0).squeeze(1));
+    exponentials(logits, max, own[1]);
+  } else {
+    max.fill_(-std::numeric_limits<double>::infinity());
+  }
+  const at::Tensor all = at::empty({tp.size(), 3, logits.size(0)}, logits.options());
+  tp.all_gather(all, own);
+  const at::Tensor largest = at::amax(all.select(1, 0), {0});
+  const at::Tensor sums = (all.select(1, 1) * (all.select(1, 0) - largest).exp_()).sum(0);
+  const at::Tensor losses = sums.log() + (largest - all.select(1, 2).sum(0));
+  if (with_gradient && logits.size(1) > 0) {
+    const at::Tensor scale = (max - largest).exp_().div_(sums);
+    const at::Tensor onehot = targets.elsewhere.logical_not().to(logits.scalar_type());
+    logits.mul_(scale.unsqueeze(1)).scatter_add_(1, targets.column, onehot.neg_());
+  }
+  return losses.sum(at::kDouble);
+}
+
+/// sum += a x b, where the sum may be wider than the product.
+void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  if (!sum.defined()) {
+    sum = at::mm(a, b).to(at_least_fp32(a));
+  } else if (sum.scalar_type() == a.scalar_type()) {
+    sum.addmm_(a, b);
+  } else {
+    sum.add_(at::mm(a, b));
+  }
+}
+
+struct Outcome {
+  at::Tensor loss;
+  at::Tensor hidden_grad, weight_grad;  // where asked for
+};
+
+Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const Targets& targets,
+                       std::int64_t chunks, bool hidden_grad, bool weight_grad, comm::Group& tp) {
+  Outcome out;
+  out.loss = at::zeros({}, hidden.options().dtype(at::kDouble));
+  if (hidden_grad) out.hidden_grad = at::empty_like(hidden);
+  for (std::int64_t i = 0; i < chunks; ++i) {
+    const Range rows = share(hidden.size(0), chunks, i);
+    const auto part = [&](const at::Tensor& x) { return x.narrow(0, rows.begin, rows.size()); };
+    const at::Tensor logits = at::mm(part(hidden), weight.t()).to(at_least_fp32(hidden));
+    out.loss.add_(cross_entropy(logits, {part(targets.column), part(targets.elsewhere)},
+                                hidden_grad || weight_grad, tp));
+    if (!hidden_grad && !weight_grad) continue;
+    const at::Tensor grad = logits.to(hidden.scalar_type());
+    at::Tensor rows_grad = hidden_grad ? part(out.hidden_grad) : at::Tensor();
+    if (hidden_grad) at::mm_out(rows_grad, grad, weight);
+    if (weight_grad) add_product(out.weight_grad, grad.t(), part(hidden));
+  }
+  if (hidden_grad) tp.all_reduce(out.hidden_grad);
+  return out;
+}
+
+}  // namespace
+
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                                std::int64_t first, std::int64_t vocab, const comm::GroupPtr& tp,
+                                std::int64_t chunk_bytes) {
+  const at::ScalarType dtype = at_least_fp32(hidden);
+  // Every rank cuts the rows alike, whatever its share of the vocabulary.
+  const std::int64_t row_bytes =
+      (vocab + tp->size() - 1) / tp->size() * static_cast<std::int64_t>(c10::elementSize(dtype));
+  const std::int64_t rows = std::max<std::int64_t>(1, chunk_bytes / row_bytes);
+  const std::int64_t chunks = (hidden.size(0) + rows - 1) / rows;
+  const bool for_hidden = records({hidden}), for_weight = records({weight});
+  Outcome out;
+  {
+    const at::NoGradGuard no_grad;
+    out = chunk_by_chunk(hidden.detach().contiguous(), weight.detach(),
+                         targets_here(targets, first, weight.size(0)), chunks, for_hidden, for_weight, *tp);
+  }
+  const at::Tensor loss = out.loss.to(dtype);
+  if (!for_hidden && !for_weight) return loss;
+  out.loss.reset();
+  return differentiable(
+      "LinearCrossEntropy", loss, {hidden, weight},
+      [out, dtype = weight.scalar_type()](const at::Tensor& grad, const std::vector<bool>&) {
+        if (out.hidden_grad.defined()) out.hidden_grad.mul_(grad);
+        at::Tensor weight_grad;
+        if (out.weight_grad.defined()) weight_grad = out.weight_grad.mul_(grad).to(dtype);
+        return std::vector<at::Tensor>{out.hidden_grad, weight_grad};
+      });
+}
+
+}  // namespace cornstarch::nn
