@@ -48,8 +48,8 @@ void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
   refuse(config.device != config::Device::cpu, "device", "device: cuda", "set device to cpu");
   refuse(config.precision == config::Precision::bf16 || config.precision == config::Precision::bf16_pure,
          "precision", cat("precision: ", config::name_of(config.precision)), "set precision to fp32");
-  refuse(config.sharding != config::Sharding::none, "sharding",
-         cat("sharding: ", config::name_of(config.sharding)), "leave it out");
+  refuse(config.sharding == config::Sharding::zero3, "sharding", "sharding: zero3",
+         "zero1 shares optimizer state only");
   refuse(config.model.llm.attention_mask != config::AttentionMask::causal, "model.llm.attention_mask",
          cat("attention_mask: ", config::name_of(config.model.llm.attention_mask)), "set it to causal");
   for (const catalog::Modality& modality : resolved.modalities) {

@@ -18,7 +18,8 @@ std::string describe(const LayoutCase& c) {
   for (const auto& e : c.encoders)
     out += cat(e.family == "whisper" ? "whisper" : "clip", " tp", e.tp, "x", e.stages,
                e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen", ", ");
-  return cat(out, c.llm, " tp", c.llm_tp, "x", c.llm_stages, c.train_llm ? "" : " frozen", ", dp", c.dp);
+  return cat(out, c.llm, " tp", c.llm_tp, "x", c.llm_stages, c.train_llm ? "" : " frozen", ", dp", c.dp,
+             c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)));
 }
 
 class Table {
@@ -126,6 +127,32 @@ void add_mixtures(Table& table) {
   c.train_llm = false;
 }
 
+/// What replicas share between them (whose sizes divide few buckets of these models).
+void add_zero1(Table& table) {
+  const auto add = [&](std::vector<EncoderLayout> encoders, int llm_tp, int llm_stages, int dp,
+                       const std::string& name = {}) -> LayoutCase& {
+    LayoutCase& c = table.add(std::move(encoders), llm_tp, llm_stages, dp, name);
+    c.sharding = config::Sharding::zero1;
+    return c;
+  };
+  SyntheticDataset::Mix text, tail, silent;
+  text.media = false;
+  tail.text_tail = true;
+  silent.no_targets = true;
+  for (const int dp : {1, 2, 3}) add({}, 1, 1, dp);
+  add({}, 2, 1, 3);
+  add({}, 3, 2, 2).llm = "gqa_tied";
+  add({}, 1, 3, 2).llm = "gqa_tied";
+  add({}, 2, 2, 2).llm = "llama3";
+  add({clip(2)}, 1, 2, 2);
+  add({clip(1, 2), whisper()}, 1, 1, 3);
+  add({frozen(clip(1, 2), false, true)}, 2, 1, 2).train_llm = false;
+  add({frozen(clip(), true, false), frozen(whisper(), false, false)}, 1, 2, 2).llm = "gqa_tied";
+  add({clip(), whisper(2)}, 1, 1, 2, "text microbatches").mix = tail;
+  add({clip(), whisper()}, 1, 1, 2, "pure text").mix = text;
+  add({clip()}, 1, 1, 2, "no targets").mix = silent;
+}
+
 }  // namespace
 
 std::vector<LayoutCase> layout_cases() {
@@ -135,6 +162,7 @@ std::vector<LayoutCase> layout_cases() {
   add_two_encoders(table);
   add_freezing(table);
   add_mixtures(table);
+  add_zero1(table);
   return table.take();
 }
 

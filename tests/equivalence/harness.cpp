@@ -1,6 +1,7 @@
 #include "harness.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -21,14 +22,18 @@ class Gatherer {
  public:
   explicit Gatherer(Outcome& outcome) : outcome_(outcome) {}
 
-  void gradients(const std::vector<models::Parameter*>& parameters) {
-    for (const models::Parameter* p : parameters)
-      if (p->trains) add(outcome_.gradients, *p, p->value.grad());
+  /// What this rank updates of a parameter's gradient; where others update the rest, it stays unset here.
+  void gradients(const std::vector<pipeline::Segment>& segments) {
+    for (const pipeline::Segment& s : segments) {
+      const at::Tensor shard = at::full({s.parameter->value.numel()}, kUnset, at::kDouble);
+      shard.narrow(0, s.begin, s.gradient.numel()).copy_(s.gradient);
+      add(outcome_.gradients, *s.parameter, shard.view(s.parameter->value.sizes()));
+    }
   }
   void parameters(const std::vector<models::Parameter*>& parameters, bool first_replica) {
     for (const models::Parameter* p : parameters) {
       add(outcome_.parameters, *p, p->value.detach());
-      if (first_replica && p->counts) outcome_.covered[name_of(*p)] += p->value.numel();
+      if (first_replica && p->counts && p->tied_to.empty()) outcome_.covered[name_of(*p)] += p->value.numel();
     }
   }
 
@@ -44,12 +49,10 @@ class Gatherer {
     at::Tensor place = p.split_dim < 0 ? whole : whole.narrow(p.split_dim, p.offset, shard.size(p.split_dim));
     const at::Tensor value = shard.to(at::kDouble);
     if (place.numel() == 0) return;
-    if (place.reshape({-1})[0].item<double>() == kUnset) {
-      place.copy_(value);
-    } else {
-      outcome_.replica_difference =
-          std::max(outcome_.replica_difference, (place - value).abs().max().item<double>());
-    }
+    const at::Tensor twice = (place != kUnset).logical_and_(value != kUnset);
+    outcome_.replica_difference = std::max(
+        outcome_.replica_difference, (place - value).masked_fill_(~twice, 0).abs().max().item<double>());
+    place.copy_(at::where(place == kUnset, value, place));
   }
 
   Outcome& outcome_;
@@ -153,17 +156,17 @@ void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records
       outcome.targets.push_back(r.target_tokens);
       outcome.tokens.push_back(r.tokens);
     };
-  observer.on_gradients = [&](std::int64_t step, const std::vector<models::Parameter*>& parameters) {
+  observer.on_gradients = [&](std::int64_t step, const std::vector<pipeline::Segment>& segments) {
     const std::lock_guard lock(impl_->mutex);
-    if (step == 0) gatherer.gradients(parameters);
+    if (step == 0) gatherer.gradients(segments);
   };
   // Small buckets, so that several are under way at once.
   train::Trainer trainer({impl_->config, impl_->modalities, impl_->plan, comm, impl_->data, nullptr, 4096},
                          observer);
   trainer.run();
+  const auto parameters = trainer.parameters();  // may wait for other ranks: before the lock
   const std::lock_guard lock(impl_->mutex);
-  gatherer.parameters(trainer.parameters(),
-                      impl_->plan.ranks[static_cast<std::size_t>(comm->rank())].dp == 0);
+  gatherer.parameters(parameters, impl_->plan.ranks[static_cast<std::size_t>(comm->rank())].dp == 0);
 }
 
 Outcome run_as_threads(const Trial& trial) {

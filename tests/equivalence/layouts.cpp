@@ -97,6 +97,7 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.parallel->tp = c.llm_tp;
   r.model.llm.parallel->stages = deal(module_names("llama", *r.model.llm.config_json), c.llm_stages);
   r.layout = single ? config::Layout::single : config::Layout::separate;
+  r.sharding = single ? config::Sharding::none : c.sharding;
   r.batch.microbatch_size = c.microbatch_size;
   r.batch.num_microbatches = c.num_microbatches * (single ? c.dp : 1);
   r.batch.sequence_length = kSequenceLength;

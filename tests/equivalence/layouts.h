@@ -31,6 +31,7 @@ struct LayoutCase {
   int dp = 1;
   int microbatch_size = 2;
   int num_microbatches = 4;
+  config::Sharding sharding = config::Sharding::none;
   SyntheticDataset::Mix mix = {};
 };
 

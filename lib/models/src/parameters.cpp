@@ -35,7 +35,7 @@ Parameter make_parameter(const catalog::Modality& modality, const catalog::Param
   p.split_dim = spec.split.dim;
   p.offset = part.begin;
   p.trains = module_trains && !spec.fixed;
-  p.counts = !tied && (p.split_dim >= 0 || tp.rank() == 0);
+  p.counts = p.split_dim >= 0 || tp.rank() == 0;
   if (tied) p.tied_to = modality.name + "/" + spec.tied_to;
   p.value =
       initial_value(drawn, modality.name + "/" + drawn.name, options.seed, p.split_dim, part, options.dtype);

@@ -7,90 +7,78 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <map>
+
 namespace cornstarch::optim {
 namespace {
 
-struct State {
-  models::Parameter* parameter;
-  at::Tensor first;   ///< first moment, or momentum
-  at::Tensor second;  ///< second moment (AdamW)
-  at::Tensor steps;   ///< updates so far (AdamW)
+/// Segments that are updated alike, as the lists that ATen's fused kernels take.
+struct Alike {
+  std::vector<at::Tensor> values, gradients;
+  std::vector<at::Tensor> first;   ///< first moments, or momentum
+  std::vector<at::Tensor> second;  ///< second moments (AdamW)
+  std::vector<at::Tensor> steps;   ///< updates so far (AdamW): one tensor, once for each segment
 };
 
-/// The lists that ATen's fused kernels take.
-struct Lists {
-  std::vector<at::Tensor> values, gradients, first, second, steps;
-
-  void add(const State& s) {
-    values.push_back(s.parameter->value);
-    gradients.push_back(s.parameter->value.grad());
-    first.push_back(s.first);
-    second.push_back(s.second);
-    steps.push_back(s.steps);
-  }
-};
+bool decays(const pipeline::Segment& segment) { return segment.parameter->spec->shape.size() >= 2; }
 
 }  // namespace
 
 struct Optimizer::Impl {
   config::Optimizer config;
-  std::vector<State> states;
+  std::map<std::pair<std::string, bool>, Alike> all;  // by modality and whether it decays
 
-  void update(Lists& lists, double lr, double weight_decay) const {
-    if (lists.values.empty()) return;
-    if (config.type == config::OptimizerType::adamw) {
-      at::_fused_adamw_(lists.values, lists.gradients, lists.first, lists.second, {}, lists.steps, lr,
+  bool adamw() const { return config.type == config::OptimizerType::adamw; }
+
+  void keep(const pipeline::Segment& segment) {
+    Alike& alike = all[{segment.parameter->modality, decays(segment)}];
+    alike.values.push_back(segment.value);
+    alike.gradients.push_back(segment.gradient);
+    if (adamw() || config.momentum != 0) alike.first.push_back(at::zeros_like(segment.value));
+    if (!adamw()) return;
+    alike.second.push_back(at::zeros_like(segment.value));
+    if (alike.steps.empty()) alike.steps.push_back(at::zeros({}, segment.value.options().dtype(at::kFloat)));
+    alike.steps.resize(alike.values.size(), alike.steps.front());
+  }
+
+  void update(Alike& alike, double lr, double weight_decay) const {
+    if (adamw()) {
+      alike.steps.front().add_(1);
+      at::_fused_adamw_(alike.values, alike.gradients, alike.first, alike.second, {}, alike.steps, lr,
                         config.betas[0], config.betas[1], weight_decay, config.eps, /*amsgrad=*/false,
                         /*maximize=*/false);
     } else {
       // The momentum starts at zero, which makes the first step what PyTorch's is.
-      at::_fused_sgd_(lists.values, lists.gradients, lists.first, weight_decay, config.momentum, lr,
+      at::_fused_sgd_(alike.values, alike.gradients, alike.first, weight_decay, config.momentum, lr,
                       /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
     }
   }
 };
 
-double squared_norm(const std::vector<models::Parameter*>& parameters) {
+double squared_norm(const std::vector<pipeline::Segment>& segments) {
   double sum = 0;
-  for (const models::Parameter* p : parameters) {
-    if (!p->trains || !p->counts) continue;
-    const double norm = at::linalg_vector_norm(p->value.grad(), 2, {}, false, at::kDouble).item<double>();
+  for (const pipeline::Segment& s : segments) {
+    if (!s.counts) continue;
+    const double norm = at::linalg_vector_norm(s.gradient, 2, {}, false, at::kDouble).item<double>();
     sum += norm * norm;
   }
   return sum;
 }
 
-Optimizer::Optimizer(const config::Optimizer& config, const std::vector<models::Parameter*>& parameters)
+Optimizer::Optimizer(const config::Optimizer& config, const std::vector<pipeline::Segment>& segments)
     : impl_(std::make_unique<Impl>()) {
   impl_->config = config;
-  const bool adamw = config.type == config::OptimizerType::adamw;
-  for (models::Parameter* p : parameters) {
-    if (!p->trains) continue;
-    const at::Tensor value = p->value.detach();
-    State state{p, {}, {}, {}};
-    if (adamw || config.momentum != 0) state.first = at::zeros_like(value);
-    if (adamw) state.second = at::zeros_like(value);
-    if (adamw) state.steps = at::zeros({}, at::kFloat);
-    impl_->states.push_back(std::move(state));
-  }
+  for (const pipeline::Segment& segment : segments) impl_->keep(segment);
 }
 
 Optimizer::~Optimizer() = default;
 
 void Optimizer::step(double lr, const std::set<std::string>& untouched) {
   const at::NoGradGuard no_grad;
-  Lists decayed, plain;
-  for (const State& s : impl_->states) {
-    if (untouched.count(s.parameter->modality) > 0) continue;
-    if (s.steps.defined()) s.steps.add_(1);
-    (s.parameter->spec->shape.size() >= 2 ? decayed : plain).add(s);
+  for (auto& [key, alike] : impl_->all) {
+    const auto& [modality, decays] = key;
+    if (untouched.count(modality) == 0) impl_->update(alike, lr, decays ? impl_->config.weight_decay : 0.0);
   }
-  if (impl_->config.type == config::OptimizerType::sgd && impl_->config.momentum == 0) {
-    decayed.first.clear();
-    plain.first.clear();
-  }
-  impl_->update(decayed, lr, impl_->config.weight_decay);
-  impl_->update(plain, lr, 0.0);
 }
 
 }  // namespace cornstarch::optim

@@ -9,7 +9,8 @@
 
 #include "answers.h"
 #include "cornstarch/base/text.h"
-#include "cornstarch/pipeline/reducer.h"
+#include "cornstarch/models/weights.h"
+#include "cornstarch/pipeline/store.h"
 #include "mailbox.h"
 
 namespace cornstarch::pipeline {
@@ -26,8 +27,8 @@ struct Flight {
 struct Held {
   int stage = 0;
   models::Stage module;
-  std::unique_ptr<GradientReducer> reducer;
-  std::vector<int> seams_in;  ///< indices into the plan's seams, in order
+  std::unique_ptr<ParameterStore> store;  ///< null where nothing trains
+  std::vector<int> seams_in;              ///< indices into the plan's seams, in order
   int seam_out = -1;
 };
 
@@ -100,23 +101,25 @@ struct Executor::Impl {
            nullptr,
            {},
            -1};
+    if (modality(part.stage).pretrained)
+      models::load_pretrained(*modality(part.stage).pretrained, modality(part.stage), h.module.parameters());
     for (std::size_t i = 0; i < plan.seams.size(); ++i) {
       if (plan.seams[i].to == part.stage) h.seams_in.push_back(static_cast<int>(i));
       if (plan.seams[i].from == part.stage) h.seam_out = static_cast<int>(i);
     }
-    add_reducer(h, part, dp);
+    keep_parameters(h, part, dp);
     held.emplace(part.stage, std::move(h));
   }
 
-  void add_reducer(Held& h, const plan::Part& part, const comm::GroupPtr& dp) {
+  void keep_parameters(Held& h, const plan::Part& part, const comm::GroupPtr& dp) {
     comm::GroupPtr tied_group;
-    std::vector<Reduced> reduced;
+    std::vector<Stored> stored;
     for (models::Parameter& p : h.module.parameters()) {
       const bool tied = is_tied(h, p);
       if (tied && !tied_group) tied_group = tie(part);
-      if (p.trains) reduced.push_back({&p, tied ? tied_group : dp});
+      if (p.trains) stored.push_back({&p, tied ? tied_group : dp, p.counts});
     }
-    if (!reduced.empty()) h.reducer = std::make_unique<GradientReducer>(reduced, options.bucket_bytes);
+    if (!stored.empty()) h.store = std::make_unique<ParameterStore>(stored, options.store);
   }
 
   /// Whether the LLM's first and last stage share this parameter: its gradient is the sum of both.
@@ -143,6 +146,7 @@ struct Executor::Impl {
 
   StepSums run(const std::vector<plan::Instruction>& program, const plan::Activity& a, const StepInputs& in,
                const std::vector<bool>& reached) {
+    settle();
     activity = &a;
     inputs = &in;
     sums = {};
@@ -158,6 +162,12 @@ struct Executor::Impl {
     if (me.parts.back().tp != 0) return {};
     sums.loss = loss.item<double>();
     return sums;
+  }
+
+  /// Waits until every value is whole.
+  void settle() {
+    for (auto& [_, h] : held)
+      if (h.store) h.store->settle();
   }
 
   void step(const plan::Instruction& i, std::size_t position, const std::vector<bool>& reached) {
@@ -183,8 +193,7 @@ struct Executor::Impl {
         mailbox.send(i, gradients_out.extract(key).mapped());
         break;
       case Op::reduce_gradients:
-        if (reached[static_cast<std::size_t>(stage_plan(i.stage).modality)])
-          held.at(i.stage).reducer->finish();
+        if (reached[static_cast<std::size_t>(stage_plan(i.stage).modality)]) held.at(i.stage).store->finish();
         break;
     }
   }
@@ -244,7 +253,7 @@ struct Executor::Impl {
   }
 
   void backward(Held& h, int m) {
-    if (h.reducer && activity->last_backward(h.stage) == m) h.reducer->last_backward();
+    if (h.store && activity->last_backward(h.stage) == m) h.store->last_backward();
     Flight flight = flights.extract({h.stage, m}).mapped();
     // An output without a graph (no target, or nothing in it that trains) has nothing to say upstream but
     // zero.
@@ -275,7 +284,7 @@ StepSums Executor::train(const plan::Activity& activity, const std::vector<bool>
                          const StepInputs& inputs) {
   impl_->training = true;
   for (auto& [_, held] : impl_->held)
-    if (held.reducer) held.reducer->start_step();
+    if (held.store) held.store->start_step();
   return impl_->run(impl_->train_program, activity, inputs, reached);
 }
 
@@ -285,21 +294,35 @@ StepSums Executor::evaluate(const plan::Activity& activity, const StepInputs& in
 }
 
 std::vector<models::Parameter*> Executor::parameters() {
+  impl_->settle();
   std::vector<models::Parameter*> out;
   for (auto& [_, held] : impl_->held)
     for (models::Parameter& p : held.module.parameters()) out.push_back(&p);
   return out;
 }
 
-std::vector<at::Tensor> Executor::gradient_buckets() const {
-  std::vector<at::Tensor> out;
+std::vector<Segment> Executor::segments() const {
+  std::vector<Segment> out;
   for (auto& [_, held] : impl_->held)
-    if (held.reducer)
-      for (const at::Tensor& bucket : held.reducer->buckets()) out.push_back(bucket);
+    if (held.store) out.insert(out.end(), held.store->segments().begin(), held.store->segments().end());
   return out;
 }
 
+std::vector<at::Tensor> Executor::gradients() const {
+  std::vector<at::Tensor> out;
+  for (auto& [_, held] : impl_->held)
+    if (held.store) out.insert(out.end(), held.store->gradients().begin(), held.store->gradients().end());
+  return out;
+}
+
+void Executor::publish(const std::vector<bool>& reached) {
+  for (auto& [stage, held] : impl_->held)
+    if (held.store && reached[static_cast<std::size_t>(impl_->stage_plan(stage).modality)])
+      held.store->publish();
+}
+
 std::vector<models::Parameter>& Executor::stage_parameters(int stage) {
+  impl_->settle();
   return impl_->held.at(stage).module.parameters();
 }
 

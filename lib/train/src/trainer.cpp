@@ -79,14 +79,9 @@ struct Trainer::Impl {
         global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
         needs(needs_of(plan, comm->rank())),
         world(comm->world()),
-        executor(plan, modalities, comm, {{dtype, config.seed}, s.bucket_bytes, 4}),
-        optimizer(config.optimizer, executor.parameters()) {
-    for (const plan::Part& part : plan.ranks[static_cast<std::size_t>(comm->rank())].parts) {
-      const auto& modality = modalities[static_cast<std::size_t>(part.modality)];
-      if (modality.pretrained)
-        models::load_pretrained(*modality.pretrained, modality, executor.stage_parameters(part.stage));
-    }
-  }
+        executor(plan, modalities, comm,
+                 {{dtype, config.seed}, {s.bucket_bytes, config.sharding == config::Sharding::zero1}}),
+        optimizer(config.optimizer, executor.segments()) {}
 
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {
     RankBatch batch =
@@ -152,7 +147,7 @@ struct Trainer::Impl {
     report.targets = static_cast<double>(sums.targets);
     // Every rank with text read the same rows; the one whose loss counts reports them.
     report.tokens = speaks_for_replica() ? static_cast<double>(step.tokens) : 0;
-    if (dp == 0) report.squared_norm = optim::squared_norm(executor.parameters());
+    report.squared_norm = optim::squared_norm(executor.segments());
     return report;
   }
 
@@ -189,12 +184,13 @@ struct Trainer::Impl {
     double scale = 1.0 / targets;
     const double clip = config.optimizer.grad_clip;
     if (clip > 0) scale *= std::min(1.0, clip / (record.grad_norm + 1e-6));
-    for (const at::Tensor& bucket : executor.gradient_buckets()) bucket.mul_(scale);
-    if (observer.on_gradients) observer.on_gradients(step, executor.parameters());
+    for (const at::Tensor& gradients : executor.gradients()) gradients.mul_(scale);
+    if (observer.on_gradients) observer.on_gradients(step, executor.segments());
     std::set<std::string> untouched;
     for (std::size_t m = 0; m < modalities.size(); ++m)
       if (!inputs.reached[m]) untouched.insert(modalities[m].name);
     optimizer.step(record.lr, untouched);
+    executor.publish(inputs.reached);
   }
 
   telemetry::EvalRecord evaluate(std::int64_t step) {

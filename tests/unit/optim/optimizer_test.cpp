@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <cmath>
 
@@ -11,26 +12,20 @@ using namespace cornstarch;
 
 namespace {
 
-/// A parameter of two values that trains; `dims` decides whether weight decay applies.
+/// A segment of two values; the parameter's dimensions decide whether weight decay applies.
 struct Fixture {
   catalog::ParamSpec spec;
-  std::vector<models::Parameter> parameters;
+  models::Parameter parameter;
+  std::vector<pipeline::Segment> segments;
 
   explicit Fixture(catalog::Shape shape, const std::string& modality = "llm") {
-    spec.name = "w";
     spec.shape = std::move(shape);
-    models::Parameter p;
-    p.modality = modality;
-    p.spec = &spec;
-    p.value = at::tensor({1.0, -2.0}, at::kDouble).view(spec.shape).requires_grad_(true);
-    p.trains = true;
-    parameters.push_back(p);
+    parameter.modality = modality;
+    parameter.spec = &spec;
+    segments.push_back({&parameter, 0, at::tensor({1.0, -2.0}, at::kDouble), at::zeros({2}, at::kDouble)});
   }
-  std::vector<models::Parameter*> pointers() { return {&parameters[0]}; }
-  void grad(double a, double b) {
-    parameters[0].value.mutable_grad() = at::tensor({a, b}, at::kDouble).view(spec.shape);
-  }
-  double value(int i) const { return parameters[0].value.detach().flatten()[i].item<double>(); }
+  void grad(double a, double b) { segments[0].gradient.copy_(at::tensor({a, b}, at::kDouble)); }
+  double value(int i) const { return segments[0].value[i].item<double>(); }
 };
 
 config::Optimizer sgd(double momentum, double weight_decay = 0) {
@@ -45,7 +40,7 @@ config::Optimizer sgd(double momentum, double weight_decay = 0) {
 
 TEST_CASE("SGD: momentum as PyTorch's, v = m v + g, from the first step") {
   Fixture f({2});
-  optim::Optimizer optimizer(sgd(0.9), f.pointers());
+  optim::Optimizer optimizer(sgd(0.9), f.segments);
   f.grad(1.0, 2.0);
   optimizer.step(0.1);
   CHECK(f.value(0) == Approx(0.9).epsilon(1e-14));
@@ -59,7 +54,7 @@ TEST_CASE("SGD: momentum as PyTorch's, v = m v + g, from the first step") {
 TEST_CASE("weight decay leaves vectors alone") {
   Fixture vector({2}), matrix({1, 2});
   for (Fixture* f : {&vector, &matrix}) {
-    optim::Optimizer optimizer(sgd(0.0, 0.5), f->pointers());
+    optim::Optimizer optimizer(sgd(0.0, 0.5), f->segments);
     f->grad(0.0, 0.0);
     optimizer.step(0.1);
   }
@@ -73,7 +68,7 @@ TEST_CASE("AdamW against its formula over three steps") {
   c.betas = {0.8, 0.9};
   c.eps = 1e-3;
   c.weight_decay = 0.1;
-  optim::Optimizer optimizer(c, f.pointers());
+  optim::Optimizer optimizer(c, f.segments);
   double w = 1.0, m = 0, v = 0;
   for (int t = 1; t <= 3; ++t) {
     const double g = 0.3 * t;
@@ -89,7 +84,7 @@ TEST_CASE("AdamW against its formula over three steps") {
 
 TEST_CASE("a modality that no sample reached keeps its values and its state") {
   Fixture f({2}, "vision");
-  optim::Optimizer optimizer(sgd(0.9), f.pointers());
+  optim::Optimizer optimizer(sgd(0.9), f.segments);
   f.grad(1.0, 1.0);
   optimizer.step(0.1, {"vision"});
   CHECK(f.value(0) == 1.0);
@@ -100,7 +95,7 @@ TEST_CASE("a modality that no sample reached keeps its values and its state") {
 TEST_CASE("the norm counts each parameter once over the ranks") {
   Fixture f({2});
   f.grad(3.0, 4.0);
-  CHECK(optim::squared_norm(f.pointers()) == 25.0);
-  f.parameters[0].counts = false;
-  CHECK(optim::squared_norm(f.pointers()) == 0.0);
+  CHECK(optim::squared_norm(f.segments) == 25.0);
+  f.segments[0].counts = false;
+  CHECK(optim::squared_norm(f.segments) == 0.0);
 }

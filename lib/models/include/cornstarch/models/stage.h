@@ -21,8 +21,7 @@ struct Parameter {
   std::int64_t offset = 0;  ///< along split_dim
   at::Tensor value;         ///< leaf; requires_grad iff it trains; layers share it: change it in place only
   bool trains = false;
-  bool counts =
-      true;  ///< whether this shard counts in sums over ranks: false for a replica on tp > 0, a tied copy
+  bool counts = true;  ///< in sums over tp: false for a replica on tp > 0
   std::string
       tied_to;  ///< full name of the parameter whose value and gradient it shares across stages, or ""
 

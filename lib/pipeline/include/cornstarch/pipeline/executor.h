@@ -10,6 +10,7 @@
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/models/stage.h"
+#include "cornstarch/pipeline/store.h"
 #include "cornstarch/plan/activity.h"
 #include "cornstarch/plan/plan.h"
 
@@ -33,7 +34,7 @@ struct StepSums {
 
 struct ExecutorOptions {
   models::StageOptions stage;
-  std::int64_t bucket_bytes = std::int64_t{16} << 20;
+  StoreOptions store;
   /// How many microbatches a stage that runs forward only may be ahead of its consumer.
   int run_ahead = 4;
 };
@@ -41,23 +42,28 @@ struct ExecutorOptions {
 /// Runs one rank's program of the plan's schedule over its stages.
 class Executor {
  public:
-  /// Builds the stages and the process groups; every rank of the plan does so together.
+  /// Builds the stages with their pretrained weights and the process groups; every rank of the plan does so
+  /// together.
   Executor(const plan::Plan& plan, const catalog::Modalities& modalities, comm::CommunicatorPtr comm,
            ExecutorOptions options);
   ~Executor();
 
-  /// Forward and backward of every microbatch. Afterwards each trainable parameter's grad is the sum over the
-  /// global batch of the token losses' gradients (not yet divided by the number of targets). `reached[m]`:
+  /// Forward and backward of every microbatch. Afterwards each segment's gradient is the sum over the global
+  /// batch of the token losses' gradients (not yet divided by the number of targets). `reached[m]`:
   /// whether any sample of the global batch reaches modality m; the gradients of one that none reaches stay
   /// zero and are not reduced.
   StepSums train(const plan::Activity& activity, const std::vector<bool>& reached, const StepInputs& inputs);
   /// Forward only, with answers counted.
   StepSums evaluate(const plan::Activity& activity, const StepInputs& inputs);
 
+  /// What this rank updates, stage by stage, and the flat memory that holds all of its gradients.
+  std::vector<Segment> segments() const;
+  std::vector<at::Tensor> gradients() const;
+  /// The segments of the modalities that were `reached` have been updated: brings their values to every rank.
+  void publish(const std::vector<bool>& reached);
+
   /// Every parameter of this rank, stage by stage.
   std::vector<models::Parameter*> parameters();
-  /// The flat buffers that hold all gradients.
-  std::vector<at::Tensor> gradient_buckets() const;
   /// The parameters of one stage of this rank.
   std::vector<models::Parameter>& stage_parameters(int stage);
 

@@ -33,7 +33,7 @@ struct Observer {
   std::function<void(const telemetry::StepRecord&)> on_step;
   std::function<void(const telemetry::EvalRecord&)> on_eval;
   /// After the gradients of a step are reduced, scaled and clipped, before the update.
-  std::function<void(std::int64_t step, const std::vector<models::Parameter*>&)> on_gradients;
+  std::function<void(std::int64_t step, const std::vector<pipeline::Segment>&)> on_gradients;
 };
 
 class Trainer {

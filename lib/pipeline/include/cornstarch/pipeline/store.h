@@ -1,0 +1,71 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cornstarch/comm/communicator.h"
+#include "cornstarch/models/stage.h"
+
+namespace cornstarch::pipeline {
+
+/// A parameter that trains and the ranks that keep it together: they hold the same value, and the sum of
+/// their gradients is its gradient.
+struct Stored {
+  models::Parameter* parameter = nullptr;
+  comm::GroupPtr group;
+  bool counts = true;  ///< in the norm; false where another group counts the same shard
+};
+
+/// A run of consecutive elements of a parameter that this rank updates.
+struct Segment {
+  const models::Parameter* parameter = nullptr;
+  std::int64_t begin = 0;  ///< of its first element in the flattened shard
+  at::Tensor value;        ///< 1-D: what the optimizer updates
+  at::Tensor gradient;     ///< 1-D: summed over the global batch once the step's backward is done
+  bool counts = true;      ///< in the norm: of all ranks that hold these elements, on one
+};
+
+struct StoreOptions {
+  std::int64_t bucket_bytes = std::int64_t{16} << 20;
+  bool sharded = false;  ///< ZeRO-1: each rank of a group updates its share only
+};
+
+/// Keeps a stage's trainable parameters and their gradients in flat buckets, and sums gradients over replicas
+/// while backward still runs. Buckets are filled from the last parameter of the stage to the first, as
+/// backward reaches them; one is on its way as soon as all of it is there. They leave in one fixed order on
+/// every rank, whatever each rank's microbatches contain.
+///
+/// Sharded (Rajbhandari et al., "ZeRO", 2020, stage 1), the sum of a bucket is scattered: each rank of the
+/// bucket's group gets one contiguous share, updates it, and gathers the others' values.
+class ParameterStore {
+ public:
+  /// Moves values and gradients into the buckets; whoever shares a parameter's tensor sees the same memory.
+  ParameterStore(const std::vector<Stored>& parameters, StoreOptions options);
+  ~ParameterStore();
+
+  /// Zeroes the gradients: the step begins.
+  void start_step();
+  /// From now on, a bucket leaves when its last gradient has been added: the step's last backward begins.
+  void last_backward();
+  /// Sends what has not left and waits for all of it.
+  void finish();
+
+  /// What this rank updates; stays the same.
+  const std::vector<Segment>& segments() const;
+  /// The flat memory of the segments' gradients, for scaling.
+  const std::vector<at::Tensor>& gradients() const;
+
+  /// Segments have been updated: begins to bring the values to every rank.
+  void publish();
+  /// Waits until every value is whole.
+  void settle();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cornstarch::pipeline

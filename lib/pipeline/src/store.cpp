@@ -1,0 +1,111 @@
+#include "cornstarch/pipeline/store.h"
+
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <functional>
+
+#include "bucket.h"
+
+namespace cornstarch::pipeline {
+namespace {
+
+/// Calls back when autograd has added a parameter's gradient.
+class AddedHook : public torch::autograd::FunctionPostHook {
+ public:
+  explicit AddedHook(std::function<void()> added) : added_(std::move(added)) {}
+  torch::autograd::variable_list operator()(const torch::autograd::variable_list& outputs,
+                                            const torch::autograd::variable_list&) override {
+    added_();
+    return outputs;
+  }
+
+ private:
+  std::function<void()> added_;
+};
+
+}  // namespace
+
+struct ParameterStore::Impl {
+  std::vector<Bucket> buckets;
+  std::vector<Segment> segments;
+  std::vector<at::Tensor> gradients;
+  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators;  // alive, or their hooks would be lost
+  std::size_t next = 0;                                              // the first bucket that has not left
+  bool last = false;
+
+  void watch(std::size_t index) {
+    for (const Stored& p : buckets[index].parameters) {
+      auto accumulator = torch::autograd::impl::grad_accumulator(p.parameter->value);
+      accumulator->add_post_hook(std::make_unique<AddedHook>([this, index] { added(index); }));
+      accumulators.push_back(std::move(accumulator));
+    }
+  }
+
+  void added(std::size_t index) {
+    if (!last) return;
+    --buckets[index].missing;
+    while (next < buckets.size() && buckets[next].missing == 0) leave();
+    for (std::size_t i = 0; i < next; ++i) (void)buckets[i].work->done();  // lets the backend make progress
+  }
+
+  void leave() {
+    Bucket& bucket = buckets[next++];
+    bucket.work = bucket.sharded ? bucket.group->start_reduce_scatter(bucket.own_gradients, bucket.gradients)
+                                 : bucket.group->start_all_reduce(bucket.gradients, comm::Reduce::sum);
+  }
+
+  void wait() {
+    for (Bucket& bucket : buckets) {
+      if (bucket.work) bucket.work->wait();
+      bucket.work.reset();
+    }
+  }
+};
+
+ParameterStore::ParameterStore(const std::vector<Stored>& parameters, StoreOptions options)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->buckets = deal(parameters, options);
+  for (std::size_t i = 0; i < impl_->buckets.size(); ++i) {
+    Bucket& bucket = impl_->buckets[i];
+    lay_out(bucket);
+    add_segments(bucket, impl_->segments);
+    impl_->gradients.push_back(bucket.own_gradients);
+    impl_->watch(i);
+  }
+}
+
+ParameterStore::~ParameterStore() = default;
+
+void ParameterStore::start_step() {
+  for (Bucket& bucket : impl_->buckets) {
+    bucket.gradients.zero_();
+    if (bucket.sharded) bucket.own_gradients.zero_();
+  }
+  impl_->next = 0;
+  impl_->last = false;
+}
+
+void ParameterStore::last_backward() {
+  for (Bucket& bucket : impl_->buckets) bucket.missing = bucket.parameters.size();
+  impl_->last = true;
+}
+
+void ParameterStore::finish() {
+  while (impl_->next < impl_->buckets.size()) impl_->leave();
+  impl_->wait();
+  impl_->last = false;
+}
+
+const std::vector<Segment>& ParameterStore::segments() const { return impl_->segments; }
+const std::vector<at::Tensor>& ParameterStore::gradients() const { return impl_->gradients; }
+
+void ParameterStore::publish() {
+  for (Bucket& bucket : impl_->buckets)
+    if (bucket.sharded) bucket.work = bucket.group->start_all_gather(bucket.values, bucket.own_values);
+}
+
+void ParameterStore::settle() { impl_->wait(); }
+
+}  // namespace cornstarch::pipeline

@@ -1,0 +1,185 @@
+#include "cornstarch/pipeline/store.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+
+#include <cmath>
+
+#include "catch.h"
+#include "cornstarch/pipeline/shapes.h"
+
+using namespace cornstarch;
+
+namespace {
+
+/// Three parameters of two values each; with 16 bytes a bucket each has its own.
+struct Parameters {
+  catalog::ParamSpec spec;
+  std::vector<models::Parameter> all{3};
+
+  Parameters() {
+    for (models::Parameter& p : all) {
+      p.spec = &spec;
+      p.trains = true;
+      p.value = at::full({2}, 1.0, at::kDouble).requires_grad_(true);
+    }
+  }
+  std::vector<pipeline::Stored> stored(const comm::GroupPtr& group) {
+    return {{&all[0], group}, {&all[1], group}, {&all[2], group}};
+  }
+};
+
+double first(const at::Tensor& tensor) { return tensor[0].item<double>(); }
+
+}  // namespace
+
+TEST_CASE("gradients of several backwards add up and are summed over replicas") {
+  comm::run_threads(3, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    pipeline::ParameterStore store(p.stored(comm->world()), {16});
+    CHECK(store.gradients().size() == 3);
+    for (int step = 0; step < 2; ++step) {
+      store.start_step();
+      const double scale = comm->rank() + 1;
+      (p.all[0].value * scale).sum().backward();
+      store.last_backward();
+      (p.all[0].value * scale + p.all[1].value * 10).sum().backward();
+      store.finish();
+      CHECK(first(p.all[0].value.grad()) == 2 * (1 + 2 + 3));
+      CHECK(first(p.all[1].value.grad()) == 30);
+      CHECK(first(p.all[2].value.grad()) == 0);
+    }
+  });
+}
+
+TEST_CASE("a bucket leaves while backward still runs, in one order on every rank") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    pipeline::ParameterStore store(p.stored(comm->world()), {16});
+    store.start_step();
+    const auto before = comm->traffic().collectives;
+    store.last_backward();
+    // Rank 1 reaches the last parameter only; rank 0 all of them.
+    if (comm->rank() == 0) {
+      (p.all[0].value + p.all[1].value + p.all[2].value).sum().backward();
+      CHECK(comm->traffic().collectives == before + 3);
+    } else {
+      p.all[2].value.sum().backward();
+      CHECK(comm->traffic().collectives == before + 1);
+    }
+    store.finish();
+    CHECK(comm->traffic().collectives == before + 3);
+    CHECK(first(p.all[0].value.grad()) == 1);
+    CHECK(first(p.all[2].value.grad()) == 2);
+  });
+}
+
+TEST_CASE("small gradients share a bucket; another group starts a new one") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    auto other = comm->group({0, 1}, "other");
+    pipeline::ParameterStore store(
+        {{&p.all[0], other}, {&p.all[1], comm->world()}, {&p.all[2], comm->world()}}, {1 << 20});
+    REQUIRE(store.gradients().size() == 2);
+    CHECK(store.gradients()[0].numel() == 4);
+    CHECK(store.gradients()[1].numel() == 2);
+  });
+}
+
+TEST_CASE("layers see values in the store's memory, and a segment each") {
+  Parameters p;
+  const at::Tensor shared = p.all[1].value;
+  const pipeline::ParameterStore store(p.stored(comm::alone()->world()), {1 << 20});
+  REQUIRE(store.segments().size() == 3);
+  const pipeline::Segment& segment = store.segments()[1];  // filled from the last one to the first
+  CHECK(segment.parameter == &p.all[1]);
+  CHECK(segment.begin == 0);
+  CHECK(segment.counts);
+  segment.value.fill_(5.0);
+  CHECK(first(shared) == 5.0);
+  CHECK(first(p.all[0].value) == 1.0);
+}
+
+TEST_CASE("a replica's parameters count in the norm on the first one only") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    auto stored = p.stored(comm->world());
+    stored[2].counts = false;
+    const pipeline::ParameterStore store(stored, {16});
+    CHECK_FALSE(store.segments()[0].counts);
+    CHECK(store.segments()[1].counts == (comm->rank() == 0));
+  });
+}
+
+TEST_CASE("sharded: every rank updates its share of a bucket, and all have every value") {
+  comm::run_threads(4, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    // Six values over four ranks: shares of two, the last one empty.
+    pipeline::ParameterStore store(p.stored(comm->world()), {1 << 20, true});
+    const int rank = comm->rank();
+    REQUIRE(store.gradients().size() == 1);
+    CHECK(store.gradients()[0].numel() == 2);
+    REQUIRE(store.segments().size() == (rank < 3 ? 1 : 0));
+    store.start_step();
+    store.last_backward();
+    const double scale = rank + 1;
+    (p.all[0].value * scale + p.all[1].value * 10 * scale + p.all[2].value * 100 * scale).sum().backward();
+    store.finish();
+    for (const pipeline::Segment& s : store.segments()) {
+      CHECK(s.parameter == &p.all[static_cast<std::size_t>(2 - rank)]);
+      CHECK(s.counts);
+      CHECK(first(s.gradient) == 10 * std::pow(10.0, 2 - rank));
+      s.value.sub_(s.gradient);
+    }
+    store.publish();
+    store.settle();
+    CHECK(first(p.all[0].value) == 1 - 10);
+    CHECK(first(p.all[1].value) == 1 - 100);
+    CHECK(first(p.all[2].value) == 1 - 1000);
+    store.start_step();
+    for (const pipeline::Segment& s : store.segments()) CHECK(first(s.gradient) == 0);
+  });
+}
+
+TEST_CASE("sharded: a share may begin within a parameter") {
+  comm::run_threads(3, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    catalog::ParamSpec spec;
+    models::Parameter p;
+    p.spec = &spec;
+    p.trains = true;
+    p.value = at::full({2, 2}, 1.0, at::kDouble).requires_grad_(true);
+    const pipeline::ParameterStore store({{&p, comm->world()}}, {1 << 20, true});
+    REQUIRE(store.segments().size() == (comm->rank() < 2 ? 1 : 0));
+    if (comm->rank() < 2) {
+      CHECK(store.segments()[0].begin == 2 * comm->rank());
+      CHECK(store.segments()[0].value.numel() == 2);
+    }
+  });
+}
+
+TEST_CASE("what crosses a stage boundary of an encoder") {
+  catalog::Modality whisper;
+  whisper.spec.item_shape = {80, 100};
+  const auto add = [&](catalog::ModuleBody body) {
+    catalog::ModuleSpec module;
+    module.body = std::move(body);
+    whisper.spec.modules.push_back(module);
+  };
+  add(catalog::Conv1d{80, 64, 1, true, "conv1"});
+  add(catalog::Conv1d{64, 64, 2, false, "conv2"});
+  add(catalog::AddPositions{50, 64, "embed_positions"});
+  add(catalog::BlockSpec{});
+  using Shape = std::vector<std::int64_t>;
+  CHECK(pipeline::item_shape_after(whisper, 0) == Shape{64, 100});
+  CHECK(pipeline::item_shape_after(whisper, 1) == Shape{64, 50});
+  CHECK(pipeline::item_shape_after(whisper, 2) == Shape{50, 64});
+  CHECK(pipeline::item_shape_after(whisper, 3) == Shape{50, 64});
+
+  catalog::Modality clip;
+  clip.spec.item_shape = {3, 32, 32};
+  catalog::ModuleSpec embeddings;
+  embeddings.body = catalog::PatchEmbedding{3, 32, 8, 64, "vision_model.embeddings"};
+  clip.spec.modules.push_back(embeddings);
+  CHECK(pipeline::item_shape_after(clip, 0) == Shape{17, 64});
+}
