@@ -16,7 +16,28 @@ struct Args {
   RunFile file;
   std::optional<int> local_ranks;
   bool overwrite = false;
+  std::string trace;
 };
+
+using Steps = std::optional<std::pair<int, int>>;
+
+/// "12" or "10..12": steps of the run, from 1. Nothing for "".
+Result<Steps> parse_steps(const std::string& text) {
+  if (text.empty()) return Steps{};
+  const std::size_t dots = text.find("..");
+  const std::string first = text.substr(0, dots),
+                    last = dots == std::string::npos ? first : text.substr(dots + 2);
+  const auto number = [](const std::string& word) {
+    const bool digits =
+        !word.empty() && word.size() < 10 && word.find_first_not_of("0123456789") == std::string::npos;
+    return digits ? std::stoi(word) : 0;
+  };
+  const std::pair<int, int> steps{number(first), number(last)};
+  if (steps.first < 1 || steps.second < steps.first)
+    return fail(ExitCode::usage, cat("--trace: '", text, "' is no step and no range of steps"),
+                "steps count from 1: --trace 10, or --trace 10..12");
+  return Steps{steps};
+}
 
 /// Which process of how many this is, and how many ranks share a node.
 struct Place {
@@ -78,6 +99,8 @@ ExitCode run(const Args& args) {
   const auto place = find_place(args);
   if (!place) return complain(place.error());
   const bool speaks = place->rank == 0;
+  const auto traced = parse_steps(args.trace);
+  if (!traced) return speaks ? complain(traced.error()) : ExitCode::usage;
   if (args.file.path.empty()) return speaks ? complain(missing_config("train")) : ExitCode::usage;
 
   Diagnostics diagnostics;
@@ -87,7 +110,8 @@ ExitCode run(const Args& args) {
     const Error& error = resolved.error();
     return speaks && !error.message.empty() ? complain(error) : error.code;
   }
-  return complain(become_worker({config::dump(resolved->loaded.config), args.local_ranks, args.overwrite}));
+  return complain(
+      become_worker({config::dump(resolved->loaded.config), args.local_ranks, args.overwrite, *traced}));
 }
 
 }  // namespace
@@ -96,6 +120,7 @@ Run declare_train(Options& options) {
   auto args = std::make_shared<Args>();
   declare_run_file(options, args->file);
   options.count("--local-ranks", args->local_ranks, "Run so many ranks as threads of this process");
+  options.text("--trace", args->trace, "Write the timelines of these steps (10 or 10..12) to trace.json");
   options.flag("--overwrite", args->overwrite, "Move the run that the run folder holds aside");
   return [args] { return run(*args); };
 }

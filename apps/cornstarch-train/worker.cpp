@@ -61,6 +61,10 @@ Error become_worker(const WorkerStart& start) {
   std::vector<std::string> words = {worker->string(), "--config-fd", std::to_string(*descriptor)};
   if (start.local_ranks) words.insert(words.end(), {"--local-ranks", std::to_string(*start.local_ranks)});
   if (start.overwrite) words.emplace_back("--overwrite");
+  if (start.traced_steps) {
+    const auto [first, last] = *start.traced_steps;
+    words.insert(words.end(), {"--trace", std::to_string(first), std::to_string(last)});
+  }
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

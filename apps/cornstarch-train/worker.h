@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "cornstarch/base/result.h"
 
@@ -12,6 +13,7 @@ struct WorkerStart {
   std::string config_yaml;  ///< resolved
   std::optional<int> local_ranks;
   bool overwrite = false;
+  std::optional<std::pair<int, int>> traced_steps = {};  ///< from 1, both included
 };
 
 /// Replaces this process by cornstarch-worker, which lies beside this program or in ../libexec: the process

@@ -1,7 +1,7 @@
 // The half of cornstarch-train that links LibTorch. `cornstarch-train train` checks and resolves the config,
 // then becomes this program (same process id):
 //
-//   cornstarch-worker --config-fd N [--local-ranks N] [--overwrite]
+//   cornstarch-worker --config-fd N [--local-ranks N] [--overwrite] [--trace FIRST LAST]
 
 #include <unistd.h>
 
@@ -33,6 +33,10 @@ int main(int argc, char** argv) {
     if (flag == "--overwrite") options.overwrite = true;
     if (i + 1 < argc && flag == "--config-fd") descriptor = std::atoi(argv[++i]);
     if (i + 1 < argc && flag == "--local-ranks") options.local_ranks = std::atoi(argv[++i]);
+    if (i + 2 < argc && flag == "--trace") {
+      options.traced_steps = {std::atoi(argv[i + 1]) - 1, std::atoi(argv[i + 2])};
+      i += 2;
+    }
   }
   if (descriptor < 0) {
     std::fputs("cornstarch-worker is started by cornstarch-train; run that instead\n", stderr);

@@ -53,7 +53,12 @@ class Training(unittest.TestCase):
         self.train()
         steps, evaluations = self.metrics()
         self.assertEqual(list(steps[0]), ["step", "loss", "grad_norm", "lr", "tokens", "target_tokens", "step_time_s",
-                                          "tokens_per_s"])
+                                          "tokens_per_s", "model_flops", "model_flops_full_attention"])
+        self.assertGreater(steps[0]["model_flops_full_attention"], steps[0]["model_flops"])
+        self.assertEqual([s["stage"] for s in steps[1]["previous_step"]],
+                         ["vision stage 0", "audio stage 0", "llm stage 0", "llm stage 1"])
+        for stage in steps[1]["previous_step"]:
+            self.assertGreater(stage["compute_s"], 0)
         self.assertEqual([r["step"] for r in steps], [1, 2, 3])
         self.assertLess(steps[2]["loss"], steps[0]["loss"])
         self.assertEqual(evaluations[-1]["eval_samples"], 5)
@@ -88,6 +93,20 @@ class Training(unittest.TestCase):
             before = (model / modality / "model.safetensors").read_bytes()
             after = (self.folder / "frozen" / "model" / modality / "model.safetensors").read_bytes()
             self.assertEqual(before, after, modality)
+
+    def test_chosen_steps_are_traced_over_all_ranks(self):
+        self.train("--trace", "2..3", steps=4)
+        events = json.loads((self.folder / "run" / "trace.json").read_text())["traceEvents"]
+        spans = [e for e in events if e["ph"] == "X"]
+        names = {(e["pid"], e["args"]["name"]) for e in events if e["name"] == "process_name"}
+        self.assertEqual(names, {(0, "rank 0: vision stage 0, dp 0, cp 0, tp 0"),
+                                 (1, "rank 1: audio stage 0, dp 0, cp 0, tp 0"),
+                                 (2, "rank 2: llm stage 0, dp 0, cp 0, tp 0"),
+                                 (3, "rank 3: llm stage 1, dp 0, cp 0, tp 0")})
+        forwards = [e["name"] for e in spans if e["pid"] == 3 and e["name"].startswith("forward")]
+        self.assertEqual(forwards, 2 * [f"forward llm stage 1, microbatch {m}" for m in range(4)])
+        refused = self.train("--trace", "3..2", name="other", code=2)
+        self.assertIn("--trace: '3..2' is no step and no range of steps", refused.stderr)
 
     def test_a_run_folder_is_not_written_over(self):
         self.train(steps=1)

@@ -34,6 +34,40 @@ struct Held {
 
 using StepKey = std::pair<int, int>;  // (stage or seam, microbatch)
 
+telemetry::Activity activity_of(Op op) {
+  switch (op) {
+    case Op::forward:
+    case Op::backward:
+      return telemetry::Activity::compute;
+    case Op::receive_forward:
+    case Op::receive_backward:
+      return telemetry::Activity::bubble;
+    case Op::send_forward:
+    case Op::send_backward:
+    case Op::reduce_gradients:
+      return telemetry::Activity::communication;
+  }
+  return telemetry::Activity::compute;
+}
+
+const char* verb_of(Op op) {
+  switch (op) {
+    case Op::forward:
+      return "forward";
+    case Op::backward:
+      return "backward";
+    case Op::receive_forward:
+    case Op::receive_backward:
+      return "wait for";
+    case Op::send_forward:
+    case Op::send_backward:
+      return "send";
+    case Op::reduce_gradients:
+      return "reduce the gradients of";
+  }
+  return "";
+}
+
 }  // namespace
 
 struct Executor::Impl {
@@ -45,6 +79,7 @@ struct Executor::Impl {
   std::vector<plan::Instruction> train_program, evaluate_program;
   std::map<int, Held> held;
   Mailbox mailbox;
+  Recorder recorder{at::kCPU};
 
   // The step under way.
   const plan::Activity* activity = nullptr;
@@ -85,17 +120,13 @@ struct Executor::Impl {
   // --- Building
   // -----------------------------------------------------------------------------------------------
 
-  std::string place(int stage) const {
-    return cat(modality_plan(stage).name, " stage ", stage_plan(stage).stage_in_modality);
-  }
-
   void hold(const plan::Part& part) {
     std::vector<int> tp_ranks, dp_ranks;
     for (int t = 0; t < modality_plan(part.stage).tp; ++t)
       tp_ranks.push_back(plan.rank_of(me.dp, part.stage, part.cp, t));
     for (int d = 0; d < plan.dp; ++d) dp_ranks.push_back(plan.rank_of(d, part.stage, part.cp, part.tp));
-    auto tp = comm->group(tp_ranks, cat("tp of ", place(part.stage)));
-    auto dp = comm->group(dp_ranks, cat("dp of ", place(part.stage)));
+    auto tp = comm->group(tp_ranks, cat("tp of ", plan.stage_name(part.stage)));
+    auto dp = comm->group(dp_ranks, cat("dp of ", plan.stage_name(part.stage)));
     Held h{part.stage,
            models::Stage(modality(part.stage), stage_plan(part.stage).modules, tp, options.stage),
            nullptr,
@@ -141,6 +172,26 @@ struct Executor::Impl {
     return comm->group(ranks, "tied embeddings of llm");
   }
 
+  /// Only training is measured: its steps are alike.
+  template <typename Work>
+  void timed(const plan::Instruction& i, Work&& work) {
+    if (training) {
+      recorder.measure(describe(i), activity_of(i.op), std::forward<Work>(work));
+    } else {
+      work();
+    }
+  }
+
+  std::string describe(const plan::Instruction& i) const {
+    if (i.seam < 0) {
+      const std::string microbatch = i.microbatch < 0 ? "" : cat(", microbatch ", i.microbatch);
+      return cat(verb_of(i.op), " ", plan.stage_name(i.stage), microbatch);
+    }
+    const bool gradients = i.op == Op::receive_backward || i.op == Op::send_backward;
+    return cat(verb_of(i.op), gradients ? " gradients between " : " activations between ",
+               plan.stage_name(seam(i.seam).from), " and ", plan.stage_name(seam(i.seam).to), ", microbatch ", i.microbatch);
+  }
+
   // --- A step
   // -------------------------------------------------------------------------------------------------
 
@@ -154,7 +205,8 @@ struct Executor::Impl {
     mailbox.start(program, a);
     for (std::size_t i = 0; i < program.size(); ++i) {
       mailbox.post_ahead(i);
-      step(program[i], i, reached);
+      if (!a.has_work(program[i])) continue;
+      timed(program[i], [&] { step(program[i], i, reached); });
     }
     mailbox.finish();
     flights.clear();
@@ -171,7 +223,6 @@ struct Executor::Impl {
   }
 
   void step(const plan::Instruction& i, std::size_t position, const std::vector<bool>& reached) {
-    if (!activity->has_work(i)) return;
     const StepKey key{i.seam, i.microbatch};
     switch (i.op) {
       case Op::receive_forward:
@@ -283,6 +334,7 @@ Executor::~Executor() = default;
 StepSums Executor::train(const plan::Activity& activity, const std::vector<bool>& reached,
                          const StepInputs& inputs) {
   impl_->training = true;
+  impl_->recorder.start();
   for (auto& [_, held] : impl_->held)
     if (held.store) held.store->start_step();
   return impl_->run(impl_->train_program, activity, inputs, reached);
@@ -292,6 +344,8 @@ StepSums Executor::evaluate(const plan::Activity& activity, const StepInputs& in
   impl_->training = false;
   return impl_->run(impl_->evaluate_program, activity, inputs, {});
 }
+
+Recorder& Executor::recorder() { return impl_->recorder; }
 
 std::vector<models::Parameter*> Executor::parameters() {
   impl_->settle();

@@ -212,6 +212,11 @@ int Plan::rank_of(int dp_index, int stage, int cp, int tp) const {
   return first + (dp_index * m.sp + cp) * m.tp + tp;
 }
 
+std::string Plan::stage_name(int stage) const {
+  const StagePlan& s = stages[static_cast<std::size_t>(stage)];
+  return cat(modalities[static_cast<std::size_t>(s.modality)].name, " stage ", s.stage_in_modality);
+}
+
 Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modalities, int world_size,
                        int gpus_per_node) {
   Plan plan;

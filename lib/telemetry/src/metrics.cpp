@@ -23,8 +23,17 @@ std::string to_json_line(const StepRecord& record) {
                {"tokens", record.tokens},
                {"target_tokens", record.target_tokens},
                {"step_time_s", record.step_time_s},
-               {"tokens_per_s", record.tokens_per_s}};
+               {"tokens_per_s", record.tokens_per_s},
+               {"model_flops", record.model_flops},
+               {"model_flops_full_attention", record.model_flops_full_attention}};
   if (record.skipped_samples > 0) line["skipped_samples"] = record.skipped_samples;
+  for (const StageTime& s : record.previous_step) {
+    line["previous_step"].push_back({{"stage", s.stage},
+                                     {"compute_s", s.compute_s},
+                                     {"bubble_s", s.bubble_s},
+                                     {"communication_s", s.communication_s},
+                                     {"peak_memory_bytes", s.peak_memory_bytes}});
+  }
   return line.dump();
 }
 

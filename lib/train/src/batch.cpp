@@ -133,6 +133,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   const std::size_t encoders = modalities.size() - 1;
 
   std::vector<bool> reached;
+  std::vector<double> total_items;
   std::vector<std::vector<int>> items(encoders);
   pipeline::StepInputs inputs;
   inputs.media.resize(encoders);
@@ -141,7 +142,8 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
                  static_cast<std::int64_t>(m + 1) * plan.microbatch_size};
   };
   for (std::size_t e = 0; e < encoders; ++e) {
-    reached.push_back(items_in(batch.infos, e, {0, static_cast<std::int64_t>(batch.infos.size())}) > 0);
+    total_items.push_back(items_in(batch.infos, e, {0, static_cast<std::int64_t>(batch.infos.size())}));
+    reached.push_back(total_items.back() > 0);
     for (int m = 0; m < plan.num_microbatches; ++m) {
       const Range rows = rows_of(m);
       items[e].push_back(items_in(batch.infos, e, {block.begin + rows.begin, block.begin + rows.end}));
@@ -151,6 +153,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   }
   reached.push_back(true);
   std::int64_t tokens = 0;
+  double token_pairs = 0;
   if (!batch.rows.empty()) {
     for (int m = 0; m < plan.num_microbatches; ++m) {
       const auto stack = [&](std::vector<std::int64_t> dataio::TextRow::* list, std::int64_t fill) {
@@ -160,9 +163,18 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
                                               stack(&dataio::TextRow::labels, dataio::kIgnoreLabel), encoders,
                                               modalities.back().spec.vocab_size));
     }
-    for (const auto& row : batch.rows) tokens += row.length;
+    for (const auto& row : batch.rows) {
+      tokens += row.length;
+      token_pairs += static_cast<double>(row.length) * static_cast<double>(row.length);
+    }
   }
-  return {plan::Activity(plan, std::move(items)), std::move(reached), std::move(inputs), tokens, skipped};
+  return {plan::Activity(plan, std::move(items)),
+          std::move(reached),
+          std::move(inputs),
+          tokens,
+          token_pairs,
+          std::move(total_items),
+          skipped};
 }
 
 }  // namespace cornstarch::train

@@ -28,10 +28,10 @@ struct Job {
   catalog::Modalities modalities;
   plan::Plan plan;
   std::unique_ptr<dataio::ConversationDataset> train_data, eval_data;
-  bool overwrite = false;
+  RunOptions options;
 };
 
-Job prepare(const std::string& config_text, int world_size, int local_size, bool overwrite) {
+Job prepare(const std::string& config_text, int world_size, int local_size, const RunOptions& options) {
   Diagnostics diagnostics;
   const auto loaded =
       config::load_text(config_text, "the resolved config", fs::current_path(), {}, diagnostics);
@@ -39,7 +39,7 @@ Job prepare(const std::string& config_text, int world_size, int local_size, bool
   if (loaded && !diagnostics.has_errors()) modalities = catalog::resolve(*loaded, diagnostics);
   if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
   auto plan = value_or_throw(plan::make_plan(loaded->config, *modalities, world_size, local_size));
-  Job job{loaded->config, std::move(*modalities), std::move(plan), nullptr, nullptr, overwrite};
+  Job job{loaded->config, std::move(*modalities), std::move(plan), nullptr, nullptr, options};
   job.train_data = open_data(job.config, job.modalities, job.config.data.train);
   if (!job.config.data.eval.empty())
     job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
@@ -61,8 +61,9 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm) {
   std::optional<RunFolder> folder;
   std::optional<telemetry::Display> display;
   if (comm->rank() == 0) {
-    folder = value_or_throw(RunFolder::create(job.config.run_dir, job.overwrite, config::dump(job.config),
-                                              plan::to_json(job.plan, job.modalities)));
+    folder =
+        value_or_throw(RunFolder::create(job.config.run_dir, job.options.overwrite, config::dump(job.config),
+                                         plan::to_json(job.plan, job.modalities)));
     std::fputs(plan::to_table(job.plan, job.modalities).c_str(), stderr);
     display.emplace(job.config.steps);
   }
@@ -77,9 +78,11 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm) {
     value_or_throw(folder->metrics().write(record));
     display->eval(record);
   };
-  Trainer trainer({job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()},
-                  observer);
+  Setup setup{job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()};
+  setup.traced_steps = job.options.traced_steps;
+  Trainer trainer(setup, observer);
   const int signal = trainer.run();
+  if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
   write_model(job, trainer);
   if (display) {
     display->finish();
@@ -96,7 +99,7 @@ int report(const Error& error) {
 }
 
 int train_threads(const std::string& config_text, const RunOptions& options) {
-  const Job job = prepare(config_text, options.local_ranks, options.local_ranks, options.overwrite);
+  const Job job = prepare(config_text, options.local_ranks, options.local_ranks, options);
   int code = 0;
   comm::run_threads(options.local_ranks, {}, [&](const comm::CommunicatorPtr& comm) {
     const int own = train_rank(job, comm);
@@ -112,7 +115,7 @@ int train_process(const std::string& config_text, const RunOptions& options,
       launch.world_size == 1 ? comm::alone()
                              : value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));
   try {
-    const Job job = prepare(config_text, launch.world_size, launch.local_size, options.overwrite);
+    const Job job = prepare(config_text, launch.world_size, launch.local_size, options);
     return train_rank(job, comm);
   } catch (const Failure& failure) {
     if (launch.world_size == 1) throw;

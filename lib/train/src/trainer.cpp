@@ -2,7 +2,6 @@
 
 #include <ATen/ops/zeros.h>
 
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <set>
@@ -14,8 +13,11 @@
 #include "cornstarch/launch/stop.h"
 #include "cornstarch/optim/lr_schedule.h"
 #include "cornstarch/optim/optimizer.h"
+#include "cornstarch/plan/flops.h"
 #include "cornstarch/train/batch.h"
 #include "gather.h"
+#include "memory.h"
+#include "tracer.h"
 
 namespace cornstarch::train {
 namespace {
@@ -26,25 +28,34 @@ at::ScalarType dtype_of(config::Precision precision) {
   return precision == config::Precision::fp64 ? at::kDouble : at::kFloat;
 }
 
+/// What a rank of a stage adds to the means over that stage.
+struct Times {
+  double ranks = 0, compute = 0, bubble = 0, communication = 0, peak_memory = 0;
+};
+
 /// What every rank adds to at the end of a step, in one reduction.
 struct Report {
-  double loss = 0, targets = 0, squared_norm = 0, tokens = 0;
+  double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0;
   double signals = 0,
          stoppers = 0;           ///< the numbers of the signals that asked ranks to stop, and how many ranks
+  std::vector<Times> previous;   ///< per stage: of the step before
   std::vector<double> next_bad;  ///< samples of the next step that some rank could not read
 
-  std::array<double*, 6> fields() { return {&loss, &targets, &squared_norm, &tokens, &signals, &stoppers}; }
+  std::vector<double*> fields() {
+    std::vector<double*> out = {&loss, &targets, &squared_norm, &tokens, &token_pairs, &signals, &stoppers};
+    for (Times& t : previous)
+      out.insert(out.end(), {&t.ranks, &t.compute, &t.bubble, &t.communication, &t.peak_memory});
+    for (double& bad : next_bad) out.push_back(&bad);
+    return out;
+  }
 
   void reduce(comm::Group& world) {
-    std::vector<double> flat;
-    for (const double* field : fields()) flat.push_back(*field);
-    flat.insert(flat.end(), next_bad.begin(), next_bad.end());
-    const at::Tensor sums = at::zeros({static_cast<std::int64_t>(flat.size())}, at::kDouble);
+    const std::vector<double*> all = fields();
+    const at::Tensor sums = at::zeros({static_cast<std::int64_t>(all.size())}, at::kDouble);
     double* values = sums.data_ptr<double>();
-    std::copy(flat.begin(), flat.end(), values);
+    for (std::size_t i = 0; i < all.size(); ++i) values[i] = *all[i];
     world.all_reduce(sums);
-    for (double* field : fields()) *field = *values++;
-    std::copy(values, values + next_bad.size(), next_bad.begin());
+    for (std::size_t i = 0; i < all.size(); ++i) *all[i] = values[i];
   }
 };
 
@@ -63,6 +74,8 @@ struct Trainer::Impl {
   std::int64_t global_batch;
   Needs needs;
   comm::GroupPtr world;
+  std::optional<Tracer> tracer;
+  int steps_done = 0;
   pipeline::Executor executor;
   optim::Optimizer optimizer;
 
@@ -79,6 +92,7 @@ struct Trainer::Impl {
         global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
         needs(needs_of(plan, comm->rank())),
         world(comm->world()),
+        tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm}) : std::nullopt),
         executor(plan, modalities, comm,
                  {{dtype, config.seed}, {s.bucket_bytes, config.sharding == config::Sharding::zero1}}),
         optimizer(config.optimizer, executor.segments()) {}
@@ -125,6 +139,8 @@ struct Trainer::Impl {
       const Step inputs = to_step(std::move(*next), bad, train_data);
       next.reset();
       Report report = forward_backward(inputs);
+      steps_done = step + 1;
+      report.previous = times_of(step - 1);
       if (step + 1 < config.steps) next = batches.next();
       if (next && config.data.on_bad_sample == config::OnBadSample::skip) report.next_bad = next->bad;
       report.signals = launch::stop_requested();
@@ -146,7 +162,10 @@ struct Trainer::Impl {
     report.loss = sums.loss;
     report.targets = static_cast<double>(sums.targets);
     // Every rank with text read the same rows; the one whose loss counts reports them.
-    report.tokens = speaks_for_replica() ? static_cast<double>(step.tokens) : 0;
+    if (speaks_for_replica()) {
+      report.tokens = static_cast<double>(step.tokens);
+      report.token_pairs = step.token_pairs;
+    }
     report.squared_norm = optim::squared_norm(executor.segments());
     return report;
   }
@@ -156,6 +175,30 @@ struct Trainer::Impl {
     return last.stage + 1 == static_cast<int>(plan.stages.size()) && last.tp == 0 && last.cp == 0;
   }
 
+  /// This rank's share in the times of a step that has ended; traced, if that was asked for.
+  std::vector<Times> times_of(int step) {
+    std::vector<Times> stages(plan.stages.size());
+    if (step < 0) return stages;
+    const auto spans = executor.recorder().previous();
+    if (tracer && tracer->wants(step)) tracer->add(spans);
+    const telemetry::TimeShares shares = telemetry::shares_of(spans);
+    const plan::Part& part = plan.ranks[static_cast<std::size_t>(comm->rank())].parts.front();
+    stages[static_cast<std::size_t>(part.stage)] = {1, shares.compute, shares.bubble, shares.communication,
+                                                    peak_memory_bytes(at::kCPU)};
+    return stages;
+  }
+
+  std::vector<telemetry::StageTime> means(const std::vector<Times>& previous) const {
+    std::vector<telemetry::StageTime> out;
+    for (std::size_t s = 0; s < previous.size(); ++s) {
+      const Times& t = previous[s];
+      if (t.ranks == 0) continue;
+      out.push_back({plan.stage_name(static_cast<int>(s)), t.compute / t.ranks, t.bubble / t.ranks,
+                     t.communication / t.ranks, t.peak_memory / t.ranks});
+    }
+    return out;
+  }
+
   void update(int step, const Step& inputs, const Report& report, Clock::time_point begin) {
     telemetry::StepRecord record;
     record.step = step + 1;
@@ -163,6 +206,11 @@ struct Trainer::Impl {
     record.tokens = static_cast<std::int64_t>(report.tokens);
     record.target_tokens = static_cast<std::int64_t>(report.targets);
     record.skipped_samples = inputs.skipped;
+    const plan::StepFlops flops =
+        plan::step_flops(modalities, {report.tokens, report.token_pairs, report.targets, inputs.items});
+    record.model_flops = flops.causal;
+    record.model_flops_full_attention = flops.full_attention;
+    record.previous_step = means(report.previous);
     if (report.targets > 0) {
       record.loss = report.loss / report.targets;
       record.grad_norm = std::sqrt(report.squared_norm) / report.targets;
@@ -235,6 +283,13 @@ telemetry::EvalRecord Trainer::evaluate(std::int64_t step) { return impl_->evalu
 std::optional<std::vector<models::NamedTensor>> Trainer::gather(int modality) {
   return gather_modality(impl_->plan, impl_->modalities, *impl_->comm, impl_->executor, modality,
                          impl_->dtype);
+}
+
+void Trainer::write_trace(const std::filesystem::path& path) {
+  // The last step's times are taken when the next one begins: here nothing does.
+  impl_->executor.recorder().start();
+  impl_->times_of(impl_->steps_done - 1);
+  if (impl_->tracer) impl_->tracer->write(path);
 }
 
 std::vector<models::Parameter*> Trainer::parameters() { return impl_->executor.parameters(); }

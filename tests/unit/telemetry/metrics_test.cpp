@@ -22,7 +22,10 @@ StepRecord record() {
           .tokens = 2048,
           .target_tokens = 96,
           .step_time_s = 0.25,
-          .tokens_per_s = 8192};
+          .tokens_per_s = 8192,
+          .model_flops = 1e12,
+          .model_flops_full_attention = 1.5e12,
+          .previous_step = {}};
 }
 
 struct TemporaryFolder {
@@ -43,7 +46,8 @@ std::string content(const std::filesystem::path& path) {
 TEST_CASE("A step is one line of JSON with its keys in order and doubles that read back the same") {
   CHECK(to_json_line(record()) ==
         R"({"step":7,"loss":0.1,"grad_norm":0.3333333333333333,"lr":0.001,"tokens":2048,"target_tokens":96,)"
-        R"("step_time_s":0.25,"tokens_per_s":8192.0})");
+        R"("step_time_s":0.25,"tokens_per_s":8192.0,"model_flops":1000000000000.0,)"
+        R"("model_flops_full_attention":1500000000000.0})");
   StepRecord awkward = record();
   for (const double value : {std::nextafter(2.5, 3.0), 5e-324, 1.7976931348623157e308, 0.1 + 0.2}) {
     awkward.loss = value;
@@ -53,11 +57,20 @@ TEST_CASE("A step is one line of JSON with its keys in order and doubles that re
   }
 }
 
+TEST_CASE("The times of the step before are written stage by stage") {
+  StepRecord step = record();
+  step.previous_step = {{"llm stage 0", 0.5, 0.25, 0.125, 1024}};
+  const std::string line = to_json_line(step);
+  CHECK(line.substr(line.find("\"previous_step\"")) ==
+        R"("previous_step":[{"stage":"llm stage 0","compute_s":0.5,"bubble_s":0.25,"communication_s":0.125,)"
+        R"("peak_memory_bytes":1024.0}]})");
+}
+
 TEST_CASE("Skipped samples are written only if there are any") {
   StepRecord step = record();
   CHECK(to_json_line(step).find("skipped_samples") == std::string::npos);
   step.skipped_samples = 2;
-  CHECK(to_json_line(step).find(R"("tokens_per_s":8192.0,"skipped_samples":2})") != std::string::npos);
+  CHECK(to_json_line(step).find(R"(000.0,"skipped_samples":2})") != std::string::npos);
 }
 
 TEST_CASE("An evaluation has keys of its own") {

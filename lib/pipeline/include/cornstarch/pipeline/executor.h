@@ -10,6 +10,7 @@
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/models/stage.h"
+#include "cornstarch/pipeline/recorder.h"
 #include "cornstarch/pipeline/store.h"
 #include "cornstarch/plan/activity.h"
 #include "cornstarch/plan/plan.h"
@@ -61,6 +62,9 @@ class Executor {
   std::vector<at::Tensor> gradients() const;
   /// The segments of the modalities that were `reached` have been updated: brings their values to every rank.
   void publish(const std::vector<bool>& reached);
+
+  /// Where the time of training steps went.
+  Recorder& recorder();
 
   /// Every parameter of this rank, stage by stage.
   std::vector<models::Parameter*> parameters();

@@ -79,6 +79,8 @@ struct Plan {
 
   /// The rank that holds a place of replica dp.
   int rank_of(int dp_index, int stage, int cp, int tp) const;
+  /// "llm stage 1".
+  std::string stage_name(int stage) const;
 };
 
 /// Plans a run. The world size must be a multiple of the ranks of one replica (else infeasible, naming the

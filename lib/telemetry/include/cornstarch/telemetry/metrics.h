@@ -3,10 +3,18 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "cornstarch/base/result.h"
 
 namespace cornstarch::telemetry {
+
+/// Where the time of a stage's ranks went in a step: means over them, in seconds; see telemetry::Activity.
+struct StageTime {
+  std::string stage;  ///< "llm stage 1"
+  double compute_s = 0, bubble_s = 0, communication_s = 0;
+  double peak_memory_bytes = 0;  ///< so far: of the process, or on a GPU of its allocator
+};
 
 /// What one optimizer step measured.
 struct StepRecord {
@@ -15,7 +23,10 @@ struct StepRecord {
   std::int64_t tokens = 0;         ///< without padding, after placeholders are expanded
   std::int64_t target_tokens = 0;  ///< the ones that the loss counts
   double step_time_s = 0, tokens_per_s = 0;
-  std::int64_t skipped_samples = 0;  ///< written only if there are any
+  double model_flops = 0;                     ///< plan::StepFlops::causal
+  double model_flops_full_attention = 0;      ///< plan::StepFlops::full_attention
+  std::vector<StageTime> previous_step = {};  ///< of the step before this one; empty in the first
+  std::int64_t skipped_samples = 0;           ///< written only if there are any
 };
 
 /// What one pass over the held-out samples measured.

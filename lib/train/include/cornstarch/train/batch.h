@@ -38,8 +38,10 @@ struct Step {
   plan::Activity activity;
   std::vector<bool> reached;  ///< per modality: whether any sample of the global batch reaches it
   pipeline::StepInputs inputs;
-  std::int64_t tokens = 0;   ///< of this replica, padding excluded; zero on ranks without text
-  std::int64_t skipped = 0;  ///< bad samples of the global batch
+  std::int64_t tokens = 0;    ///< of this replica, padding excluded; zero on ranks without text
+  double token_pairs = 0;     ///< the sum over those samples of their tokens squared
+  std::vector<double> items;  ///< per encoder: of the global batch
+  std::int64_t skipped = 0;   ///< bad samples of the global batch
 };
 
 /// `bad`: over all ranks, per sample of the global batch.

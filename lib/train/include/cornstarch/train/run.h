@@ -1,7 +1,9 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "cornstarch/base/checked.h"
 #include "cornstarch/base/exit_codes.h"
 
 namespace cornstarch::train {
@@ -9,6 +11,7 @@ namespace cornstarch::train {
 struct RunOptions {
   int local_ranks = 0;     ///< > 0: that many ranks as threads of this process; 0: what the launcher says
   bool overwrite = false;  ///< move an old run folder aside
+  std::optional<Range> traced_steps = {};  ///< from 0, end excluded: their timelines go to trace.json
 };
 
 /// Trains what a resolved config (config::dump) says, from connecting the ranks to writing the model into the

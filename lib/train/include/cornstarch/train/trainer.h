@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <vector>
 
+#include "cornstarch/base/checked.h"
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/config/run_config.h"
@@ -26,6 +28,7 @@ struct Setup {
   const dataio::Dataset& train_data;
   const dataio::Dataset* eval_data = nullptr;
   std::int64_t bucket_bytes = std::int64_t{16} << 20;
+  std::optional<Range> traced_steps = {};  ///< from 0, end excluded: write_trace() gives their timelines
 };
 
 /// Called as the run goes, on every rank (records are the same everywhere; the caller writes on rank 0).
@@ -52,6 +55,9 @@ class Trainer {
   /// The whole tensors of a modality on the rank that holds its first stage's first shard in replica 0; empty
   /// on all others. Every rank calls it.
   std::optional<std::vector<models::NamedTensor>> gather(int modality);
+
+  /// Writes the timelines of the traced steps, of all ranks; every rank calls it.
+  void write_trace(const std::filesystem::path& path);
 
   std::vector<models::Parameter*> parameters();
 

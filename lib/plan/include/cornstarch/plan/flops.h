@@ -1,0 +1,29 @@
+#pragma once
+
+#include <vector>
+
+#include "cornstarch/catalog/resolve.h"
+
+namespace cornstarch::plan {
+
+/// What a step works on, over all replicas.
+struct StepCounts {
+  double tokens = 0;          ///< of the LLM, padding left out
+  double token_pairs = 0;     ///< the sum over samples of their tokens squared
+  double targets = 0;         ///< tokens that go through the LLM's head
+  std::vector<double> items;  ///< per encoder: pictures, recordings
+};
+
+/// Floating-point operations of matrix products and attention in a step's forward and backward, by the two
+/// conventions in use.
+struct StepFlops {
+  double causal = 0;  ///< the LLM's attention counts the half of the pairs that a causal mask leaves
+  double full_attention =
+      0;  ///< it counts all of them, as PaLM's MFU does (Chowdhery et al. 2022, appendix B)
+};
+
+/// The model's own operations: nothing that is computed twice or on padding counts. A module counts once
+/// where only its forward is needed, twice where gradients pass through it, three times where it trains.
+StepFlops step_flops(const catalog::Modalities& modalities, const StepCounts& counts);
+
+}  // namespace cornstarch::plan

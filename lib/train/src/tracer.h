@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "cornstarch/base/checked.h"
+#include "cornstarch/comm/communicator.h"
+#include "cornstarch/plan/plan.h"
+#include "cornstarch/telemetry/timeline.h"
+
+namespace cornstarch::train {
+
+/// Keeps the timelines of chosen steps and brings all ranks' into one file.
+class Tracer {
+ public:
+  /// `steps`: from 0, end excluded.
+  Tracer(Range steps, const plan::Plan& plan, comm::CommunicatorPtr comm)
+      : steps_(steps), plan_(plan), comm_(std::move(comm)) {}
+
+  bool wants(std::int64_t step) const { return step >= steps_.begin && step < steps_.end; }
+  void add(const std::vector<telemetry::Span>& spans) {
+    spans_.insert(spans_.end(), spans.begin(), spans.end());
+  }
+
+  /// Every rank calls it; rank 0 writes.
+  void write(const std::filesystem::path& path) const;
+
+ private:
+  Range steps_;
+  const plan::Plan& plan_;
+  comm::CommunicatorPtr comm_;
+  std::vector<telemetry::Span> spans_;
+};
+
+}  // namespace cornstarch::train

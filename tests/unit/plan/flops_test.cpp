@@ -1,0 +1,53 @@
+#include "cornstarch/plan/flops.h"
+
+#include "catch.h"
+#include "plan_fixture.h"
+
+using namespace cornstarch;
+
+namespace {
+
+/// An encoder of a layer and a projector, an LLM of a layer, a layer and a head: 4 tokens an item, 3 of them
+/// features.
+catalog::Modalities model(bool encoder, bool projector, bool llm) {
+  catalog::Modalities m = {test::encoder("vision", 1, 1, 1, encoder, projector), test::llm(1, 1, 1, llm)};
+  m[0].spec.tokens_per_item = 4;
+  m[0].features_per_item = 3;
+  m[0].spec.modules[0].flops_per_token = 10;
+  m[0].spec.modules[0].flops_per_token_pair = 2;
+  m[0].spec.modules[1].body = catalog::Projector{};
+  m[0].spec.modules[1].flops_per_token = 100;
+  m[1].spec.modules[0].flops_per_token = 1000;
+  m[1].spec.modules[0].flops_per_token_pair = 6;
+  m[1].spec.modules[1].body = catalog::LmHead{};
+  m[1].spec.modules[1].flops_per_token = 5;
+  return m;
+}
+
+const plan::StepCounts counts{.tokens = 7, .token_pairs = 25, .targets = 2, .items = {2}};
+
+constexpr double kLayer = 2 * (10 * 4 + 2 * 16), kProjector = 2 * 100 * 3, kLlm = 1000 * 7, kHead = 5 * 2;
+constexpr double kPairs = 6 * 25;
+
+}  // namespace
+
+TEST_CASE("a module counts once, twice or three times by what its gradients are needed for") {
+  const auto of = [](bool encoder, bool projector, bool llm) {
+    return plan::step_flops(model(encoder, projector, llm), counts).full_attention;
+  };
+  CHECK(of(true, true, true) == 3 * (kLayer + kProjector + kLlm + kHead + kPairs));
+  CHECK(of(false, true, false) == kLayer + 3 * kProjector + 2 * (kLlm + kHead + kPairs));
+  CHECK(of(true, false, false) == 3 * kLayer + 2 * (kProjector + kLlm + kHead + kPairs));
+  CHECK(of(false, false, true) == kLayer + kProjector + 3 * (kLlm + kHead + kPairs));
+}
+
+TEST_CASE("the conventions differ by half of the LLM's attention") {
+  const auto flops = plan::step_flops(model(true, true, true), counts);
+  CHECK(flops.full_attention - flops.causal == 3 * kPairs / 2);
+}
+
+TEST_CASE("modules that nothing uses do not count") {
+  catalog::Modalities m = model(true, true, true);
+  m[0].used[0] = m[0].trains[0] = false;
+  CHECK(plan::step_flops(m, counts).full_attention == 3 * (kProjector + kLlm + kHead + kPairs));
+}
