@@ -77,6 +77,7 @@ std::string format_step(const StepRecord& record, std::int64_t total_steps, bool
   text += "  " + field("grad", print("%.3f", record.grad_norm), record.grad_norm, color);
   text += "  " + field("lr", print("%.2e", record.lr), record.lr, color);
   text += "  " + format_count(record.tokens_per_s) + " tok/s  " + format_duration(record.step_time_s);
+  if (record.mfu) text += print("  mfu %.1f%%", 100 * *record.mfu);
   if (record.skipped_samples > 0) {
     text += print("  skipped %lld", static_cast<long long>(record.skipped_samples));
   }

@@ -26,6 +26,8 @@ std::string to_json_line(const StepRecord& record) {
                {"tokens_per_s", record.tokens_per_s},
                {"model_flops", record.model_flops},
                {"model_flops_full_attention", record.model_flops_full_attention}};
+  if (record.mfu) line["mfu"] = *record.mfu;
+  if (record.mfu_full_attention) line["mfu_full_attention"] = *record.mfu_full_attention;
   if (record.skipped_samples > 0) line["skipped_samples"] = record.skipped_samples;
   for (const StageTime& s : record.previous_step) {
     line["previous_step"].push_back({{"stage", s.stage},

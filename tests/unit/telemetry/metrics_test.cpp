@@ -57,6 +57,13 @@ TEST_CASE("A step is one line of JSON with its keys in order and doubles that re
   }
 }
 
+TEST_CASE("The utilisation is written where it is known") {
+  StepRecord step = record();
+  step.mfu = 0.5;
+  step.mfu_full_attention = 0.5625;
+  CHECK(to_json_line(step).find(R"(000.0,"mfu":0.5,"mfu_full_attention":0.5625})") != std::string::npos);
+}
+
 TEST_CASE("The times of the step before are written stage by stage") {
   StepRecord step = record();
   step.previous_step = {{"llm stage 0", 0.5, 0.25, 0.125, 1024}};

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,11 @@ struct StepRecord {
   std::int64_t tokens = 0;         ///< without padding, after placeholders are expanded
   std::int64_t target_tokens = 0;  ///< the ones that the loss counts
   double step_time_s = 0, tokens_per_s = 0;
-  double model_flops = 0;                     ///< plan::StepFlops::causal
-  double model_flops_full_attention = 0;      ///< plan::StepFlops::full_attention
+  double model_flops = 0;                 ///< plan::StepFlops::causal
+  double model_flops_full_attention = 0;  ///< plan::StepFlops::full_attention
+  /// Model FLOPs utilisation: those operations a second over what the GPUs could do; where their peak is
+  /// known.
+  std::optional<double> mfu = {}, mfu_full_attention = {};
   std::vector<StageTime> previous_step = {};  ///< of the step before this one; empty in the first
   std::int64_t skipped_samples = 0;           ///< written only if there are any
 };
