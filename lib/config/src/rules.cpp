@@ -1,16 +1,27 @@
 #include "rules.h"
 
 #include "cornstarch/base/text.h"
+#include "fields.h"
 
 namespace cornstarch::config {
 namespace {
 
 void check_parallel(const std::optional<Parallel>& parallel, const std::string& path, const SourceMap& where,
                     Report& report) {
-  if (!parallel || parallel->sp <= 1 || where.has(path + ".mode")) return;
-  report.error("missing_key",
-               cat("'", path, ".sp' is ", parallel->sp, ", so '", path, ".mode' must be given"),
-               where.place(path + ".sp"), "mode: all_to_all, ring_attn or ring");
+  if (!parallel) return;
+  if (parallel->sp > 1 && !where.has(path + ".mode")) {
+    report.error("missing_key",
+                 cat("'", path, ".sp' is ", parallel->sp, ", so '", path, ".mode' must be given"),
+                 where.place(path + ".sp"), "mode: all_to_all, ring_attn or ring");
+  }
+  if (parallel->sp == 1 && parallel->distribution != Distribution::makespan) {
+    report.warning("no_effect", cat("'", path, ".distribution' has no effect with an sp of 1"),
+                   where.place(path + ".distribution"));
+  }
+  if (parallel->tp == 1 && parallel->tp_sequence_parallel) {
+    report.warning("no_effect", cat("'", path, ".tp_sequence_parallel' has no effect with a tp of 1"),
+                   where.place(path + ".tp_sequence_parallel"));
+  }
 }
 
 }  // namespace
@@ -23,6 +34,12 @@ void check_rules(const Loaded& loaded, Report& report) {
   }
   check_parallel(config.model.llm.parallel, "model.llm.parallel", where, report);
 
+  if (config.model.encoders.empty() && config.model.llm.attention_mask != AttentionMask::causal) {
+    report.warning("no_effect",
+                   cat("without encoders 'model.llm.attention_mask: ",
+                       name_of(config.model.llm.attention_mask), "' is causal"),
+                   where.place("model.llm.attention_mask"));
+  }
   if (config.optimizer.type == OptimizerType::adamw && config.optimizer.momentum != 0) {
     report.warning("no_effect", "'optimizer.momentum' has no effect with adamw",
                    where.place("optimizer.momentum"), "adamw has 'betas'; or set 'optimizer.type' to sgd");
