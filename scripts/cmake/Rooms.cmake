@@ -1,4 +1,6 @@
-# A room is a library cornstarch_<room> with public headers in include/, sources and private headers in src/.
+# A room is a library cornstarch_<room> with public headers in include/, sources and private headers in src/. What a
+# backend brings has a twin for builds without it: src/cuda*, src/nccl* and *.cu are built with CUDA, src/no_cuda*
+# and src/no_nccl* without.
 #
 #   cornstarch_room(<room> [PUBLIC lib...] [PRIVATE lib...])     lib: another room's name or any CMake target
 #   cornstarch_test(<room> [lib...])                            unit tests of a room: tests/unit/<room>/*.cpp
@@ -16,8 +18,13 @@ endfunction()
 
 function(cornstarch_room room)
   cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cu)
   list(FILTER sources EXCLUDE REGEX "_module\\.cpp$")
+  if(CORNSTARCH_WITH_CUDA)
+    list(FILTER sources EXCLUDE REGEX "/no_(cuda|nccl)[^/]*$")
+  else()
+    list(FILTER sources EXCLUDE REGEX "/(cuda|nccl)[^/]*$|\\.cu$")
+  endif()
   if(NOT sources)
     return()
   endif()

@@ -12,10 +12,10 @@ if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_library(cornstarch_flags INTERFACE)
-target_compile_options(cornstarch_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
+target_compile_options(cornstarch_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wnon-virtual-dtor
   # GCC's flow analysis invents overlaps and uninitialised members in std::string and std::optional (GCC bug 105651).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-maybe-uninitialized>
-  $<$<BOOL:${CORNSTARCH_WERROR}>:-Werror>)
+  $<$<BOOL:${CORNSTARCH_WERROR}>:-Werror>>)
 if(CORNSTARCH_SANITIZE)
   target_compile_options(cornstarch_flags INTERFACE -fsanitize=${CORNSTARCH_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(cornstarch_flags INTERFACE -fsanitize=${CORNSTARCH_SANITIZE})
@@ -34,6 +34,15 @@ else()
   set(CORNSTARCH_YAML_CPP yaml-cpp)
 endif()
 
+# Empty without CUDA, so that rooms name it in every build.
+add_library(cornstarch_cuda INTERFACE)
+if(CORNSTARCH_WITH_CUDA)
+  include(Cuda)
+endif()
 if(CORNSTARCH_WITH_TORCH)
   find_package(LibTorch REQUIRED)
+endif()
+if(CORNSTARCH_WITH_CUDA)
+  find_package(NCCL REQUIRED)
+  target_link_libraries(cornstarch_cuda INTERFACE LibTorch::cuda NCCL::nccl CUDA::cudart)
 endif()
