@@ -1,0 +1,80 @@
+#include "cornstarch/launch/rendezvous.h"
+
+#include <map>
+
+#include "catch.h"
+
+using namespace cornstarch;
+using namespace cornstarch::launch;
+
+namespace {
+
+using Environment = std::map<std::string, std::string>;
+
+/// "host:port", with " served" and the prefix where there are such, or the error.
+std::string meet(const Environment& environment, int local_size, int world_size) {
+  LaunchContext launch;
+  launch.world_size = world_size;
+  launch.local_size = local_size;
+  launch.source = "openmpi";
+  const auto where = rendezvous(launch, [&](const std::string& name) -> std::optional<std::string> {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::nullopt : std::optional(found->second);
+  });
+  if (!where) return where.error().message + "\n" + where.error().help;
+  return where->host + ":" + std::to_string(where->port) + (where->served ? " served" : "") + where->prefix;
+}
+
+}  // namespace
+
+TEST_CASE("MASTER_ADDR and MASTER_PORT are believed") {
+  const Environment given{{"MASTER_ADDR", "n1"}, {"MASTER_PORT", "1234"}, {"SLURM_JOB_NODELIST", "n[5-6]"}};
+  CHECK(meet(given, 4, 8) == "n1:1234");
+  CHECK(meet(given, 2, 2) == "n1:1234");
+  CHECK(meet({{"MASTER_ADDR", "n1"}}, 2, 2) ==
+        "MASTER_ADDR is set, but MASTER_PORT is not\nset both, the same for every process, or neither");
+  CHECK(meet({{"MASTER_ADDR", "n1"}, {"MASTER_PORT", "70000"}}, 2, 2) ==
+        "MASTER_PORT='70000' is no port from 1 to 65535\n");
+}
+
+TEST_CASE("torchrun's agent serves the store, and counts its attempts") {
+  Environment torchrun{{"MASTER_ADDR", "n1"},
+                       {"MASTER_PORT", "1234"},
+                       {"TORCHELASTIC_USE_AGENT_STORE", "True"},
+                       {"TORCHELASTIC_RESTART_COUNT", "2"}};
+  CHECK(meet(torchrun, 2, 2) == "n1:1234 served/attempt_2/");
+  torchrun["TORCHELASTIC_USE_AGENT_STORE"] = "False";
+  CHECK(meet(torchrun, 2, 2) == "n1:1234");
+}
+
+TEST_CASE("processes of one host meet there") {
+  CHECK(meet({}, 2, 2) == "127.0.0.1:29500");
+  const auto first = meet({{"PMIX_NAMESPACE", "1"}}, 2, 2), second = meet({{"PMIX_NAMESPACE", "2"}}, 2, 2);
+  CHECK(first.substr(0, 10) == "127.0.0.1:");
+  CHECK(first != second);
+  CHECK(meet({{"PMIX_NAMESPACE", "1"}}, 2, 2) == first);
+}
+
+TEST_CASE("under Slurm the first host is rank 0's, the port the job's") {
+  const Environment job{{"SLURM_JOB_ID", "7"}, {"SLURM_JOB_NODELIST", "n[05-08]"}};
+  const auto of_job = meet(job, 4, 16);
+  CHECK(of_job.substr(0, 4) == "n05:");
+  const int port = std::stoi(of_job.substr(4));
+  CHECK(port >= 10000);
+  CHECK(port < 30000);
+  Environment step = job;
+  step["SLURM_STEP_NODELIST"] = "n[07-08]";
+  step["SLURM_STEP_ID"] = "1";
+  const auto of_step = meet(step, 4, 8);
+  CHECK(of_step.substr(0, 4) == "n07:");
+  CHECK(of_step.substr(4) != of_job.substr(4));
+}
+
+TEST_CASE("several hosts and nobody who names the first") {
+  CHECK(meet({}, 4, 8) ==
+        "the 8 processes are on several hosts, and openmpi does not say where rank 0 is\nset MASTER_ADDR to "
+        "rank 0's "
+        "host and MASTER_PORT to a port that is free there, the same for every process (mpirun -x "
+        "MASTER_ADDR -x "
+        "MASTER_PORT)");
+}
