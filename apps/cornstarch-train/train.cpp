@@ -6,6 +6,7 @@
 #include "cornstarch/plan/plan.h"
 #include "run_file.h"
 #include "verbs.h"
+#include "version.h"
 #include "worker.h"
 
 namespace cornstarch::app {
@@ -57,6 +58,19 @@ Result<Place> find_place(const Args& args) {
               "leave out --local-ranks, or start one process");
 }
 
+void check_device(const Args& args, const Resolved& resolved, Diagnostics& diagnostics) {
+  if (resolved.loaded.config.device != config::Device::cuda) return;
+  const auto& where = resolved.loaded.where.at("device");
+  if (!built_for_cuda())
+    diagnostics.error("unsupported", "this build has no CUDA: it trains on CPUs only", where,
+                      "set device to cpu, or build with cmake --preset cuda");
+  if (args.local_ranks)
+    diagnostics.error(
+        "unsupported",
+        "--local-ranks makes threads of one process, but device: cuda wants a process for each GPU", where,
+        "start the ranks with mpirun, srun or torchrun, or set device to cpu");
+}
+
 /// What a config may say and `plan` lays out, but the runtime cannot run yet.
 void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
   const config::RunConfig& config = resolved.loaded.config;
@@ -66,7 +80,6 @@ void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
       diagnostics.error("unsupported", cat("training with ", what, " is not available yet"),
                         resolved.loaded.where.at(key), help);
   };
-  refuse(config.device != config::Device::cpu, "device", "device: cuda", "set device to cpu");
   refuse(config.precision == config::Precision::bf16 || config.precision == config::Precision::bf16_pure,
          "precision", cat("precision: ", config::name_of(config.precision)), "set precision to fp32");
   refuse(config.sharding == config::Sharding::zero3, "sharding", "sharding: zero3",
@@ -88,6 +101,7 @@ void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
 Result<Resolved> prepare(const Args& args, const Place& place, Diagnostics& diagnostics) {
   auto resolved = resolve_run_file(args.file, diagnostics);
   if (resolved) refuse_unsupported(*resolved, diagnostics);
+  if (resolved) check_device(args, *resolved, diagnostics);
   if (!resolved || diagnostics.has_errors()) return fail(ExitCode::usage, "");
   const config::RunConfig& config = resolved->loaded.config;
   const auto plan = plan::make_plan(config, resolved->modalities, place.world_size, place.per_node);

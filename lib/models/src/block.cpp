@@ -37,7 +37,7 @@ class Block : public Layer {
     at::Tensor k = apply(k_, h);
     const at::Tensor v = apply(v_, h);
     if (rope_) {
-      const nn::RopeTable table = rope_->table(x.size(1), x.scalar_type());
+      const nn::RopeTable table = rope_->table(x.size(1), x.options());
       q = nn::rotate(q, table);
       k = nn::rotate(k, table);
     }

@@ -37,8 +37,10 @@ Parameter make_parameter(const catalog::Modality& modality, const catalog::Param
   p.trains = module_trains && !spec.fixed;
   p.counts = p.split_dim >= 0 || tp.rank() == 0;
   if (tied) p.tied_to = modality.name + "/" + spec.tied_to;
+  // Drawn on the CPU whatever the device: the values are the same everywhere.
   p.value =
-      initial_value(drawn, modality.name + "/" + drawn.name, options.seed, p.split_dim, part, options.dtype);
+      initial_value(drawn, modality.name + "/" + drawn.name, options.seed, p.split_dim, part, options.dtype)
+          .to(options.device);
   p.value.set_requires_grad(p.trains);
   return p;
 }

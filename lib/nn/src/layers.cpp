@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
@@ -14,6 +15,7 @@
 #include <ATen/ops/pow.h>
 #include <ATen/ops/reciprocal.h>
 #include <ATen/ops/relu.h>
+#include <ATen/ops/rms_norm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
@@ -82,6 +84,14 @@ at::Tensor swiglu(const at::Tensor& gate_in, const at::Tensor& up_in) {
   });
 }
 
+at::Tensor rotated(const at::Tensor& x, const RopeTable& table) {
+  const std::int64_t half = table.cos.size(1);
+  const at::Tensor heads = x.view({x.size(0), x.size(1), x.size(2) / (2 * half), 2 * half});
+  const at::Tensor a = heads.narrow(3, 0, half), b = heads.narrow(3, half, half);
+  const at::Tensor cos = table.cos.unsqueeze(1), sin = table.sin.unsqueeze(1);
+  return at::cat({a * cos - b * sin, b * cos + a * sin}, 3).view(x.sizes());
+}
+
 // transformers.modeling_rope_utils._compute_llama3_parameters.
 at::Tensor llama3_frequencies(const catalog::RopeSpec& spec, const at::Tensor& plain) {
   const auto old_length = static_cast<double>(spec.original_max_positions);
@@ -99,6 +109,7 @@ at::Tensor llama3_frequencies(const catalog::RopeSpec& spec, const at::Tensor& p
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double eps) {
+  if (x_in.is_cuda()) return at::rms_norm(x_in, weight_in.sizes(), weight_in, eps);
   const at::Tensor x = x_in.detach().contiguous();
   const at::Tensor weight = weight_in.detach();
   const std::int64_t size = weight.numel();
@@ -139,7 +150,7 @@ at::Tensor activation(catalog::Activation kind, const at::Tensor& x) {
 }
 
 at::Tensor gated(catalog::Activation kind, const at::Tensor& gate, const at::Tensor& up) {
-  return kind == catalog::Activation::silu ? swiglu(gate, up) : activation(kind, gate) * up;
+  return kind == catalog::Activation::silu && gate.is_cpu() ? swiglu(gate, up) : activation(kind, gate) * up;
 }
 
 Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim) {
@@ -148,16 +159,19 @@ Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim) {
   if (spec.type == catalog::RopeSpec::Type::llama3) frequencies_ = llama3_frequencies(spec, frequencies_);
 }
 
-RopeTable Rope::table(std::int64_t length, at::ScalarType dtype) {
+RopeTable Rope::table(std::int64_t length, at::TensorOptions options) {
+  const at::ScalarType dtype = at::typeMetaToScalarType(options.dtype());
   const at::Tensor& have = longest_.cos;
-  if (!have.defined() || have.size(0) < length || have.scalar_type() != dtype) {
+  if (!have.defined() || have.size(0) < length || have.scalar_type() != dtype ||
+      have.device() != options.device()) {
     const at::Tensor angles = at::outer(at::arange(length, at::kFloat), frequencies_);
-    longest_ = {angles.cos().to(dtype), angles.sin().to(dtype)};
+    longest_ = {angles.cos().to(options.device(), dtype), angles.sin().to(options.device(), dtype)};
   }
   return {longest_.cos.narrow(0, 0, length), longest_.sin.narrow(0, 0, length)};
 }
 
 at::Tensor rotate(const at::Tensor& x, const RopeTable& table) {
+  if (x.is_cuda()) return rotated(x, table);
   at::Tensor out = x.detach().contiguous();
   rotate_rows(out, table, false, out);
   if (!records({x})) return out;

@@ -79,7 +79,7 @@ struct Executor::Impl {
   std::vector<plan::Instruction> train_program, evaluate_program;
   std::map<int, Held> held;
   Mailbox mailbox;
-  Recorder recorder{at::kCPU};
+  Recorder recorder{options.stage.device};
 
   // The step under way.
   const plan::Activity* activity = nullptr;
@@ -99,7 +99,8 @@ struct Executor::Impl {
         me(plan.ranks[static_cast<std::size_t>(comm->rank())]),
         options(o),
         train_program(plan.schedule.of_stage(me.parts.front().stage).instructions),
-        mailbox(plan, modalities, comm->rank(), comm, at::TensorOptions().dtype(options.stage.dtype)) {
+        mailbox(plan, modalities, comm->rank(), comm,
+                at::TensorOptions(options.stage.device).dtype(options.stage.dtype)) {
     for (const plan::Instruction& i : train_program)
       if (i.op == Op::receive_forward || i.op == Op::forward || i.op == Op::send_forward)
         evaluate_program.push_back(i);
@@ -189,7 +190,8 @@ struct Executor::Impl {
     }
     const bool gradients = i.op == Op::receive_backward || i.op == Op::send_backward;
     return cat(verb_of(i.op), gradients ? " gradients between " : " activations between ",
-               plan.stage_name(seam(i.seam).from), " and ", plan.stage_name(seam(i.seam).to), ", microbatch ", i.microbatch);
+               plan.stage_name(seam(i.seam).from), " and ", plan.stage_name(seam(i.seam).to), ", microbatch ",
+               i.microbatch);
   }
 
   // --- A step
@@ -201,7 +203,7 @@ struct Executor::Impl {
     activity = &a;
     inputs = &in;
     sums = {};
-    loss = at::zeros({}, at::kDouble);
+    loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
     mailbox.start(program, a);
     for (std::size_t i = 0; i < program.size(); ++i) {
       mailbox.post_ahead(i);

@@ -82,6 +82,10 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
   return dropped;
 }
 
+void move(at::Tensor& tensor, at::Device device) {
+  if (tensor.defined()) tensor = tensor.pin_memory().to(device, /*non_blocking=*/true);
+}
+
 }  // namespace
 
 Needs needs_of(const plan::Plan& plan, int rank) {
@@ -175,6 +179,17 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
           token_pairs,
           std::move(total_items),
           skipped};
+}
+
+void move_inputs(pipeline::StepInputs& inputs, at::Device device) {
+  if (device.is_cpu()) return;
+  for (models::Text& text : inputs.text) {
+    for (at::Tensor* each : {&text.ids, &text.target_rows, &text.targets, &text.target_samples})
+      move(*each, device);
+    for (at::Tensor& rows : text.placeholders) move(rows, device);
+  }
+  for (auto& microbatches : inputs.media)
+    for (at::Tensor& items : microbatches) move(items, device);
 }
 
 }  // namespace cornstarch::train

@@ -31,7 +31,7 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
                                                                 const catalog::Modalities& modalities,
                                                                 comm::Communicator& comm,
                                                                 pipeline::Executor& executor, int modality,
-                                                                at::ScalarType dtype) {
+                                                                at::TensorOptions options) {
   const plan::ModalityPlan& where = plan.modalities[static_cast<std::size_t>(modality)];
   const auto& spec = modalities[static_cast<std::size_t>(modality)].spec;
   const int writer = plan.rank_of(0, where.first_stage, 0, 0);
@@ -49,11 +49,12 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
           if (holder == me) {
             const at::Tensor value =
                 find(executor.stage_parameters(s), param.name).value.detach().contiguous();
-            if (me == writer) shards.push_back(value);
+            if (me == writer) shards.push_back(value.cpu());
             if (me != writer) sends.push_back(comm.send(value, writer, weights_tag(plan), param.name));
           } else if (me == writer) {
-            shards.push_back(at::empty(shard_shape(param, where.tp, t), dtype));
-            comm.receive(shards.back(), holder, weights_tag(plan), param.name)->wait();
+            const at::Tensor shard = at::empty(shard_shape(param, where.tp, t), options);
+            comm.receive(shard, holder, weights_tag(plan), param.name)->wait();
+            shards.push_back(shard.cpu());
           }
         }
         if (me == writer)

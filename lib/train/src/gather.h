@@ -12,11 +12,12 @@
 namespace cornstarch::train {
 
 /// Brings replica 0's shards of a modality together on the rank of its first stage and first shard, which
-/// returns the whole tensors in the order of the spec (a tied copy left out); the other ranks return nothing.
+/// returns the whole tensors in the order of the spec (a tied copy left out), on the CPU; the other ranks
+/// return nothing. `options`: of the parameters.
 std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan& plan,
                                                                 const catalog::Modalities& modalities,
                                                                 comm::Communicator& comm,
                                                                 pipeline::Executor& executor, int modality,
-                                                                at::ScalarType dtype);
+                                                                at::TensorOptions options);
 
 }  // namespace cornstarch::train

@@ -15,6 +15,7 @@
 #include "cornstarch/telemetry/display.h"
 #include "cornstarch/train/trainer.h"
 #include "data.h"
+#include "device.h"
 #include "run_folder.h"
 
 namespace cornstarch::train {
@@ -57,7 +58,7 @@ void write_model(const Job& job, Trainer& trainer) {
 }
 
 /// One rank's whole life; returns the exit code.
-int train_rank(const Job& job, const comm::CommunicatorPtr& comm) {
+int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device device) {
   std::optional<RunFolder> folder;
   std::optional<telemetry::Display> display;
   if (comm->rank() == 0) {
@@ -80,6 +81,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm) {
   };
   Setup setup{job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()};
   setup.traced_steps = job.options.traced_steps;
+  setup.device = device;
   Trainer trainer(setup, observer);
   const int signal = trainer.run();
   if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
@@ -102,7 +104,7 @@ int train_threads(const std::string& config_text, const RunOptions& options) {
   const Job job = prepare(config_text, options.local_ranks, options.local_ranks, options);
   int code = 0;
   comm::run_threads(options.local_ranks, {}, [&](const comm::CommunicatorPtr& comm) {
-    const int own = train_rank(job, comm);
+    const int own = train_rank(job, comm, at::kCPU);
     if (comm->rank() == 0) code = own;
   });
   return code;
@@ -116,7 +118,7 @@ int train_process(const std::string& config_text, const RunOptions& options,
                              : value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));
   try {
     const Job job = prepare(config_text, launch.world_size, launch.local_size, options);
-    return train_rank(job, comm);
+    return train_rank(job, comm, open_device(job.config.device, launch));
   } catch (const Failure& failure) {
     if (launch.world_size == 1) throw;
     comm->abort(failure.error());

@@ -17,15 +17,19 @@ using Json = nlohmann::json;
 
 /// The texts of all ranks, in order; on every rank. They travel as whole numbers, which every backend
 /// carries.
-std::vector<std::string> gather_texts(comm::Group& world, const std::string& own) {
+std::vector<std::string> gather_texts(comm::Group& world, at::Device device, const std::string& own) {
+  const auto gather = [&](const at::Tensor& in) {
+    const at::Tensor out = at::empty({world.size() * in.numel()}, in.options().device(device));
+    world.all_gather(out, in.to(device));
+    return out.cpu();
+  };
   const auto ranks = static_cast<std::int64_t>(world.size());
   const auto size = static_cast<std::int64_t>(own.size());
-  const at::Tensor sizes = at::empty({ranks}, at::kLong);
-  world.all_gather(sizes, at::full({1}, size, at::kLong));
+  const at::Tensor sizes = gather(at::full({1}, size, at::kLong));
   const auto words = sizes.max().item<std::int64_t>() / 8 + 1;
-  const at::Tensor mine = at::empty({words}, at::kLong), all = at::empty({ranks, words}, at::kLong);
+  const at::Tensor mine = at::empty({words}, at::kLong);
   std::memcpy(mine.mutable_data_ptr(), own.data(), own.size());
-  world.all_gather(all, mine);
+  const at::Tensor all = gather(mine);
   std::vector<std::string> texts;
   for (std::int64_t r = 0; r < ranks; ++r) {
     const auto* text = reinterpret_cast<const char*>(all.const_data_ptr<std::int64_t>() + r * words);
@@ -58,7 +62,7 @@ std::string place_of(const plan::Plan& plan, int rank) {
 }  // namespace
 
 void Tracer::write(const std::filesystem::path& path) const {
-  const auto texts = gather_texts(*comm_->world(), pack(spans_));
+  const auto texts = gather_texts(*comm_->world(), device_, pack(spans_));
   if (comm_->rank() != 0) return;
   std::vector<telemetry::RankTimeline> ranks;
   for (int r = 0; r < comm_->size(); ++r)

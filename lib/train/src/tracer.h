@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <filesystem>
 #include <vector>
 
@@ -13,9 +15,9 @@ namespace cornstarch::train {
 /// Keeps the timelines of chosen steps and brings all ranks' into one file.
 class Tracer {
  public:
-  /// `steps`: from 0, end excluded.
-  Tracer(Range steps, const plan::Plan& plan, comm::CommunicatorPtr comm)
-      : steps_(steps), plan_(plan), comm_(std::move(comm)) {}
+  /// `steps`: from 0, end excluded; `device`: that `comm` serves.
+  Tracer(Range steps, const plan::Plan& plan, comm::CommunicatorPtr comm, c10::Device device)
+      : steps_(steps), plan_(plan), comm_(std::move(comm)), device_(device) {}
 
   bool wants(std::int64_t step) const { return step >= steps_.begin && step < steps_.end; }
   void add(const std::vector<telemetry::Span>& spans) {
@@ -29,6 +31,7 @@ class Tracer {
   Range steps_;
   const plan::Plan& plan_;
   comm::CommunicatorPtr comm_;
+  c10::Device device_;
   std::vector<telemetry::Span> spans_;
 };
 

@@ -1,6 +1,6 @@
 #include "cornstarch/train/trainer.h"
 
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/empty.h>
 
 #include <chrono>
 #include <cmath>
@@ -49,12 +49,15 @@ struct Report {
     return out;
   }
 
-  void reduce(comm::Group& world) {
+  void reduce(comm::Group& world, at::Device device) {
     const std::vector<double*> all = fields();
-    const at::Tensor sums = at::zeros({static_cast<std::int64_t>(all.size())}, at::kDouble);
+    at::Tensor sums = at::empty({static_cast<std::int64_t>(all.size())}, at::kDouble);
     double* values = sums.data_ptr<double>();
     for (std::size_t i = 0; i < all.size(); ++i) values[i] = *all[i];
+    sums = sums.to(device);
     world.all_reduce(sums);
+    sums = sums.cpu();
+    values = sums.data_ptr<double>();
     for (std::size_t i = 0; i < all.size(); ++i) *all[i] = values[i];
   }
 };
@@ -71,6 +74,7 @@ struct Trainer::Impl {
   Observer observer;
   int dp;
   at::ScalarType dtype;
+  at::Device device;
   std::int64_t global_batch;
   Needs needs;
   comm::GroupPtr world;
@@ -89,12 +93,14 @@ struct Trainer::Impl {
         observer(std::move(o)),
         dp(plan.ranks[static_cast<std::size_t>(comm->rank())].dp),
         dtype(dtype_of(config.precision)),
+        device(s.device),
         global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
         needs(needs_of(plan, comm->rank())),
         world(comm->world()),
-        tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm}) : std::nullopt),
-        executor(plan, modalities, comm,
-                 {{dtype, config.seed}, {s.bucket_bytes, config.sharding == config::Sharding::zero1}}),
+        tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm, device}) : std::nullopt),
+        executor(
+            plan, modalities, comm,
+            {{dtype, config.seed, device}, {s.bucket_bytes, config.sharding == config::Sharding::zero1}}),
         optimizer(config.optimizer, executor.segments()) {}
 
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {
@@ -112,12 +118,14 @@ struct Trainer::Impl {
     if (config.data.on_bad_sample == config::OnBadSample::fail) return batch.bad;
     Report report;
     report.next_bad = batch.bad;
-    report.reduce(*world);
+    report.reduce(*world, device);
     return report.next_bad;
   }
 
   Step to_step(RankBatch batch, const std::vector<double>& bad, const dataio::Dataset& data) const {
-    return assemble(std::move(batch), bad, plan, modalities, dp, data.pad_id(), dtype);
+    Step step = assemble(std::move(batch), bad, plan, modalities, dp, data.pad_id(), dtype);
+    move_inputs(step.inputs, device);
+    return step;
   }
 
   int run() {
@@ -145,7 +153,7 @@ struct Trainer::Impl {
       if (next && config.data.on_bad_sample == config::OnBadSample::skip) report.next_bad = next->bad;
       report.signals = launch::stop_requested();
       report.stoppers = report.signals > 0 ? 1 : 0;
-      report.reduce(*world);
+      report.reduce(*world, device);
       bad = report.next_bad.empty() && next ? next->bad : report.next_bad;
       update(step, inputs, report, begin);
       if (report.stoppers > 0) return static_cast<int>(report.signals / report.stoppers);
@@ -184,7 +192,7 @@ struct Trainer::Impl {
     const telemetry::TimeShares shares = telemetry::shares_of(spans);
     const plan::Part& part = plan.ranks[static_cast<std::size_t>(comm->rank())].parts.front();
     stages[static_cast<std::size_t>(part.stage)] = {1, shares.compute, shares.bubble, shares.communication,
-                                                    peak_memory_bytes(at::kCPU)};
+                                                    peak_memory_bytes(device)};
     return stages;
   }
 
@@ -263,7 +271,7 @@ struct Trainer::Impl {
     report.loss = sums.loss;
     report.targets = static_cast<double>(sums.targets);
     report.next_bad = {static_cast<double>(sums.answers), static_cast<double>(sums.correct)};
-    report.reduce(*world);
+    report.reduce(*world, device);
     record.loss = report.targets > 0 ? report.loss / report.targets : 0;
     record.samples = static_cast<std::int64_t>(report.next_bad[0]);
     record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;
@@ -282,7 +290,7 @@ telemetry::EvalRecord Trainer::evaluate(std::int64_t step) { return impl_->evalu
 
 std::optional<std::vector<models::NamedTensor>> Trainer::gather(int modality) {
   return gather_modality(impl_->plan, impl_->modalities, *impl_->comm, impl_->executor, modality,
-                         impl_->dtype);
+                         at::TensorOptions(impl_->device).dtype(impl_->dtype));
 }
 
 void Trainer::write_trace(const std::filesystem::path& path) {

@@ -33,6 +33,7 @@ struct StageOptions {
   at::ScalarType dtype = at::kFloat;
   std::uint64_t seed =
       0;  ///< of the initial values (counter-based, keyed by full name: independent of the layout)
+  at::Device device = at::kCPU;  ///< of the parameters, and so of all that the stage computes
 };
 
 class Stage {

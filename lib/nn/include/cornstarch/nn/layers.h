@@ -26,7 +26,7 @@ struct RopeTable {
 class Rope {
  public:
   Rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
-  RopeTable table(std::int64_t length, at::ScalarType dtype);
+  RopeTable table(std::int64_t length, at::TensorOptions options);  ///< of that dtype, on that device
 
  private:
   at::Tensor frequencies_;  // [head_dim / 2], fp32

@@ -48,4 +48,7 @@ struct Step {
 Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan& plan,
               const catalog::Modalities& modalities, int dp, std::int64_t pad_id, at::ScalarType dtype);
 
+/// To where the stages compute: through pinned memory, so that the host does not wait for a GPU.
+void move_inputs(pipeline::StepInputs& inputs, at::Device device);
+
 }  // namespace cornstarch::train

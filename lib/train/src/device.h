@@ -1,0 +1,19 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include "cornstarch/config/run_config.h"
+#include "cornstarch/launch/environment.h"
+
+namespace cornstarch::train {
+
+/// The GPU of this process, that of its local rank, ready for use and current in this thread: float32 is
+/// computed as such (no TF32), and what it computes is the same in every run. Throws Failure (device, launch)
+/// where there is no GPU for it, the driver is too old, or this build or LibTorch has no code for the GPU.
+at::Device open_gpu(const launch::LaunchContext& launch);
+
+inline at::Device open_device(config::Device device, const launch::LaunchContext& launch) {
+  return device == config::Device::cuda ? open_gpu(launch) : at::Device(at::kCPU);
+}
+
+}  // namespace cornstarch::train

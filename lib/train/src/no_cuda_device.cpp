@@ -1,0 +1,11 @@
+#include "cornstarch/base/result.h"
+#include "device.h"
+
+namespace cornstarch::train {
+
+at::Device open_gpu(const launch::LaunchContext&) {
+  throw Failure(ExitCode::usage, "this build has no CUDA: it cannot train with device: cuda",
+                "set device to cpu, or build with cmake --preset cuda");
+}
+
+}  // namespace cornstarch::train
