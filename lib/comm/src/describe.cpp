@@ -63,16 +63,18 @@ std::string one_line(const std::string& text) {
   return line;
 }
 
-void require_plain(const at::Tensor& tensor, const char* operation) {
+void require_plain(const at::Tensor& tensor, const char* operation, at::DeviceType device) {
   if (!tensor.defined()) throw Failure(ExitCode::internal, cat(operation, ": the tensor is undefined"));
-  if (tensor.is_cpu() && tensor.is_contiguous()) return;
+  if (tensor.device().type() == device && tensor.is_contiguous()) return;
   throw Failure(ExitCode::internal,
-                cat(operation, ": the tensor (", describe(tensor), ") must be contiguous and on the CPU"));
+                cat(operation, ": the tensor (", describe(tensor), ") must be contiguous and on the ",
+                    device == at::kCPU ? "CPU" : "GPU"));
 }
 
-void require_parts(const at::Tensor& whole, const at::Tensor& part, int parts, const char* operation) {
-  require_plain(whole, operation);
-  require_plain(part, operation);
+void require_parts(const at::Tensor& whole, const at::Tensor& part, int parts, const char* operation,
+                   at::DeviceType device) {
+  require_plain(whole, operation, device);
+  require_plain(part, operation, device);
   if (whole.numel() == part.numel() * parts && whole.scalar_type() == part.scalar_type()) return;
   throw Failure(ExitCode::internal,
                 cat(operation, ": ", describe(whole), " is not ", parts, " times ", describe(part)));

@@ -16,10 +16,12 @@ std::string describe_duration(std::chrono::milliseconds duration);  ///< "600 s"
 std::string stopped_because(int rank, const std::string& cause);    ///< text of every peer_failed
 std::string one_line(const std::string& text);                      ///< newlines become spaces
 
-/// Throws a Failure (internal) unless the tensor is defined, contiguous and on the CPU.
-void require_plain(const at::Tensor& tensor, const char* operation);
+/// Throws a Failure (internal) unless the tensor is defined, contiguous and on the device that the backend
+/// serves.
+void require_plain(const at::Tensor& tensor, const char* operation, at::DeviceType device = at::kCPU);
 
-/// Throws a Failure (internal) unless `whole` has `parts` times the elements of `part`, in the same dtype.
-void require_parts(const at::Tensor& whole, const at::Tensor& part, int parts, const char* operation);
+/// The same of both, and unless `whole` has `parts` times the elements of `part`, in the same dtype.
+void require_parts(const at::Tensor& whole, const at::Tensor& part, int parts, const char* operation,
+                   at::DeviceType device = at::kCPU);
 
 }  // namespace cornstarch::comm

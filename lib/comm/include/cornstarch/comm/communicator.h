@@ -13,13 +13,15 @@ class Tensor;
 }
 
 /// Communication between ranks over tensors. One Communicator per rank; backends: threads of one process,
-/// MPI.
+/// MPI, NCCL.
 namespace cornstarch::comm {
 
 enum class Reduce { sum, max };
 
 /// An operation under way. The tensors it was given stay alive and must not be touched until wait() returns.
-/// A Work that nobody waits for may be dropped: the operation goes on.
+/// Of CUDA tensors, wait() makes the current stream wait, not the host: what follows on that stream may touch
+/// them, and a host that reads them synchronises as ever. A Work that nobody waits for may be dropped: the
+/// operation goes on.
 class Work {
  public:
   virtual ~Work() = default;
@@ -31,8 +33,9 @@ class Work {
 };
 using WorkPtr = std::shared_ptr<Work>;
 
-/// Ranks that call the same collectives in the same order. Tensors must be contiguous, on the CPU, of equal
-/// shape and dtype on every rank. A group of one does nothing and costs nothing.
+/// Ranks that call the same collectives in the same order. Tensors must be contiguous, on the backend's
+/// device (NCCL: the GPU; the others: the CPU), of equal shape and dtype on every rank. A group of one does
+/// nothing and costs nothing.
 class Group {
  public:
   virtual ~Group() = default;
@@ -52,7 +55,7 @@ class Group {
   void broadcast(const at::Tensor& tensor, int root) { start_broadcast(tensor, root)->wait(); }
   void all_gather(const at::Tensor& out, const at::Tensor& in) { start_all_gather(out, in)->wait(); }
   void reduce_scatter(const at::Tensor& out, const at::Tensor& in) { start_reduce_scatter(out, in)->wait(); }
-  void barrier();
+  virtual void barrier();
 };
 using GroupPtr = std::shared_ptr<Group>;
 
