@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/telemetry/peak_flops.h"
 #include "device.h"
 
 namespace cornstarch::train {
@@ -80,6 +81,14 @@ at::Device open_gpu(const launch::LaunchContext& launch) {
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setAllowTF32CuDNN(false);
   return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+std::optional<double> peak_flops(at::Device device, config::Precision precision) {
+  const bool bf16 = precision == config::Precision::bf16 || precision == config::Precision::bf16_pure;
+  if (!device.is_cuda() || !bf16) return std::nullopt;
+  cudaDeviceProp gpu{};
+  cudaGetDeviceProperties(&gpu, device.index());
+  return telemetry::bf16_peak_flops(gpu.name);
 }
 
 }  // namespace cornstarch::train

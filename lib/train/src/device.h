@@ -2,6 +2,8 @@
 
 #include <c10/core/Device.h>
 
+#include <optional>
+
 #include "cornstarch/config/run_config.h"
 #include "cornstarch/launch/environment.h"
 
@@ -11,6 +13,9 @@ namespace cornstarch::train {
 /// computed as such (no TF32), and what it computes is the same in every run. Throws Failure (device, launch)
 /// where there is no GPU for it, the driver is too old, or this build or LibTorch has no code for the GPU.
 at::Device open_gpu(const launch::LaunchContext& launch);
+
+/// What the device does at most in a precision, in floating-point operations a second, where that is known.
+std::optional<double> peak_flops(at::Device device, config::Precision precision);
 
 inline at::Device open_device(config::Device device, const launch::LaunchContext& launch) {
   return device == config::Device::cuda ? open_gpu(launch) : at::Device(at::kCPU);

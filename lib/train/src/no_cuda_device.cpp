@@ -8,4 +8,6 @@ at::Device open_gpu(const launch::LaunchContext&) {
                 "set device to cpu, or build with cmake --preset cuda");
 }
 
+std::optional<double> peak_flops(at::Device, config::Precision) { return std::nullopt; }
+
 }  // namespace cornstarch::train

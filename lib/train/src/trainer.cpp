@@ -75,6 +75,7 @@ struct Trainer::Impl {
   int dp;
   at::ScalarType dtype;
   at::Device device;
+  std::optional<double> peak_flops;
   std::int64_t global_batch;
   Needs needs;
   comm::GroupPtr world;
@@ -94,6 +95,7 @@ struct Trainer::Impl {
         dp(plan.ranks[static_cast<std::size_t>(comm->rank())].dp),
         dtype(dtype_of(config.precision)),
         device(s.device),
+        peak_flops(s.peak_flops),
         global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
         needs(needs_of(plan, comm->rank())),
         world(comm->world()),
@@ -231,6 +233,11 @@ struct Trainer::Impl {
     }
     record.step_time_s = std::chrono::duration<double>(Clock::now() - begin).count();
     record.tokens_per_s = static_cast<double>(record.tokens) / record.step_time_s;
+    if (peak_flops) {
+      const double possible = *peak_flops * plan.world_size * record.step_time_s;
+      record.mfu = record.model_flops / possible;
+      record.mfu_full_attention = record.model_flops_full_attention / possible;
+    }
     if (observer.on_step) observer.on_step(record);
   }
 

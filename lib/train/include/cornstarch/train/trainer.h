@@ -30,6 +30,8 @@ struct Setup {
   std::int64_t bucket_bytes = std::int64_t{16} << 20;
   std::optional<Range> traced_steps = {};  ///< from 0, end excluded: write_trace() gives their timelines
   at::Device device = at::kCPU;            ///< of this rank
+  std::optional<double> peak_flops =
+      {};  ///< of each rank's device, a second; where known, steps say their MFU
 };
 
 /// Called as the run goes, on every rank (records are the same everywhere; the caller writes on rank 0).
