@@ -80,8 +80,6 @@ void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
       diagnostics.error("unsupported", cat("training with ", what, " is not available yet"),
                         resolved.loaded.where.at(key), help);
   };
-  refuse(config.precision == config::Precision::bf16 || config.precision == config::Precision::bf16_pure,
-         "precision", cat("precision: ", config::name_of(config.precision)), "set precision to fp32");
   refuse(config.sharding == config::Sharding::zero3, "sharding", "sharding: zero3",
          "zero1 shares optimizer state only");
   refuse(config.model.llm.attention_mask != config::AttentionMask::causal, "model.llm.attention_mask",

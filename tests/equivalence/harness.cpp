@@ -101,8 +101,8 @@ void compare_numbers(const std::vector<T>& got, const std::vector<T>& want, cons
 }  // namespace
 
 std::string Trial::name() const {
-  return cat(layout.name, optimizer == config::OptimizerType::sgd ? ", sgd" : ", adamw",
-             precision == config::Precision::fp64 ? ", fp64" : ", fp32");
+  return cat(layout.name, optimizer == config::OptimizerType::sgd ? ", sgd" : ", adamw", ", ",
+             config::name_of(precision));
 }
 
 std::vector<Trial> trials_of(const LayoutCase& layout) {

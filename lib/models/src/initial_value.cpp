@@ -64,11 +64,12 @@ at::Tensor sinusoids(std::int64_t length, std::int64_t channels) {
 
 at::Tensor normal(const catalog::ParamSpec& spec, const Philox& philox, const Runs& runs,
                   const std::vector<std::int64_t>& shape, at::ScalarType dtype) {
-  at::Tensor value = at::empty(shape, dtype);
-  AT_DISPATCH_FLOATING_TYPES(dtype, "draw_normal", [&] {
+  const at::ScalarType drawn = dtype == at::kBFloat16 ? at::kFloat : dtype;
+  const at::Tensor value = at::empty(shape, drawn);
+  AT_DISPATCH_FLOATING_TYPES(drawn, "draw_normal", [&] {
     draw_normal(philox, runs, spec.init_std, value.mutable_data_ptr<scalar_t>());
   });
-  return value;
+  return value.to(dtype);
 }
 
 }  // namespace

@@ -34,6 +34,9 @@ namespace {
 
 using Needed = const std::vector<bool>&;
 
+// The type in which the kernels compute: statistics, angles, sums over rows.
+at::ScalarType wide(at::ScalarType type) { return type == at::kBFloat16 ? at::kFloat : type; }
+
 std::vector<at::Tensor> rms_norm_backward(const at::Tensor& grad_in, const at::Tensor& x,
                                           const at::Tensor& weight, const at::Tensor& rstd, Needed needed) {
   const at::Tensor grad = grad_in.contiguous();
@@ -42,15 +45,15 @@ std::vector<at::Tensor> rms_norm_backward(const at::Tensor& grad_in, const at::T
   const int parts = static_cast<int>(std::clamp<std::int64_t>(rows * size / 16384, 1, at::get_num_threads()));
   at::Tensor x_grad, weight_grad;
   if (needed[0]) x_grad = at::empty_like(x);
-  if (needed[1]) weight_grad = at::empty({parts, size}, x.options());
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "rms_norm_backward", [&] {
+  if (needed[1]) weight_grad = at::empty({parts, size}, rstd.options());
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm_backward", [&] {
+    using wide_t = kernels::Wide<scalar_t>;
     kernels::rms_norm_backward<scalar_t>(
         grad.const_data_ptr<scalar_t>(), x.const_data_ptr<scalar_t>(), weight.const_data_ptr<scalar_t>(),
-        rstd.const_data_ptr<scalar_t>(), rows, size,
-        needed[0] ? x_grad.mutable_data_ptr<scalar_t>() : nullptr,
-        needed[1] ? weight_grad.mutable_data_ptr<scalar_t>() : nullptr, parts);
+        rstd.const_data_ptr<wide_t>(), rows, size, needed[0] ? x_grad.mutable_data_ptr<scalar_t>() : nullptr,
+        needed[1] ? weight_grad.mutable_data_ptr<wide_t>() : nullptr, parts);
   });
-  if (needed[1]) weight_grad = weight_grad.sum(0);
+  if (needed[1]) weight_grad = weight_grad.sum(0).to(weight.scalar_type());
   return {x_grad, weight_grad};
 }
 
@@ -58,10 +61,11 @@ void rotate_rows(const at::Tensor& x, const RopeTable& table, bool inverse, cons
   const std::int64_t length = x.size(1);
   const std::int64_t half = table.cos.size(1);
   const std::int64_t rows = x.size(0) * length;
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "rotate", [&] {
-    kernels::rotate<scalar_t>(x.const_data_ptr<scalar_t>(), table.cos.const_data_ptr<scalar_t>(),
-                              table.sin.const_data_ptr<scalar_t>(), rows, length, x.size(2) / (2 * half),
-                              half, inverse, out.mutable_data_ptr<scalar_t>());
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rotate", [&] {
+    using wide_t = kernels::Wide<scalar_t>;
+    kernels::rotate<scalar_t>(x.const_data_ptr<scalar_t>(), table.cos.const_data_ptr<wide_t>(),
+                              table.sin.const_data_ptr<wide_t>(), rows, length, x.size(2) / (2 * half), half,
+                              inverse, out.mutable_data_ptr<scalar_t>());
   });
 }
 
@@ -73,12 +77,14 @@ at::Tensor swiglu(const at::Tensor& gate_in, const at::Tensor& up_in) {
   if (!records({gate_in, up_in})) return out;
   return differentiable("SwiGlu", out, {gate_in, up_in}, [gate, up](const at::Tensor& grad_in, Needed) {
     const at::Tensor grad = grad_in.contiguous();
-    at::Tensor up_grad = at::sigmoid(gate);
-    at::Tensor gate_grad = at::empty_like(gate);
-    AT_DISPATCH_FLOATING_TYPES(gate.scalar_type(), "swiglu_backward", [&] {
+    const at::Tensor sigmoid = at::sigmoid(gate.to(wide(gate.scalar_type())));
+    const at::Tensor up_grad = sigmoid.scalar_type() == gate.scalar_type() ? sigmoid : at::empty_like(gate);
+    const at::Tensor gate_grad = at::empty_like(gate);
+    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, gate.scalar_type(), "swiglu_backward", [&] {
       kernels::swiglu_backward<scalar_t>(
           grad.const_data_ptr<scalar_t>(), gate.const_data_ptr<scalar_t>(), up.const_data_ptr<scalar_t>(),
-          gate.numel(), gate_grad.mutable_data_ptr<scalar_t>(), up_grad.mutable_data_ptr<scalar_t>());
+          sigmoid.const_data_ptr<kernels::Wide<scalar_t>>(), gate.numel(),
+          gate_grad.mutable_data_ptr<scalar_t>(), up_grad.mutable_data_ptr<scalar_t>());
     });
     return std::vector<at::Tensor>{gate_grad, up_grad};
   });
@@ -89,7 +95,7 @@ at::Tensor rotated(const at::Tensor& x, const RopeTable& table) {
   const at::Tensor heads = x.view({x.size(0), x.size(1), x.size(2) / (2 * half), 2 * half});
   const at::Tensor a = heads.narrow(3, 0, half), b = heads.narrow(3, half, half);
   const at::Tensor cos = table.cos.unsqueeze(1), sin = table.sin.unsqueeze(1);
-  return at::cat({a * cos - b * sin, b * cos + a * sin}, 3).view(x.sizes());
+  return at::cat({a * cos - b * sin, b * cos + a * sin}, 3).to(x.scalar_type()).view(x.sizes());
 }
 
 // transformers.modeling_rope_utils._compute_llama3_parameters.
@@ -115,10 +121,11 @@ at::Tensor rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double 
   const std::int64_t size = weight.numel();
   const std::int64_t rows = x.numel() / size;
   at::Tensor y = at::empty_like(x);
-  at::Tensor rstd = at::empty({rows}, x.options());
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "rms_norm", [&] {
+  at::Tensor rstd = at::empty({rows}, x.options().dtype(wide(x.scalar_type())));
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm", [&] {
     kernels::rms_norm<scalar_t>(x.const_data_ptr<scalar_t>(), weight.const_data_ptr<scalar_t>(), rows, size,
-                                eps, y.mutable_data_ptr<scalar_t>(), rstd.mutable_data_ptr<scalar_t>());
+                                eps, y.mutable_data_ptr<scalar_t>(),
+                                rstd.mutable_data_ptr<kernels::Wide<scalar_t>>());
   });
   if (!records({x_in, weight_in})) return y;
   return differentiable("RmsNorm", y, {x_in, weight_in}, [=](const at::Tensor& grad, Needed needed) {
@@ -159,13 +166,13 @@ Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim) {
   if (spec.type == catalog::RopeSpec::Type::llama3) frequencies_ = llama3_frequencies(spec, frequencies_);
 }
 
-RopeTable Rope::table(std::int64_t length, at::TensorOptions options) {
-  const at::ScalarType dtype = at::typeMetaToScalarType(options.dtype());
+RopeTable Rope::table(std::int64_t length, at::TensorOptions activations) {
+  const at::ScalarType dtype = wide(at::typeMetaToScalarType(activations.dtype()));
   const at::Tensor& have = longest_.cos;
   if (!have.defined() || have.size(0) < length || have.scalar_type() != dtype ||
-      have.device() != options.device()) {
+      have.device() != activations.device()) {
     const at::Tensor angles = at::outer(at::arange(length, at::kFloat), frequencies_);
-    longest_ = {angles.cos().to(options.device(), dtype), angles.sin().to(options.device(), dtype)};
+    longest_ = {angles.cos().to(activations.device(), dtype), angles.sin().to(activations.device(), dtype)};
   }
   return {longest_.cos.narrow(0, 0, length), longest_.sin.narrow(0, 0, length)};
 }

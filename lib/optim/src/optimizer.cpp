@@ -15,9 +15,10 @@ namespace {
 /// Segments that are updated alike, as the lists that ATen's fused kernels take.
 struct Alike {
   std::vector<at::Tensor> values, gradients;
-  std::vector<at::Tensor> first;   ///< first moments, or momentum
-  std::vector<at::Tensor> second;  ///< second moments (AdamW)
-  std::vector<at::Tensor> steps;   ///< updates so far (AdamW): one tensor, once for each segment
+  std::vector<std::pair<at::Tensor, at::Tensor>> rounded;  ///< narrow values and their masters
+  std::vector<at::Tensor> first;                           ///< first moments, or momentum
+  std::vector<at::Tensor> second;                          ///< second moments (AdamW)
+  std::vector<at::Tensor> steps;  ///< updates so far (AdamW): one tensor, once for each segment
 };
 
 bool decays(const pipeline::Segment& segment) { return segment.parameter->spec->shape.size() >= 2; }
@@ -32,12 +33,14 @@ struct Optimizer::Impl {
 
   void keep(const pipeline::Segment& segment) {
     Alike& alike = all[{segment.parameter->modality, decays(segment)}];
-    alike.values.push_back(segment.value);
+    const at::Tensor& value = segment.master.defined() ? segment.master : segment.value;
+    if (segment.master.defined()) alike.rounded.emplace_back(segment.value, segment.master);
+    alike.values.push_back(value);
     alike.gradients.push_back(segment.gradient);
-    if (adamw() || config.momentum != 0) alike.first.push_back(at::zeros_like(segment.value));
+    if (adamw() || config.momentum != 0) alike.first.push_back(at::zeros_like(value));
     if (!adamw()) return;
-    alike.second.push_back(at::zeros_like(segment.value));
-    if (alike.steps.empty()) alike.steps.push_back(at::zeros({}, segment.value.options().dtype(at::kFloat)));
+    alike.second.push_back(at::zeros_like(value));
+    if (alike.steps.empty()) alike.steps.push_back(at::zeros({}, value.options().dtype(at::kFloat)));
     alike.steps.resize(alike.values.size(), alike.steps.front());
   }
 
@@ -52,6 +55,7 @@ struct Optimizer::Impl {
       at::_fused_sgd_(alike.values, alike.gradients, alike.first, weight_decay, config.momentum, lr,
                       /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
     }
+    for (const auto& [value, master] : alike.rounded) value.copy_(master);
   }
 };
 

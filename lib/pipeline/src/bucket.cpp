@@ -8,11 +8,14 @@
 namespace cornstarch::pipeline {
 namespace {
 
-std::int64_t bytes_of(const at::Tensor& tensor) { return static_cast<std::int64_t>(tensor.nbytes()); }
+/// Where parameters and shares begin: what vector loads and matrix products want.
+constexpr std::int64_t kAlignBytes = 16;
+
+std::int64_t round_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 /// The elements that this rank owns.
 Range share_of(const Bucket& bucket) {
-  if (!bucket.sharded) return {0, bucket.elements};
+  if (!bucket.sharded) return {0, bucket.values.numel()};
   const std::int64_t size = bucket.values.numel() / bucket.group->size();
   return {bucket.group->rank() * size, (bucket.group->rank() + 1) * size};
 }
@@ -21,57 +24,59 @@ Range share_of(const Bucket& bucket) {
 
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options) {
   std::vector<Bucket> buckets;
-  std::int64_t filled = 0;
   for (std::size_t i = parameters.size(); i-- > 0;) {
     const Stored& p = parameters[i];
-    const std::int64_t bytes = bytes_of(p.parameter->value);
-    const bool fits =
-        !buckets.empty() && buckets.back().group == p.group && filled + bytes <= options.bucket_bytes;
+    const at::Tensor& value = p.parameter->value;
+    const auto item = static_cast<std::int64_t>(value.element_size());
+    const bool fits = !buckets.empty() && buckets.back().group == p.group &&
+                      (buckets.back().elements + value.numel()) * item <= options.bucket_bytes;
     if (!fits) {
       buckets.emplace_back().group = p.group;
       buckets.back().sharded = options.sharded && p.group->size() > 1;
-      filled = 0;
     }
-    buckets.back().parameters.push_back(p);
-    buckets.back().elements += p.parameter->value.numel();
-    filled += bytes;
+    Bucket& bucket = buckets.back();
+    bucket.places.push_back({p, bucket.elements, {}});
+    bucket.elements = round_up(bucket.elements + value.numel(), kAlignBytes / item);
   }
   return buckets;
 }
 
-void lay_out(Bucket& bucket) {
+void lay_out(Bucket& bucket, bool masters) {
   const at::NoGradGuard no_grad;
+  const auto values = bucket.places.front().stored.parameter->value.options().requires_grad(false);
+  const auto gradients = masters ? values.dtype(at::kFloat) : values;
   const std::int64_t parts = bucket.sharded ? bucket.group->size() : 1;
-  const std::int64_t size = (bucket.elements + parts - 1) / parts * parts;
-  const auto options = bucket.parameters.front().parameter->value.options().requires_grad(false);
-  bucket.values = at::zeros({size}, options);
-  bucket.gradients = at::zeros({size}, options);
-  std::int64_t offset = 0;
-  for (const Stored& p : bucket.parameters) {
-    at::Tensor& value = p.parameter->value;
-    const at::Tensor place = bucket.values.narrow(0, offset, value.numel()).view(value.sizes());
-    place.copy_(value);
-    value.set_data(place);
-    value.mutable_grad() = bucket.gradients.narrow(0, offset, value.numel()).view(value.sizes());
-    offset += value.numel();
+  const std::int64_t unit = kAlignBytes / static_cast<std::int64_t>(values.dtype().itemsize());
+  const std::int64_t size = round_up(bucket.elements, parts * unit);
+  bucket.values = at::zeros({size}, values);
+  bucket.gradients = at::zeros({size}, gradients);
+  for (Bucket::Place& place : bucket.places) {
+    at::Tensor& value = place.stored.parameter->value;
+    const at::Tensor here = bucket.values.narrow(0, place.offset, value.numel()).view(value.sizes());
+    here.copy_(value);
+    value.set_data(here);
+    place.gradient = bucket.gradients.narrow(0, place.offset, value.numel()).view(value.sizes());
+    if (!masters) value.mutable_grad() = place.gradient;
   }
   const Range own = share_of(bucket);
   bucket.own_values = bucket.values.narrow(0, own.begin, own.size());
-  bucket.own_gradients = bucket.sharded ? at::zeros({own.size()}, options) : bucket.gradients;
+  bucket.own_gradients = bucket.sharded ? at::zeros({own.size()}, gradients) : bucket.gradients;
+  if (masters) bucket.own_masters = bucket.own_values.to(at::kFloat);
 }
 
 void add_segments(const Bucket& bucket, std::vector<Segment>& segments) {
   const Range own = share_of(bucket);
   const bool speaks = bucket.sharded || bucket.group->rank() == 0;
-  std::int64_t offset = 0;
-  for (const Stored& p : bucket.parameters) {
-    const std::int64_t end = offset + p.parameter->value.numel();
-    const std::int64_t first = std::max(offset, own.begin), last = std::min(end, own.end);
-    if (first < last)
-      segments.push_back(
-          {p.parameter, first - offset, bucket.own_values.narrow(0, first - own.begin, last - first),
-           bucket.own_gradients.narrow(0, first - own.begin, last - first), p.counts && speaks});
-    offset = end;
+  for (const Bucket::Place& place : bucket.places) {
+    const models::Parameter& p = *place.stored.parameter;
+    const std::int64_t first = std::max(place.offset, own.begin);
+    const std::int64_t last = std::min(place.offset + p.value.numel(), own.end);
+    if (first >= last) continue;
+    const auto run = [&](const at::Tensor& share) {
+      return share.defined() ? share.narrow(0, first - own.begin, last - first) : share;
+    };
+    segments.push_back({&p, first - place.offset, run(bucket.own_values), run(bucket.own_masters),
+                        run(bucket.own_gradients), place.stored.counts && speaks});
   }
 }
 

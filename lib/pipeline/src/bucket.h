@@ -11,12 +11,19 @@ namespace cornstarch::pipeline {
 
 /// Parameters that travel together, one behind the other in flat memory.
 struct Bucket {
+  struct Place {
+    Stored stored;
+    std::int64_t offset = 0;
+    at::Tensor gradient;  ///< this place in `gradients`, in the parameter's shape
+  };
+
   comm::GroupPtr group;
-  std::vector<Stored> parameters;
+  std::vector<Place> places;
   std::int64_t elements = 0;
   bool sharded = false;                  ///< each rank of the group owns one of as many equal shares
   at::Tensor values, gradients;          ///< flat; sharded: padded to a multiple of the group's size
   at::Tensor own_values, own_gradients;  ///< this rank's share; all of it where the bucket is not sharded
+  at::Tensor own_masters;                ///< likewise; undefined where values are their own masters
   std::size_t missing = 0;               ///< gradients that the last backward has still to add
   comm::WorkPtr work;                    ///< what the bucket waits for
 };
@@ -25,9 +32,9 @@ struct Bucket {
 /// more).
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options);
 
-/// Makes the bucket's memory and every value and gradient a view into it: autograd adds in place where a
-/// gradient is there already.
-void lay_out(Bucket& bucket);
+/// Makes the bucket's memory and every value a view into it; gradients of the values' type too, into which
+/// autograd adds in place.
+void lay_out(Bucket& bucket, bool masters);
 
 /// The runs of this rank's share, parameter by parameter.
 void add_segments(const Bucket& bucket, std::vector<Segment>& segments);

@@ -36,11 +36,21 @@ struct ParameterStore::Impl {
   bool last = false;
 
   void watch(std::size_t index) {
-    for (const Stored& p : buckets[index].parameters) {
-      auto accumulator = torch::autograd::impl::grad_accumulator(p.parameter->value);
-      accumulator->add_post_hook(std::make_unique<AddedHook>([this, index] { added(index); }));
+    for (const Bucket::Place& place : buckets[index].places) {
+      at::Tensor& value = place.stored.parameter->value;
+      auto accumulator = torch::autograd::impl::grad_accumulator(value);
+      accumulator->add_post_hook(std::make_unique<AddedHook>([this, index, &place, &value] {
+        if (!value.grad().is_alias_of(place.gradient)) move_to(place.gradient, value);
+        added(index);
+      }));
       accumulators.push_back(std::move(accumulator));
     }
+  }
+
+  /// A gradient that autograd could not add in place, since it is of another type.
+  static void move_to(const at::Tensor& sum, at::Tensor& value) {
+    sum.add_(value.grad());
+    value.mutable_grad().reset();
   }
 
   void added(std::size_t index) {
@@ -69,7 +79,7 @@ ParameterStore::ParameterStore(const std::vector<Stored>& parameters, StoreOptio
   impl_->buckets = deal(parameters, options);
   for (std::size_t i = 0; i < impl_->buckets.size(); ++i) {
     Bucket& bucket = impl_->buckets[i];
-    lay_out(bucket);
+    lay_out(bucket, options.masters);
     add_segments(bucket, impl_->segments);
     impl_->gradients.push_back(bucket.own_gradients);
     impl_->watch(i);
@@ -88,7 +98,7 @@ void ParameterStore::start_step() {
 }
 
 void ParameterStore::last_backward() {
-  for (Bucket& bucket : impl_->buckets) bucket.missing = bucket.parameters.size();
+  for (Bucket& bucket : impl_->buckets) bucket.missing = bucket.places.size();
   impl_->last = true;
 }
 

@@ -25,7 +25,21 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 at::ScalarType dtype_of(config::Precision precision) {
-  return precision == config::Precision::fp64 ? at::kDouble : at::kFloat;
+  switch (precision) {
+    case config::Precision::fp64:
+      return at::kDouble;
+    case config::Precision::fp32:
+      return at::kFloat;
+    case config::Precision::bf16:
+    case config::Precision::bf16_pure:
+      return at::kBFloat16;
+  }
+  return at::kFloat;
+}
+
+pipeline::StoreOptions store_options(const config::RunConfig& config, std::int64_t bucket_bytes) {
+  return {bucket_bytes, config.sharding == config::Sharding::zero1,
+          config.precision == config::Precision::bf16};
 }
 
 /// What a rank of a stage adds to the means over that stage.
@@ -100,9 +114,8 @@ struct Trainer::Impl {
         needs(needs_of(plan, comm->rank())),
         world(comm->world()),
         tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm, device}) : std::nullopt),
-        executor(
-            plan, modalities, comm,
-            {{dtype, config.seed, device}, {s.bucket_bytes, config.sharding == config::Sharding::zero1}}),
+        executor(plan, modalities, comm,
+                 {{dtype, config.seed, device}, store_options(config, s.bucket_bytes)}),
         optimizer(config.optimizer, executor.segments()) {}
 
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {

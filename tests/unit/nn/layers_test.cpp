@@ -88,6 +88,34 @@ TEST_CASE("rms_norm equals its definition", "[nn]") {
   at::set_num_threads(1);
 }
 
+TEST_CASE("in bf16, what is rounded is the result", "[nn]") {
+  // Half a unit of bf16 is 2^-9; outputs and gradients of a few roundings stay within four of them.
+  constexpr double tolerance = 4.0 / 512;
+  const auto check = [&](const Function& function, const std::vector<at::Tensor>& inputs) {
+    std::vector<at::Tensor> narrow, wide;
+    for (const at::Tensor& input : inputs) {
+      narrow.push_back(leaf(input.to(at::kBFloat16)));
+      wide.push_back(leaf(narrow.back().detach().to(at::kDouble)));
+    }
+    const at::Tensor y = function(narrow), expected = function(wide);
+    CHECK(y.scalar_type() == at::kBFloat16);
+    expect_close(y.detach(), expected.detach(), tolerance);
+    const at::Tensor grad = noise(y.sizes().vec(), 99).to(at::kBFloat16);
+    y.backward(grad);
+    expected.backward(grad.to(at::kDouble));
+    for (std::size_t i = 0; i < inputs.size(); ++i) expect_close(narrow[i].grad(), wide[i].grad(), tolerance);
+  };
+  const at::Tensor x = noise({2, 5, 24}, 1);
+  check([](const auto& in) { return rms_norm(in[0], in[1], 1e-3); }, {x, noise({24}, 2)});
+  check([](const auto& in) { return gated(Activation::silu, in[0], in[1]); }, {x, noise({2, 5, 24}, 2)});
+  check(
+      [](const auto& in) {
+        return rotate(in[0] * 1.0, Rope({.theta = 10000}, 8).table(5, in[0].scalar_type()));
+      },
+      {x});
+  CHECK(Rope({.theta = 10000}, 8).table(5, at::kBFloat16).cos.scalar_type() == at::kFloat);
+}
+
 TEST_CASE("rms_norm computes no gradient that nobody needs", "[nn]") {
   at::Tensor x = noise({2, 3, 4}, 1), weight = noise({4}, 2);
   CHECK_FALSE(rms_norm(x, weight, 1e-5).requires_grad());

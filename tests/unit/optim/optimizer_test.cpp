@@ -22,7 +22,8 @@ struct Fixture {
     spec.shape = std::move(shape);
     parameter.modality = modality;
     parameter.spec = &spec;
-    segments.push_back({&parameter, 0, at::tensor({1.0, -2.0}, at::kDouble), at::zeros({2}, at::kDouble)});
+    segments.push_back(
+        {&parameter, 0, at::tensor({1.0, -2.0}, at::kDouble), {}, at::zeros({2}, at::kDouble)});
   }
   void grad(double a, double b) { segments[0].gradient.copy_(at::tensor({a, b}, at::kDouble)); }
   double value(int i) const { return segments[0].value[i].item<double>(); }
@@ -90,6 +91,22 @@ TEST_CASE("a modality that no sample reached keeps its values and its state") {
   CHECK(f.value(0) == 1.0);
   optimizer.step(0.1);
   CHECK(f.value(0) == Approx(0.9).epsilon(1e-14));
+}
+
+TEST_CASE("updates smaller than bf16 resolves add up in the master") {
+  Fixture f({2});
+  pipeline::Segment& segment = f.segments[0];
+  segment.master = at::tensor({1.0, -2.0}, at::kFloat);
+  segment.value = segment.master.to(at::kBFloat16);
+  segment.gradient = at::tensor({-1.0, 0.0}, at::kFloat);
+  optim::Optimizer optimizer(sgd(0.0), f.segments);
+  const double tiny = std::ldexp(1.0, -10);  // next to 1, bf16 resolves 2^-7
+  for (int step = 0; step < 3; ++step) optimizer.step(tiny);
+  CHECK(f.value(0) == 1.0);
+  for (int step = 3; step < 8; ++step) optimizer.step(tiny);
+  CHECK(f.value(0) == 1.0 + std::ldexp(1.0, -7));
+  CHECK(segment.master[0].item<float>() == 1.0f + 8 * static_cast<float>(tiny));
+  CHECK(f.value(1) == -2.0);
 }
 
 TEST_CASE("the norm counts each parameter once over the ranks") {

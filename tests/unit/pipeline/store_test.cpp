@@ -158,6 +158,30 @@ TEST_CASE("sharded: a share may begin within a parameter") {
   });
 }
 
+TEST_CASE("with masters, bf16 gradients add up in fp32") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    for (models::Parameter& parameter : p.all)
+      parameter.value = at::full({2}, 1.0, at::kBFloat16).requires_grad_(true);
+    pipeline::ParameterStore store(p.stored(comm->world()), {1 << 20, true, true});
+    store.start_step();
+    const auto backward = [&](double factor) {
+      for (const models::Parameter& parameter : p.all) (parameter.value * factor).sum().backward();
+    };
+    backward(256);
+    store.last_backward();
+    backward(1);  // lost in bf16, which has eight bits
+    store.finish();
+    for (const pipeline::Segment& s : store.segments()) {
+      CHECK(s.gradient.scalar_type() == at::kFloat);
+      CHECK(s.gradient.eq(2 * 257).all().item<bool>());
+      CHECK(s.value.scalar_type() == at::kBFloat16);
+      CHECK(s.master.eq(1).all().item<bool>());
+    }
+    for (const models::Parameter& parameter : p.all) CHECK_FALSE(parameter.value.grad().defined());
+  });
+}
+
 TEST_CASE("what crosses a stage boundary of an encoder") {
   catalog::Modality whisper;
   whisper.spec.item_shape = {80, 100};

@@ -16,7 +16,8 @@ at::Tensor activation(catalog::Activation kind, const at::Tensor& x);
 /// activation(gate) * up.
 at::Tensor gated(catalog::Activation kind, const at::Tensor& gate, const at::Tensor& up);
 
-/// Cosines and sines of the rotary embedding [length, head_dim / 2], computed in fp32 as transformers does.
+/// Cosines and sines of the rotary embedding [length, head_dim / 2], computed in fp32 as transformers does;
+/// in the activations' type, or fp32 where that is narrower.
 struct RopeTable {
   at::Tensor cos;
   at::Tensor sin;
@@ -26,7 +27,7 @@ struct RopeTable {
 class Rope {
  public:
   Rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
-  RopeTable table(std::int64_t length, at::TensorOptions options);  ///< of that dtype, on that device
+  RopeTable table(std::int64_t length, at::TensorOptions activations);  ///< on their device
 
  private:
   at::Tensor frequencies_;  // [head_dim / 2], fp32

@@ -23,14 +23,16 @@ struct Stored {
 struct Segment {
   const models::Parameter* parameter = nullptr;
   std::int64_t begin = 0;  ///< of its first element in the flattened shard
-  at::Tensor value;        ///< 1-D: what the optimizer updates
-  at::Tensor gradient;     ///< 1-D: summed over the global batch once the step's backward is done
+  at::Tensor value;        ///< 1-D
+  at::Tensor master;       ///< fp32, of which value is the rounding; undefined where value is all there is
+  at::Tensor gradient;     ///< summed over the global batch once the step's backward is done
   bool counts = true;      ///< in the norm: of all ranks that hold these elements, on one
 };
 
 struct StoreOptions {
   std::int64_t bucket_bytes = std::int64_t{16} << 20;
   bool sharded = false;  ///< ZeRO-1: each rank of a group updates its share only
+  bool masters = false;  ///< values in fp32 beside narrower ones; gradients add up in fp32
 };
 
 /// Keeps a stage's trainable parameters and their gradients in flat buckets, and sums gradients over replicas
