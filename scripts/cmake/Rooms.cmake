@@ -1,6 +1,6 @@
 # A room is a library cornstarch_<room> with public headers in include/, sources and private headers in src/. What a
-# backend brings has a twin for builds without it: src/cuda*, src/nccl* and *.cu are built with CUDA, src/no_cuda*
-# and src/no_nccl* without.
+# backend brings has a twin for builds without it: cuda*, nccl* and *.cu are built with CUDA, no_cuda* and no_nccl*
+# without.
 #
 #   cornstarch_room(<room> [PUBLIC lib...] [PRIVATE lib...])     lib: another room's name or any CMake target
 #   cornstarch_test(<room> [lib...])                            unit tests of a room: tests/unit/<room>/*.cpp
@@ -38,6 +38,9 @@ endfunction()
 
 function(cornstarch_test room)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/unit/${room}/*_test.cpp)
+  if(NOT CORNSTARCH_WITH_CUDA)
+    list(FILTER sources EXCLUDE REGEX "/(cuda|nccl)[^/]*$")
+  endif()
   if(NOT sources)
     return()
   endif()

@@ -8,6 +8,7 @@
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/comm/mpi.h"
+#include "cornstarch/comm/nccl.h"
 #include "cornstarch/config/load.h"
 #include "cornstarch/launch/environment.h"
 #include "cornstarch/launch/stop.h"
@@ -32,15 +33,19 @@ struct Job {
   RunOptions options;
 };
 
-Job prepare(const std::string& config_text, int world_size, int local_size, const RunOptions& options) {
+config::Loaded load(const std::string& config_text) {
   Diagnostics diagnostics;
-  const auto loaded =
-      config::load_text(config_text, "the resolved config", fs::current_path(), {}, diagnostics);
-  std::optional<catalog::Modalities> modalities;
-  if (loaded && !diagnostics.has_errors()) modalities = catalog::resolve(*loaded, diagnostics);
+  auto loaded = config::load_text(config_text, "the resolved config", fs::current_path(), {}, diagnostics);
+  if (!loaded || diagnostics.has_errors()) throw Failure(ExitCode::usage, render_text(diagnostics));
+  return std::move(*loaded);
+}
+
+Job prepare(const config::Loaded& loaded, int world_size, int local_size, const RunOptions& options) {
+  Diagnostics diagnostics;
+  auto modalities = catalog::resolve(loaded, diagnostics);
   if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
-  auto plan = value_or_throw(plan::make_plan(loaded->config, *modalities, world_size, local_size));
-  Job job{loaded->config, std::move(*modalities), std::move(plan), nullptr, nullptr, options};
+  auto plan = value_or_throw(plan::make_plan(loaded.config, *modalities, world_size, local_size));
+  Job job{loaded.config, std::move(*modalities), std::move(plan), nullptr, nullptr, options};
   job.train_data = open_data(job.config, job.modalities, job.config.data.train);
   if (!job.config.data.eval.empty())
     job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
@@ -102,7 +107,7 @@ int report(const Error& error) {
 }
 
 int train_threads(const std::string& config_text, const RunOptions& options) {
-  const Job job = prepare(config_text, options.local_ranks, options.local_ranks, options);
+  const Job job = prepare(load(config_text), options.local_ranks, options.local_ranks, options);
   int code = 0;
   comm::run_threads(options.local_ranks, {}, [&](const comm::CommunicatorPtr& comm) {
     const int own = train_rank(job, comm, at::kCPU);
@@ -111,15 +116,22 @@ int train_threads(const std::string& config_text, const RunOptions& options) {
   return code;
 }
 
+comm::CommunicatorPtr connect(config::Device device, const launch::LaunchContext& launch) {
+  if (launch.world_size == 1) return comm::alone();
+  if (device == config::Device::cpu)
+    return value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));
+  return value_or_throw(comm::connect_nccl(launch, value_or_throw(launch::rendezvous(launch)), {}));
+}
+
 /// A process of several: whatever ends it early is told to the others before it exits.
 int train_process(const std::string& config_text, const RunOptions& options,
                   const launch::LaunchContext& launch) {
-  const comm::CommunicatorPtr comm =
-      launch.world_size == 1 ? comm::alone()
-                             : value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));
+  const config::Loaded loaded = load(config_text);
+  const comm::CommunicatorPtr comm = connect(loaded.config.device, launch);
   try {
-    const Job job = prepare(config_text, launch.world_size, launch.local_size, options);
-    return train_rank(job, comm, open_device(job.config.device, launch));
+    const at::Device device = open_device(loaded.config.device, launch);
+    const Job job = prepare(loaded, launch.world_size, launch.local_size, options);
+    return train_rank(job, comm, device);
   } catch (const Failure& failure) {
     if (launch.world_size == 1) throw;
     comm->abort(failure.error());

@@ -1,0 +1,125 @@
+#include <exception>
+#include <map>
+
+#include "cornstarch/base/text.h"
+#include "cornstarch/comm/nccl.h"
+#include "describe.h"
+#include "nccl_hub.h"
+#include "solo.h"
+
+namespace cornstarch::comm {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStartUp{120'000};
+/// Messages wait for each other beside the computation, which needs the multiprocessors more.
+constexpr int kMessageCtas = 4;
+
+class NcclCommunicator final : public Communicator {
+ public:
+  explicit NcclCommunicator(std::shared_ptr<NcclHub> hub) : hub_(std::move(hub)) {}
+  ~NcclCommunicator() override { hub_->close(std::uncaught_exceptions() > exceptions_); }
+
+  int rank() const override { return hub_->rank(); }
+  int size() const override { return hub_->size(); }
+  Traffic traffic() const override { return hub_->traffic(); }
+  void abort(const Error& error) override { hub_->board().fail(error.code, error.message); }
+
+  GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
+    const int group_rank = require_group_ranks(ranks, rank(), size(), name);
+    if (ranks.size() == 1) return solo_group(rank());
+    return nccl_group(hub_, ranks, group_rank, created_[ranks]++, name);
+  }
+
+  WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) override {
+    require_plain(tensor, "send", at::kCUDA);
+    require_peer(to, what);
+    ++hub_->traffic().messages;
+    hub_->traffic().bytes += static_cast<long long>(tensor.nbytes());
+    const void* data = tensor.const_data_ptr();
+    return hub_->start(
+        pair(rank(), to), "send", label(what, tag), {tensor},
+        [=, bytes = tensor.nbytes()](ncclComm_t comm, cudaStream_t stream) {
+          return ncclSend(data, bytes, ncclUint8, 1, comm, stream);
+        },
+        true);
+  }
+
+  WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) override {
+    require_plain(tensor, "receive", at::kCUDA);
+    require_peer(from, what);
+    void* data = tensor.data_ptr();
+    // It begins when it is waited for: a kernel that waits for a message that is not due yet would take the
+    // place of others, and could hold up the very work that the sender waits for.
+    return hub_->start(
+        pair(from, rank()), "receive", label(what, tag), {tensor},
+        [=, bytes = tensor.nbytes()](ncclComm_t comm, cudaStream_t stream) {
+          return ncclRecv(data, bytes, ncclUint8, 0, comm, stream);
+        },
+        false);
+  }
+
+ private:
+  static std::string label(const std::string& what, int tag) { return cat("'", what, "', tag ", tag); }
+
+  /// The sender is rank 0 of the pair.
+  Channel& pair(int from, int to) {
+    return hub_->channel(cat("messages from ", from, " to ", to), {from, to}, from == rank() ? 0 : 1,
+                         kMessageCtas);
+  }
+
+  void require_peer(int peer, const std::string& what) const {
+    if (peer < 0 || peer >= size() || peer == rank())
+      throw Failure(ExitCode::internal, cat("message '", what, "': no other rank ", peer));
+  }
+
+  std::shared_ptr<NcclHub> hub_;
+  std::map<std::vector<int>, int> created_;  ///< groups so far, by their ranks
+  int exceptions_ = std::uncaught_exceptions();
+};
+
+std::string version_text(int version) {
+  return cat(version / 10000, ".", version % 10000 / 100, ".", version % 100);
+}
+
+Result<void> check_version() {
+  int version = 0;
+  ncclGetVersion(&version);
+  if (version >= NCCL_VERSION_CODE && version / 10000 == NCCL_MAJOR) return {};
+  return fail(ExitCode::launch,
+              cat("the NCCL library that is loaded is ", version_text(version), ", but this build needs ",
+                  version_text(NCCL_VERSION_CODE), " or newer"),
+              "load the NCCL that cmake found (NCCL_ROOT), or build again with the one that is loaded");
+}
+
+using BoardPtr = std::unique_ptr<FailureBoard>;
+
+Result<BoardPtr> connect_board(Store& store, const launch::LaunchContext& launch) {
+  constexpr const char* key = "board";
+  if (launch.rank == 0) {
+    auto board = FailureBoard::serve(launch.world_size, launch.local_size == launch.world_size);
+    if (!board) return board;
+    store.set(key, (*board)->address());
+    if (const auto all = (*board)->wait_for_all(kStartUp); !all) return tl::unexpected(all.error());
+    return board;
+  }
+  const auto address = store.get(key);
+  if (!address) return tl::unexpected(address.error());
+  return FailureBoard::join(launch.rank, *address);
+}
+
+}  // namespace
+
+Result<CommunicatorPtr> connect_nccl(const launch::LaunchContext& launch,
+                                     const launch::Rendezvous& rendezvous, Deadline deadline) {
+  if (const auto version = check_version(); !version) return tl::unexpected(version.error());
+  auto store = Store::connect(rendezvous, launch.rank, kStartUp);
+  if (!store) return tl::unexpected(store.error());
+  auto board = connect_board(**store, launch);
+  if (!board) return tl::unexpected(board.error());
+  return std::make_shared<NcclCommunicator>(std::make_shared<NcclHub>(
+      launch.rank, launch.world_size, std::move(*store), std::move(*board), deadline));
+}
+
+}  // namespace cornstarch::comm

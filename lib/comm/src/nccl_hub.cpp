@@ -1,0 +1,224 @@
+#include "nccl_hub.h"
+
+#include <c10/cuda/CUDAStream.h>
+
+#include "cornstarch/base/log.h"
+#include "cornstarch/base/text.h"
+#include "describe.h"
+
+namespace cornstarch::comm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kWatch{50};
+constexpr milliseconds kUnsettled{1};
+constexpr milliseconds kClose{10'000};
+/// NCCL may notice a rank's death before the board does, whose word names it.
+constexpr milliseconds kBoardFirst{1'000};
+
+class NcclWork final : public Work {
+ public:
+  NcclWork(std::shared_ptr<NcclHub> hub, Channel& channel, OperationPtr operation)
+      : hub_(std::move(hub)), channel_(channel), operation_(std::move(operation)) {}
+  void wait() override { hub_->wait(channel_, *operation_); }
+  bool done() override { return hub_->done(channel_, *operation_); }
+
+ private:
+  std::shared_ptr<NcclHub> hub_;
+  Channel& channel_;
+  OperationPtr operation_;
+};
+
+}  // namespace
+
+NcclHub::NcclHub(int rank, int size, std::unique_ptr<Store> store, std::unique_ptr<FailureBoard> board,
+                 Deadline deadline)
+    : rank_(rank), size_(size), store_(std::move(store)), board_(std::move(board)), deadline_(deadline) {}
+
+NcclHub::~NcclHub() { stop_watching(); }
+
+void NcclHub::stop_watching() {
+  {
+    const Lock lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (watcher_.joinable()) watcher_.join();
+}
+
+Channel& NcclHub::channel(const std::string& key, const std::vector<int>& ranks, int own, int max_ctas) {
+  const Lock lock(mutex_);
+  if (device_ < 0) {
+    check_cuda(cudaGetDevice(&device_), "cudaGetDevice");
+    watcher_ = std::thread([this] { watch(); });
+  }
+  auto& channel = channels_[key];
+  if (!channel) channel = std::make_unique<Channel>(*store_, events_, key, ranks, own, max_ctas);
+  return *channel;
+}
+
+WorkPtr NcclHub::start(Channel& channel, const char* verb, std::string label, std::vector<at::Tensor> tensors,
+                       std::function<ncclResult_t(ncclComm_t, cudaStream_t)> launch, bool at_once) {
+  const auto operation = std::make_shared<Operation>();
+  operation->verb = verb;
+  operation->label = std::move(label);
+  operation->tensors = std::move(tensors);
+  operation->launch = std::move(launch);
+  const Lock lock(mutex_);
+  throw_if_failed();
+  channel.reap();
+  channel.post(operation);
+  if (at_once) channel.release(*operation);
+  advance(channel);
+  return std::make_shared<NcclWork>(shared_from_this(), channel, operation);
+}
+
+void NcclHub::wait(Channel& channel, Operation& operation) {
+  const auto end = Clock::now() + deadline_.per_operation;
+  Lock lock(mutex_);
+  channel.release(operation);
+  while (true) {
+    throw_if_failed();
+    advance(channel);
+    if (operation.state != Operation::State::posted) break;
+    if (Clock::now() > end) throw Failure(late(operation, channel));
+    changed_.wait_for(lock, kUnsettled);
+  }
+  if (operation.state == Operation::State::complete) return;
+  check_cuda(cudaStreamWaitEvent(c10::cuda::getCurrentCUDAStream(), operation.done), "cudaStreamWaitEvent");
+}
+
+bool NcclHub::done(Channel& channel, Operation& operation) {
+  const Lock lock(mutex_);
+  if (board_->failed()) return true;
+  advance(channel);
+  channel.reap();
+  return operation.state == Operation::State::complete;
+}
+
+/// In the thread of a caller, whose failure it is.
+void NcclHub::advance(Channel& channel) {
+  try {
+    if (channel.advance()) return;
+  } catch (const Failure&) {
+    hear_board_first();
+    throw_if_failed();
+    throw;
+  }
+  unsettled_ = true;
+  changed_.notify_all();
+}
+
+void NcclHub::hear_board_first() const {
+  for (const auto end = Clock::now() + kBoardFirst; Clock::now() < end && !board_->failed();)
+    std::this_thread::sleep_for(kUnsettled);
+}
+
+void NcclHub::throw_if_failed() {
+  if (error_) throw Failure(*error_);
+  if (!board_->failed()) return;
+  board_->let_it_end_first();
+  const auto failure = board_->failure();
+  throw Failure(ExitCode::peer_failed, stopped_because(failure->rank, failure->cause));
+}
+
+Error NcclHub::late(const Operation& operation, const Channel& channel) const {
+  return {ExitCode::protocol,
+          cat("rank ", rank_, " waited ", describe_duration(deadline_.per_operation), " for ",
+              describe_ranks(channel.others()), ": ", operation.describe()),
+          {}};
+}
+
+void NcclHub::watch() {
+  log::set_rank(rank_);
+  check_cuda(cudaSetDevice(device_), "cudaSetDevice");
+  Lock lock(mutex_);
+  while (!stopping_) {
+    if (board_->failed()) {
+      for (auto& [_, channel] : channels_) channel->abort();
+      return;
+    }
+    try {
+      unsettled_ = !advance_all();
+      require_in_time();
+    } catch (const Failure& failure) {
+      lock.unlock();
+      stop(failure.error());
+      lock.lock();
+      continue;
+    }
+    changed_.wait_for(lock, unsettled_ ? kUnsettled : kWatch);
+  }
+}
+
+bool NcclHub::advance_all() {
+  bool settled = true;
+  for (auto& [_, channel] : channels_) {
+    settled = channel->advance() && settled;
+    channel->reap();
+  }
+  return settled;
+}
+
+void NcclHub::require_in_time() const {
+  for (const auto& [_, channel] : channels_) {
+    const Operation* oldest = channel->oldest();
+    if (oldest && Clock::now() - oldest->released > deadline_.per_operation)
+      throw Failure(late(*oldest, *channel));
+  }
+}
+
+/// The watching thread came upon a failure: the others hear of it, unless it is another rank's that they know
+/// of.
+void NcclHub::stop(const Error& error) {
+  if (error.code == ExitCode::device) hear_board_first();
+  if (board_->failed()) return;
+  {
+    const Lock lock(mutex_);
+    error_ = error;
+  }
+  board_->fail(error.code, error.message);
+}
+
+void NcclHub::drain() {
+  const auto end = Clock::now() + deadline_.per_operation;
+  Lock lock(mutex_);
+  for (auto& [_, channel] : channels_) channel->release_all();
+  while (true) {
+    throw_if_failed();
+    bool idle = true;
+    for (auto& [_, channel] : channels_) {
+      advance(*channel);
+      channel->reap();
+      idle = idle && channel->idle();
+    }
+    if (idle) return;
+    if (Clock::now() > end) require_in_time();
+    changed_.wait_for(lock, kUnsettled);
+  }
+}
+
+void NcclHub::finish_all() {
+  const Lock lock(mutex_);
+  const auto end = Clock::now() + kClose;
+  for (auto& [_, channel] : channels_) channel->finish();
+  for (auto& [_, channel] : channels_)
+    while (!channel->closed() && Clock::now() < end) std::this_thread::sleep_for(kUnsettled);
+}
+
+void NcclHub::close(bool unwinding) {
+  if (unwinding) board_->fail(ExitCode::internal, "ended by an exception");
+  try {
+    if (!board_->failed()) drain();
+    stop_watching();
+    if (!board_->failed()) finish_all();
+  } catch (const Failure& failure) {
+    log::error(failure.what());
+    board_->fail(failure.error().code, failure.what());
+  }
+  if (!board_->failed()) board_->leave();
+}
+
+}  // namespace cornstarch::comm
