@@ -38,8 +38,7 @@ class Block : public Layer {
     const at::Tensor v = apply(v_, h);
     if (rope_) {
       const nn::RopeTable table = rope_->table(x.size(1), x.options());
-      q = nn::rotate(q, table);
-      k = nn::rotate(k, table);
+      std::tie(q, k) = nn::rotate(q, k, table);
     }
     return apply_row_parallel(o_, nn::attention(q, k, v, head_dim_, causal_), tp_);
   }

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "cornstarch/base/result.h"
@@ -15,7 +16,7 @@ namespace {
 // keep nothing that is not an IValue (as a group of ranks), and costs twice the time to compile.
 class ClosureNode : public torch::autograd::Node {
  public:
-  ClosureNode(const char* name, torch::autograd::edge_list edges, Backward backward)
+  ClosureNode(const char* name, torch::autograd::edge_list edges, BackwardOfMany backward)
       : Node(std::move(edges)), name_(name), backward_(std::move(backward)) {}
 
   std::string name() const override { return name_; }
@@ -24,14 +25,16 @@ class ClosureNode : public torch::autograd::Node {
  private:
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
     if (!backward_) throw Failure(ExitCode::internal, name_ + ": backward ran a second time");
-    if (!grads[0].defined()) return torch::autograd::variable_list(num_outputs());
+    const auto defined = [](const at::Tensor& grad) { return grad.defined(); };
+    if (std::none_of(grads.begin(), grads.end(), defined))
+      return torch::autograd::variable_list(num_outputs());
     std::vector<bool> needed(num_outputs());
     for (std::size_t i = 0; i < needed.size(); ++i) needed[i] = task_should_compute_output(i);
-    return backward_(grads[0], needed);
+    return backward_(grads, needed);
   }
 
   std::string name_;
-  Backward backward_;
+  BackwardOfMany backward_;
 };
 
 }  // namespace
@@ -44,14 +47,24 @@ bool records(std::initializer_list<at::Tensor> inputs) {
   return false;
 }
 
-at::Tensor differentiable(const char* name, at::Tensor output, std::initializer_list<at::Tensor> inputs,
-                          Backward backward) {
+void differentiable(const char* name, std::initializer_list<at::Tensor> outputs,
+                    std::initializer_list<at::Tensor> inputs, BackwardOfMany backward) {
   torch::autograd::edge_list edges;
-  for (const at::Tensor& input : inputs) edges.push_back(torch::autograd::impl::gradient_edge(input));
+  for (const at::Tensor& input : inputs)
+    edges.push_back(input.defined() ? torch::autograd::impl::gradient_edge(input) : torch::autograd::Edge());
   // deleteNode takes long chains apart without recursion.
   const std::shared_ptr<ClosureNode> node(new ClosureNode(name, std::move(edges), std::move(backward)),
                                           torch::autograd::deleteNode);
-  torch::autograd::create_gradient_edge(output, node);
+  for (at::Tensor output : outputs) torch::autograd::create_gradient_edge(output, node);
+}
+
+at::Tensor differentiable(const char* name, at::Tensor output, std::initializer_list<at::Tensor> inputs,
+                          Backward backward) {
+  differentiable(name, {output}, inputs,
+                 [backward = std::move(backward)](const std::vector<at::Tensor>& grads,
+                                                  const std::vector<bool>& needed) {
+                   return backward(grads[0], needed);
+                 });
   return output;
 }
 

@@ -16,10 +16,17 @@ using Backward =
 /// Whether autograd records an operation on these tensors.
 bool records(std::initializer_list<at::Tensor> inputs);
 
-/// Tells autograd how `output` came from `inputs`. `output` was computed while nothing was recorded; it may
-/// share memory with an input that was changed in place. `backward` must hold detached tensors only, and is
-/// dropped once it has run.
+/// Tells autograd how `output` came from `inputs`, of which some may be undefined. `output` was computed
+/// while nothing was recorded; it may share memory with an input that was changed in place. `backward` must
+/// hold detached tensors only, and is dropped once it has run.
 at::Tensor differentiable(const char* name, at::Tensor output, std::initializer_list<at::Tensor> inputs,
                           Backward backward);
+
+/// The same for an operation with several outputs; a gradient is undefined where nothing came back for its
+/// output.
+using BackwardOfMany = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>& grads,
+                                                             const std::vector<bool>& needed)>;
+void differentiable(const char* name, std::initializer_list<at::Tensor> outputs,
+                    std::initializer_list<at::Tensor> inputs, BackwardOfMany backward);
 
 }  // namespace cornstarch::nn

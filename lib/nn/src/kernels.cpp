@@ -23,6 +23,12 @@ Wide<T> wide(T x) {
 }
 
 template <typename T>
+void add(const T* x, std::int64_t size, T* sum) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < size; ++i) sum[i] = static_cast<T>(wide(sum[i]) + wide(x[i]));
+}
+
+template <typename T>
 Wide<T> sum_of_squares(const T* x, std::int64_t size) {
   Wide<T> sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -69,12 +75,13 @@ void rotate_head(const T* x, const Wide<T>* cos, const Wide<T>* sin, std::int64_
 }  // namespace
 
 template <typename T>
-void rms_norm(const T* x, const T* weight, std::int64_t rows, std::int64_t size, double eps, T* y,
-              Wide<T>* rstd) {
+void rms_norm(T* x, const T* residual, const T* weight, std::int64_t rows, std::int64_t size, double eps,
+              T* y, Wide<T>* rstd) {
   at::parallel_for(0, rows, grain_rows(size), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      const T* in = x + r * size;
+      T* in = x + r * size;
       T* out = y + r * size;
+      if (residual != nullptr) add(residual + r * size, size, in);
       using W = Wide<T>;
       const W scale = W(1) / std::sqrt(sum_of_squares(in, size) / static_cast<W>(size) + static_cast<W>(eps));
       rstd[r] = scale;
@@ -130,22 +137,24 @@ void swiglu_backward(const T* grad, const T* gate, const T* up, const Wide<T>* s
   });
 }
 
-template void rms_norm(const float*, const float*, std::int64_t, std::int64_t, double, float*, float*);
+template void rms_norm(float*, const float*, const float*, std::int64_t, std::int64_t, double, float*,
+                       float*);
 template void rms_norm_backward(const float*, const float*, const float*, const float*, std::int64_t,
                                 std::int64_t, float*, float*, int);
 template void rotate(const float*, const float*, const float*, std::int64_t, std::int64_t, std::int64_t,
                      std::int64_t, bool, float*);
 template void swiglu_backward(const float*, const float*, const float*, const float*, std::int64_t, float*,
                               float*);
-template void rms_norm(const double*, const double*, std::int64_t, std::int64_t, double, double*, double*);
+template void rms_norm(double*, const double*, const double*, std::int64_t, std::int64_t, double, double*,
+                       double*);
 template void rms_norm_backward(const double*, const double*, const double*, const double*, std::int64_t,
                                 std::int64_t, double*, double*, int);
 template void rotate(const double*, const double*, const double*, std::int64_t, std::int64_t, std::int64_t,
                      std::int64_t, bool, double*);
 template void swiglu_backward(const double*, const double*, const double*, const double*, std::int64_t,
                               double*, double*);
-template void rms_norm(const c10::BFloat16*, const c10::BFloat16*, std::int64_t, std::int64_t, double,
-                       c10::BFloat16*, float*);
+template void rms_norm(c10::BFloat16*, const c10::BFloat16*, const c10::BFloat16*, std::int64_t, std::int64_t,
+                       double, c10::BFloat16*, float*);
 template void rms_norm_backward(const c10::BFloat16*, const c10::BFloat16*, const c10::BFloat16*,
                                 const float*, std::int64_t, std::int64_t, c10::BFloat16*, float*, int);
 template void rotate(const c10::BFloat16*, const float*, const float*, std::int64_t, std::int64_t,

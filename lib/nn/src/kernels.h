@@ -12,10 +12,11 @@ namespace cornstarch::nn::kernels {
 template <typename T>
 using Wide = std::conditional_t<std::is_same_v<T, c10::BFloat16>, float, T>;
 
-/// y = x * rstd * weight over rows [rows, size], with rstd [rows] = 1 / sqrt(mean(x^2) + eps).
+/// y = x * rstd * weight over rows [rows, size], with rstd [rows] = 1 / sqrt(mean(x^2) + eps). A residual,
+/// unless null, is added to x before.
 template <typename T>
-void rms_norm(const T* x, const T* weight, std::int64_t rows, std::int64_t size, double eps, T* y,
-              Wide<T>* rstd);
+void rms_norm(T* x, const T* residual, const T* weight, std::int64_t rows, std::int64_t size, double eps,
+              T* y, Wide<T>* rstd);
 
 /// Gradients of rms_norm; either pointer may be null. weight_grad has `parts` rows [parts, size], to be
 /// summed up; rows are dealt to parts in contiguous shares.

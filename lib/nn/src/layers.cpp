@@ -1,31 +1,28 @@
 #include "cornstarch/nn/layers.h"
 
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/reciprocal.h>
 #include <ATen/ops/relu.h>
-#include <ATen/ops/rms_norm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <numbers>
 #include <vector>
 
 #include "cornstarch/base/result.h"
+#include "cuda_layers.h"
 #include "differentiable.h"
 #include "kernels.h"
 
@@ -37,26 +34,6 @@ using Needed = const std::vector<bool>&;
 // The type in which the kernels compute: statistics, angles, sums over rows.
 at::ScalarType wide(at::ScalarType type) { return type == at::kBFloat16 ? at::kFloat : type; }
 
-std::vector<at::Tensor> rms_norm_backward(const at::Tensor& grad_in, const at::Tensor& x,
-                                          const at::Tensor& weight, const at::Tensor& rstd, Needed needed) {
-  const at::Tensor grad = grad_in.contiguous();
-  const std::int64_t size = weight.numel();
-  const std::int64_t rows = rstd.numel();
-  const int parts = static_cast<int>(std::clamp<std::int64_t>(rows * size / 16384, 1, at::get_num_threads()));
-  at::Tensor x_grad, weight_grad;
-  if (needed[0]) x_grad = at::empty_like(x);
-  if (needed[1]) weight_grad = at::empty({parts, size}, rstd.options());
-  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm_backward", [&] {
-    using wide_t = kernels::Wide<scalar_t>;
-    kernels::rms_norm_backward<scalar_t>(
-        grad.const_data_ptr<scalar_t>(), x.const_data_ptr<scalar_t>(), weight.const_data_ptr<scalar_t>(),
-        rstd.const_data_ptr<wide_t>(), rows, size, needed[0] ? x_grad.mutable_data_ptr<scalar_t>() : nullptr,
-        needed[1] ? weight_grad.mutable_data_ptr<wide_t>() : nullptr, parts);
-  });
-  if (needed[1]) weight_grad = weight_grad.sum(0).to(weight.scalar_type());
-  return {x_grad, weight_grad};
-}
-
 void rotate_rows(const at::Tensor& x, const RopeTable& table, bool inverse, const at::Tensor& out) {
   const std::int64_t length = x.size(1);
   const std::int64_t half = table.cos.size(1);
@@ -67,6 +44,13 @@ void rotate_rows(const at::Tensor& x, const RopeTable& table, bool inverse, cons
                               table.sin.const_data_ptr<wide_t>(), rows, length, x.size(2) / (2 * half), half,
                               inverse, out.mutable_data_ptr<scalar_t>());
   });
+}
+
+void rotate_heads(const at::Tensor& q, const at::Tensor& k, const RopeTable& table, bool inverse,
+                  const at::Tensor& q_out, const at::Tensor& k_out) {
+  if (q.is_cuda()) return cuda::rotate(q, k, table, inverse, q_out, k_out);
+  rotate_rows(q, table, inverse, q_out);
+  rotate_rows(k, table, inverse, k_out);
 }
 
 // Saves gate and up only: silu(gate) is computed again in backward.
@@ -90,12 +74,15 @@ at::Tensor swiglu(const at::Tensor& gate_in, const at::Tensor& up_in) {
   });
 }
 
-at::Tensor rotated(const at::Tensor& x, const RopeTable& table) {
-  const std::int64_t half = table.cos.size(1);
-  const at::Tensor heads = x.view({x.size(0), x.size(1), x.size(2) / (2 * half), 2 * half});
-  const at::Tensor a = heads.narrow(3, 0, half), b = heads.narrow(3, half, half);
-  const at::Tensor cos = table.cos.unsqueeze(1), sin = table.sin.unsqueeze(1);
-  return at::cat({a * cos - b * sin, b * cos + a * sin}, 3).to(x.scalar_type()).view(x.sizes());
+// activation(gate) * up in one kernel, without up where it is undefined.
+at::Tensor gated_on_device(catalog::Activation kind, const at::Tensor& gate_in, const at::Tensor& up_in) {
+  const at::Tensor gate = gate_in.detach(), up = up_in.defined() ? up_in.detach() : up_in;
+  at::Tensor out = cuda::gated(kind, gate, up);
+  if (!records({gate_in, up_in})) return out;
+  return differentiable("Gated", out, {gate_in, up_in}, [=](const at::Tensor& grad, Needed) {
+    const cuda::GatedGradTensors grads = cuda::gated_backward(kind, grad.contiguous(), gate, up);
+    return std::vector<at::Tensor>{grads.gate, grads.up};
+  });
 }
 
 // transformers.modeling_rope_utils._compute_llama3_parameters.
@@ -114,30 +101,8 @@ at::Tensor llama3_frequencies(const catalog::RopeSpec& spec, const at::Tensor& p
 
 }  // namespace
 
-at::Tensor rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double eps) {
-  if (x_in.is_cuda()) return at::rms_norm(x_in, weight_in.sizes(), weight_in, eps);
-  const at::Tensor x = x_in.detach().contiguous();
-  const at::Tensor weight = weight_in.detach();
-  const std::int64_t size = weight.numel();
-  const std::int64_t rows = x.numel() / size;
-  at::Tensor y = at::empty_like(x);
-  at::Tensor rstd = at::empty({rows}, x.options().dtype(wide(x.scalar_type())));
-  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm", [&] {
-    kernels::rms_norm<scalar_t>(x.const_data_ptr<scalar_t>(), weight.const_data_ptr<scalar_t>(), rows, size,
-                                eps, y.mutable_data_ptr<scalar_t>(),
-                                rstd.mutable_data_ptr<kernels::Wide<scalar_t>>());
-  });
-  if (!records({x_in, weight_in})) return y;
-  return differentiable("RmsNorm", y, {x_in, weight_in}, [=](const at::Tensor& grad, Needed needed) {
-    return rms_norm_backward(grad, x, weight, rstd, needed);
-  });
-}
-
-at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
-  return at::layer_norm(x, weight.sizes(), weight, bias, eps);
-}
-
 at::Tensor activation(catalog::Activation kind, const at::Tensor& x) {
+  if (x.is_cuda()) return gated_on_device(kind, x, {});
   switch (kind) {
     case catalog::Activation::gelu:
       return at::gelu(x);
@@ -157,7 +122,8 @@ at::Tensor activation(catalog::Activation kind, const at::Tensor& x) {
 }
 
 at::Tensor gated(catalog::Activation kind, const at::Tensor& gate, const at::Tensor& up) {
-  return kind == catalog::Activation::silu && gate.is_cpu() ? swiglu(gate, up) : activation(kind, gate) * up;
+  if (gate.is_cuda()) return gated_on_device(kind, gate, up);
+  return kind == catalog::Activation::silu ? swiglu(gate, up) : activation(kind, gate) * up;
 }
 
 Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim) {
@@ -177,17 +143,26 @@ RopeTable Rope::table(std::int64_t length, at::TensorOptions activations) {
   return {longest_.cos.narrow(0, 0, length), longest_.sin.narrow(0, 0, length)};
 }
 
-at::Tensor rotate(const at::Tensor& x, const RopeTable& table) {
-  if (x.is_cuda()) return rotated(x, table);
-  at::Tensor out = x.detach().contiguous();
-  rotate_rows(out, table, false, out);
-  if (!records({x})) return out;
-  return differentiable("Rotate", out, {x}, [table](const at::Tensor& grad_in, Needed) {
-    const at::Tensor grad = grad_in.contiguous();
-    at::Tensor back = at::empty_like(grad);
-    rotate_rows(grad, table, true, back);
-    return std::vector<at::Tensor>{back};
-  });
+std::pair<at::Tensor, at::Tensor> rotate(const at::Tensor& q_in, const at::Tensor& k_in,
+                                         const RopeTable& table) {
+  const at::Tensor q = q_in.detach().contiguous(), k = k_in.detach().contiguous();
+  rotate_heads(q, k, table, false, q, k);
+  if (records({q_in, k_in})) {
+    // Seldom has one of them no reader: zeros will do.
+    const auto whole = [](const at::Tensor& grad, const at::Tensor& other, at::IntArrayRef shape) {
+      return grad.defined() ? grad.contiguous() : at::zeros(shape, other.options());
+    };
+    const auto backward = [=, q_shape = q.sizes().vec(), k_shape = k.sizes().vec()](
+                              const std::vector<at::Tensor>& grads, Needed) {
+      const at::Tensor q_grad = whole(grads[0], grads[1], q_shape),
+                       k_grad = whole(grads[1], grads[0], k_shape);
+      const std::vector<at::Tensor> back{at::empty_like(q_grad), at::empty_like(k_grad)};
+      rotate_heads(q_grad, k_grad, table, true, back[0], back[1]);
+      return back;
+    };
+    differentiable("Rotate", {q, k}, {q_in, k_in}, BackwardOfMany(backward));
+  }
+  return {q, k};
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t head_dim,

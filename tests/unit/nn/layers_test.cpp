@@ -110,9 +110,13 @@ TEST_CASE("in bf16, what is rounded is the result", "[nn]") {
   check([](const auto& in) { return gated(Activation::silu, in[0], in[1]); }, {x, noise({2, 5, 24}, 2)});
   check(
       [](const auto& in) {
-        return rotate(in[0] * 1.0, Rope({.theta = 10000}, 8).table(5, in[0].scalar_type()));
+        const RopeTable table = Rope({.theta = 10000}, 8).table(5, in[0].scalar_type());
+        const auto [q, k] = rotate(in[0] * 1.0, in[1] * 1.0, table);
+        return at::cat({q, k}, 2);
       },
-      {x});
+      {x, noise({2, 5, 8}, 2)});
+  check([](const auto& in) { return add_rms_norm(in[0] * 1.0, in[1], in[2], 1e-3).normed; },
+        {x, noise({2, 5, 24}, 2), noise({24}, 3)});
   CHECK(Rope({.theta = 10000}, 8).table(5, at::kBFloat16).cos.scalar_type() == at::kFloat);
 }
 
@@ -140,6 +144,44 @@ TEST_CASE("layer_norm equals its definition", "[nn]") {
                 return centered * (centered.pow(2).mean(-1, true) + 1e-5).rsqrt() * in[1] + in[2];
               },
               {noise({2, 3, 8}, 1), noise({8}, 2), noise({8}, 3)});
+}
+
+TEST_CASE("a residual is added and the sum normed, as the two steps do", "[nn]") {
+  // What is fused comes from an operation of its own, since its memory is taken for the sum. Both outputs
+  // have readers, or only one of them.
+  const bool rms = GENERATE(true, false);
+  const auto [use_sum, use_normed] = GENERATE(table<double, double>({{1, 1}, {1, 0}, {0, 1}}));
+  CAPTURE(rms, use_sum, use_normed);
+  const auto combine = [a = use_sum, b = use_normed](const at::Tensor& sum, const at::Tensor& normed) {
+    if (a == 0) return normed.clone();
+    return b == 0 ? sum * 2 : sum * 2 + normed;
+  };
+  const auto norm = [rms](const at::Tensor& x, const std::vector<at::Tensor>& in) {
+    return rms ? rms_norm(x, in[2], 1e-3) : layer_norm(x, in[2], in[3], 1e-3);
+  };
+  std::vector<at::Tensor> inputs{noise({2, 30, 67}, 1), noise({2, 30, 67}, 2), noise({67}, 3),
+                                 noise({67}, 4)};
+  const auto fused = [&](const auto& in) {
+    const at::Tensor branch = in[0] * 1.5;
+    const NormedSum got =
+        rms ? add_rms_norm(branch, in[1], in[2], 1e-3) : add_layer_norm(branch, in[1], in[2], in[3], 1e-3);
+    CHECK(got.sum.const_data_ptr() == branch.const_data_ptr());
+    return combine(got.sum, got.normed) + 0 * in[2] + 0 * in[3];  // every input has a gradient
+  };
+  const auto plain = [&](const auto& in) {
+    const at::Tensor sum = in[0] * 1.5 + in[1];
+    return combine(sum, norm(sum, in)) + 0 * in[2] + 0 * in[3];
+  };
+  expect_same(fused, plain, inputs);
+}
+
+TEST_CASE("an added residual is normed where autograd records nothing", "[nn]") {
+  const at::Tensor x = noise({3, 8}, 1), residual = noise({3, 8}, 2), weight = noise({8}, 3);
+  const NormedSum got = add_rms_norm(x.clone(), residual, weight, 1e-5);
+  expect_close(got.sum, x + residual, 0);
+  expect_close(got.normed, plain_rms_norm(x + residual, weight, 1e-5), 1e-14);
+  CHECK_FALSE(got.sum.requires_grad());
+  CHECK_FALSE(got.normed.requires_grad());
 }
 
 TEST_CASE("activations equal their definitions", "[nn]") {
@@ -190,8 +232,16 @@ TEST_CASE("rotary tables follow transformers", "[nn]") {
 
 TEST_CASE("rotate equals the rotate_half formula, back and forth", "[nn]") {
   const RopeTable angles = Rope({}, 6).table(5, at::kDouble);
-  expect_same([&](const auto& in) { return rotate(in[0] * 1.0, angles); },
-              [&](const auto& in) { return plain_rotate(in[0], angles); }, {noise({2, 5, 18}, 1)});
+  expect_same([&](const auto& in) { return rotate(in[0] * 1.0, in[1] * 1.0, angles).first; },
+              [&](const auto& in) { return plain_rotate(in[0], angles) + 0 * in[1].sum(); },
+              {noise({2, 5, 18}, 1), noise({2, 5, 6}, 2)});
+  expect_same(
+      [&](const auto& in) {
+        const auto [q, k] = rotate(in[0] * 1.0, in[1] * 1.0, angles);
+        return at::cat({q, k}, 2);
+      },
+      [&](const auto& in) { return at::cat({plain_rotate(in[0], angles), plain_rotate(in[1], angles)}, 2); },
+      {noise({2, 5, 18}, 1), noise({2, 5, 6}, 2)});
 }
 
 TEST_CASE("attention equals softmax(q k^T) v, with grouped heads, causal or not, for any head size", "[nn]") {

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <utility>
+
 #include "cornstarch/catalog/model_spec.h"
 
 /// Single-rank building blocks, written to leave no more intermediate tensors behind than backward needs.
@@ -10,6 +12,18 @@ namespace cornstarch::nn {
 /// x * rsqrt(mean(x^2) + eps) * weight over the last dimension, in one pass forward and one backward.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
+
+/// The sum of a branch and the residual stream beside it, and the norm of the sum.
+struct NormedSum {
+  at::Tensor sum;
+  at::Tensor normed;
+};
+
+/// {x + residual, its norm} in one pass. The sum takes the memory of x, which must be the result of an
+/// operation that does not need it again (linear).
+NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps);
+NormedSum add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                         const at::Tensor& bias, double eps);
 
 at::Tensor activation(catalog::Activation kind, const at::Tensor& x);
 
@@ -34,9 +48,10 @@ class Rope {
   RopeTable longest_;
 };
 
-/// Turns the pairs (i, i + head_dim / 2) of every head of x [b, t, heads x head_dim] by the angles of
-/// position t. Overwrites x, which must be the result of an operation that does not need it again (linear).
-at::Tensor rotate(const at::Tensor& x, const RopeTable& table);
+/// Turns the pairs (i, i + head_dim / 2) of every head of q [b, t, heads x head_dim] and k [b, t, kv_heads x
+/// head_dim] by the angles of position t. Overwrites both, which must be the results of operations that do
+/// not need them again (linear).
+std::pair<at::Tensor, at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const RopeTable& table);
 
 /// softmax(q k^T / sqrt(head_dim)) v for q [b, t, heads x head_dim] and k, v [b, t, kv_heads x head_dim],
 /// where heads is a multiple of kv_heads. Returns [b, t, heads x head_dim].
