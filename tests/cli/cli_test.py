@@ -446,6 +446,14 @@ class Train(Case):
         outcome = self.train(env={"OMPI_COMM_WORLD_RANK": "x", "OMPI_COMM_WORLD_SIZE": "2"})
         self.assertEqual((outcome.code, outcome.out), (69, ""))
 
+    def test_a_gpu_wants_a_build_for_it_and_a_process_of_its_own(self):
+        outcome = run("train", "--config", EXAMPLE, "--layout", "single", "--local-ranks", 2, "--set", "device=cuda")
+        self.assertEqual((outcome.code, outcome.out), (2, ""))
+        self.assertIn("--set:1:8: error: --local-ranks makes threads of one process, but device: cuda wants a process for "
+                      "each GPU [unsupported]\n", outcome.err)
+        without = "--set:1:8: error: this build has no CUDA: it trains on CPUs only [unsupported]\n"
+        self.assertEqual(without in outcome.err, "none: built for CPUs only" in run("--version").out)
+
     def test_sp_is_for_later(self):
         outcome = run("train", "--config", EXAMPLE, "--local-ranks", 27)
         self.assertEqual((outcome.code, outcome.out), (2, ""))

@@ -92,10 +92,8 @@ void NcclHub::wait(Channel& channel, Operation& operation) {
 
 bool NcclHub::done(Channel& channel, Operation& operation) {
   const Lock lock(mutex_);
-  if (board_->failed()) return true;
-  advance(channel);
   channel.reap();
-  return operation.state == Operation::State::complete;
+  return operation.state == Operation::State::complete || board_->failed();
 }
 
 /// In the thread of a caller, whose failure it is.

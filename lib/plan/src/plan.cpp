@@ -247,4 +247,13 @@ Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modali
   return plan;
 }
 
+std::int64_t params_on_rank(const catalog::ParamSpec& param, int tp) {
+  const std::int64_t all = checked_numel(param.shape).value_or(0);
+  if (param.split.dim < 0 || tp == 1 || all == 0) return all;
+  const std::int64_t length = param.shape[static_cast<std::size_t>(param.split.dim)];
+  const std::int64_t units = length / param.split.unit;
+  const std::int64_t largest_share = (units + tp - 1) / tp;
+  return all / length * largest_share * param.split.unit;
+}
+
 }  // namespace cornstarch::plan

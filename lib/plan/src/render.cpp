@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "cornstarch/base/checked.h"
 #include "cornstarch/base/text.h"
 
 namespace cornstarch::plan {
@@ -74,15 +73,6 @@ std::string human_count(double value) {
   const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
   std::snprintf(text, sizeof text, "%.*f%s", decimals, value, unit);
   return text;
-}
-
-std::int64_t params_on_rank(const catalog::ParamSpec& param, int tp) {
-  const std::int64_t all = checked_numel(param.shape).value_or(0);
-  if (param.split.dim < 0 || tp == 1 || all == 0) return all;
-  const std::int64_t length = param.shape[static_cast<std::size_t>(param.split.dim)];
-  const std::int64_t units = length / param.split.unit;
-  const std::int64_t largest_share = (units + tp - 1) / tp;
-  return all / length * largest_share * param.split.unit;
 }
 
 std::string wrap(const std::vector<std::string>& items, std::size_t indent, std::size_t width) {

@@ -12,9 +12,6 @@ namespace cornstarch::plan {
 /// {0, 1, 2, 5} -> "0-2,5".
 std::string compress_ranks(const std::vector<int>& ranks);
 
-/// Elements of `param` on the rank of a tensor-parallel group of `tp` that has most.
-std::int64_t params_on_rank(const catalog::ParamSpec& param, int tp);
-
 /// Columns as wide as their widest cell, two spaces apart; the columns named in `right` are aligned right.
 std::vector<std::string> align_columns(const std::vector<std::vector<std::string>>& rows,
                                        const std::vector<std::size_t>& right);

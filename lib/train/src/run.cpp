@@ -17,6 +17,7 @@
 #include "cornstarch/train/trainer.h"
 #include "data.h"
 #include "device.h"
+#include "memory.h"
 #include "run_folder.h"
 
 namespace cornstarch::train {
@@ -84,6 +85,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
     value_or_throw(folder->metrics().write(record));
     display->eval(record);
   };
+  require_memory(held_bytes(job.config, job.modalities, job.plan, comm->rank()), device, comm->rank());
   Setup setup{job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()};
   setup.traced_steps = job.options.traced_steps;
   setup.device = device;

@@ -105,6 +105,9 @@ std::vector<Slice> sources(int own, int tp, int other);
 /// What the holder `tp` of `own` sends to each peer of a side of size `other`: the mirror of sources().
 std::vector<Slice> destinations(int own, int tp, int other);
 
+/// Elements of `param` on the rank of a tensor-parallel group of `tp` that has most.
+std::int64_t params_on_rank(const catalog::ParamSpec& param, int tp);
+
 /// The plan as JSON, with the keys that README documents.
 std::string to_json(const Plan& plan, const catalog::Modalities& modalities);
 
