@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cornstarch/base/checked.h"
+#include "cuda_layers.h"
 #include "differentiable.h"
 
 namespace cornstarch::nn {
@@ -29,12 +30,19 @@ at::ScalarType at_least_fp32(const at::Tensor& x) {
 struct Targets {
   at::Tensor column;     // [n, 1], 0 where the target is on another rank
   at::Tensor elsewhere;  // [n, 1], whether it is
+  at::Tensor ids;        // [n], in the whole vocabulary
+  std::int64_t first;    // of this rank's part
+
+  Targets part(Range rows) const {
+    const auto some = [&](const at::Tensor& x) { return x.narrow(0, rows.begin, rows.size()); };
+    return {some(column), some(elsewhere), some(ids), first};
+  }
 };
 
 Targets targets_here(const at::Tensor& targets, std::int64_t first, std::int64_t columns) {
   const at::Tensor column = (targets - first).unsqueeze(1);
   const at::Tensor elsewhere = at::logical_or(column < 0, column >= columns);
-  return {column.masked_fill(elsewhere, 0), elsewhere};
+  return {column.masked_fill(elsewhere, 0), elsewhere, targets, first};
 }
 
 /// logits = exp(logits - max) and its row sums; on the CPU a few rows at a time, so that they stay in the
@@ -53,31 +61,45 @@ void exponentials(const at::Tensor& logits, const at::Tensor& max, const at::Ten
   }
 }
 
+/// Into own [3, rows]: each row's maximum, the sum of exp(logit - maximum) and the target's logit, if it is
+/// here. On the CPU, logits become exp(logits - maximum).
+void statistics(const at::Tensor& logits, const Targets& targets, const at::Tensor& own) {
+  at::Tensor max = own[0];
+  if (logits.size(1) == 0) {
+    max.fill_(-std::numeric_limits<double>::infinity());
+  } else if (logits.is_cuda()) {
+    cuda::logit_statistics(logits, targets.ids, targets.first, own);
+  } else {
+    at::amax_out(max, logits, {1});
+    own[2].copy_(at::gather(logits, 1, targets.column).masked_fill_(targets.elsewhere, 0).squeeze(1));
+    exponentials(logits, max, own[1]);
+  }
+}
+
+/// softmax - onehot in the memory of the logits, as statistics() left them; max is this rank's maximum,
+/// largest and sums are those of the whole vocabulary.
+void gradient(const at::Tensor& logits, const Targets& targets, const at::Tensor& max,
+              const at::Tensor& largest, const at::Tensor& sums) {
+  if (logits.is_cuda()) return cuda::logit_gradient(logits, targets.ids, targets.first, largest, sums);
+  const at::Tensor scale = (max - largest).exp_().div_(sums);
+  const at::Tensor onehot = targets.elsewhere.logical_not().to(logits.scalar_type());
+  logits.mul_(scale.unsqueeze(1)).scatter_add_(1, targets.column, onehot.neg_());
+}
+
 /// Overwrites logits [rows, columns of this rank] with the gradient that they get from the sum of the rows'
 /// cross-entropies; returns that sum in fp64.
 at::Tensor cross_entropy(const at::Tensor& logits, const Targets& targets, bool with_gradient,
                          comm::Group& tp) {
   // The softmax under this rank's columns (Milakov & Gimelshein 2018): the ranks' are put together
   // afterwards.
-  const at::Tensor own = at::zeros({3, logits.size(0)}, logits.options());
-  at::Tensor max = own[0];
-  if (logits.size(1) > 0) {
-    at::amax_out(max, logits, {1});
-    own[2].copy_(at::gather(logits, 1, targets.column).masked_fill_(targets.elsewhere, 0).squeeze(1));
-    exponentials(logits, max, own[1]);
-  } else {
-    max.fill_(-std::numeric_limits<double>::infinity());
-  }
-  const at::Tensor all = at::empty({tp.size(), 3, logits.size(0)}, logits.options());
+  const at::Tensor own = at::zeros({3, logits.size(0)}, logits.options().dtype(at_least_fp32(logits)));
+  statistics(logits, targets, own);
+  const at::Tensor all = at::empty({tp.size(), 3, logits.size(0)}, own.options());
   tp.all_gather(all, own);
   const at::Tensor largest = at::amax(all.select(1, 0), {0});
   const at::Tensor sums = (all.select(1, 1) * (all.select(1, 0) - largest).exp_()).sum(0);
   const at::Tensor losses = sums.log() + (largest - all.select(1, 2).sum(0));
-  if (with_gradient && logits.size(1) > 0) {
-    const at::Tensor scale = (max - largest).exp_().div_(sums);
-    const at::Tensor onehot = targets.elsewhere.logical_not().to(logits.scalar_type());
-    logits.mul_(scale.unsqueeze(1)).scatter_add_(1, targets.column, onehot.neg_());
-  }
+  if (with_gradient && logits.size(1) > 0) gradient(logits, targets, own[0], largest, sums);
   return losses.sum(at::kDouble);
 }
 
@@ -105,9 +127,10 @@ Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const
   for (std::int64_t i = 0; i < chunks; ++i) {
     const Range rows = share(hidden.size(0), chunks, i);
     const auto part = [&](const at::Tensor& x) { return x.narrow(0, rows.begin, rows.size()); };
-    const at::Tensor logits = at::mm(part(hidden), weight.t()).to(at_least_fp32(hidden));
-    out.loss.add_(cross_entropy(logits, {part(targets.column), part(targets.elsewhere)},
-                                hidden_grad || weight_grad, tp));
+    // The kernels compute in fp32 whatever the logits' type.
+    at::Tensor logits = at::mm(part(hidden), weight.t());
+    if (logits.is_cpu()) logits = logits.to(at_least_fp32(hidden));
+    out.loss.add_(cross_entropy(logits, targets.part(rows), hidden_grad || weight_grad, tp));
     if (!hidden_grad && !weight_grad) continue;
     const at::Tensor grad = logits.to(hidden.scalar_type());
     at::Tensor rows_grad = hidden_grad ? part(out.hidden_grad) : at::Tensor();

@@ -1,6 +1,8 @@
 #include "cornstarch/nn/layers.h"
 
+#include <ATen/Context.h>
 #include <ATen/Dispatch.h>
+#include <ATen/SDPBackend.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -83,6 +85,22 @@ at::Tensor gated_on_device(catalog::Activation kind, const at::Tensor& gate_in, 
     const cuda::GatedGradTensors grads = cuda::gated_backward(kind, grad.contiguous(), gate, up);
     return std::vector<at::Tensor>{grads.gate, grads.up};
   });
+}
+
+// Which of ATen's kernels comes first that takes the shape. Forward and backward of causal bf16 attention
+// with heads of 64 on an H200: cuDNN 391 TFLOP/s, flash-attention 240.
+void prefer_fastest_attention() {
+  using at::SDPBackend;
+  static const bool once = [] {
+    std::vector<std::int64_t> order;
+    for (const SDPBackend backend :
+         {SDPBackend::cudnn_attention, SDPBackend::flash_attention, SDPBackend::efficient_attention,
+          SDPBackend::math, SDPBackend::overrideable})
+      order.push_back(static_cast<std::int64_t>(backend));
+    at::globalContext().setSDPPriorityOrder(order);
+    return true;
+  }();
+  static_cast<void>(once);
 }
 
 // transformers.modeling_rope_utils._compute_llama3_parameters.
@@ -170,6 +188,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   const auto heads_first = [&](const at::Tensor& x) {
     return x.view({x.size(0), x.size(1), x.size(2) / head_dim, head_dim}).transpose(1, 2);
   };
+  if (q.is_cuda()) prefer_fastest_attention();
   const bool grouped = q.size(2) != k.size(2);
   const at::Tensor out = at::scaled_dot_product_attention(heads_first(q), heads_first(k), heads_first(v),
                                                           std::nullopt, 0.0, causal, std::nullopt, grouped);

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "cornstarch/nn/cross_entropy.h"
 #include "cuda_layers.h"
 #include "gpu.h"
 
@@ -71,6 +72,21 @@ TEST_CASE("statistics of shares of the vocabulary put together are those of the 
   cuda::logit_gradient(right, targets, 333, whole.max(), whole.sum());
   cuda::logit_gradient(logits, targets, 0, whole.max(), whole.sum());
   CHECK(at::cat({left, right}, 1).equal(logits));
+}
+
+TEST_CASE("the head's cross-entropy on the GPU equals the CPU's in fp64, a few rows at a time", "[cuda]") {
+  // bf16 rounds the logits too, which are large beside their differences.
+  for (const Precision& precision :
+       {Precision{at::kFloat, 2e-6}, Precision{at::kBFloat16, 2e-2}, Precision{at::kDouble, 1e-12}}) {
+    CAPTURE(precision.type);
+    const at::Tensor targets = some_targets(50, 1003);
+    const auto f = [&](const Tensors& in) {
+      const at::Tensor loss = linear_cross_entropy(in[0], in[1], targets.to(in[0].device()), 0, 1003,
+                                                   cornstarch::comm::alone()->world(), 4 * 1003 * 7);
+      return Tensors{loss};
+    };
+    expect_same(f, f, {noise({50, 64}, 1), noise({1003, 64}, 2) * 0.2}, precision);
+  }
 }
 
 TEST_CASE("bandwidth of the cross-entropy", "[.bench]") {

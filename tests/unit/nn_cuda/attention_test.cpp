@@ -1,0 +1,108 @@
+#include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <exception>
+
+#include "cornstarch/nn/layers.h"
+#include "gpu.h"
+
+using namespace cornstarch::nn;
+
+namespace {
+
+struct Shape {
+  std::int64_t b, t, heads, kv_heads, head_dim;
+  bool causal;
+};
+
+using Attention = std::function<at::Tensor(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
+
+struct Candidate {
+  const char* name;
+  Attention attention;
+};
+
+std::vector<Candidate> candidates(bool causal) {
+  return {{"cuDNN",
+           [causal](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+             return std::get<0>(
+                 at::_scaled_dot_product_cudnn_attention(q, k, v, std::nullopt, true, 0.0, causal));
+           }},
+          {"flash",
+           [causal](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+             return std::get<0>(at::_scaled_dot_product_flash_attention(q, k, v, 0.0, causal));
+           }},
+          {"chosen", [causal](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+             const auto flat = [](const at::Tensor& x) { return x.transpose(1, 2).flatten(2); };
+             return attention(flat(q), flat(k), flat(v), q.size(3), causal)
+                 .view({q.size(0), q.size(2), q.size(1), q.size(3)})
+                 .transpose(1, 2);
+           }}};
+}
+
+// [b, heads, t, head_dim], laid out as products give it.
+at::Tensor heads_first(const Shape& s, std::int64_t heads, std::uint64_t seed) {
+  return gpu_noise({s.b, s.t, heads, s.head_dim}, at::kBFloat16, seed)
+      .transpose(1, 2)
+      .detach()
+      .set_requires_grad(true);
+}
+
+void print_times(const Shape& s) {
+  const at::Tensor q = heads_first(s, s.heads, 1), k = heads_first(s, s.kv_heads, 2),
+                   v = heads_first(s, s.kv_heads, 3);
+  const at::Tensor grad = heads_first(s, s.heads, 4).detach();
+  const double flops =
+      4.0 * static_cast<double>(s.b * s.heads * s.t * s.t * s.head_dim) * (s.causal ? 0.5 : 1.0);
+  for (const Candidate& c : candidates(s.causal)) {
+    std::printf("%3ld %6ld %3ld/%-3ld %4ld %-7s %-7s", s.b, s.t, s.heads, s.kv_heads, s.head_dim,
+                s.causal ? "causal" : "full", c.name);
+    try {
+      const double forward = median_ms([&] { c.attention(q, k, v); });
+      const double both = median_ms([&] {
+        for (const at::Tensor& x : {q, k, v}) x.mutable_grad().reset();
+        c.attention(q, k, v).backward(grad);
+      });
+      std::printf("%9.3f ms %5.0f TFLOP/s  with backward %9.3f ms %5.0f TFLOP/s\n", forward,
+                  flops / forward * 1e-9, both, 3.5 * flops / both * 1e-9);
+    } catch (const std::exception& e) {
+      std::printf("  takes no such shape: %.60s\n", e.what());
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("attention on the GPU equals the CPU's in fp64", "[cuda]") {
+  // ATen's kernels round the probabilities to bf16.
+  for (const Precision& precision : {Precision{at::kBFloat16, 1e-2}, Precision{at::kFloat, 1e-5}}) {
+    for (const auto& [b, t, heads, kv_heads, head_dim, causal] : std::vector<Shape>{{2, 128, 4, 4, 64, true},
+                                                                                    {1, 77, 8, 2, 64, true},
+                                                                                    {2, 257, 4, 1, 128, true},
+                                                                                    {3, 50, 2, 2, 80, false},
+                                                                                    {1, 1, 4, 2, 64, true}}) {
+      CAPTURE(precision.type, b, t, heads, kv_heads, head_dim, causal);
+      const auto f = [d = head_dim, c = causal](const Tensors& in) {
+        return Tensors{attention(in[0], in[1], in[2], d, c)};
+      };
+      expect_same(f, f,
+                  {noise({b, t, heads * head_dim}, 1), noise({b, t, kv_heads * head_dim}, 2),
+                   noise({b, t, kv_heads * head_dim}, 3)},
+                  precision);
+    }
+  }
+}
+
+TEST_CASE("speed of ATen's attention kernels", "[.bench]") {
+  std::puts("  b      t   heads  dim");
+  for (const std::int64_t head_dim : {64, 128}) {
+    const std::int64_t heads = 2048 / head_dim;
+    print_times({8, 2048, heads, 8, head_dim, true});
+    print_times({4, 4096, heads, 8, head_dim, true});
+    print_times({1, 16384, heads, 8, head_dim, true});
+  }
+  print_times({8, 577, 16, 16, 64, false});   // CLIP-L/336
+  print_times({8, 1500, 20, 20, 64, false});  // Whisper large
+  print_times({8, 729, 16, 16, 72, false});
+}
