@@ -1,0 +1,159 @@
+#include "local_attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/logaddexp.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+namespace cornstarch::nn {
+namespace {
+
+using plan::Stretch;
+
+bool congruent(const Stretch& a, const Stretch& b) {
+  return a.causal == b.causal && a.queries.size() == b.queries.size() && a.keys.size() == b.keys.size();
+}
+
+// Takes `next` into the tile of stretches so far, if it goes on in equal steps and no two share a key.
+bool join(Tile& tile, const Stretch& last, const Stretch& next) {
+  if (!congruent(last, next)) return false;
+  const std::int64_t query_step = next.queries.begin - last.queries.begin;
+  const std::int64_t key_step = next.keys.begin - last.keys.begin;
+  if (key_step < next.keys.size()) return false;
+  if (tile.count > 1 && (query_step != tile.query_step || key_step != tile.key_step)) return false;
+  tile.query_step = query_step;
+  tile.key_step = key_step;
+  ++tile.count;
+  return true;
+}
+
+// A kernel's causal mask is that of a square: the keys before it, which all its queries see, are a call of
+// their own.
+void add_tiles(const Tile& stretches, std::vector<Tile>& tiles) {
+  const std::int64_t before = stretches.keys.size() - stretches.queries.size();
+  if (!stretches.causal || before == 0) {
+    tiles.push_back(stretches);
+    return;
+  }
+  Tile rectangle = stretches, square = stretches;
+  rectangle.causal = false;
+  rectangle.keys.end = square.keys.begin = stretches.keys.begin + before;
+  tiles.push_back(rectangle);
+  tiles.push_back(square);
+}
+
+std::vector<Tile> tiles_of(const std::vector<Stretch>& stretches) {
+  std::vector<Tile> tiles;
+  std::optional<Tile> open;
+  for (std::size_t i = 0; i < stretches.size(); ++i) {
+    if (open && join(*open, stretches[i - 1], stretches[i])) continue;
+    if (open) add_tiles(*open, tiles);
+    open = Tile{stretches[i].queries, stretches[i].keys, stretches[i].causal};
+  }
+  if (open) add_tiles(*open, tiles);
+  return tiles;
+}
+
+// The rows of x [n, ...] that the calls of a tile take: [count, rows, ...], a view.
+at::Tensor rows_of(const at::Tensor& x, Range rows, std::int64_t count, std::int64_t step) {
+  if (count == 1) return x.narrow(0, rows.begin, rows.size()).unsqueeze(0);
+  return x.narrow(0, rows.begin, (count - 1) * step + rows.size())
+      .unfold(0, rows.size(), step)
+      .movedim(-1, 1);
+}
+at::Tensor queries_of(const at::Tensor& x, const Tile& tile) {
+  return rows_of(x, tile.queries, tile.count, tile.query_step);
+}
+at::Tensor keys_of(const at::Tensor& x, const Tile& tile) {
+  return rows_of(x, tile.keys, tile.count, tile.key_step);
+}
+
+// (out, lse) of two sets of keys -> that of both.
+void merge(const Attended& to, const Attended& more) {
+  const at::Tensor total = at::logaddexp(to.lse, more.lse);
+  to.out.mul_((to.lse - total).exp_().unsqueeze(-1));
+  to.out.addcmul_(more.out.to(to.out.scalar_type()), (more.lse - total).exp_().unsqueeze(-1));
+  to.lse.copy_(total);
+}
+
+at::Tensor index(const std::optional<std::vector<std::int64_t>>& rows, at::Device device) {
+  return rows ? at::tensor(*rows, at::kLong).to(device) : at::Tensor();
+}
+
+at::Tensor select(const at::Tensor& x, const at::Tensor& rows) {
+  return rows.defined() ? x.index_select(0, rows) : x;
+}
+
+}  // namespace
+
+at::ScalarType sum_type(const at::Tensor& x) { return x.element_size() < 4 ? at::kFloat : x.scalar_type(); }
+
+Attended nothing_attended(const at::Tensor& q) {
+  const auto options = q.options().dtype(sum_type(q));
+  return {at::zeros(q.sizes(), options),
+          at::full({q.size(0), q.size(1)}, -std::numeric_limits<double>::infinity(), options)};
+}
+
+LocalAttention::LocalAttention(const plan::AttentionPattern& pattern,
+                               const std::vector<std::int64_t>& queries,
+                               const std::vector<std::int64_t>& keys, at::Device device) {
+  for (const plan::AttentionPart& part : plan::attention_parts(pattern, queries, keys))
+    parts_.push_back({index(part.queries, device), index(part.keys, device), tiles_of(part.stretches)});
+}
+
+void LocalAttention::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                             const Attended& to) const {
+  for (const Part& part : parts_) {
+    const at::Tensor pq = select(q, part.queries), pk = select(k, part.keys), pv = select(v, part.keys);
+    const Attended mine{select(to.out, part.queries), select(to.lse, part.queries)};
+    for (const Tile& tile : part.tiles) {
+      merge({queries_of(mine.out, tile), queries_of(mine.lse, tile)},
+            flash_forward(queries_of(pq, tile), keys_of(pk, tile), keys_of(pv, tile), tile.causal));
+    }
+    if (!part.queries.defined()) continue;
+    to.out.index_copy_(0, part.queries, mine.out);
+    to.lse.index_copy_(0, part.queries, mine.lse);
+  }
+}
+
+void LocalAttention::backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
+                              const at::Tensor& v, const Attended& all, const at::Tensor& dq,
+                              const at::Tensor& dk, const at::Tensor& dv) const {
+  for (const Part& part : parts_) {
+    const at::Tensor pg = select(grad, part.queries), pq = select(q, part.queries);
+    const Attended pa{select(all.out, part.queries), select(all.lse, part.queries)};
+    const at::Tensor pk = select(k, part.keys), pv = select(v, part.keys);
+    const bool gathers = part.queries.defined();
+    const at::Tensor pdq = gathers ? at::zeros(pq.sizes(), dq.options()) : dq;
+    const at::Tensor pdk = gathers ? at::zeros(pk.sizes(), dk.options()) : dk;
+    const at::Tensor pdv = gathers ? at::zeros(pv.sizes(), dv.options()) : dv;
+    for (const Tile& tile : part.tiles) {
+      const auto [tq, tk, tv] =
+          flash_backward(queries_of(pg, tile), queries_of(pq, tile), keys_of(pk, tile), keys_of(pv, tile),
+                         {queries_of(pa.out, tile), queries_of(pa.lse, tile)}, tile.causal);
+      queries_of(pdq, tile).add_(tq);
+      keys_of(pdk, tile).add_(tk);
+      keys_of(pdv, tile).add_(tv);
+    }
+    if (!gathers) continue;
+    dq.index_add_(0, part.queries, pdq);
+    dk.index_add_(0, part.keys, pdk);
+    dv.index_add_(0, part.keys, pdv);
+  }
+}
+
+const Tile* LocalAttention::only_tile(std::int64_t queries) const {
+  if (parts_.size() != 1 || parts_[0].queries.defined() || parts_[0].tiles.size() != 1) return nullptr;
+  const Tile& tile = parts_[0].tiles[0];
+  const bool whole =
+      tile.queries == tile.keys && tile.queries.size() * tile.count == queries &&
+      (tile.count == 1 || (tile.query_step == tile.queries.size() && tile.key_step == tile.queries.size()));
+  return whole ? &tile : nullptr;
+}
+
+}  // namespace cornstarch::nn

@@ -1,0 +1,167 @@
+#include "cornstarch/plan/attention_pattern.h"
+
+#include <algorithm>
+
+namespace cornstarch::plan {
+namespace {
+
+using config::AttentionMask;
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+class Builder {
+ public:
+  Builder(std::int64_t size, const std::vector<std::int64_t>& item_rows, AttentionMask mask)
+      : item_rows_(item_rows), mask_(mask) {
+    pattern_.begin.assign(at(size), 0);
+    pattern_.end.assign(at(size), 0);
+    pattern_.only.assign(at(size), -1);
+    pattern_.kind.assign(at(size), kPadding);
+  }
+
+  /// One sample, which begins at `first` of the microbatch.
+  void add(std::span<const std::int64_t> ids, std::int64_t first) {
+    std::vector<std::int64_t> seen(item_rows_.size(), 0);  // tokens of each encoder so far
+    const auto length = static_cast<std::int64_t>(ids.size());
+    for (std::int64_t i = 0; i < length; ++i) {
+      const std::int64_t id = ids[at(i)];
+      const int kind = id < 0 ? static_cast<int>(-1 - id) : kText;
+      const std::int64_t left = kind == kText ? 1 : left_of_item(kind, seen[at(kind)]++);
+      set(first + i, first, kind, first + i + left, first + length);
+    }
+  }
+
+  AttentionPattern take() { return std::move(pattern_); }
+
+ private:
+  std::int64_t left_of_item(int encoder, std::int64_t seen) const {
+    const std::int64_t rows = item_rows_[at(encoder)];
+    return rows - seen % rows;
+  }
+
+  void set(std::int64_t token, std::int64_t first, int kind, std::int64_t item_end, std::int64_t sample_end) {
+    const bool isolated = mask_ == AttentionMask::modality_isolated && kind != kText;
+    pattern_.begin[at(token)] = first;
+    pattern_.end[at(token)] = isolated ? sample_end : mask_ == AttentionMask::causal ? token + 1 : item_end;
+    if (isolated) pattern_.only[at(token)] = kind;
+    pattern_.kind[at(token)] = kind;
+  }
+
+  const std::vector<std::int64_t>& item_rows_;
+  AttentionMask mask_;
+  AttentionPattern pattern_;
+};
+
+/// before[j]: how many of `keys` come before token j.
+std::vector<std::int64_t> prefix_counts(const std::vector<std::int64_t>& keys, std::int64_t size) {
+  std::vector<std::int64_t> before(at(size + 1), 0);
+  for (const std::int64_t key : keys) before[at(key + 1)] = 1;
+  for (std::size_t j = 1; j < before.size(); ++j) before[j] += before[j - 1];
+  return before;
+}
+
+/// Whether a query that sees `keys` goes on with the stretch that ends before it.
+bool extend(Stretch& stretch, std::int64_t query, Range keys) {
+  if (stretch.queries.end != query || stretch.keys.begin != keys.begin) return false;
+  const std::int64_t more = keys.end - stretch.keys.end;
+  const bool alone = stretch.queries.size() == 1;
+  if (more != 0 && more != 1) return false;
+  if (!alone && stretch.causal != (more == 1)) return false;
+  stretch.causal = more == 1;
+  stretch.queries.end = query + 1;
+  stretch.keys.end = keys.end;
+  return true;
+}
+
+/// The part of the queries whose `only` is this, over keys of that kind.
+AttentionPart part_of(const AttentionPattern& pattern, const std::vector<std::int64_t>& queries,
+                      const std::vector<std::int64_t>& keys, int only) {
+  AttentionPart part;
+  std::vector<std::int64_t> tokens;  // the keys that count
+  if (only >= 0) {
+    part.queries.emplace();
+    part.keys.emplace();
+    for (std::size_t k = 0; k < keys.size(); ++k) {
+      if (pattern.kind[at(keys[k])] != only) continue;
+      part.keys->push_back(static_cast<std::int64_t>(k));
+      tokens.push_back(keys[k]);
+    }
+  }
+  const std::vector<std::int64_t> before = prefix_counts(only >= 0 ? tokens : keys, pattern.size());
+  std::int64_t place = -1;
+  for (std::size_t q = 0; q < queries.size(); ++q) {
+    const std::size_t token = at(queries[q]);
+    if (only < 0) place = static_cast<std::int64_t>(q);
+    if (std::max(pattern.only[token], -1) != only) continue;
+    const Range seen{before[at(pattern.begin[token])], before[at(pattern.end[token])]};
+    if (seen.size() == 0) continue;
+    if (only >= 0) {
+      part.queries->push_back(static_cast<std::int64_t>(q));
+      ++place;
+    }
+    if (part.stretches.empty() || !extend(part.stretches.back(), place, seen))
+      part.stretches.push_back({{place, place + 1}, seen, false});
+  }
+  return part;
+}
+
+}  // namespace
+
+AttentionPattern attention_pattern(const std::vector<PatternRow>& rows, std::int64_t row_length,
+                                   const std::vector<std::int64_t>& item_rows, AttentionMask mask) {
+  Builder builder(static_cast<std::int64_t>(rows.size()) * row_length, item_rows, mask);
+  std::int64_t first = 0;
+  for (const PatternRow& row : rows) {
+    std::int64_t begin = 0;
+    for (std::size_t s = 0; s <= row.starts.size(); ++s) {
+      const std::int64_t end =
+          s < row.starts.size() ? row.starts[s] : static_cast<std::int64_t>(row.ids.size());
+      builder.add(row.ids.subspan(at(begin), at(end - begin)), first + begin);
+      begin = end;
+    }
+    first += row_length;
+  }
+  return builder.take();
+}
+
+AttentionPattern item_pattern(std::int64_t items, std::int64_t item_tokens) {
+  const std::size_t size = at(items * item_tokens);
+  AttentionPattern pattern{{}, {}, std::vector<int>(size, -1), std::vector<int>(size, kText)};
+  for (std::int64_t i = 0; i < items; ++i) {
+    pattern.begin.insert(pattern.begin.end(), at(item_tokens), i * item_tokens);
+    pattern.end.insert(pattern.end.end(), at(item_tokens), (i + 1) * item_tokens);
+  }
+  return pattern;
+}
+
+std::vector<std::int64_t> visible_keys(const AttentionPattern& pattern) {
+  std::vector<std::int64_t> seen(at(pattern.size()));
+  int last = -1;
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    seen[i] = pattern.only[i] < 0 ? pattern.end[i] - pattern.begin[i] : 0;
+    last = std::max(last, pattern.only[i]);
+  }
+  for (int only = 0; only <= last; ++only) {
+    std::vector<std::int64_t> before{0};
+    before.reserve(seen.size() + 1);
+    for (const int kind : pattern.kind) before.push_back(before.back() + (kind == only ? 1 : 0));
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      if (pattern.only[i] == only) seen[i] = before[at(pattern.end[i])] - before[at(pattern.begin[i])];
+  }
+  return seen;
+}
+
+std::vector<AttentionPart> attention_parts(const AttentionPattern& pattern,
+                                           const std::vector<std::int64_t>& queries,
+                                           const std::vector<std::int64_t>& keys) {
+  int last = -1;
+  for (const std::int64_t q : queries) last = std::max(last, pattern.only[at(q)]);
+  std::vector<AttentionPart> parts;
+  for (int only = -1; only <= last; ++only) {
+    AttentionPart part = part_of(pattern, queries, keys, only);
+    if (!part.stretches.empty()) parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+}  // namespace cornstarch::plan
