@@ -39,7 +39,7 @@ class ClosureNode : public torch::autograd::Node {
 
 }  // namespace
 
-bool records(std::initializer_list<at::Tensor> inputs) {
+bool records(at::TensorList inputs) {
   if (!at::GradMode::is_enabled()) return false;
   for (const at::Tensor& input : inputs) {
     if (input.defined() && input.requires_grad()) return true;
@@ -47,8 +47,8 @@ bool records(std::initializer_list<at::Tensor> inputs) {
   return false;
 }
 
-void differentiable(const char* name, std::initializer_list<at::Tensor> outputs,
-                    std::initializer_list<at::Tensor> inputs, BackwardOfMany backward) {
+void differentiable(const char* name, at::TensorList outputs, at::TensorList inputs,
+                    BackwardOfMany backward) {
   torch::autograd::edge_list edges;
   for (const at::Tensor& input : inputs)
     edges.push_back(input.defined() ? torch::autograd::impl::gradient_edge(input) : torch::autograd::Edge());
@@ -58,8 +58,7 @@ void differentiable(const char* name, std::initializer_list<at::Tensor> outputs,
   for (at::Tensor output : outputs) torch::autograd::create_gradient_edge(output, node);
 }
 
-at::Tensor differentiable(const char* name, at::Tensor output, std::initializer_list<at::Tensor> inputs,
-                          Backward backward) {
+at::Tensor differentiable(const char* name, at::Tensor output, at::TensorList inputs, Backward backward) {
   differentiable(name, {output}, inputs,
                  [backward = std::move(backward)](const std::vector<at::Tensor>& grads,
                                                   const std::vector<bool>& needed) {

@@ -1,0 +1,104 @@
+#include "cornstarch/nn/recompute.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/sum.h>
+
+#include "differentiable.h"
+
+namespace cornstarch::nn {
+namespace {
+
+/// f once more, with a graph that begins at its inputs.
+struct Again {
+  std::vector<at::Tensor> inputs;
+  at::Tensor output;
+
+  Again(const Recomputed& f, const std::vector<at::Tensor>& kept, const std::vector<bool>& needed) {
+    const at::AutoGradMode recording(true);
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      inputs.push_back(kept[i].detach().set_requires_grad(needed[i]));
+    output = f(inputs);
+  }
+
+  std::vector<at::Tensor> backward(const at::Tensor& grad) const {
+    output.backward(grad);
+    std::vector<at::Tensor> grads;
+    for (const at::Tensor& input : inputs) grads.push_back(input.grad());
+    return grads;
+  }
+};
+
+std::vector<at::Tensor> detached(at::TensorList tensors) {
+  std::vector<at::Tensor> out;
+  for (const at::Tensor& t : tensors) out.push_back(t.detach());
+  return out;
+}
+
+at::Tensor rows_of(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
+/// The gradients of linear layers of one input h [..., in]: parents are, layer by layer, weight and bias.
+struct LinearGrads {
+  at::Tensor h;
+  std::vector<at::Tensor> parents;
+
+  LinearGrads(const at::Tensor& h_rows, bool h_needed, const std::vector<Linear>& layers,
+              const std::vector<at::Tensor>& grads, const std::vector<bool>& needed, std::size_t first) {
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      parents.insert(parents.end(), 2, {});
+      if (!grads[i].defined()) continue;
+      const at::Tensor grad = rows_of(grads[i]);
+      if (needed[first + 2 * i]) parents[2 * i] = at::mm(grad.t(), h_rows);
+      if (needed[first + 2 * i + 1]) parents[2 * i + 1] = grad.sum(0);
+      if (!h_needed) continue;
+      if (h.defined()) {
+        h.addmm_(grad, layers[i].weight);
+      } else {
+        h = at::mm(grad, layers[i].weight);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+at::Tensor checkpoint(const Recomputed& f, const at::Tensor& x) {
+  // Its graph tells whether there is anything to record, and is dropped on return.
+  at::Tensor y = f({x});
+  if (!y.requires_grad()) return y;
+  return differentiable("Checkpoint", y.detach(), {x},
+                        [f, kept = detached({x})](const at::Tensor& grad, const std::vector<bool>& needed) {
+                          return Again(f, kept, needed).backward(grad);
+                        });
+}
+
+std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList inputs,
+                                          const std::vector<Linear>& layers) {
+  const at::Tensor h = f(inputs);
+  std::vector<at::Tensor> parents = inputs.vec(), outputs;
+  bool recorded = h.requires_grad();
+  for (const Linear& layer : layers) {
+    const at::NoGradGuard no_grad;
+    outputs.push_back(at::linear(h, layer.weight, layer.bias).detach());  // it may be a view
+    parents.push_back(layer.weight);
+    parents.push_back(layer.bias);
+  }
+  for (const Linear& layer : layers) recorded = recorded || records({layer.weight, layer.bias});
+  if (!recorded) return outputs;
+  differentiable("RecomputedLinear", outputs, parents,
+                 [f, kept = detached(inputs), layers](const std::vector<at::Tensor>& grads,
+                                                      const std::vector<bool>& needed) {
+                   const Again again(f, kept, needed);
+                   const bool flows = again.output.requires_grad();
+                   const at::NoGradGuard no_grad;
+                   LinearGrads of(rows_of(again.output), flows, layers, grads, needed, kept.size());
+                   std::vector<at::Tensor> out(kept.size());
+                   if (flows) out = again.backward(of.h.view(again.output.sizes()));
+                   out.insert(out.end(), of.parents.begin(), of.parents.end());
+                   return out;
+                 });
+  return outputs;
+}
+
+}  // namespace cornstarch::nn
