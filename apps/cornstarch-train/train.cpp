@@ -86,10 +86,6 @@ void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
          cat("attention_mask: ", config::name_of(config.model.llm.attention_mask)), "set it to causal");
   for (const catalog::Modality& modality : resolved.modalities) {
     const std::string key = catalog::is_llm(modality) ? "model.llm" : "model.encoders." + modality.name;
-    refuse(modality.checkpointing != config::Checkpointing::none, key + ".activation_checkpointing",
-           "activation checkpointing", "leave it out");
-    refuse(modality.tp_sequence_parallel, key + ".parallel.tp_sequence_parallel", "tp_sequence_parallel",
-           "leave it out");
     refuse(modality.sp > 1, key + ".parallel.sp", cat("sp ", modality.sp),
            "set sp to 1; plan shows larger sizes");
   }

@@ -4,6 +4,8 @@
 namespace cornstarch::test {
 namespace {
 
+using config::Checkpointing;
+
 EncoderLayout clip(int tp = 1, int stages = 1) { return {"clip_vision_model", tp, stages}; }
 EncoderLayout whisper(int tp = 1, int stages = 1) { return {"whisper", tp, stages}; }
 
@@ -13,12 +15,29 @@ EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector) 
   return e;
 }
 
+constexpr Blocks kSequence = {Checkpointing::none, true}, kSelective = {Checkpointing::selective, false},
+                 kFull = {Checkpointing::full, false}, kSelectiveSequence = {Checkpointing::selective, true},
+                 kFullSequence = {Checkpointing::full, true};
+
+EncoderLayout with(Blocks blocks, EncoderLayout e) {
+  e.blocks = blocks;
+  return e;
+}
+
+std::string describe(const Blocks& blocks) {
+  return cat(
+      blocks.checkpointing == Checkpointing::none ? "" : cat(" ", config::name_of(blocks.checkpointing)),
+      blocks.tp_sequence_parallel ? " sequence-parallel" : "");
+}
+
 std::string describe(const LayoutCase& c) {
   std::string out = c.name.empty() ? "" : c.name + ": ";
   for (const auto& e : c.encoders)
     out += cat(e.family == "whisper" ? "whisper" : "clip", " tp", e.tp, "x", e.stages,
-               e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen", ", ");
-  return cat(out, c.llm, " tp", c.llm_tp, "x", c.llm_stages, c.train_llm ? "" : " frozen", ", dp", c.dp,
+               e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
+               describe(e.blocks), ", ");
+  return cat(out, c.llm, " tp", c.llm_tp, "x", c.llm_stages, c.train_llm ? "" : " frozen",
+             describe(c.llm_blocks), ", dp", c.dp,
              c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)));
 }
 
@@ -127,6 +146,43 @@ void add_mixtures(Table& table) {
   c.train_llm = false;
 }
 
+/// Blocks that compute again what they did not keep, and whose ranks hold shares of the tokens (of which tp 3
+/// and 4 get unequal ones: 2 x 48 tokens, or a few items of 5 or 6).
+void add_blocks(Table& table) {
+  const auto add = [&](std::vector<EncoderLayout> encoders, Blocks llm_blocks, int llm_tp, int llm_stages,
+                       int dp, const std::string& name = {}) -> LayoutCase& {
+    LayoutCase& c = table.add(std::move(encoders), llm_tp, llm_stages, dp, name);
+    c.llm_blocks = llm_blocks;
+    return c;
+  };
+  for (const Blocks blocks : {kSelective, kFull}) {
+    add({}, blocks, 1, 1, 1);
+    add({}, blocks, 2, 2, 2).llm = "gqa_tied";
+    add({with(blocks, clip(2, 2)), with(blocks, whisper())}, blocks, 1, 2, 1);
+    add({with(blocks, frozen(clip(1, 2), false, true))}, blocks, 2, 1, 2).train_llm = false;
+  }
+  for (const Blocks blocks : {kSequence, kSelectiveSequence, kFullSequence}) {
+    add({}, blocks, 3, 1, 1);
+    add({}, blocks, 4, 2, 1).llm = "llama3";
+    add({}, blocks, 2, 2, 2).llm = "gqa_tied";
+    add({with(blocks, clip(2)), with(blocks, whisper(3))}, blocks, 2, 1, 1);
+    add({with(blocks, clip(4, 2))}, {}, 1, 2, 2);
+    add({with(blocks, whisper(2, 4))}, blocks, 3, 1, 1);
+    add({with(blocks, frozen(clip(2, 3), false, true)), with(blocks, frozen(whisper(4), true, false))},
+        blocks, 2, 2, 1)
+        .train_llm = false;
+  }
+  SyntheticDataset::Mix tail, silent;
+  tail.text_tail = true;
+  silent.no_targets = true;
+  add({with(kFullSequence, clip(2))}, kSelectiveSequence, 2, 2, 2, "text microbatches").mix = tail;
+  add({with(kFull, clip())}, kFullSequence, 2, 2, 1, "no targets").mix = silent;
+  add({with(kSelectiveSequence, whisper(3))}, kSequence, 3, 2, 1, "one sample a microbatch").microbatch_size =
+      1;
+  LayoutCase& sharded = add({with(kFullSequence, clip(2, 2))}, kSelectiveSequence, 3, 1, 2);
+  sharded.sharding = config::Sharding::zero1;
+}
+
 /// What replicas share between them (whose sizes divide few buckets of these models).
 void add_zero1(Table& table) {
   const auto add = [&](std::vector<EncoderLayout> encoders, int llm_tp, int llm_stages, int dp,
@@ -162,6 +218,7 @@ std::vector<LayoutCase> layout_cases() {
   add_two_encoders(table);
   add_freezing(table);
   add_mixtures(table);
+  add_blocks(table);
   add_zero1(table);
   return table.take();
 }

@@ -1,5 +1,6 @@
 #include "layouts.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -59,7 +60,14 @@ std::vector<std::string> module_names(const std::string& family, const std::stri
   return out;
 }
 
-config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index) {
+/// One rank is the reference: it keeps everything.
+void set_blocks(const Blocks& blocks, bool single, config::Checkpointing& checkpointing,
+                config::Parallel& parallel) {
+  if (!single) checkpointing = blocks.checkpointing;
+  parallel.tp_sequence_parallel = blocks.tp_sequence_parallel;
+}
+
+config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, bool single) {
   config::Encoder e;
   e.name = cat(layout.family == "whisper" ? "audio" : "vision", index);
   e.family = layout.family;
@@ -74,6 +82,7 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index) {
   e.parallel.emplace();
   e.parallel->tp = layout.tp;
   e.parallel->stages = deal(modules, layout.stages);
+  set_blocks(layout.blocks, single, e.activation_checkpointing, *e.parallel);
   return e;
 }
 
@@ -86,16 +95,22 @@ std::string empty_file() {
 
 }  // namespace
 
+bool LayoutCase::plain_blocks() const {
+  const auto plain = [](const EncoderLayout& e) { return e.blocks == Blocks{}; };
+  return llm_blocks == Blocks{} && std::all_of(encoders.begin(), encoders.end(), plain);
+}
+
 config::RunConfig run_config(const LayoutCase& c, bool single) {
   config::RunConfig r;
   for (std::size_t i = 0; i < c.encoders.size(); ++i)
-    r.model.encoders.push_back(encoder_config(c.encoders[i], i));
+    r.model.encoders.push_back(encoder_config(c.encoders[i], i, single));
   r.model.llm.family = "llama";
   r.model.llm.config_json = configs().at(c.llm);
   r.model.llm.train = c.train_llm;
   r.model.llm.parallel.emplace();
   r.model.llm.parallel->tp = c.llm_tp;
   r.model.llm.parallel->stages = deal(module_names("llama", *r.model.llm.config_json), c.llm_stages);
+  set_blocks(c.llm_blocks, single, r.model.llm.activation_checkpointing, *r.model.llm.parallel);
   r.layout = single ? config::Layout::single : config::Layout::separate;
   r.sharding = single ? config::Sharding::none : c.sharding;
   r.batch.microbatch_size = c.microbatch_size;

@@ -9,6 +9,13 @@
 
 namespace cornstarch::test {
 
+/// How the blocks of a modality run.
+struct Blocks {
+  config::Checkpointing checkpointing = config::Checkpointing::none;
+  bool tp_sequence_parallel = false;
+  bool operator==(const Blocks&) const = default;
+};
+
 struct EncoderLayout {
   std::string family = "clip_vision_model";
   int tp = 1;
@@ -18,6 +25,7 @@ struct EncoderLayout {
   int feature_layer = -1;
   bool patch_only = false;
   bool mlp = true;
+  Blocks blocks = {};
 };
 
 /// One line of the equivalence table.
@@ -28,11 +36,15 @@ struct LayoutCase {
   int llm_tp = 1;
   int llm_stages = 1;
   bool train_llm = true;
+  Blocks llm_blocks = {};
   int dp = 1;
   int microbatch_size = 2;
   int num_microbatches = 4;
   config::Sharding sharding = config::Sharding::none;
   SyntheticDataset::Mix mix = {};
+
+  /// Whether no modality recomputes anything or deals tokens to the ranks of tp.
+  bool plain_blocks() const;
 };
 
 /// Every layout that the suite compares with one rank.

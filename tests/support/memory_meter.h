@@ -4,6 +4,7 @@
 #include <c10/util/ThreadLocalDebugInfo.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -12,6 +13,10 @@ namespace cornstarch::test {
 /// Counts the bytes of the tensors that this thread allocates and frees from now on.
 class MemoryMeter {
  public:
+  MemoryMeter() = default;
+  /// Counts with a meter of another thread: what one thread allocates another may free.
+  explicit MemoryMeter(const MemoryMeter& other) : counter_(other.counter_) {}
+
   std::int64_t now() const { return counter_->now; }
   std::int64_t peak() const { return counter_->peak; }
 
@@ -19,10 +24,10 @@ class MemoryMeter {
   struct Counter : c10::MemoryReportingInfoBase {
     void reportMemoryUsage(void*, std::int64_t size, std::size_t, std::size_t, c10::Device) override {
       now += size;  // negative where memory is freed
-      peak = std::max(peak, now);
+      peak = std::max(peak.load(), now.load());
     }
     bool memoryProfilingEnabled() const override { return true; }
-    std::int64_t now = 0, peak = 0;
+    std::atomic<std::int64_t> now = 0, peak = 0;
   };
 
   std::shared_ptr<Counter> counter_ = std::make_shared<Counter>();

@@ -1,3 +1,7 @@
+#include <tuple>
+
+#include "cornstarch/nn/recompute.h"
+#include "cornstarch/nn/sequence_parallel.h"
 #include "cornstarch/nn/tensor_parallel.h"
 #include "layers.h"
 #include "linear.h"
@@ -5,59 +9,100 @@
 namespace cornstarch::models {
 namespace {
 
+using config::Checkpointing;
+
 class Block : public Layer {
  public:
   Block(LayerContext& context, const catalog::BlockSpec& spec)
       : tp_(context.tp),
+        shares_rows_(context.shares_rows),
+        checkpointing_(context.checkpointing),
         head_dim_(spec.head_dim),
         causal_(spec.causal),
         activation_(spec.activation),
         norm1_(norm_of(context.parameters, spec.norm1)),
         norm2_(norm_of(context.parameters, spec.norm2)),
-        q_(linear_of(context.parameters, spec.q)),
-        k_(linear_of(context.parameters, spec.k)),
-        v_(linear_of(context.parameters, spec.v)),
+        qkv_{linear_of(context.parameters, spec.q), linear_of(context.parameters, spec.k),
+             linear_of(context.parameters, spec.v)},
+        up_gate_{linear_of(context.parameters, spec.up)},
         o_(linear_of(context.parameters, spec.o)),
-        up_(linear_of(context.parameters, spec.up)),
         down_(linear_of(context.parameters, spec.down)) {
-    if (spec.gate) gate_ = linear_of(context.parameters, *spec.gate);
+    if (spec.gate) up_gate_.push_back(linear_of(context.parameters, *spec.gate));
     if (spec.rope) rope_ = context.rope(*spec.rope, spec.head_dim);
   }
 
-  at::Tensor forward(const at::Tensor& x) const override {
-    // The residual is added into the products' own memory, which autograd does not need again.
-    const at::Tensor middle = attend(x).add_(x);
-    return feed_forward(middle).add_(middle);
+  bool takes_share() const override { return shares_rows_; }
+
+  at::Tensor forward(const at::Tensor& x, TokenShape shape) const override {
+    if (checkpointing_ != Checkpointing::full) return run(x, shape);
+    return nn::checkpoint([this, shape](at::TensorList in) { return run(in[0], shape); }, x);
   }
 
  private:
-  at::Tensor attend(const at::Tensor& x) const {
-    const at::Tensor h = nn::copy_to_tp(apply(norm1_, x), tp_);
-    at::Tensor q = apply(q_, h);
-    at::Tensor k = apply(k_, h);
-    const at::Tensor v = apply(v_, h);
-    if (rope_) {
-      const nn::RopeTable table = rope_->table(x.size(1), x.options());
-      std::tie(q, k) = nn::rotate(q, k, table);
-    }
-    return apply_row_parallel(o_, nn::attention(q, k, v, head_dim_, causal_), tp_);
+  at::Tensor run(const at::Tensor& x, TokenShape shape) const {
+    // The residual is added into the products' own memory, which autograd does not need again.
+    const at::Tensor middle = attend(x, shape).add_(x);
+    return feed_forward(middle, shape).add_(middle);
   }
 
-  at::Tensor feed_forward(const at::Tensor& x) const {
-    const at::Tensor h = nn::copy_to_tp(apply(norm2_, x), tp_);
-    const at::Tensor up = apply(up_, h);
-    const at::Tensor inner = gate_.weight.defined() ? nn::gated(activation_, apply(gate_, h), up)
-                                                    : nn::activation(activation_, up);
-    return apply_row_parallel(down_, inner, tp_);
+  at::Tensor attend(const at::Tensor& x, TokenShape shape) const {
+    const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm1_, in[0]), shape); };
+    const std::vector<at::Tensor> qkv = products(normed, x, qkv_);
+    at::Tensor q = qkv[0], k = qkv[1];
+    if (rope_) {
+      const nn::RopeTable table = rope_->table(q.size(1), q.options());
+      std::tie(q, k) = nn::rotate(q, k, table);
+    }
+    return leave(apply(partial(o_), nn::attention(q, k, qkv[2], head_dim_, causal_)), o_);
+  }
+
+  at::Tensor feed_forward(const at::Tensor& x, TokenShape shape) const {
+    const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm2_, in[0]), shape); };
+    const auto activated = [kind = activation_](at::TensorList in) {
+      return in.size() == 2 ? nn::gated(kind, in[1], in[0]) : nn::activation(kind, in[0]);
+    };
+    const std::vector<at::Tensor> inner = products(normed, x, up_gate_);
+    return leave(products(activated, inner, {partial(down_)})[0], down_);
+  }
+
+  /// f(inputs) through each of the layers; what f computes is kept or computed again.
+  std::vector<at::Tensor> products(const nn::Recomputed& f, at::TensorList inputs,
+                                   const std::vector<Linear>& layers) const {
+    if (checkpointing_ == Checkpointing::selective) return nn::recomputed_linear(f, inputs, layers);
+    const at::Tensor h = f(inputs);
+    std::vector<at::Tensor> out;
+    for (const Linear& layer : layers) out.push_back(apply(layer, h));
+    return out;
+  }
+
+  /// Tokens between the halves as column-parallel products take them: [b, t, hidden], all on every rank.
+  at::Tensor enter(const at::Tensor& x, TokenShape shape) const {
+    if (!shares_rows_) return nn::copy_to_tp(x, tp_);
+    return nn::gather_rows(x, shape.b * shape.t, tp_).view({shape.b, shape.t, x.size(1)});
+  }
+
+  /// A row-parallel layer's own product: with its bias if it is all there is to add up.
+  Linear partial(const Linear& layer) const {
+    return {layer.weight, tp_->size() == 1 ? layer.bias : at::Tensor()};
+  }
+
+  /// The ranks' partial products [b, t, hidden] added up, and the bias, as tokens are held between the
+  /// halves.
+  at::Tensor leave(const at::Tensor& parts, const Linear& layer) const {
+    if (tp_->size() == 1) return parts;
+    at::Tensor y = shares_rows_ ? nn::scatter_rows(parts.flatten(0, 1), tp_) : nn::reduce_from_tp(parts, tp_);
+    return layer.bias.defined() ? y.add_(layer.bias) : y;
   }
 
   comm::GroupPtr tp_;
+  bool shares_rows_;
+  Checkpointing checkpointing_;
   std::int64_t head_dim_;
   bool causal_;
   catalog::Activation activation_;
   NormWeights norm1_, norm2_;
-  Linear q_, k_, v_, o_, up_, down_;
-  Linear gate_;  // undefined where the MLP has none
+  std::vector<Linear> qkv_, up_gate_;  // the gate is left out where the MLP has none
+  Linear o_, down_;
   std::shared_ptr<nn::Rope> rope_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 class NormLayer : public Layer {
  public:
   explicit NormLayer(NormWeights norm) : norm_(std::move(norm)) {}
-  at::Tensor forward(const at::Tensor& x) const override { return apply(norm_, x); }
+  at::Tensor forward(const at::Tensor& x, TokenShape) const override { return apply(norm_, x); }
 
  private:
   NormWeights norm_;
@@ -29,7 +29,7 @@ class PatchEmbedding : public Layer {
         first_(parameters.at(spec.prefix + ".class_embedding").value),
         positions_(parameters.at(spec.prefix + ".position_embedding.weight").value) {}
 
-  at::Tensor forward(const at::Tensor& pixels) const override {
+  at::Tensor forward(const at::Tensor& pixels, TokenShape) const override {
     const std::int64_t n = pixels.size(0), c = spec_.channels, p = spec_.patch_size;
     const std::int64_t side = spec_.image_size / p;
     // Patches do not overlap: the convolution is a product of patches as rows. It leaves out what does not
@@ -60,7 +60,7 @@ class Conv1d : public Layer {
         after_split_(after_split),
         before_split_(before_split) {}
 
-  at::Tensor forward(const at::Tensor& x) const override {
+  at::Tensor forward(const at::Tensor& x, TokenShape) const override {
     return spec_.split_output ? output_parallel(x) : input_parallel(x);
   }
 
@@ -92,7 +92,7 @@ class Positions : public Layer {
  public:
   explicit Positions(at::Tensor table) : table_(std::move(table)) {}
 
-  at::Tensor forward(const at::Tensor& x) const override {
+  at::Tensor forward(const at::Tensor& x, TokenShape) const override {
     if (x.size(2) != table_.size(0)) {
       throw Failure(ExitCode::internal, cat("positions for ", table_.size(0), " frames, got ", x.size(2)));
     }
@@ -110,7 +110,7 @@ class ProjectorLayer : public Layer {
     if (spec.in_proj) in_ = linear_of(context.parameters, *spec.in_proj);
   }
 
-  at::Tensor forward(const at::Tensor& x) const override {
+  at::Tensor forward(const at::Tensor& x, TokenShape) const override {
     if (!in_.weight.defined()) return apply(out_, x);
     const at::Tensor inner = nn::activation(activation_, apply(in_, nn::copy_to_tp(x, tp_)));
     return apply_row_parallel(out_, inner, tp_);

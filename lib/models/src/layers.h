@@ -8,16 +8,25 @@
 
 #include "cornstarch/catalog/model_spec.h"
 #include "cornstarch/comm/communicator.h"
+#include "cornstarch/config/run_config.h"
 #include "cornstarch/nn/layers.h"
 #include "parameters.h"
 
 namespace cornstarch::models {
 
-/// A module of a stage that takes hidden states and gives hidden states, the same on every tp rank.
+/// Samples and tokens of each, of hidden states whose rows are dealt to the ranks of tp.
+struct TokenShape {
+  std::int64_t b = 0, t = 0;
+};
+
+/// A module of a stage that takes hidden states and gives hidden states, the same on every tp rank; or, if it
+/// takes a share, this rank's share of their rows [b x t, hidden].
 class Layer {
  public:
   virtual ~Layer() = default;
-  virtual at::Tensor forward(const at::Tensor& x) const = 0;
+  virtual bool takes_share() const { return false; }
+  /// `shape` is that of shares only.
+  virtual at::Tensor forward(const at::Tensor& x, TokenShape shape) const = 0;
 };
 using LayerPtr = std::unique_ptr<Layer>;
 
@@ -28,6 +37,8 @@ struct LayerContext {
 
   const ParameterSet& parameters;
   comm::GroupPtr tp;
+  bool shares_rows;  ///< between the products of blocks, each rank of tp holds its share of the rows
+  config::Checkpointing checkpointing;
   std::map<RopeKey, std::shared_ptr<nn::Rope>> ropes;
 
   /// One table for all layers with the same rotary embedding.

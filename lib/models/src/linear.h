@@ -2,14 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "cornstarch/nn/recompute.h"
 #include "layers.h"
 
 namespace cornstarch::models {
 
-struct Linear {
-  at::Tensor weight;
-  at::Tensor bias;  // undefined where there is none
-};
+using nn::Linear;
 
 Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec);
 

@@ -1,5 +1,7 @@
 #include "parameters.h"
 
+#include <variant>
+
 #include "cornstarch/base/checked.h"
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
@@ -25,7 +27,7 @@ const catalog::ParamSpec& find_spec(const catalog::ModelSpec& model, const std::
 }
 
 Parameter make_parameter(const catalog::Modality& modality, const catalog::ParamSpec& spec,
-                         bool module_trains, const comm::Group& tp, const StageOptions& options) {
+                         std::size_t module, const comm::Group& tp, const StageOptions& options) {
   const bool tied = !spec.tied_to.empty();
   const catalog::ParamSpec& drawn = tied ? find_spec(modality.spec, spec.tied_to) : spec;
   const Range part = part_of(spec, tp);
@@ -34,7 +36,10 @@ Parameter make_parameter(const catalog::Modality& modality, const catalog::Param
   p.spec = &spec;
   p.split_dim = spec.split.dim;
   p.offset = part.begin;
-  p.trains = module_trains && !spec.fixed;
+  p.trains = modality.trains.at(module) && !spec.fixed;
+  // Within a block, what is not split is applied between the products.
+  p.partial_over_tp = modality.tp_sequence_parallel && p.split_dim < 0 &&
+                      std::holds_alternative<catalog::BlockSpec>(modality.spec.modules.at(module).body);
   p.counts = p.split_dim >= 0 || tp.rank() == 0;
   if (tied) p.tied_to = modality.name + "/" + spec.tied_to;
   // Drawn on the CPU whatever the device: the values are the same everywhere.
@@ -58,7 +63,7 @@ ParameterSet::ParameterSet(const catalog::Modality& modality, const std::vector<
         continue;
       }
       index_[spec.name] = list_.size();
-      list_.push_back(make_parameter(modality, spec, modality.trains.at(module), tp, options));
+      list_.push_back(make_parameter(modality, spec, module, tp, options));
     }
   }
 }

@@ -11,6 +11,7 @@
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/nn/cross_entropy.h"
+#include "cornstarch/nn/sequence_parallel.h"
 #include "cornstarch/nn/tensor_parallel.h"
 #include "layers.h"
 
@@ -37,7 +38,7 @@ struct Stage::Impl {
         tp(std::move(tp_in)),
         dtype(options.dtype),
         parameters(modality, modules, *tp, options),
-        context{parameters, tp, {}} {
+        context{parameters, tp, modality.tp_sequence_parallel, modality.checkpointing, {}} {
     for (std::size_t i = 0; i < modules.size(); ++i) add(modules, i);
   }
 
@@ -105,14 +106,29 @@ struct Stage::Impl {
   };
 
   at::Tensor run(at::Tensor x) const {
-    for (const LayerPtr& layer : layers) x = layer->forward(x);
+    TokenShape shape;
+    bool shared = false;
+    const auto hold = [&](bool share) {
+      if (share && !shared) {
+        shape = {x.size(0), x.size(1)};
+        x = nn::split_rows(x.flatten(0, 1), tp);
+      } else if (shared && !share) {
+        x = nn::join_rows(x, shape.b * shape.t, tp).view({shape.b, shape.t, x.size(1)});
+      }
+      shared = share;
+    };
+    for (const LayerPtr& layer : layers) {
+      hold(layer->takes_share());
+      x = layer->forward(x, shape);
+    }
+    hold(false);
     return x;
   }
 
   at::Tensor project(at::Tensor x) const {
     const std::int64_t drop = modality.drop_tokens;
     if (drop > 0) x = x.narrow(1, drop, x.size(1) - drop);
-    return projector->forward(x).flatten(0, 1);
+    return projector->forward(x, {}).flatten(0, 1);
   }
 
   const VocabParallel& the_head() const {

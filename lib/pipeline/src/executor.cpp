@@ -144,12 +144,14 @@ struct Executor::Impl {
   }
 
   void keep_parameters(Held& h, const plan::Part& part, const comm::GroupPtr& dp) {
-    comm::GroupPtr tied_group;
+    comm::GroupPtr tied_group, tp_dp;
     std::vector<Stored> stored;
     for (models::Parameter& p : h.module.parameters()) {
       const bool tied = is_tied(h, p);
       if (tied && !tied_group) tied_group = tie(part);
-      if (p.trains) stored.push_back({&p, tied ? tied_group : dp, p.counts});
+      if (p.partial_over_tp && !tp_dp) tp_dp = all_shards(part);
+      const comm::GroupPtr& group = p.partial_over_tp ? tp_dp : tied ? tied_group : dp;
+      if (p.trains) stored.push_back({&p, group, p.partial_over_tp || p.counts});
     }
     if (!stored.empty()) h.store = std::make_unique<ParameterStore>(stored, options.store);
   }
@@ -163,6 +165,15 @@ struct Executor::Impl {
       for (const auto& param : module.params)
         if (!param.tied_to.empty() && param.tied_to == p.spec->name) return true;
     return false;
+  }
+
+  /// The ranks of all replicas that hold a part of this stage.
+  comm::GroupPtr all_shards(const plan::Part& part) {
+    std::vector<int> ranks;
+    for (int d = 0; d < plan.dp; ++d)
+      for (int t = 0; t < modality_plan(part.stage).tp; ++t)
+        ranks.push_back(plan.rank_of(d, part.stage, part.cp, t));
+    return comm->group(ranks, cat("tp x dp of ", plan.stage_name(part.stage)));
   }
 
   comm::GroupPtr tie(const plan::Part& part) {

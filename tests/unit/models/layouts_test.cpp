@@ -7,6 +7,7 @@
 // Any cut into stages on any number of tensor-parallel ranks computes what one stage on one rank does.
 namespace {
 
+using namespace cornstarch;
 using fixture::Modality;
 using fixture::Outcome;
 
@@ -35,15 +36,33 @@ std::size_t num_trained(const Modality& m) {
   return n;
 }
 
-void expect_invariant(const Modality& m, const std::vector<std::vector<int>>& cuts) {
+/// How a block computes: what it keeps for backward, and what its ranks hold between the products.
+struct Way {
+  config::Checkpointing checkpointing = config::Checkpointing::none;
+  bool tp_sequence_parallel = false;
+};
+constexpr Way kPlain = {};
+constexpr Way kWays[] = {
+    {config::Checkpointing::none, true},      {config::Checkpointing::selective, false},
+    {config::Checkpointing::selective, true}, {config::Checkpointing::full, false},
+    {config::Checkpointing::full, true},
+};
+
+Modality in_way(Modality m, Way way, int tp) {
+  m.checkpointing = way.checkpointing;
+  m.tp_sequence_parallel = way.tp_sequence_parallel && tp > 1;
+  return m;
+}
+
+void expect_invariant(const Modality& m, const std::vector<std::vector<int>>& cuts, Way way = kPlain) {
   const fixture::Input input = fixture::input_of(m);
   const Outcome one = fixture::run(m, fixture::cut(m, {}), 1, input);
   CHECK(one.gradients.size() == num_trained(m));
   expect_live(one);
   for (const int tp : {1, 2, 3, 4}) {
     for (const auto& at : cuts) {
-      CAPTURE(m.name, tp, at);
-      const Outcome got = fixture::run(m, fixture::cut(m, at), tp, input);
+      CAPTURE(m.name, tp, at, static_cast<int>(way.checkpointing), way.tp_sequence_parallel);
+      const Outcome got = fixture::run(in_way(m, way, tp), fixture::cut(m, at), tp, input);
       expect_close(got.output, one.output);
       REQUIRE(got.gradients.size() == one.gradients.size());
       for (const auto& [name, gradient] : one.gradients) {
@@ -85,6 +104,17 @@ TEST_CASE("whisper computes the same in every layout", "[models]") {
   expect_invariant(m, {{}, {1}, {2, 4}, everywhere(m)});
 }
 
+TEST_CASE("blocks compute the same, whatever they keep and however they hold their tokens", "[models]") {
+  Modality clip = fixture::clip(), whisper = fixture::whisper();
+  fixture::add_projector(clip, 17, true);
+  fixture::add_projector(whisper, 17, false);
+  for (const Way way : kWays) {
+    expect_invariant(fixture::llama(true), {{}, {2}}, way);
+    expect_invariant(clip, {{}, {3}}, way);
+    expect_invariant(whisper, {{4}}, way);
+  }
+}
+
 TEST_CASE("a frozen part of a model gets no gradients, and the rest the same ones", "[models]") {
   Modality m = fixture::clip();
   fixture::add_projector(m, 17, true);
@@ -94,8 +124,11 @@ TEST_CASE("a frozen part of a model gets no gradients, and the rest the same one
       GENERATE(std::vector<std::size_t>{5}, std::vector<std::size_t>{2, 3}, std::vector<std::size_t>{});
   m.trains.assign(m.trains.size(), false);
   for (const std::size_t module : trained) m.trains[module] = true;
-  const Outcome some = fixture::run(m, fixture::cut(m, {}), 2, input);
-  CHECK(some.gradients.size() == num_trained(m));
-  expect_close(some.output, all.output);
-  for (const auto& [name, gradient] : some.gradients) expect_close(gradient, all.gradients.at(name));
+  const Way way = GENERATE(from_range(std::begin(kWays), std::end(kWays)));
+  for (const Way w : {kPlain, way}) {
+    const Outcome some = fixture::run(in_way(m, w, 2), fixture::cut(m, {}), 2, input);
+    CHECK(some.gradients.size() == num_trained(m));
+    expect_close(some.output, all.output);
+    for (const auto& [name, gradient] : some.gradients) expect_close(gradient, all.gradients.at(name));
+  }
 }

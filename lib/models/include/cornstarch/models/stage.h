@@ -21,7 +21,8 @@ struct Parameter {
   std::int64_t offset = 0;  ///< along split_dim
   at::Tensor value;         ///< leaf; requires_grad iff it trains; layers share it: change it in place only
   bool trains = false;
-  bool counts = true;  ///< in sums over tp: false for a replica on tp > 0
+  bool partial_over_tp = false;  ///< each rank of tp has a part of its gradient, that of the tokens it holds
+  bool counts = true;            ///< in sums over tp: false for a replica on tp > 0
   std::string
       tied_to;  ///< full name of the parameter whose value and gradient it shares across stages, or ""
 
