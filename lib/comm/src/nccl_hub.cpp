@@ -76,14 +76,12 @@ WorkPtr NcclHub::start(Channel& channel, const char* verb, std::string label, st
 }
 
 void NcclHub::wait(Channel& channel, Operation& operation) {
-  const auto end = Clock::now() + deadline_.per_operation;
   Lock lock(mutex_);
   channel.release(operation);
   while (true) {
     throw_if_failed();
     advance(channel);
     if (operation.state != Operation::State::posted) break;
-    if (Clock::now() > end) throw Failure(late(operation, channel));
     changed_.wait_for(lock, kUnsettled);
   }
   if (operation.state == Operation::State::complete) return;
@@ -99,14 +97,12 @@ bool NcclHub::done(Channel& channel, Operation& operation) {
 /// In the thread of a caller, whose failure it is.
 void NcclHub::advance(Channel& channel) {
   try {
-    if (channel.advance()) return;
+    if (!channel.advance()) changed_.notify_all();
   } catch (const Failure&) {
     hear_board_first();
     throw_if_failed();
     throw;
   }
-  unsettled_ = true;
-  changed_.notify_all();
 }
 
 void NcclHub::hear_board_first() const {
@@ -122,13 +118,6 @@ void NcclHub::throw_if_failed() {
   throw Failure(ExitCode::peer_failed, stopped_because(failure->rank, failure->cause));
 }
 
-Error NcclHub::late(const Operation& operation, const Channel& channel) const {
-  return {ExitCode::protocol,
-          cat("rank ", rank_, " waited ", describe_duration(deadline_.per_operation), " for ",
-              describe_ranks(channel.others()), ": ", operation.describe()),
-          {}};
-}
-
 void NcclHub::watch() {
   log::set_rank(rank_);
   check_cuda(cudaSetDevice(device_), "cudaSetDevice");
@@ -138,8 +127,9 @@ void NcclHub::watch() {
       for (auto& [_, channel] : channels_) channel->abort();
       return;
     }
+    bool settled = false;
     try {
-      unsettled_ = !advance_all();
+      settled = advance_all();
       require_in_time();
     } catch (const Failure& failure) {
       lock.unlock();
@@ -147,7 +137,7 @@ void NcclHub::watch() {
       lock.lock();
       continue;
     }
-    changed_.wait_for(lock, unsettled_ ? kUnsettled : kWatch);
+    changed_.wait_for(lock, settled ? kWatch : kUnsettled);
   }
 }
 
@@ -163,8 +153,10 @@ bool NcclHub::advance_all() {
 void NcclHub::require_in_time() const {
   for (const auto& [_, channel] : channels_) {
     const Operation* oldest = channel->oldest();
-    if (oldest && Clock::now() - oldest->released > deadline_.per_operation)
-      throw Failure(late(*oldest, *channel));
+    if (!oldest || Clock::now() - oldest->released < deadline_.per_operation) continue;
+    throw Failure(ExitCode::protocol,
+                  cat("rank ", rank_, " waited ", describe_duration(deadline_.per_operation), " for ",
+                      describe_ranks(channel->others()), ": ", oldest->describe()));
   }
 }
 
@@ -181,7 +173,6 @@ void NcclHub::stop(const Error& error) {
 }
 
 void NcclHub::drain() {
-  const auto end = Clock::now() + deadline_.per_operation;
   Lock lock(mutex_);
   for (auto& [_, channel] : channels_) channel->release_all();
   while (true) {
@@ -193,23 +184,42 @@ void NcclHub::drain() {
       idle = idle && channel->idle();
     }
     if (idle) return;
-    if (Clock::now() > end) require_in_time();
     changed_.wait_for(lock, kUnsettled);
+  }
+}
+
+/// A rank may have sent what another will take much later, out of memory that ends with the communicator.
+void NcclHub::meet_all() {
+  if (store_->add("ended", 1) == size_) return;
+  while (store_->add("ended", 0) < size_) {
+    {
+      const Lock lock(mutex_);
+      throw_if_failed();
+    }
+    std::this_thread::sleep_for(kWatch);
   }
 }
 
 void NcclHub::finish_all() {
   const Lock lock(mutex_);
   const auto end = Clock::now() + kClose;
-  for (auto& [_, channel] : channels_) channel->finish();
-  for (auto& [_, channel] : channels_)
-    while (!channel->closed() && Clock::now() < end) std::this_thread::sleep_for(kUnsettled);
+  try {
+    for (auto& [_, channel] : channels_) channel->finish();
+    for (auto& [_, channel] : channels_)
+      while (!channel->closed() && Clock::now() < end) std::this_thread::sleep_for(kUnsettled);
+  } catch (const Failure&) {
+    // Nothing is under way any more: who has closed first may look like an error to the others. ~Channel
+    // aborts.
+  }
 }
 
 void NcclHub::close(bool unwinding) {
   if (unwinding) board_->fail(ExitCode::internal, "ended by an exception");
   try {
-    if (!board_->failed()) drain();
+    if (!board_->failed()) {
+      drain();
+      meet_all();
+    }
     stop_watching();
     if (!board_->failed()) finish_all();
   } catch (const Failure& failure) {

@@ -52,8 +52,8 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   void advance(Channel& channel);
   void throw_if_failed();
   void stop(const Error& error);
-  Error late(const Operation& operation, const Channel& channel) const;
   void drain();
+  void meet_all();
   void finish_all();
   void stop_watching();
 
@@ -69,7 +69,6 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   std::condition_variable changed_;
   std::map<std::string, std::unique_ptr<Channel>> channels_;
   std::optional<Error> error_;  ///< that the watching thread came upon
-  bool unsettled_ = false;
   bool stopping_ = false;
   std::thread watcher_;
 };

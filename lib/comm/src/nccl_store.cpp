@@ -71,6 +71,14 @@ std::optional<std::string> Store::find(const std::string& key) {
   }
 }
 
+std::int64_t Store::add(const std::string& key, std::int64_t value) {
+  try {
+    return impl_->store.add(impl_->prefix + key, value);
+  } catch (const std::exception& error) {
+    throw Failure(impl_->gone(error));
+  }
+}
+
 Result<std::string> Store::get(const std::string& key) {
   try {
     return text(impl_->store.get(impl_->prefix + key));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@ class Store {
   void set(const std::string& key, const std::string& value);
   /// The value if it is there. Throws Failure (launch) when the store is gone.
   std::optional<std::string> find(const std::string& key);
+  /// Adds to a number, which begins at 0; returns the sum. Throws Failure (launch) when the store is gone.
+  std::int64_t add(const std::string& key, std::int64_t value);
   /// Waits for it, as long as connect was allowed to take.
   Result<std::string> get(const std::string& key);
 

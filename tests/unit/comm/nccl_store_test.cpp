@@ -37,6 +37,9 @@ TEST_CASE("what one rank sets the others find") {
   CHECK(value_or_throw(store->get("answer")) == std::string("\0nul", 4));
   other.join();
   CHECK(heard == "here");
+  CHECK(store->add("ended", 1) == 1);
+  CHECK(store->add("ended", 2) == 3);
+  CHECK(store->add("ended", 0) == 3);
 }
 
 TEST_CASE("attempts that share a launcher's store do not see each other's keys") {
