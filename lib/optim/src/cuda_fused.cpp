@@ -18,6 +18,8 @@ cuda::Stream stream_of(const at::Tensor& x) {
   return c10::cuda::getCurrentCUDAStream(x.device().index()).stream();
 }
 
+const float* scalar(const at::Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
+
 void add(cuda::Table& table, cuda::Segment segment) {
   segment.first_block = table.blocks;
   table.segments[table.count++] = segment;
@@ -62,15 +64,15 @@ cuda::Segment gradient_only(const at::Tensor& gradient) {
 void fused_adamw(const std::vector<AdamwSegment>& segments, const AdamwStep& step) {
   if (segments.empty()) return;
   const AdamwSegment& any = segments.front();
-  const auto count = static_cast<double>(step.step);
   const cuda::Adamw args{step.lr,
                          step.beta1,
                          step.beta2,
                          step.eps,
-                         1 - std::pow(step.beta1, count),
-                         1 - std::pow(step.beta2, count),
-                         step.scale.defined() ? step.scale.const_data_ptr<float>() : nullptr,
-                         step.skip.defined() ? step.skip.const_data_ptr<bool>() : nullptr};
+                         std::log(step.beta1),
+                         std::log(step.beta2),
+                         step.steps.const_data_ptr<float>(),
+                         scalar(step.scale),
+                         scalar(step.skip)};
   const cuda::Type master = type_of(any.master);
   by_table<AdamwSegment>(segments, addresses, [&](const cuda::Table& table) {
     cuda::adamw(table, args, any.value.defined() ? type_of(any.value) : master, master, type_of(any.gradient),

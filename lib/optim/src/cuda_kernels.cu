@@ -53,13 +53,17 @@ __device__ bool takes_packs(const void* address) {
 
 template <typename V, typename M, typename G>
 __global__ void __launch_bounds__(threads) adamw_step(const __grid_constant__ Table table, const Adamw a) {
-  if (a.skip != nullptr && *a.skip) return;
+  if (a.skip != nullptr && *a.skip != 0) return;
   const Segment& s = segment_of_block(table);
+  __shared__ double corrections[2];  // 1 - beta^steps
+  if (threadIdx.x < 2)
+    corrections[threadIdx.x] = -expm1(*a.steps * (threadIdx.x == 0 ? a.log_beta1 : a.log_beta2));
+  __syncthreads();
   const M scale = a.scale != nullptr ? static_cast<M>(*a.scale) : M(1);
   const M beta1 = static_cast<M>(a.beta1), beta2 = static_cast<M>(a.beta2), eps = static_cast<M>(a.eps);
-  const M keep = static_cast<M>(1 - a.lr * s.weight_decay), rate = static_cast<M>(a.lr / a.correction1);
+  const M keep = static_cast<M>(1 - a.lr * s.weight_decay), rate = static_cast<M>(a.lr / corrections[0]);
   const M rest1 = static_cast<M>(1 - a.beta1), rest2 = static_cast<M>(1 - a.beta2);
-  const M root2 = static_cast<M>(sqrt(a.correction2));
+  const M root2 = static_cast<M>(sqrt(corrections[1]));
   const bool wide = takes_packs<V>(s.value) && takes_packs<M>(s.master) && takes_packs<G>(s.gradient) &&
                     takes_packs<M>(s.first) && takes_packs<M>(s.second);
   for_share(s, wide, [&]<int n>(std::int64_t at) {

@@ -37,9 +37,10 @@ struct Table {
 /// Types: of value, master (and moments), gradient.
 struct Adamw {
   double lr, beta1, beta2, eps;
-  double correction1, correction2;  // 1 - beta^step
-  const float* scale;               // or null
-  const bool* skip;                 // or null
+  double log_beta1, log_beta2;
+  const float* steps;
+  const float* scale;  // or null
+  const float* skip;   // or null
 };
 void adamw(const Table& table, const Adamw& args, Type value, Type master, Type gradient, Stream stream);
 

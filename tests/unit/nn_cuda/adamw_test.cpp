@@ -29,9 +29,8 @@ const std::vector<Types> all_types{{at::kFloat, at::kFloat, at::kFloat, 1e-6},
 struct Reference {
   at::Tensor master, first, second;
 
-  void step(const at::Tensor& gradient_in, const AdamwStep& s, double weight_decay, double scale) {
+  void step(const at::Tensor& gradient_in, const AdamwStep& s, double n, double weight_decay, double scale) {
     const at::Tensor gradient = gradient_in * scale;
-    const auto n = static_cast<double>(s.step);
     first = s.beta1 * first + (1 - s.beta1) * gradient;
     second = s.beta2 * second + (1 - s.beta2) * gradient * gradient;
     const at::Tensor mean = first / (1 - std::pow(s.beta1, n)), square = second / (1 - std::pow(s.beta2, n));
@@ -45,6 +44,10 @@ std::vector<std::int64_t> sizes() {
   std::vector<std::int64_t> out{1, 4096, 4097, 3, 20001, 8};
   for (int i = 0; i < 450; ++i) out.push_back(1 + i % 5);
   return out;
+}
+
+at::Tensor count(std::int64_t steps) {
+  return at::full({}, static_cast<double>(steps), at::TensorOptions(at::kCUDA).dtype(at::kFloat));
 }
 
 }  // namespace
@@ -73,13 +76,13 @@ TEST_CASE("AdamW on the GPU equals its definition in fp64", "[cuda]") {
     }
     const at::Tensor scale = at::full({}, 0.25, on_gpu(at::kFloat));
     for (std::int64_t n = 1; n <= 3; ++n) {
-      const AdamwStep step{1e-2, 0.9, 0.95, 1e-8, n, scale, {}};
+      const AdamwStep step{1e-2, 0.9, 0.95, 1e-8, count(n), scale, {}};
       const at::Tensor drawn = noise({total}, 10 + static_cast<std::uint64_t>(n)).to(types.gradient);
       gradient.copy_(drawn);
       fused_adamw(segments, step);
       for (std::size_t i = 0, at = 0; i < segments.size(); at += static_cast<std::size_t>(sizes()[i]), ++i) {
         references[i].step(drawn.narrow(0, static_cast<std::int64_t>(at), sizes()[i]).to(at::kDouble), step,
-                           segments[i].weight_decay, 0.25);
+                           static_cast<double>(n), segments[i].weight_decay, 0.25);
       }
     }
     std::vector<at::Tensor> masters, firsts, seconds;
@@ -100,7 +103,7 @@ TEST_CASE("AdamW changes nothing where the device says so", "[cuda]") {
                    second = at::zeros_like(x), gradient = gpu_noise({1000}, at::kFloat, 2);
   const std::vector<AdamwSegment> segments{{{}, x, gradient, first, second, 0.1}};
   const auto step = [&](bool skip) {
-    fused_adamw(segments, {1e-2, 0.9, 0.95, 1e-8, 1, {}, at::full({}, skip, x.options().dtype(at::kBool))});
+    fused_adamw(segments, {1e-2, 0.9, 0.95, 1e-8, count(1), {}, at::full({}, skip ? 1 : 0, x.options())});
   };
   step(true);
   CHECK(x.equal(before));
@@ -114,7 +117,7 @@ TEST_CASE("masters take updates that bf16 would lose", "[cuda]") {
                    value = master.to(at::kBFloat16), gradient = at::ones_like(master),
                    first = at::zeros_like(master), second = at::zeros_like(master);
   for (std::int64_t n = 1; n <= 100; ++n)
-    fused_adamw({{value, master, gradient, first, second, 0}}, {1e-4, 0.9, 0.95, 1e-8, n, {}, {}});
+    fused_adamw({{value, master, gradient, first, second, 0}}, {1e-4, 0.9, 0.95, 1e-8, count(n), {}, {}});
   CHECK(master[0].item<float>() == Approx(0.99).epsilon(1e-5));
   CHECK(value[0].item<float>() == Approx(0.9883).epsilon(3e-3));
   CHECK(value[0].item<float>() < 1);
@@ -151,7 +154,7 @@ TEST_CASE("bandwidth of AdamW and the squared norm", "[.bench]") {
     wide.push_back({run(value), run(master), run(gradient), run(first), run(second), 0.1});
     narrow.push_back({run(value), run(master), run(narrow_gradient), run(first), run(second), 0.1});
   }
-  const AdamwStep step{1e-4, 0.9, 0.95, 1e-8, 1, {}, {}};
+  const AdamwStep step{1e-4, 0.9, 0.95, 1e-8, count(1), {}, {}};
   const auto n = static_cast<double>(size);
   std::printf("AdamW over %ld elements in 100 segments\n", size);
   print_bandwidth("bf16 values, fp32 gradients", 30 * n, [&] { fused_adamw(wide, step); });

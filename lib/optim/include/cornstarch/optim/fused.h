@@ -24,9 +24,9 @@ struct AdamwStep {
   double lr = 0;
   double beta1 = 0, beta2 = 0;
   double eps = 0;
-  std::int64_t step = 1;  ///< updates so far, this one included
-  at::Tensor scale;       ///< what gradients are multiplied by, an fp32 scalar of the device; undefined: 1
-  at::Tensor skip;        ///< a bool of the device: whether nothing is to change; undefined: false
+  at::Tensor steps;  ///< updates so far, this one included: an fp32 scalar of the device
+  at::Tensor scale;  ///< what gradients are multiplied by, an fp32 scalar of the device; undefined: 1
+  at::Tensor skip;   ///< not 0 where nothing is to change, an fp32 scalar of the device; undefined: 0
 };
 
 /// AdamW (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019) as PyTorch computes it, over
