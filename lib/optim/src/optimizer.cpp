@@ -1,5 +1,6 @@
 #include "cornstarch/optim/optimizer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
@@ -44,27 +45,29 @@ struct Optimizer::Impl {
     alike.steps.resize(alike.values.size(), alike.steps.front());
   }
 
-  void update(Alike& alike, double lr, double weight_decay) const {
+  /// `skip`: 1 where nothing is to change (ATen's kernels take it as "an infinity was found"), else 0.
+  void update(Alike& alike, double lr, double weight_decay, const at::Tensor& skip) const {
     if (adamw()) {
-      alike.steps.front().add_(1);
+      alike.steps.front().add_(1 - skip);
       at::_fused_adamw_(alike.values, alike.gradients, alike.first, alike.second, {}, alike.steps, lr,
                         config.betas[0], config.betas[1], weight_decay, config.eps, /*amsgrad=*/false,
-                        /*maximize=*/false);
+                        /*maximize=*/false, /*grad_scale=*/{}, skip);
     } else {
       // The momentum starts at zero, which makes the first step what PyTorch's is.
       at::_fused_sgd_(alike.values, alike.gradients, alike.first, weight_decay, config.momentum, lr,
-                      /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false);
+                      /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false,
+                      /*grad_scale=*/{}, skip);
     }
     for (const auto& [value, master] : alike.rounded) value.copy_(master);
   }
 };
 
-double squared_norm(const std::vector<pipeline::Segment>& segments) {
-  double sum = 0;
+at::Tensor squared_norm(const std::vector<pipeline::Segment>& segments) {
+  at::Tensor sum;
   for (const pipeline::Segment& s : segments) {
     if (!s.counts) continue;
-    const double norm = at::linalg_vector_norm(s.gradient, 2, {}, false, at::kDouble).item<double>();
-    sum += norm * norm;
+    const at::Tensor square = at::linalg_vector_norm(s.gradient, 2, {}, false, at::kDouble).square_();
+    sum = sum.defined() ? sum.add_(square) : square;
   }
   return sum;
 }
@@ -77,11 +80,13 @@ Optimizer::Optimizer(const config::Optimizer& config, const std::vector<pipeline
 
 Optimizer::~Optimizer() = default;
 
-void Optimizer::step(double lr, const std::set<std::string>& untouched) {
+void Optimizer::step(double lr, const std::set<std::string>& untouched, const at::Tensor& sound) {
   const at::NoGradGuard no_grad;
+  const at::Tensor skip = sound.logical_not().to(at::kFloat);
   for (auto& [key, alike] : impl_->all) {
     const auto& [modality, decays] = key;
-    if (untouched.count(modality) == 0) impl_->update(alike, lr, decays ? impl_->config.weight_decay : 0.0);
+    if (untouched.count(modality) > 0) continue;
+    impl_->update(alike, lr, decays ? impl_->config.weight_decay : 0.0, skip);
   }
 }
 

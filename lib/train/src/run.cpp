@@ -89,6 +89,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   Setup setup{job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()};
   setup.traced_steps = job.options.traced_steps;
   setup.device = device;
+  setup.report_lag = device.is_cuda() ? 1 : 0;
   setup.peak_flops = peak_flops(device, job.config.precision);
   Trainer trainer(setup, observer);
   const int signal = trainer.run();

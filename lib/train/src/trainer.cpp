@@ -1,9 +1,14 @@
 #include "cornstarch/train/trainer.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/zeros.h>
 
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <set>
 
 #include "cornstarch/base/log.h"
@@ -63,17 +68,37 @@ struct Report {
     return out;
   }
 
-  void reduce(comm::Group& world, at::Device device) {
+  /// Begins the reduction; `loss` and `squared_norm`, scalars of the device, take part where they are.
+  /// Nothing here waits for a GPU.
+  at::Tensor start(comm::Group& world, at::Device device, const at::Tensor& sum_of_losses = {},
+                   const at::Tensor& own_squared_norm = {}) {
     const std::vector<double*> all = fields();
-    at::Tensor sums = at::empty({static_cast<std::int64_t>(all.size())}, at::kDouble);
-    double* values = sums.data_ptr<double>();
+    const at::Tensor host = at::empty({static_cast<std::int64_t>(all.size())},
+                                      at::TensorOptions(at::kDouble).pinned_memory(device.is_cuda()));
+    double* values = host.data_ptr<double>();
     for (std::size_t i = 0; i < all.size(); ++i) values[i] = *all[i];
-    sums = sums.to(device);
+    at::Tensor sums = host.to(device, /*non_blocking=*/true);
+    if (sum_of_losses.defined()) sums[0].copy_(sum_of_losses);
+    if (own_squared_norm.defined()) sums[2].copy_(own_squared_norm);
     world.all_reduce(sums);
-    sums = sums.cpu();
-    values = sums.data_ptr<double>();
-    for (std::size_t i = 0; i < all.size(); ++i) *all[i] = values[i];
+    return sums;
   }
+
+  void read(const at::Tensor& sums) {
+    const at::Tensor host = sums.cpu();
+    const double* values = host.const_data_ptr<double>();
+    for (double* field : fields()) *field = *values++;
+  }
+};
+
+/// A step whose report is still to be read.
+struct Issued {
+  int step = 0;
+  Report report;
+  at::Tensor sums;
+  std::int64_t skipped = 0;
+  std::vector<double> items;
+  Clock::time_point begin;
 };
 
 }  // namespace
@@ -90,11 +115,15 @@ struct Trainer::Impl {
   at::ScalarType dtype;
   at::Device device;
   std::optional<double> peak_flops;
+  int report_lag;
   std::int64_t global_batch;
   Needs needs;
   comm::GroupPtr world;
   std::optional<Tracer> tracer;
   int steps_done = 0;
+  std::deque<RankBatch> upcoming;  ///< from the next step on
+  std::deque<Issued> issued;       ///< steps whose report has not been read
+  Clock::time_point concluded = {};
   pipeline::Executor executor;
   optim::Optimizer optimizer;
 
@@ -110,6 +139,7 @@ struct Trainer::Impl {
         dtype(dtype_of(config.precision)),
         device(s.device),
         peak_flops(s.peak_flops),
+        report_lag(s.report_lag),
         global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
         needs(needs_of(plan, comm->rank())),
         world(comm->world()),
@@ -128,16 +158,17 @@ struct Trainer::Impl {
     return batch;
   }
 
-  /// Which samples of a batch any rank found bad; free where bad samples end the run anyway.
-  std::vector<double> agree_on_bad(const RankBatch& batch) {
-    if (config.data.on_bad_sample == config::OnBadSample::fail) return batch.bad;
+  /// Makes the batch say which samples any rank found bad; free where bad samples end the run anyway.
+  void agree_on_bad(RankBatch& batch) {
+    if (config.data.on_bad_sample == config::OnBadSample::fail) return;
     Report report;
     report.next_bad = batch.bad;
-    report.reduce(*world, device);
-    return report.next_bad;
+    report.read(report.start(*world, device));
+    batch.bad = report.next_bad;
   }
 
-  Step to_step(RankBatch batch, const std::vector<double>& bad, const dataio::Dataset& data) const {
+  Step to_step(RankBatch batch, const dataio::Dataset& data) const {
+    const std::vector<double> bad = batch.bad;
     Step step = assemble(std::move(batch), bad, plan, modalities, dp, data.pad_id(), dtype);
     move_inputs(step.inputs, device);
     return step;
@@ -151,46 +182,62 @@ struct Trainer::Impl {
           return read(train_data, sampler.global_batch(step));
         },
         0, config.steps, 2);
-    std::optional<RankBatch> next;
-    std::vector<double> bad;
-    if (config.steps > 0) {
-      next = batches.next();
-      bad = agree_on_bad(*next);
+    for (int step = 0; step < std::min(1 + report_lag, config.steps); ++step) {
+      upcoming.push_back(batches.next());
+      agree_on_bad(upcoming.back());
     }
     for (int step = 0; step < config.steps; ++step) {
       const auto begin = Clock::now();
-      const Step inputs = to_step(std::move(*next), bad, train_data);
-      next.reset();
-      Report report = forward_backward(inputs);
-      steps_done = step + 1;
-      report.previous = times_of(step - 1);
-      if (step + 1 < config.steps) next = batches.next();
-      if (next && config.data.on_bad_sample == config::OnBadSample::skip) report.next_bad = next->bad;
-      report.signals = launch::stop_requested();
-      report.stoppers = report.signals > 0 ? 1 : 0;
-      report.reduce(*world, device);
-      bad = report.next_bad.empty() && next ? next->bad : report.next_bad;
-      update(step, inputs, report, begin);
-      if (report.stoppers > 0) return static_cast<int>(report.signals / report.stoppers);
-      if (config.eval.every > 0 && (step + 1) % config.eval.every == 0 && step + 1 < config.steps)
-        evaluate(step + 1);
+      const Step inputs = to_step(std::move(upcoming.front()), train_data);
+      upcoming.pop_front();
+      const pipeline::StepSums sums = executor.train(inputs.activity, inputs.reached, inputs.inputs);
+      const bool more = step + 1 + report_lag < config.steps;
+      if (more) upcoming.push_back(batches.next());
+      issue(step, inputs, sums, more, begin);
+      const bool last = step + 1 == config.steps;
+      const bool evaluates = last || (config.eval.every > 0 && (step + 1) % config.eval.every == 0);
+      if (const int signal = conclude(evaluates ? 0 : report_lag); signal != 0) return signal;
+      if (evaluates) evaluate(step + 1);
     }
-    evaluate(config.steps);
     return 0;
   }
 
-  Report forward_backward(const Step& step) {
-    const pipeline::StepSums sums = executor.train(step.activity, step.reached, step.inputs);
-    Report report;
-    report.loss = sums.loss;
+  /// The rest of a step: its report on the way, its update done by a device that has the sums.
+  void issue(int step, const Step& inputs, const pipeline::StepSums& sums, bool more,
+             Clock::time_point begin) {
+    Issued out{step, {}, {}, inputs.skipped, inputs.items, begin};
+    Report& report = out.report;
     report.targets = static_cast<double>(sums.targets);
     // Every rank with text read the same rows; the one whose loss counts reports them.
     if (speaks_for_replica()) {
-      report.tokens = static_cast<double>(step.tokens);
-      report.token_pairs = step.token_pairs;
+      report.tokens = static_cast<double>(inputs.tokens);
+      report.token_pairs = inputs.token_pairs;
     }
-    report.squared_norm = optim::squared_norm(executor.segments());
-    return report;
+    steps_done = step + 1;
+    report.previous = times_of(step - 1);
+    if (more && config.data.on_bad_sample == config::OnBadSample::skip) report.next_bad = upcoming.back().bad;
+    report.signals = launch::stop_requested();
+    report.stoppers = report.signals > 0 ? 1 : 0;
+    out.sums = report.start(*world, device, sums.loss, optim::squared_norm(executor.segments()));
+    update(step, inputs, out.sums);
+    issued.push_back(std::move(out));
+  }
+
+  /// Reads reports until `ahead` are left; returns the signal that ends the run, or 0.
+  int conclude(int ahead) {
+    int signal = 0;
+    while (issued.size() > static_cast<std::size_t>(signal != 0 ? 0 : ahead)) {
+      Issued step = std::move(issued.front());
+      issued.pop_front();
+      Report& report = step.report;
+      report.read(step.sums);
+      // The batch that this report spoke of, where the first of `upcoming` follows the last step issued.
+      const std::size_t spoken_of = static_cast<std::size_t>(report_lag) - issued.size();
+      if (!report.next_bad.empty()) upcoming.at(spoken_of).bad = report.next_bad;
+      record(step);
+      if (report.stoppers > 0) signal = static_cast<int>(report.signals / report.stoppers);
+    }
+    return signal;
   }
 
   bool speaks_for_replica() const {
@@ -222,15 +269,16 @@ struct Trainer::Impl {
     return out;
   }
 
-  void update(int step, const Step& inputs, const Report& report, Clock::time_point begin) {
+  void record(const Issued& step) {
+    const Report& report = step.report;
     telemetry::StepRecord record;
-    record.step = step + 1;
-    record.lr = optim::learning_rate(config.lr_schedule, config.optimizer.lr, step, config.steps);
+    record.step = step.step + 1;
+    record.lr = learning_rate(step.step);
     record.tokens = static_cast<std::int64_t>(report.tokens);
     record.target_tokens = static_cast<std::int64_t>(report.targets);
-    record.skipped_samples = inputs.skipped;
+    record.skipped_samples = step.skipped;
     const plan::StepFlops flops =
-        plan::step_flops(modalities, {report.tokens, report.token_pairs, report.targets, inputs.items});
+        plan::step_flops(modalities, {report.tokens, report.token_pairs, report.targets, step.items});
     record.model_flops = flops.causal;
     record.model_flops_full_attention = flops.full_attention;
     record.previous_step = means(report.previous);
@@ -239,12 +287,13 @@ struct Trainer::Impl {
       record.grad_norm = std::sqrt(report.squared_norm) / report.targets;
       if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
         throw Failure(ExitCode::numerics,
-                      cat("step ", step + 1, ": loss ", record.loss, ", gradient norm ", record.grad_norm,
+                      cat("step ", record.step, ": loss ", record.loss, ", gradient norm ", record.grad_norm,
                           " is not finite"),
                       "lower optimizer.lr, or add warm-up");
-      apply(step, record, inputs, report.targets);
     }
-    record.step_time_s = std::chrono::duration<double>(Clock::now() - begin).count();
+    const auto begin = std::max(step.begin, concluded);
+    concluded = Clock::now();
+    record.step_time_s = std::chrono::duration<double>(concluded - begin).count();
     record.tokens_per_s = static_cast<double>(record.tokens) / record.step_time_s;
     if (peak_flops) {
       const double possible = *peak_flops * plan.world_size * record.step_time_s;
@@ -254,18 +303,28 @@ struct Trainer::Impl {
     if (observer.on_step) observer.on_step(record);
   }
 
+  double learning_rate(int step) const {
+    return optim::learning_rate(config.lr_schedule, config.optimizer.lr, step, config.steps);
+  }
+
   /// Gradients of the summed loss become those of the mean over the global batch's targets, clipped as
-  /// torch.nn.utils.clip_grad_norm_ does.
-  void apply(int step, const telemetry::StepRecord& record, const Step& inputs, double targets) {
-    double scale = 1.0 / targets;
+  /// torch.nn.utils.clip_grad_norm_ does. Without targets, or where something is not finite, nothing changes.
+  /// All of it on the device: the host does not know the sums yet.
+  void update(int step, const Step& inputs, const at::Tensor& sums) {
+    const at::NoGradGuard no_grad;
+    const at::Tensor loss = sums[0], targets = sums[1];
+    const at::Tensor norm = sums[2].sqrt() / targets;
+    const at::Tensor sound = (targets > 0).logical_and_(at::isfinite(loss + norm));
+    at::Tensor scale = targets.reciprocal();
     const double clip = config.optimizer.grad_clip;
-    if (clip > 0) scale *= std::min(1.0, clip / (record.grad_norm + 1e-6));
+    if (clip > 0) scale = scale * (clip / (norm + 1e-6)).clamp_max_(1.0);
+    scale = scale.masked_fill(sound.logical_not(), 0.0);
     for (const at::Tensor& gradients : executor.gradients()) gradients.mul_(scale);
     if (observer.on_gradients) observer.on_gradients(step, executor.segments());
     std::set<std::string> untouched;
     for (std::size_t m = 0; m < modalities.size(); ++m)
       if (!inputs.reached[m]) untouched.insert(modalities[m].name);
-    optimizer.step(record.lr, untouched);
+    optimizer.step(learning_rate(step), untouched, sound);
     executor.publish(inputs.reached);
   }
 
@@ -275,12 +334,13 @@ struct Trainer::Impl {
     if (eval_data == nullptr) return record;
     const std::int64_t count = std::min<std::int64_t>(config.eval.max_samples, eval_data->size());
     pipeline::StepSums sums;
+    sums.loss = at::zeros({}, at::TensorOptions(device).dtype(at::kDouble));
     for (std::int64_t first = 0; first < count; first += global_batch) {
       std::vector<std::int64_t> samples;
       for (std::int64_t i = first; i < first + global_batch; ++i) samples.push_back(i < count ? i : -1);
       RankBatch batch = read(*eval_data, std::move(samples));
-      const std::vector<double> bad = agree_on_bad(batch);
-      const Step inputs = to_step(std::move(batch), bad, *eval_data);
+      agree_on_bad(batch);
+      const Step inputs = to_step(std::move(batch), *eval_data);
       const pipeline::StepSums part = executor.evaluate(inputs.activity, inputs.inputs);
       sums.loss += part.loss;
       sums.targets += part.targets;
@@ -288,10 +348,9 @@ struct Trainer::Impl {
       sums.correct += part.correct;
     }
     Report report;
-    report.loss = sums.loss;
     report.targets = static_cast<double>(sums.targets);
     report.next_bad = {static_cast<double>(sums.answers), static_cast<double>(sums.correct)};
-    report.reduce(*world, device);
+    report.read(report.start(*world, device, sums.loss));
     record.loss = report.targets > 0 ? report.loss / report.targets : 0;
     record.samples = static_cast<std::int64_t>(report.next_bad[0]);
     record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;

@@ -13,8 +13,9 @@
 namespace cornstarch::optim {
 
 /// The squared L2 norm of this rank's share of the gradient: what several ranks hold counts on one of them,
-/// so the sum over all ranks is the whole model's.
-double squared_norm(const std::vector<pipeline::Segment>& segments);
+/// so the sum over all ranks is the whole model's. An fp64 scalar of their device; undefined where none
+/// counts.
+at::Tensor squared_norm(const std::vector<pipeline::Segment>& segments);
 
 /// AdamW (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019) or SGD with momentum, both as
 /// PyTorch computes them. Weight decay applies to parameters of two or more dimensions: not to biases and
@@ -26,8 +27,9 @@ class Optimizer {
   ~Optimizer();
 
   /// One update with the gradients in place. Segments of the modalities in `untouched` (no sample of the
-  /// global batch reached them) and their state stay as they are.
-  void step(double lr, const std::set<std::string>& untouched = {});
+  /// global batch reached them) and their state stay as they are; all of them where `sound`, a bool scalar of
+  /// the device, is false.
+  void step(double lr, const std::set<std::string>& untouched, const at::Tensor& sound);
 
  private:
   struct Impl;

@@ -26,7 +26,7 @@ struct StepInputs {
 
 /// Sums over this rank's microbatches; zero but on the LLM's last stage.
 struct StepSums {
-  double loss = 0;           ///< of token losses
+  at::Tensor loss;           ///< of token losses: an fp64 scalar of the stage's device
   std::int64_t targets = 0;  ///< tokens with a label
   std::int64_t answers = 0;  ///< evaluation: samples with targets,
   std::int64_t correct =

@@ -31,7 +31,8 @@ struct Setup {
   std::optional<Range> traced_steps = {};  ///< from 0, end excluded: write_trace() gives their timelines
   at::Device device = at::kCPU;            ///< of this rank
   std::optional<double> peak_flops =
-      {};  ///< of each rank's device, a second; where known, steps say their MFU
+      {};              ///< of each rank's device, a second; where known, steps say their MFU
+  int report_lag = 0;  ///< steps begun before a step's report is read: with 1, no host waits for its GPU
 };
 
 /// Called as the run goes, on every rank (records are the same everywhere; the caller writes on rank 0).
