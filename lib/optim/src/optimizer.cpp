@@ -10,11 +10,15 @@
 
 #include <map>
 
+#include "cornstarch/optim/fused.h"
+
 namespace cornstarch::optim {
 namespace {
 
-/// Segments that are updated alike, as the lists that ATen's fused kernels take.
+/// Segments that are updated alike: for our kernel on a GPU, and as the lists that ATen's fused kernels take.
 struct Alike {
+  std::vector<AdamwSegment> segments;
+
   std::vector<at::Tensor> values, gradients;
   std::vector<std::pair<at::Tensor, at::Tensor>> rounded;  ///< narrow values and their masters
   std::vector<at::Tensor> first;                           ///< first moments, or momentum
@@ -35,20 +39,31 @@ struct Optimizer::Impl {
   void keep(const pipeline::Segment& segment) {
     Alike& alike = all[{segment.parameter->modality, decays(segment)}];
     const at::Tensor& value = segment.master.defined() ? segment.master : segment.value;
+    if (adamw() && alike.steps.empty())
+      alike.steps.push_back(at::zeros({}, value.options().dtype(at::kFloat)));
+    // The kernel's state is never narrower than fp32.
+    if (adamw() && value.is_cuda() && value.element_size() >= 4) {
+      alike.segments.push_back({segment.master.defined() ? segment.value : at::Tensor(), value,
+                                segment.gradient, at::zeros_like(value), at::zeros_like(value),
+                                decays(segment) ? config.weight_decay : 0.0});
+      return;
+    }
     if (segment.master.defined()) alike.rounded.emplace_back(segment.value, segment.master);
     alike.values.push_back(value);
     alike.gradients.push_back(segment.gradient);
     if (adamw() || config.momentum != 0) alike.first.push_back(at::zeros_like(value));
     if (!adamw()) return;
     alike.second.push_back(at::zeros_like(value));
-    if (alike.steps.empty()) alike.steps.push_back(at::zeros({}, value.options().dtype(at::kFloat)));
     alike.steps.resize(alike.values.size(), alike.steps.front());
   }
 
   /// `skip`: 1 where nothing is to change (ATen's kernels take it as "an infinity was found"), else 0.
   void update(Alike& alike, double lr, double weight_decay, const at::Tensor& skip) const {
-    if (adamw()) {
-      alike.steps.front().add_(1 - skip);
+    if (adamw()) alike.steps.front().add_(1 - skip);
+    if (!alike.segments.empty()) {
+      fused_adamw(alike.segments,
+                  {lr, config.betas[0], config.betas[1], config.eps, alike.steps.front(), {}, skip});
+    } else if (adamw()) {
       at::_fused_adamw_(alike.values, alike.gradients, alike.first, alike.second, {}, alike.steps, lr,
                         config.betas[0], config.betas[1], weight_decay, config.eps, /*amsgrad=*/false,
                         /*maximize=*/false, /*grad_scale=*/{}, skip);
@@ -64,12 +79,17 @@ struct Optimizer::Impl {
 
 at::Tensor squared_norm(const std::vector<pipeline::Segment>& segments) {
   at::Tensor sum;
+  std::vector<at::Tensor> on_gpu;
   for (const pipeline::Segment& s : segments) {
     if (!s.counts) continue;
+    if (s.gradient.is_cuda()) {
+      on_gpu.push_back(s.gradient);
+      continue;
+    }
     const at::Tensor square = at::linalg_vector_norm(s.gradient, 2, {}, false, at::kDouble).square_();
     sum = sum.defined() ? sum.add_(square) : square;
   }
-  return sum;
+  return on_gpu.empty() ? sum : fused_squared_norm(on_gpu);
 }
 
 Optimizer::Optimizer(const config::Optimizer& config, const std::vector<pipeline::Segment>& segments)
