@@ -193,8 +193,9 @@ class Plan(Case):
 
     def test_one_replica_of_the_example(self):
         plan = self.plan("--world-size", 27)
-        self.assertEqual(list(plan), ["world_size", "ranks_per_replica", "dp", "layout", "modalities", "ranks",
-                                      "groups"])
+        self.assertEqual(list(plan), ["world_size", "ranks_per_replica", "dp", "layout", "modalities",
+                                      "llm_attention_heaviest_over_mean", "ranks", "groups"])
+        self.assertEqual(list(plan["llm_attention_heaviest_over_mean"]), ["text", "half pictures", "packed samples"])
         self.assertEqual((plan["world_size"], plan["ranks_per_replica"], plan["dp"], plan["layout"]),
                          (27, 27, 1, "separate"))
         self.assertEqual(plan["modalities"], [

@@ -22,16 +22,21 @@ void append(std::vector<std::int64_t>& to, const std::vector<std::int64_t>& from
   to.insert(to.end(), from.begin() + range.begin, from.begin() + range.end);
 }
 
+/// The indices of `values` with the largest first.
+std::vector<std::size_t> descending(const std::vector<std::int64_t>& values) {
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return values[a] > values[b]; });
+  return order;
+}
+
 /// LPT scheduling of blocks. Graham, "Bounds on multiprocessing timing anomalies", 1969: at most 4/3 of the
 /// best makespan, far less with many blocks.
-std::vector<int> owners(const std::vector<std::int64_t>& work, const std::vector<std::int64_t>& sizes,
-                        int ranks, std::int64_t room) {
-  std::vector<std::size_t> order(work.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return work[a] > work[b]; });
+std::vector<int> heaviest_first(const std::vector<std::int64_t>& work, const std::vector<std::int64_t>& sizes,
+                                int ranks, std::int64_t room) {
   std::vector<std::int64_t> load(at(ranks), 0), held(at(ranks), 0);
   std::vector<int> owner(work.size());
-  for (const std::size_t block : order) {
+  for (const std::size_t block : descending(work)) {
     int best = -1;
     for (int r = 0; r < ranks; ++r) {
       if (held[at(r)] + sizes[block] > room) continue;
@@ -44,7 +49,27 @@ std::vector<int> owners(const std::vector<std::int64_t>& work, const std::vector
   return owner;
 }
 
-TokenShares makespan(const AttentionPattern& pattern, const std::vector<std::int64_t>& tokens, int ranks) {
+/// The same within each window of as many consecutive blocks as there are ranks, one for each: neighbours,
+/// which see each other, are spread over all pairs of ranks.
+std::vector<int> window_by_window(const std::vector<std::int64_t>& work, int ranks) {
+  std::vector<std::int64_t> load(at(ranks), 0);
+  std::vector<int> owner(work.size());
+  for (std::size_t first = 0; first < work.size(); first += at(ranks)) {
+    const std::size_t end = std::min(work.size(), first + at(ranks));
+    const auto blocks = descending(
+        {work.begin() + static_cast<std::ptrdiff_t>(first), work.begin() + static_cast<std::ptrdiff_t>(end)});
+    const auto most_loaded = descending(load);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const std::size_t rank = most_loaded[most_loaded.size() - 1 - i];
+      owner[first + blocks[i]] = static_cast<int>(rank);
+      load[rank] += work[first + blocks[i]];
+    }
+  }
+  return owner;
+}
+
+TokenShares makespan(const AttentionPattern& pattern, const std::vector<std::int64_t>& tokens, int ranks,
+                     config::SpMode mode) {
   const auto count = static_cast<std::int64_t>(tokens.size());
   const std::vector<std::int64_t> seen = visible_keys(pattern);
   std::vector<std::int64_t> work, sizes;
@@ -56,7 +81,9 @@ TokenShares makespan(const AttentionPattern& pattern, const std::vector<std::int
     sizes.push_back(end - begin);
   }
   const std::int64_t even = (count + ranks - 1) / ranks;
-  const std::vector<int> owner = owners(work, sizes, ranks, even + kBlock);
+  const bool ring = mode == config::SpMode::ring;
+  const std::vector<int> owner =
+      ring ? window_by_window(work, ranks) : heaviest_first(work, sizes, ranks, even + kBlock);
   TokenShares shares(at(ranks));
   for (std::size_t b = 0; b < owner.size(); ++b) {
     const std::int64_t begin = static_cast<std::int64_t>(b) * kBlock;
@@ -65,11 +92,17 @@ TokenShares makespan(const AttentionPattern& pattern, const std::vector<std::int
   return shares;
 }
 
+double over_mean(std::int64_t work, std::int64_t total, std::size_t ranks) {
+  return total == 0 ? 1.0
+                    : static_cast<double>(work) * static_cast<double>(ranks) / static_cast<double>(total);
+}
+
 }  // namespace
 
-TokenShares distribute(const AttentionPattern& pattern, int ranks, config::Distribution how) {
+TokenShares distribute(const AttentionPattern& pattern, int ranks, config::Distribution how,
+                       config::SpMode mode) {
   const std::vector<std::int64_t> tokens = real_tokens(pattern);
-  if (how == config::Distribution::makespan) return makespan(pattern, tokens, ranks);
+  if (how == config::Distribution::makespan) return makespan(pattern, tokens, ranks, mode);
   const auto count = static_cast<std::int64_t>(tokens.size());
   TokenShares shares(at(ranks));
   for (int r = 0; r < ranks; ++r) {
@@ -102,23 +135,31 @@ std::vector<std::vector<std::int64_t>> attention_pairs(const AttentionPattern& p
   return pairs;
 }
 
-Balance balance(const AttentionPattern& pattern, const TokenShares& shares) {
+double balance(const AttentionPattern& pattern, const TokenShares& shares) {
+  const std::vector<std::int64_t> seen = visible_keys(pattern);
+  std::int64_t total = 0, heaviest = 0;
+  for (const auto& tokens : shares) {
+    std::int64_t work = 0;
+    for (const std::int64_t token : tokens) work += seen[at(token)];
+    total += work;
+    heaviest = std::max(heaviest, work);
+  }
+  return over_mean(heaviest, total, shares.size());
+}
+
+double ring_balance(const AttentionPattern& pattern, const TokenShares& shares) {
   const auto pairs = attention_pairs(pattern, shares);
   const std::size_t n = pairs.size();
-  std::int64_t total = 0, heaviest = 0, ring = 0;
-  for (const auto& row : pairs) {
-    const std::int64_t sum = std::accumulate(row.begin(), row.end(), std::int64_t{0});
-    total += sum;
-    heaviest = std::max(heaviest, sum);
-  }
+  std::int64_t total = 0, slowest = 0;
   for (std::size_t step = 0; step < n; ++step) {
-    std::int64_t slowest = 0;
-    for (std::size_t r = 0; r < n; ++r) slowest = std::max(slowest, pairs[r][(r + n - step) % n]);
-    ring += slowest;
+    std::int64_t slowest_here = 0;
+    for (std::size_t r = 0; r < n; ++r) {
+      total += pairs[r][(r + n - step) % n];
+      slowest_here = std::max(slowest_here, pairs[r][(r + n - step) % n]);
+    }
+    slowest += slowest_here;
   }
-  if (total == 0) return {};
-  const double mean = static_cast<double>(total) / static_cast<double>(n);
-  return {static_cast<double>(heaviest) / mean, static_cast<double>(ring) / mean};
+  return over_mean(slowest, total, n);
 }
 
 }  // namespace cornstarch::plan

@@ -1,5 +1,7 @@
+#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cornstarch/plan/mixes.h"
 #include "cornstarch/plan/plan.h"
 
 namespace cornstarch::plan {
@@ -65,6 +67,11 @@ std::string to_json(const Plan& plan, const catalog::Modalities& modalities) {
   out += "  \"dp\": " + std::to_string(plan.dp) + ",\n";
   out += "  \"layout\": " + Json(config::name_of(plan.layout)).dump() + ",\n";
   out += "  \"modalities\": " + lines(modality_lines) + ",\n";
+  if (const auto mixes = llm_balance(plan, modalities); !mixes.empty()) {
+    Json balances = Json::object();
+    for (const MixBalance& b : mixes) balances[b.mix] = std::round(b.heaviest_over_mean * 1e4) / 1e4;
+    out += "  \"llm_attention_heaviest_over_mean\": " + balances.dump() + ",\n";
+  }
   out += "  \"ranks\": " + lines(rank_lines) + ",\n";
   out += "  \"groups\": {\n";
   out += "    \"tp\": " + Json(plan.groups.tp).dump() + ",\n";

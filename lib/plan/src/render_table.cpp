@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <set>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/plan/mixes.h"
 #include "cornstarch/plan/plan.h"
 #include "render.h"
 
@@ -251,11 +254,26 @@ std::string notes(const Plan& plan) {
              count == 1 ? " spans" : " span", " two nodes or more (ranks ", join(crossing, "; "), ")\n");
 }
 
+/// "llm: 8 sp ranks share a row's attention by makespan; the heaviest has 1.00 x the mean on text, ..."
+std::string balance_note(const Plan& plan, const catalog::Modalities& modalities) {
+  std::vector<std::string> figures;
+  for (const MixBalance& b : llm_balance(plan, modalities)) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.2f on ", b.heaviest_over_mean);
+    figures.push_back(text.data() + b.mix);
+  }
+  if (figures.empty()) return "";
+  return cat("\nattention of a row of ", plan.sequence_length, " tokens over ", plan.modalities.back().sp,
+             " sp ranks, by ", config::name_of(modalities.back().distribution),
+             ": the heaviest / the mean is\n", wrap(figures, 2, kWidth));
+}
+
 }  // namespace
 
 std::string to_table(const Plan& plan, const catalog::Modalities& modalities) {
   std::string out = heading(plan) + "\n" + flow(plan) + "\n" + stage_table(plan, modalities);
-  if (plan.layout == config::Layout::separate) out += "\n" + node_map(plan) + notes(plan);
+  if (plan.layout == config::Layout::separate)
+    out += "\n" + node_map(plan) + notes(plan) + balance_note(plan, modalities);
   return out;
 }
 

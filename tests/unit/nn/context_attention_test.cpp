@@ -208,7 +208,7 @@ TEST_CASE("context attention equals dense attention: every mode, mask, distribut
                          << ", sp " << sp << ", " << text.rows.size() << " x " << length << " tokens, "
                          << shape.heads << "/" << shape.kv_heads << " heads of " << shape.d);
             const auto pattern = text.pattern(mask);
-            const auto shares = plan::distribute(pattern, sp, how);
+            const auto shares = plan::distribute(pattern, sp, how, mode);
             const Results in = random_inputs(pattern.size(), shape, static_cast<std::uint64_t>(number));
             const Results expected = dense_attention(in, shape.d, dense_mask(text, mask));
             expect_same(spread_attention(in, shape.d, pattern, shares, mode), expected, 1e-9);

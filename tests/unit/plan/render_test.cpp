@@ -110,6 +110,9 @@ node  ranks  stage of each rank, [tp group]
 6     48-53  4 4] [4 4 4 4]
 
 note: 6 of 16 tp groups span two nodes or more (ranks 6-9; 14-17; 22-25; ...)
+
+attention of a row of 1024 tokens over 2 sp ranks, by makespan: the heaviest / the mean is
+  1.00 on text, 1.00 on packed samples
 )");
 }
 
@@ -184,6 +187,7 @@ TEST_CASE("the plan as JSON: a line for each rank, null for what does not apply"
     {"name":"vision","tp":1,"sp":1,"mode":null,"num_stages":1,"first_stage":0},
     {"name":"llm","tp":1,"sp":2,"mode":"ring_attn","num_stages":1,"first_stage":1}
   ],
+  "llm_attention_heaviest_over_mean": {"text":1.0,"packed samples":1.0},
   "ranks": [
     {"rank":0,"node":0,"dp":0,"parts":[{"modality":"vision","stage":0,"stage_in_modality":0,"sp":0,"tp":0,"modules":["layers.0","projector"]}],"receives_from":[],"sends_to":[1,2]},
     {"rank":1,"node":0,"dp":0,"parts":[{"modality":"llm","stage":1,"stage_in_modality":0,"sp":0,"tp":0,"modules":["layers.0","layers.1"]}],"receives_from":[0],"sends_to":[]},

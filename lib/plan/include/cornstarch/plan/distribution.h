@@ -10,22 +10,25 @@ namespace cornstarch::plan {
 /// For each context-parallel rank the tokens that it holds, ascending. Padding belongs to none.
 using TokenShares = std::vector<std::vector<std::int64_t>>;
 
-/// Deals the tokens of a microbatch to `ranks`.
+/// Deals the tokens of a microbatch to `ranks` that attend in `mode`.
 ///   uniform   contiguous shares whose sizes differ by at most one
 ///   zigzag    2 x ranks such chunks; rank r takes chunks r and 2 x ranks - 1 - r
 ///   makespan  blocks of 128 tokens, that with most visible keys first, each to the rank with the least work
-///             so far that still has room: no rank holds more than its even share plus one block
-TokenShares distribute(const AttentionPattern& pattern, int ranks, config::Distribution how);
+///             so far that still has room: no rank holds more than its even share plus one block. A ring's
+///             ranks meet at every step, so there each run of as many blocks as ranks is dealt by itself, one
+///             block to each
+TokenShares distribute(const AttentionPattern& pattern, int ranks, config::Distribution how,
+                       config::SpMode mode);
 
 /// Visible (query, key) pairs: pairs[r][c] for queries of rank r and keys of rank c.
 std::vector<std::vector<std::int64_t>> attention_pairs(const AttentionPattern& pattern,
                                                        const TokenShares& shares);
 
-/// How evenly the attention work lies, 1 being ideal.
-struct Balance {
-  double heaviest = 1;  ///< the heaviest rank's work / the mean
-  double ring = 1;      ///< the same summed over the steps of a ring, which ends each with its slowest rank
-};
-Balance balance(const AttentionPattern& pattern, const TokenShares& shares);
+/// How evenly the attention's work lies: the heaviest rank's / the mean.
+double balance(const AttentionPattern& pattern, const TokenShares& shares);
+
+/// The same for a ring, each of whose steps ends with its slowest rank: the sum of those / the mean rank's
+/// work.
+double ring_balance(const AttentionPattern& pattern, const TokenShares& shares);
 
 }  // namespace cornstarch::plan
