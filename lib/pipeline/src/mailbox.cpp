@@ -113,7 +113,8 @@ void Mailbox::send(const plan::Instruction& instruction, const at::Tensor& tenso
 std::string Mailbox::what(const plan::Instruction& instruction) const {
   const plan::Seam& seam = plan_.seams[static_cast<std::size_t>(instruction.seam)];
   return cat(is_backward(instruction.op) ? "gradients" : "activations", " of microbatch ",
-             instruction.microbatch, " between ", plan_.stage_name(seam.from), " and ", plan_.stage_name(seam.to));
+             instruction.microbatch, " between ", plan_.stage_name(seam.from), " and ",
+             plan_.stage_name(seam.to));
 }
 
 void Mailbox::throttle(std::size_t ahead) {
