@@ -6,14 +6,56 @@ namespace {
 
 using config::Checkpointing;
 
-EncoderLayout clip(int tp = 1, int stages = 1) { return {"clip_vision_model", tp, stages}; }
-EncoderLayout whisper(int tp = 1, int stages = 1) { return {"whisper", tp, stages}; }
+std::string describe(const Blocks& blocks) {
+  return cat(
+      blocks.checkpointing == Checkpointing::none ? "" : cat(" ", config::name_of(blocks.checkpointing)),
+      blocks.tp_sequence_parallel ? " sequence-parallel" : "");
+}
+
+std::string describe(const LayoutCase& c) {
+  const auto sp = [](int size, config::SpMode mode) {
+    return size > 1 ? cat(" sp", size, " ", config::name_of(mode)) : std::string();
+  };
+  std::string out = c.name.empty() ? "" : c.name + ": ";
+  for (const auto& e : c.encoders)
+    out += cat(e.family == "whisper" ? "whisper" : "clip", " tp", e.tp, "x", e.stages, sp(e.sp, e.mode),
+               e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen", describe(e.blocks), ", ");
+  out += cat(c.llm, " tp", c.llm_tp, "x", c.llm_stages, sp(c.llm_sp, c.mode));
+  if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
+  if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
+  return cat(out, c.train_llm ? "" : " frozen", describe(c.llm_blocks), ", dp", c.dp,
+             c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)));
+}
+
+}  // namespace
+
+EncoderLayout clip(int tp, int stages) { return {"clip_vision_model", tp, stages}; }
+EncoderLayout whisper(int tp, int stages) { return {"whisper", tp, stages}; }
 
 EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector) {
   e.train_encoder = train_encoder;
   e.train_projector = train_projector;
   return e;
 }
+
+LayoutCase& Table::add(std::vector<EncoderLayout> encoders, int llm_tp, int llm_stages, int dp,
+                       std::string name) {
+  LayoutCase c;
+  c.name = std::move(name);
+  c.encoders = std::move(encoders);
+  c.llm_tp = llm_tp;
+  c.llm_stages = llm_stages;
+  c.dp = dp;
+  cases_.push_back(std::move(c));
+  return cases_.back();
+}
+
+std::vector<LayoutCase> Table::take() {
+  for (LayoutCase& c : cases_) c.name = describe(c);
+  return std::move(cases_);
+}
+
+namespace {
 
 constexpr Blocks kSequence = {Checkpointing::none, true}, kSelective = {Checkpointing::selective, false},
                  kFull = {Checkpointing::full, false}, kSelectiveSequence = {Checkpointing::selective, true},
@@ -23,45 +65,6 @@ EncoderLayout with(Blocks blocks, EncoderLayout e) {
   e.blocks = blocks;
   return e;
 }
-
-std::string describe(const Blocks& blocks) {
-  return cat(
-      blocks.checkpointing == Checkpointing::none ? "" : cat(" ", config::name_of(blocks.checkpointing)),
-      blocks.tp_sequence_parallel ? " sequence-parallel" : "");
-}
-
-std::string describe(const LayoutCase& c) {
-  std::string out = c.name.empty() ? "" : c.name + ": ";
-  for (const auto& e : c.encoders)
-    out += cat(e.family == "whisper" ? "whisper" : "clip", " tp", e.tp, "x", e.stages,
-               e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
-               describe(e.blocks), ", ");
-  return cat(out, c.llm, " tp", c.llm_tp, "x", c.llm_stages, c.train_llm ? "" : " frozen",
-             describe(c.llm_blocks), ", dp", c.dp,
-             c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)));
-}
-
-class Table {
- public:
-  LayoutCase& add(std::vector<EncoderLayout> encoders, int llm_tp, int llm_stages, int dp,
-                  std::string name = {}) {
-    LayoutCase c;
-    c.name = std::move(name);
-    c.encoders = std::move(encoders);
-    c.llm_tp = llm_tp;
-    c.llm_stages = llm_stages;
-    c.dp = dp;
-    cases_.push_back(std::move(c));
-    return cases_.back();
-  }
-  std::vector<LayoutCase> take() {
-    for (LayoutCase& c : cases_) c.name = describe(c);
-    return std::move(cases_);
-  }
-
- private:
-  std::vector<LayoutCase> cases_;
-};
 
 void add_llm_only(Table& table) {
   for (const int tp : {2, 3, 4}) table.add({}, tp, 1, 1);
@@ -220,6 +223,7 @@ std::vector<LayoutCase> layout_cases() {
   add_mixtures(table);
   add_blocks(table);
   add_zero1(table);
+  add_context_parallel(table);
   return table.take();
 }
 

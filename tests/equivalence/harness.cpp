@@ -166,7 +166,8 @@ void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records
   trainer.run();
   const auto parameters = trainer.parameters();  // may wait for other ranks: before the lock
   const std::lock_guard lock(impl_->mutex);
-  gatherer.parameters(parameters, impl_->plan.ranks[static_cast<std::size_t>(comm->rank())].dp == 0);
+  const plan::RankPlan& me = impl_->plan.ranks[static_cast<std::size_t>(comm->rank())];
+  gatherer.parameters(parameters, me.dp == 0 && me.parts.front().cp == 0);
 }
 
 Outcome run_as_threads(const Trial& trial) {
@@ -181,7 +182,7 @@ const Outcome& reference(const Trial& trial) {
   static std::map<std::string, Outcome> cache;
   const LayoutCase& c = trial.layout;
   std::string key = cat(c.llm, c.train_llm, " ", c.dp * c.num_microbatches, "x", c.microbatch_size, " ",
-                        c.mix.media, c.mix.text_tail, c.mix.no_targets, " ",
+                        c.mix.media, c.mix.text_tail, c.mix.no_targets, " ", static_cast<int>(c.mask), " ",
                         static_cast<int>(trial.optimizer), static_cast<int>(trial.precision));
   for (const auto& e : c.encoders)
     key += cat(" ", e.family, e.train_encoder, e.train_projector, e.feature_layer, e.patch_only, e.mlp);

@@ -81,6 +81,8 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, b
   modules.push_back("projector");
   e.parallel.emplace();
   e.parallel->tp = layout.tp;
+  e.parallel->sp = layout.sp;
+  e.parallel->mode = layout.mode;
   e.parallel->stages = deal(modules, layout.stages);
   set_blocks(layout.blocks, single, e.activation_checkpointing, *e.parallel);
   return e;
@@ -108,7 +110,11 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.config_json = configs().at(c.llm);
   r.model.llm.train = c.train_llm;
   r.model.llm.parallel.emplace();
+  r.model.llm.attention_mask = c.mask;
   r.model.llm.parallel->tp = c.llm_tp;
+  r.model.llm.parallel->sp = c.llm_sp;
+  r.model.llm.parallel->mode = c.mode;
+  r.model.llm.parallel->distribution = c.distribution;
   r.model.llm.parallel->stages = deal(module_names("llama", *r.model.llm.config_json), c.llm_stages);
   set_blocks(c.llm_blocks, single, r.model.llm.activation_checkpointing, *r.model.llm.parallel);
   r.layout = single ? config::Layout::single : config::Layout::separate;
@@ -133,8 +139,8 @@ catalog::Modalities resolve_or_throw(const config::RunConfig& config) {
 }
 
 int world_size(const LayoutCase& c) {
-  int ranks = c.llm_tp * c.llm_stages;
-  for (const auto& e : c.encoders) ranks += e.tp * e.stages;
+  int ranks = c.llm_tp * c.llm_sp * c.llm_stages;
+  for (const auto& e : c.encoders) ranks += e.tp * e.sp * e.stages;
   return ranks * c.dp;
 }
 

@@ -26,6 +26,8 @@ struct EncoderLayout {
   bool patch_only = false;
   bool mlp = true;
   Blocks blocks = {};
+  int sp = 1;
+  config::SpMode mode = config::SpMode::all_to_all;
 };
 
 /// One line of the equivalence table.
@@ -42,10 +44,32 @@ struct LayoutCase {
   int num_microbatches = 4;
   config::Sharding sharding = config::Sharding::none;
   SyntheticDataset::Mix mix = {};
+  int llm_sp = 1;
+  config::SpMode mode = config::SpMode::all_to_all;
+  config::Distribution distribution = config::Distribution::uniform;
+  config::AttentionMask mask = config::AttentionMask::causal;
 
   /// Whether no modality recomputes anything or deals tokens to the ranks of tp.
   bool plain_blocks() const;
 };
+
+/// Collects cases and names them after what they lay out.
+class Table {
+ public:
+  LayoutCase& add(std::vector<EncoderLayout> encoders, int llm_tp, int llm_stages, int dp,
+                  std::string name = {});
+  std::vector<LayoutCase> take();
+
+ private:
+  std::vector<LayoutCase> cases_;
+};
+
+EncoderLayout clip(int tp = 1, int stages = 1);
+EncoderLayout whisper(int tp = 1, int stages = 1);
+EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector);
+
+/// Layouts with context parallelism, and attention masks.
+void add_context_parallel(Table& table);
 
 /// Every layout that the suite compares with one rank.
 std::vector<LayoutCase> layout_cases();

@@ -33,27 +33,36 @@ class Block : public Layer {
 
   bool takes_share() const override { return shares_rows_; }
 
-  at::Tensor forward(const at::Tensor& x, TokenShape shape) const override {
-    if (checkpointing_ != Checkpointing::full) return run(x, shape);
-    return nn::checkpoint([this, shape](at::TensorList in) { return run(in[0], shape); }, x);
+  at::Tensor forward(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const override {
+    if (checkpointing_ != Checkpointing::full) return run(x, shape, tokens);
+    return nn::checkpoint([this, shape, tokens](at::TensorList in) { return run(in[0], shape, tokens); }, x);
   }
 
  private:
-  at::Tensor run(const at::Tensor& x, TokenShape shape) const {
+  at::Tensor run(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
     // The residual is added into the products' own memory, which autograd does not need again.
-    const at::Tensor middle = attend(x, shape).add_(x);
+    const at::Tensor middle = attend(x, shape, tokens).add_(x);
     return feed_forward(middle, shape).add_(middle);
   }
 
-  at::Tensor attend(const at::Tensor& x, TokenShape shape) const {
+  at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                       const Tokens& tokens) const {
+    if (!tokens.layout) return nn::attention(q, k, v, head_dim_, causal_);
+    const auto rows = [](const at::Tensor& x) { return x.flatten(0, 1); };
+    return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, tokens.layout).view(q.sizes());
+  }
+
+  at::Tensor attend(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
     const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm1_, in[0]), shape); };
     const std::vector<at::Tensor> qkv = products(normed, x, qkv_);
     at::Tensor q = qkv[0], k = qkv[1];
     if (rope_) {
-      const nn::RopeTable table = rope_->table(q.size(1), q.options());
+      const nn::RopeTable table = tokens.positions.defined()
+                                      ? rope_->table_at(tokens.positions, tokens.length, q.options())
+                                      : rope_->table(q.size(1), q.options());
       std::tie(q, k) = nn::rotate(q, k, table);
     }
-    return leave(apply(partial(o_), nn::attention(q, k, qkv[2], head_dim_, causal_)), o_);
+    return leave(apply(partial(o_), attention(q, k, qkv[2], tokens)), o_);
   }
 
   at::Tensor feed_forward(const at::Tensor& x, TokenShape shape) const {

@@ -1,7 +1,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv1d.h>
 #include <ATen/ops/linear.h>
+
+#include <algorithm>
 
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
@@ -15,7 +18,7 @@ namespace {
 class NormLayer : public Layer {
  public:
   explicit NormLayer(NormWeights norm) : norm_(std::move(norm)) {}
-  at::Tensor forward(const at::Tensor& x, TokenShape) const override { return apply(norm_, x); }
+  at::Tensor forward(const at::Tensor& x, TokenShape, const Tokens&) const override { return apply(norm_, x); }
 
  private:
   NormWeights norm_;
@@ -23,50 +26,65 @@ class NormLayer : public Layer {
 
 class PatchEmbedding : public Layer {
  public:
-  PatchEmbedding(const ParameterSet& parameters, const catalog::PatchEmbedding& spec)
+  PatchEmbedding(const ParameterSet& parameters, const catalog::PatchEmbedding& spec, Range tokens)
       : spec_(spec),
+        tokens_(tokens),
         patch_(parameters.at(spec.prefix + ".patch_embedding.weight").value),
         first_(parameters.at(spec.prefix + ".class_embedding").value),
         positions_(parameters.at(spec.prefix + ".position_embedding.weight").value) {}
 
-  at::Tensor forward(const at::Tensor& pixels, TokenShape) const override {
-    const std::int64_t n = pixels.size(0), c = spec_.channels, p = spec_.patch_size;
-    const std::int64_t side = spec_.image_size / p;
-    // Patches do not overlap: the convolution is a product of patches as rows. It leaves out what does not
-    // fill one.
-    const at::Tensor patches = pixels.narrow(2, 0, side * p)
-                                   .narrow(3, 0, side * p)
-                                   .reshape({n, c, side, p, side, p})
-                                   .permute({0, 2, 4, 1, 3, 5})
-                                   .reshape({n, side * side, c * p * p});
-    const at::Tensor tokens = at::linear(patches, patch_.view({spec_.hidden, c * p * p}));
-    const at::Tensor first = first_.expand({n, 1, spec_.hidden});
-    return at::cat({first, tokens}, 1).add_(positions_);
+  at::Tensor forward(const at::Tensor& pixels, TokenShape, const Tokens&) const override {
+    const std::int64_t c = spec_.channels, p = spec_.patch_size;
+    const at::Tensor patches = at::linear(own_patches(pixels), patch_.view({spec_.hidden, c * p * p}));
+    const at::Tensor positions = positions_.narrow(0, tokens_.begin, tokens_.size());
+    if (tokens_.begin > 0) return patches.add_(positions);
+    const at::Tensor first = first_.expand({pixels.size(0), 1, spec_.hidden});
+    return at::cat({first, patches}, 1).add_(positions);
   }
 
  private:
+  /// Patches do not overlap: the convolution is a product of patches as rows [n, patches, c x p x p]. It
+  /// leaves out what does not fill one.
+  at::Tensor own_patches(const at::Tensor& pixels) const {
+    const std::int64_t n = pixels.size(0), c = spec_.channels, p = spec_.patch_size;
+    const std::int64_t side = spec_.image_size / p;
+    const Range own = {std::max<std::int64_t>(tokens_.begin, 1) - 1, tokens_.end - 1};
+    const std::int64_t top = own.begin / side, bottom = (own.end + side - 1) / side;  // rows of patches
+    return pixels.narrow(2, top * p, (bottom - top) * p)
+        .narrow(3, 0, side * p)
+        .reshape({n, c, bottom - top, p, side, p})
+        .permute({0, 2, 4, 1, 3, 5})
+        .reshape({n, (bottom - top) * side, c * p * p})
+        .narrow(1, own.begin - top * side, own.size());
+  }
+
   catalog::PatchEmbedding spec_;
+  Range tokens_;
   at::Tensor patch_, first_, positions_;
 };
 
 class Conv1d : public Layer {
  public:
-  Conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split, bool before_split)
+  Conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split, bool before_split,
+         Padding padding)
       : spec_(spec),
         tp_(context.tp),
         weight_(context.parameters.at(spec.prefix + ".weight").value),
         bias_(context.parameters.at(spec.prefix + ".bias").value),
         part_(context.parameters.part(spec.prefix + ".weight")),
         after_split_(after_split),
-        before_split_(before_split) {}
+        before_split_(before_split),
+        padding_(padding) {}
 
-  at::Tensor forward(const at::Tensor& x, TokenShape) const override {
+  at::Tensor forward(const at::Tensor& x, TokenShape, const Tokens&) const override {
     return spec_.split_output ? output_parallel(x) : input_parallel(x);
   }
 
  private:
   at::Tensor convolve(const at::Tensor& x, const at::Tensor& bias) const {
-    return at::conv1d(x, weight_, bias, spec_.stride, /*padding=*/1);
+    if (padding_.front == padding_.back) return at::conv1d(x, weight_, bias, spec_.stride, padding_.front);
+    const at::Tensor padded = at::constant_pad_nd(x, {padding_.front, padding_.back});
+    return at::conv1d(padded, weight_, bias, spec_.stride);
   }
 
   at::Tensor output_parallel(const at::Tensor& x) const {
@@ -86,21 +104,23 @@ class Conv1d : public Layer {
   at::Tensor weight_, bias_;
   Range part_;  // of the channels that are split
   bool after_split_, before_split_;
+  Padding padding_;
 };
 
 class Positions : public Layer {
  public:
-  explicit Positions(at::Tensor table) : table_(std::move(table)) {}
+  Positions(at::Tensor table, Range tokens) : table_(std::move(table)), tokens_(tokens) {}
 
-  at::Tensor forward(const at::Tensor& x, TokenShape) const override {
-    if (x.size(2) != table_.size(0)) {
-      throw Failure(ExitCode::internal, cat("positions for ", table_.size(0), " frames, got ", x.size(2)));
+  at::Tensor forward(const at::Tensor& x, TokenShape, const Tokens&) const override {
+    if (x.size(2) != tokens_.size()) {
+      throw Failure(ExitCode::internal, cat("positions for ", tokens_.size(), " frames, got ", x.size(2)));
     }
-    return (x.transpose(1, 2) + table_).contiguous();
+    return (x.transpose(1, 2) + table_.narrow(0, tokens_.begin, tokens_.size())).contiguous();
   }
 
  private:
   at::Tensor table_;
+  Range tokens_;
 };
 
 class ProjectorLayer : public Layer {
@@ -110,7 +130,7 @@ class ProjectorLayer : public Layer {
     if (spec.in_proj) in_ = linear_of(context.parameters, *spec.in_proj);
   }
 
-  at::Tensor forward(const at::Tensor& x, TokenShape) const override {
+  at::Tensor forward(const at::Tensor& x, TokenShape, const Tokens&) const override {
     if (!in_.weight.defined()) return apply(out_, x);
     const at::Tensor inner = nn::activation(activation_, apply(in_, nn::copy_to_tp(x, tp_)));
     return apply_row_parallel(out_, inner, tp_);
@@ -129,17 +149,18 @@ LayerPtr make_norm(const LayerContext& context, const catalog::NormSpec& spec) {
   return std::make_unique<NormLayer>(norm_of(context.parameters, spec));
 }
 
-LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec) {
-  return std::make_unique<PatchEmbedding>(context.parameters, spec);
+LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec,
+                              Range tokens) {
+  return std::make_unique<PatchEmbedding>(context.parameters, spec, tokens);
 }
 
 LayerPtr make_conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split,
-                     bool before_split) {
-  return std::make_unique<Conv1d>(context, spec, after_split, before_split);
+                     bool before_split, Padding padding) {
+  return std::make_unique<Conv1d>(context, spec, after_split, before_split, padding);
 }
 
-LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec) {
-  return std::make_unique<Positions>(context.parameters.at(spec.prefix + ".weight").value);
+LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec, Range tokens) {
+  return std::make_unique<Positions>(context.parameters.at(spec.prefix + ".weight").value, tokens);
 }
 
 LayerPtr make_projector(const LayerContext& context, const catalog::Projector& spec) {

@@ -9,6 +9,7 @@
 #include "cornstarch/catalog/model_spec.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/config/run_config.h"
+#include "cornstarch/models/tokens.h"
 #include "cornstarch/nn/layers.h"
 #include "parameters.h"
 
@@ -26,7 +27,7 @@ class Layer {
   virtual ~Layer() = default;
   virtual bool takes_share() const { return false; }
   /// `shape` is that of shares only.
-  virtual at::Tensor forward(const at::Tensor& x, TokenShape shape) const = 0;
+  virtual at::Tensor forward(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const = 0;
 };
 using LayerPtr = std::unique_ptr<Layer>;
 
@@ -45,14 +46,23 @@ struct LayerContext {
   std::shared_ptr<nn::Rope> rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
 };
 
+/// Zeros in front of a sequence and behind it.
+struct Padding {
+  std::int64_t front = 0;
+  std::int64_t back = 0;
+};
+
 LayerPtr make_block(LayerContext& context, const catalog::BlockSpec& spec);
 LayerPtr make_norm(const LayerContext& context, const catalog::NormSpec& spec);
-LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec);
+/// `tokens`: those of an item that this rank holds, the class token being the first.
+LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec, Range tokens);
 /// `after_split`: its input is the preceding convolution's, in the same stage, and so holds this rank's
-/// channels only; `before_split`: such a convolution follows, and its output may stay so.
+/// channels only; `before_split`: such a convolution follows, and its output may stay so. `padding`: zeros in
+/// front of the frames that it is given and behind them.
 LayerPtr make_conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split,
-                     bool before_split);
-LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec);
+                     bool before_split, Padding padding);
+/// `tokens`: those of an item that this rank holds.
+LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec, Range tokens);
 LayerPtr make_projector(const LayerContext& context, const catalog::Projector& spec);
 
 }  // namespace cornstarch::models

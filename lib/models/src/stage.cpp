@@ -5,6 +5,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <optional>
 #include <variant>
 
@@ -13,6 +14,7 @@
 #include "cornstarch/nn/cross_entropy.h"
 #include "cornstarch/nn/sequence_parallel.h"
 #include "cornstarch/nn/tensor_parallel.h"
+#include "cornstarch/plan/item_parts.h"
 #include "layers.h"
 
 namespace cornstarch::models {
@@ -36,6 +38,8 @@ struct Stage::Impl {
        const StageOptions& options)
       : modality(modality_in),
         tp(std::move(tp_in)),
+        sp(options.sp),
+        cp(options.cp),
         dtype(options.dtype),
         parameters(modality, modules, *tp, options),
         context{parameters, tp, modality.tp_sequence_parallel, modality.checkpointing, {}} {
@@ -44,9 +48,11 @@ struct Stage::Impl {
 
   const catalog::Modality& modality;
   comm::GroupPtr tp;
+  int sp, cp;
   at::ScalarType dtype;
   ParameterSet parameters;
   LayerContext context;
+  std::optional<Range> media;  // of an item, where the stage begins with media
   std::optional<VocabParallel> embedding;
   std::vector<LayerPtr> layers;
   LayerPtr projector;
@@ -55,11 +61,12 @@ struct Stage::Impl {
   void add(const std::vector<int>& modules, std::size_t i) {
     const auto module = static_cast<std::size_t>(modules[i]);
     if (!modality.used.at(module)) return;
+    if (module == 0 && !catalog::is_llm(modality)) media = places_behind(-1);
     const auto body = [&](std::size_t at) -> const catalog::ModuleBody* {
       return at < modules.size() ? &modality.spec.modules.at(static_cast<std::size_t>(modules[at])).body
                                  : nullptr;
     };
-    std::visit(Builder{*this, body(i - 1), body(i + 1)}, *body(i));
+    std::visit(Builder{*this, modules[i], body(i - 1), body(i + 1)}, *body(i));
   }
 
   VocabParallel vocab_parallel(const std::string& prefix, std::int64_t vocab,
@@ -68,9 +75,19 @@ struct Stage::Impl {
     return {parameters.at(name).value, parameters.part(name), vocab, padding_idx};
   }
 
+  /// Of an encoder's item: what this rank holds of it behind a module.
+  Range places_behind(int module) const { return plan::item_places(modality.spec, module, sp, cp); }
+
+  Padding padding_of(const catalog::Conv1d& conv, int module) const {
+    if (sp == 1) return {1, 1};
+    const Range in = places_behind(module - 1), out = places_behind(module);
+    return {in.begin - (out.begin * conv.stride - 1), (out.end - 1) * conv.stride + 2 - in.end};
+  }
+
   // Makes what a module of each kind needs; knows the module's neighbours in this stage (null at its ends).
   struct Builder {
     Impl& stage;
+    int module;
     const catalog::ModuleBody* before;
     const catalog::ModuleBody* after;
 
@@ -87,15 +104,16 @@ struct Stage::Impl {
       if (!n.pooled_only) stage.layers.push_back(make_norm(stage.context, n.norm));
     }
     void operator()(const catalog::PatchEmbedding& p) const {
-      stage.layers.push_back(make_patch_embedding(stage.context, p));
+      stage.layers.push_back(make_patch_embedding(stage.context, p, stage.places_behind(module)));
     }
     void operator()(const catalog::Conv1d& c) const {
       const bool after_split = is_conv(before, true);
       const bool before_split = is_conv(after, false);
-      stage.layers.push_back(make_conv1d(stage.context, c, after_split, before_split));
+      stage.layers.push_back(
+          make_conv1d(stage.context, c, after_split, before_split, stage.padding_of(c, module)));
     }
     void operator()(const catalog::AddPositions& p) const {
-      stage.layers.push_back(make_positions(stage.context, p));
+      stage.layers.push_back(make_positions(stage.context, p, stage.places_behind(module)));
     }
     void operator()(const catalog::Projector& p) const { stage.projector = make_projector(stage.context, p); }
 
@@ -105,7 +123,7 @@ struct Stage::Impl {
     }
   };
 
-  at::Tensor run(at::Tensor x) const {
+  at::Tensor run(at::Tensor x, const Tokens& tokens) const {
     TokenShape shape;
     bool shared = false;
     const auto hold = [&](bool share) {
@@ -119,16 +137,23 @@ struct Stage::Impl {
     };
     for (const LayerPtr& layer : layers) {
       hold(layer->takes_share());
-      x = layer->forward(x, shape);
+      x = layer->forward(x, shape, tokens);
     }
     hold(false);
     return x;
   }
 
-  at::Tensor project(at::Tensor x) const {
-    const std::int64_t drop = modality.drop_tokens;
+  /// Media as the first module takes it: of sounds, the frames that this rank needs.
+  at::Tensor own_media(const at::Tensor& x) const {
+    const bool frames = std::holds_alternative<catalog::Conv1d>(modality.spec.modules.front().body);
+    return frames ? x.narrow(2, media->begin, media->size()) : x;
+  }
+
+  at::Tensor project(at::Tensor x, const Tokens& tokens) const {
+    const std::int64_t first = share(modality.spec.tokens_per_item, sp, cp).begin;
+    const std::int64_t drop = std::clamp<std::int64_t>(modality.drop_tokens - first, 0, x.size(1));
     if (drop > 0) x = x.narrow(1, drop, x.size(1) - drop);
-    return projector->forward(x, {}).flatten(0, 1);
+    return projector->forward(x, {}, tokens).flatten(0, 1);
   }
 
   const VocabParallel& the_head() const {
@@ -151,9 +176,10 @@ std::vector<Parameter>& Stage::parameters() { return impl_->parameters.list(); }
 bool Stage::has_embedding() const { return impl_->embedding.has_value(); }
 bool Stage::has_head() const { return impl_->head.has_value(); }
 
-at::Tensor Stage::forward(const at::Tensor& input) {
-  const at::Tensor hidden = impl_->run(input.to(impl_->dtype));
-  return impl_->projector ? impl_->project(hidden) : hidden;
+at::Tensor Stage::forward(const at::Tensor& input, const Tokens& tokens) {
+  const at::Tensor own = impl_->media ? impl_->own_media(input) : input;
+  const at::Tensor hidden = impl_->run(own.to(impl_->dtype), tokens);
+  return impl_->projector ? impl_->project(hidden, tokens) : hidden;
 }
 
 at::Tensor Stage::embed(const Text& text, const std::vector<at::Tensor>& features) {
@@ -167,15 +193,18 @@ at::Tensor Stage::embed(const Text& text, const std::vector<at::Tensor>& feature
     if (rows.size(0) != given) {
       throw Failure(ExitCode::internal, placeholder_mismatch(e, rows.size(0), given));
     }
-    if (given > 0) hidden.index_copy_(0, rows, features[e]);
+    // Without rows too: whether there is a graph is the same on every rank.
+    if (features[e].defined()) hidden.index_copy_(0, rows, features[e]);
   }
   return hidden.view({text.ids.size(0), text.ids.size(1), hidden.size(1)});
 }
 
-at::Tensor Stage::transform(const at::Tensor& hidden) { return impl_->run(hidden); }
+at::Tensor Stage::transform(const at::Tensor& hidden, const Tokens& tokens) {
+  return impl_->run(hidden, tokens);
+}
 
 at::Tensor Stage::loss(const at::Tensor& hidden, const Text& text) {
-  if (text.num_targets() == 0) {
+  if (!text.learns) {
     const bool narrow = hidden.element_size() < 4;
     return at::zeros({}, hidden.options().dtype(narrow ? at::kFloat : hidden.scalar_type()));
   }

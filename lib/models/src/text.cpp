@@ -1,22 +1,17 @@
 #include "cornstarch/models/text.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
 
 #include <algorithm>
 
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/models/tokens.h"
 
 namespace cornstarch::models {
 namespace {
 
 constexpr std::int64_t kIgnored = -100;  // a label without a target
-
-at::Tensor indices(const std::vector<std::int64_t>& values) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
-  std::copy(values.begin(), values.end(), out.data_ptr<std::int64_t>());
-  return out;
-}
 
 }  // namespace
 
@@ -41,9 +36,40 @@ Text make_text(const at::Tensor& ids, const at::Tensor& labels, std::size_t enco
     targets.push_back(label[i + 1]);
     samples.push_back(i / length);
   }
-  Text text{ids, {}, indices(target_rows), indices(targets), indices(samples)};
-  for (const auto& of_encoder : placeholders) text.placeholders.push_back(indices(of_encoder));
+  Text text{ids,
+            {},
+            index_tensor(target_rows),
+            index_tensor(targets),
+            index_tensor(samples),
+            ids.size(0),
+            !targets.empty()};
+  for (const auto& of_encoder : placeholders) text.placeholders.push_back(index_tensor(of_encoder));
   return text;
+}
+
+Text take_tokens(const Text& whole, const std::vector<std::int64_t>& tokens) {
+  std::vector<std::int64_t> place(static_cast<std::size_t>(whole.ids.numel()), -1);  // in the list of tokens
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    place[static_cast<std::size_t>(tokens[i])] = static_cast<std::int64_t>(i);
+  const auto place_of = [&](std::int64_t row) { return place[static_cast<std::size_t>(row)]; };
+  Text out = whole;
+  out.ids = whole.ids.flatten().index_select(0, index_tensor(tokens)).unsqueeze(0);
+  for (at::Tensor& rows : out.placeholders) {
+    rows = rows.clone();
+    std::int64_t* row = rows.data_ptr<std::int64_t>();
+    std::transform(row, row + rows.numel(), row, place_of);
+  }
+  std::vector<std::int64_t> kept, rows;  // targets whose hidden state is here
+  const std::int64_t* row = whole.target_rows.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < whole.num_targets(); ++i) {
+    if (place_of(row[i]) < 0) continue;
+    kept.push_back(i);
+    rows.push_back(place_of(row[i]));
+  }
+  out.target_rows = index_tensor(rows);
+  out.targets = whole.targets.index_select(0, index_tensor(kept));
+  out.target_samples = whole.target_samples.index_select(0, index_tensor(kept));
+  return out;
 }
 
 }  // namespace cornstarch::models

@@ -161,6 +161,15 @@ RopeTable Rope::table(std::int64_t length, at::TensorOptions activations) {
   return {longest_.cos.narrow(0, 0, length), longest_.sin.narrow(0, 0, length)};
 }
 
+RopeTable Rope::table_at(const at::Tensor& positions, std::int64_t length, at::TensorOptions activations) {
+  const RopeTable all = table(length, activations);
+  if (!last_positions_.is_same(positions) || last_.cos.dtype() != all.cos.dtype()) {
+    last_ = {all.cos.index_select(0, positions), all.sin.index_select(0, positions)};
+    last_positions_ = positions;
+  }
+  return last_;
+}
+
 std::pair<at::Tensor, at::Tensor> rotate(const at::Tensor& q_in, const at::Tensor& k_in,
                                          const RopeTable& table) {
   const at::Tensor q = q_in.detach().contiguous(), k = k_in.detach().contiguous();

@@ -13,8 +13,9 @@ struct Answers {
   std::int64_t correct = 0;  ///< those where every target has the largest logit
 };
 
-/// Greedy decoding gives exactly the labelled answer iff, fed with that answer, the model ranks each of its
-/// tokens first; so one forward pass tells.
-Answers grade(models::Stage& last, const at::Tensor& hidden, const models::Text& text);
+/// Of the microbatch, whose targets may lie on several ranks of the context-parallel group `sp`; the same on
+/// each. Greedy decoding gives exactly the labelled answer iff, fed with that answer, the model ranks each of
+/// its tokens first; so one forward pass tells.
+Answers grade(models::Stage& last, const at::Tensor& hidden, const models::Text& text, comm::Group& sp);
 
 }  // namespace cornstarch::pipeline

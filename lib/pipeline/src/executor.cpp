@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/remainder.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -26,10 +28,13 @@ struct Flight {
 
 struct Held {
   int stage = 0;
+  int cp = 0;
+  comm::GroupPtr sp;  ///< the ranks of this replica that hold other tokens
   models::Stage module;
   std::unique_ptr<ParameterStore> store;  ///< null where nothing trains
   std::vector<int> seams_in;              ///< indices into the plan's seams, in order
   int seam_out = -1;
+  std::map<int, models::Tokens> item_tokens;  ///< of an encoder with sp > 1, by number of items
 };
 
 using StepKey = std::pair<int, int>;  // (stage or seam, microbatch)
@@ -88,6 +93,7 @@ struct Executor::Impl {
   StepSums sums;
   at::Tensor loss;
   std::map<StepKey, Flight> flights;             // by stage
+  std::map<int, models::Tokens> text_tokens;     // of the LLM, by microbatch
   std::map<StepKey, at::Tensor> activations_in;  // by seam: received, or handed over by a stage of this rank
   std::map<StepKey, at::Tensor> gradients_in;    // by seam
   std::map<StepKey, at::Tensor> gradients_out;   // by seam: to be sent
@@ -117,40 +123,60 @@ struct Executor::Impl {
   const plan::Seam& seam(int index) const { return plan.seams[static_cast<std::size_t>(index)]; }
   bool is_last_of_llm(int stage) const { return stage + 1 == static_cast<int>(plan.stages.size()); }
   bool is_first(int stage) const { return stage_plan(stage).stage_in_modality == 0; }
+  bool is_last(int stage) const {
+    return stage_plan(stage).stage_in_modality + 1 == modality_plan(stage).num_stages;
+  }
 
   // --- Building
   // -----------------------------------------------------------------------------------------------
 
   void hold(const plan::Part& part) {
-    std::vector<int> tp_ranks, dp_ranks;
-    for (int t = 0; t < modality_plan(part.stage).tp; ++t)
-      tp_ranks.push_back(plan.rank_of(me.dp, part.stage, part.cp, t));
-    for (int d = 0; d < plan.dp; ++d) dp_ranks.push_back(plan.rank_of(d, part.stage, part.cp, part.tp));
+    const plan::ModalityPlan& sizes = modality_plan(part.stage);
+    std::vector<int> tp_ranks, sp_ranks;
+    for (int t = 0; t < sizes.tp; ++t) tp_ranks.push_back(plan.rank_of(me.dp, part.stage, part.cp, t));
+    for (int c = 0; c < sizes.sp; ++c) sp_ranks.push_back(plan.rank_of(me.dp, part.stage, c, part.tp));
     auto tp = comm->group(tp_ranks, cat("tp of ", plan.stage_name(part.stage)));
-    auto dp = comm->group(dp_ranks, cat("dp of ", plan.stage_name(part.stage)));
+    auto sp = comm->group(sp_ranks, cat("sp of ", plan.stage_name(part.stage)));
+    auto replicas =
+        comm->group(replicas_of({part.stage}, part.tp), cat("dp x sp of ", plan.stage_name(part.stage)));
+    models::StageOptions stage_options = options.stage;
+    stage_options.sp = sizes.sp;
+    stage_options.cp = part.cp;
     Held h{part.stage,
-           models::Stage(modality(part.stage), stage_plan(part.stage).modules, tp, options.stage),
+           part.cp,
+           std::move(sp),
+           models::Stage(modality(part.stage), stage_plan(part.stage).modules, tp, stage_options),
            nullptr,
            {},
-           -1};
+           -1,
+           {}};
     if (modality(part.stage).pretrained)
       models::load_pretrained(*modality(part.stage).pretrained, modality(part.stage), h.module.parameters());
     for (std::size_t i = 0; i < plan.seams.size(); ++i) {
       if (plan.seams[i].to == part.stage) h.seams_in.push_back(static_cast<int>(i));
       if (plan.seams[i].from == part.stage) h.seam_out = static_cast<int>(i);
     }
-    keep_parameters(h, part, dp);
+    keep_parameters(h, part, replicas);
     held.emplace(part.stage, std::move(h));
   }
 
-  void keep_parameters(Held& h, const plan::Part& part, const comm::GroupPtr& dp) {
+  /// The ranks that hold the same shards of these stages: those of other replicas, and of other tokens.
+  std::vector<int> replicas_of(const std::vector<int>& stages, int tp) const {
+    std::vector<int> ranks;
+    for (const int stage : stages)
+      for (int d = 0; d < plan.dp; ++d)
+        for (int c = 0; c < modality_plan(stage).sp; ++c) ranks.push_back(plan.rank_of(d, stage, c, tp));
+    return ranks;
+  }
+
+  void keep_parameters(Held& h, const plan::Part& part, const comm::GroupPtr& replicas) {
     comm::GroupPtr tied_group, tp_dp;
     std::vector<Stored> stored;
     for (models::Parameter& p : h.module.parameters()) {
       const bool tied = is_tied(h, p);
       if (tied && !tied_group) tied_group = tie(part);
       if (p.partial_over_tp && !tp_dp) tp_dp = all_shards(part);
-      const comm::GroupPtr& group = p.partial_over_tp ? tp_dp : tied ? tied_group : dp;
+      const comm::GroupPtr& group = p.partial_over_tp ? tp_dp : tied ? tied_group : replicas;
       if (p.trains) stored.push_back({&p, group, p.partial_over_tp || p.counts});
     }
     if (!stored.empty()) h.store = std::make_unique<ParameterStore>(stored, options.store);
@@ -171,17 +197,16 @@ struct Executor::Impl {
   comm::GroupPtr all_shards(const plan::Part& part) {
     std::vector<int> ranks;
     for (int d = 0; d < plan.dp; ++d)
-      for (int t = 0; t < modality_plan(part.stage).tp; ++t)
-        ranks.push_back(plan.rank_of(d, part.stage, part.cp, t));
-    return comm->group(ranks, cat("tp x dp of ", plan.stage_name(part.stage)));
+      for (int c = 0; c < modality_plan(part.stage).sp; ++c)
+        for (int t = 0; t < modality_plan(part.stage).tp; ++t)
+          ranks.push_back(plan.rank_of(d, part.stage, c, t));
+    return comm->group(ranks, cat("tp x dp x sp of ", plan.stage_name(part.stage)));
   }
 
   comm::GroupPtr tie(const plan::Part& part) {
     const auto& llm = plan.modalities.back();
-    std::vector<int> ranks;
-    for (const int stage : {llm.first_stage, llm.first_stage + llm.num_stages - 1})
-      for (int d = 0; d < plan.dp; ++d) ranks.push_back(plan.rank_of(d, stage, part.cp, part.tp));
-    return comm->group(ranks, "tied embeddings of llm");
+    return comm->group(replicas_of({llm.first_stage, llm.first_stage + llm.num_stages - 1}, part.tp),
+                       "tied embeddings of llm");
   }
 
   /// Only training is measured: its steps are alike.
@@ -215,7 +240,7 @@ struct Executor::Impl {
     inputs = &in;
     sums = {};
     loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
-    mailbox.start(program, a);
+    mailbox.start(program, a, in);
     for (std::size_t i = 0; i < program.size(); ++i) {
       mailbox.post_ahead(i);
       if (!a.has_work(program[i])) continue;
@@ -223,6 +248,7 @@ struct Executor::Impl {
     }
     mailbox.finish();
     flights.clear();
+    text_tokens.clear();
     sums.loss = loss;
     // Every tp rank of the last stage has the same sums; one of them speaks for all.
     if (me.parts.back().tp != 0) return {at::zeros_like(loss)};
@@ -286,23 +312,59 @@ struct Executor::Impl {
   }
 
   at::Tensor forward_encoder(Held& h, Flight& flight, int m) {
-    if (!is_first(h.stage)) return h.module.forward(flight.inputs.front());
     const auto e = static_cast<std::size_t>(stage_plan(h.stage).modality);
-    return h.module.forward(inputs->media[e][static_cast<std::size_t>(m)]);
+    const auto microbatch = static_cast<std::size_t>(m);
+    const at::Tensor out =
+        h.module.forward(is_first(h.stage) ? inputs->media[e][microbatch] : flight.inputs.front(),
+                         tokens_of_items(h, activity->items(static_cast<int>(e), m)));
+    if (!is_last(h.stage) || plan.modalities.back().sp == 1) return out;
+    return out.index_select(
+        0, models::index_tensor(inputs->routes[e][microbatch].leaving[static_cast<std::size_t>(h.cp)]));
+  }
+
+  /// How the tokens of an encoder's items lie on its context-parallel ranks.
+  const models::Tokens& tokens_of_items(Held& h, int items) {
+    const plan::ModalityPlan& sizes = modality_plan(h.stage);
+    models::Tokens& tokens = h.item_tokens[items];
+    if (sizes.sp == 1 || tokens.layout) return tokens;
+    const std::int64_t per_item = modality(h.stage).spec.tokens_per_item;
+    plan::TokenShares shares(static_cast<std::size_t>(sizes.sp));
+    for (int c = 0; c < sizes.sp; ++c)
+      for (int i = 0; i < items; ++i) {
+        const Range own = share(per_item, sizes.sp, c);
+        for (auto t = own.begin; t < own.end; ++t)
+          shares[static_cast<std::size_t>(c)].push_back(i * per_item + t);
+      }
+    tokens.layout = nn::context_layout(plan::item_pattern(items, per_item), shares, *sizes.mode, comm, h.sp);
+    return tokens;
+  }
+
+  /// How the text's tokens lie on the LLM's context-parallel ranks.
+  const models::Tokens& tokens_of_text(Held& h, int m) {
+    models::Tokens& tokens = text_tokens[m];
+    if (inputs->placed.empty() || tokens.layout) return tokens;
+    const PlacedTokens& placed = inputs->placed[static_cast<std::size_t>(m)];
+    const config::SpMode mode = modality_plan(h.stage).mode.value_or(config::SpMode::all_to_all);
+    tokens.layout = nn::context_layout(placed.pattern, placed.shares, mode, comm, h.sp);
+    tokens.length = plan.sequence_length;
+    tokens.positions =
+        models::index_tensor(placed.shares[static_cast<std::size_t>(h.cp)]).remainder_(tokens.length);
+    return tokens;
   }
 
   at::Tensor forward_llm(Held& h, Flight& flight, int m) {
     const auto microbatch = static_cast<std::size_t>(m);
     at::Tensor hidden =
         is_first(h.stage) ? h.module.embed(inputs->text[microbatch], flight.inputs) : flight.inputs.front();
-    hidden = h.module.transform(hidden);
+    hidden = h.module.transform(hidden, tokens_of_text(h, m));
     if (!is_last_of_llm(h.stage)) return hidden;
     const models::Text& text = inputs->text[microbatch];
     at::Tensor sum = h.module.loss(hidden, text);
     loss += sum.detach().to(at::kDouble);
     sums.targets += text.num_targets();
     if (!training) {
-      const Answers answers = grade(h.module, hidden, text);
+      const Answers answers = grade(h.module, hidden, text, *h.sp);
+      if (h.cp > 0) return sum;  // one speaks for all
       sums.answers += answers.given;
       sums.correct += answers.correct;
     }

@@ -41,23 +41,74 @@ const plan::Part& Mailbox::own_part(int stage) const {
   throw Failure(ExitCode::internal, cat("rank ", me_.rank, " does not hold stage ", stage));
 }
 
-std::vector<std::int64_t> Mailbox::shape_of(const plan::Seam& seam, int microbatch) const {
+const plan::Part& Mailbox::own_end(const plan::Instruction& instruction) const {
+  const plan::Seam& seam = plan_.seams[static_cast<std::size_t>(instruction.seam)];
+  return own_part(is_receive(instruction.op) != is_backward(instruction.op) ? seam.to : seam.from);
+}
+
+const plan::FeatureRoute& Mailbox::route_of(const plan::Seam& seam, int microbatch) const {
+  const auto encoder = static_cast<std::size_t>(plan_.stages[static_cast<std::size_t>(seam.from)].modality);
+  return inputs_->routes.at(encoder).at(static_cast<std::size_t>(microbatch));
+}
+
+std::vector<std::int64_t> Mailbox::shape_of(const plan::Seam& seam, int microbatch,
+                                            const plan::Part& own) const {
   const auto& from = plan_.stages[static_cast<std::size_t>(seam.from)];
   const auto& to = plan_.stages[static_cast<std::size_t>(seam.to)];
   const auto& modality = modalities_[static_cast<std::size_t>(from.modality)];
-  if (catalog::is_llm(modality))
-    return {plan_.microbatch_size, plan_.sequence_length, modality.spec.hidden_size};
-  const std::int64_t items = activity_->items(from.modality, microbatch);
-  if (from.modality != to.modality)
-    return {items * modality.features_per_item, modalities_.back().spec.hidden_size};
-  auto shape = item_shape_after(modality, from.modules.back());
-  shape.insert(shape.begin(), items);
+  const auto hidden = modalities_.back().spec.hidden_size;
+  if (catalog::is_llm(modality)) {
+    if (inputs_->placed.empty()) return {plan_.microbatch_size, plan_.sequence_length, hidden};
+    const auto& shares = inputs_->placed[static_cast<std::size_t>(microbatch)].shares;
+    return {1, static_cast<std::int64_t>(shares[static_cast<std::size_t>(own.cp)].size()), hidden};
+  }
+  if (from.modality != to.modality) {
+    const plan::FeatureRoute& route = route_of(seam, microbatch);
+    return {own.stage == seam.from ? route.leaving_rows(own.cp) : route.arriving_rows(own.cp), hidden};
+  }
+  auto shape = item_shape_after(modality, from.modules.back(), modality_of(seam.from).sp, own.cp);
+  shape.insert(shape.begin(), activity_->items(from.modality, microbatch));
   return shape;
 }
 
-void Mailbox::start(const std::vector<plan::Instruction>& instructions, const plan::Activity& activity) {
+std::vector<Mailbox::Stretch> Mailbox::stretches(const plan::Seam& seam, int microbatch,
+                                                 const plan::Part& own, std::int64_t rows) const {
+  if (&modality_of(seam.from) == &modality_of(seam.to)) return {{own.cp, {0, rows}}};
+  const auto& counts = route_of(seam, microbatch).counts;
+  const bool encoder = own.stage == seam.from;
+  std::vector<Stretch> out;
+  std::int64_t first = 0;
+  const int others = modality_of(encoder ? seam.to : seam.from).sp;
+  for (int c = 0; c < others; ++c) {
+    const std::int64_t n = encoder ? counts[static_cast<std::size_t>(own.cp)][static_cast<std::size_t>(c)]
+                                   : counts[static_cast<std::size_t>(c)][static_cast<std::size_t>(own.cp)];
+    out.push_back({c, {first, first + n}});
+    first += n;
+  }
+  return out;
+}
+
+std::vector<Mailbox::Message> Mailbox::messages(const plan::Instruction& instruction, const plan::Part& own,
+                                                const at::Tensor& tensor) const {
+  const plan::Seam& seam = plan_.seams[static_cast<std::size_t>(instruction.seam)];
+  const int other = own.stage == seam.from ? seam.to : seam.from;
+  const int own_tp = modality_of(own.stage).tp, other_tp = modality_of(other).tp;
+  const auto slices = is_receive(instruction.op) ? plan::sources(own_tp, own.tp, other_tp)
+                                                 : plan::destinations(own_tp, own.tp, other_tp);
+  std::vector<Message> out;
+  for (const Stretch& stretch : stretches(seam, instruction.microbatch, own, tensor.size(0)))
+    for (const plan::Slice& slice : slices) {
+      const at::Tensor rows = rows_of(tensor.narrow(0, stretch.rows.begin, stretch.rows.size()), slice);
+      if (rows.numel() > 0) out.push_back({plan_.rank_of(me_.dp, other, stretch.cp, slice.peer_tp), rows});
+    }
+  return out;
+}
+
+void Mailbox::start(const std::vector<plan::Instruction>& instructions, const plan::Activity& activity,
+                    const StepInputs& inputs) {
   instructions_ = instructions;
   activity_ = &activity;
+  inputs_ = &inputs;
   posted_until_ = 0;
   posted_.clear();
 }
@@ -73,16 +124,10 @@ void Mailbox::post_ahead(std::size_t position) {
 
 Mailbox::Posted Mailbox::post(const plan::Instruction& instruction) const {
   const plan::Seam& seam = plan_.seams[static_cast<std::size_t>(instruction.seam)];
-  const bool backward = is_backward(instruction.op);
-  const int other = backward ? seam.to : seam.from;
-  const plan::Part& own = own_part(backward ? seam.from : seam.to);
-  Posted posted{at::empty(shape_of(seam, instruction.microbatch), tensors_), {}};
-  for (const plan::Slice& slice : plan::sources(modality_of(own.stage).tp, own.tp, modality_of(other).tp)) {
-    const at::Tensor rows = rows_of(posted.buffer, slice);
-    if (rows.numel() == 0) continue;
-    const int peer = plan_.rank_of(me_.dp, other, 0, slice.peer_tp);
-    posted.works.push_back(comm_->receive(rows, peer, tag_of(instruction), what(instruction)));
-  }
+  const plan::Part& own = own_end(instruction);
+  Posted posted{at::empty(shape_of(seam, instruction.microbatch, own), tensors_), {}};
+  for (const Message& m : messages(instruction, own, posted.buffer))
+    posted.works.push_back(comm_->receive(m.rows, m.peer, tag_of(instruction), what(instruction)));
   return posted;
 }
 
@@ -94,19 +139,9 @@ at::Tensor Mailbox::take(std::size_t position) {
 }
 
 void Mailbox::send(const plan::Instruction& instruction, const at::Tensor& tensor) {
-  const plan::Seam& seam = plan_.seams[static_cast<std::size_t>(instruction.seam)];
-  const bool backward = is_backward(instruction.op);
-  const int other = backward ? seam.from : seam.to;
-  const plan::Part& own = own_part(backward ? seam.to : seam.from);
-  const at::Tensor whole = tensor.detach().contiguous();
   std::vector<comm::WorkPtr> works;
-  for (const plan::Slice& slice :
-       plan::destinations(modality_of(own.stage).tp, own.tp, modality_of(other).tp)) {
-    const at::Tensor rows = rows_of(whole, slice);
-    if (rows.numel() == 0) continue;
-    const int peer = plan_.rank_of(me_.dp, other, 0, slice.peer_tp);
-    works.push_back(comm_->send(rows, peer, tag_of(instruction), what(instruction)));
-  }
+  for (const Message& m : messages(instruction, own_end(instruction), tensor.detach().contiguous()))
+    works.push_back(comm_->send(m.rows, m.peer, tag_of(instruction), what(instruction)));
   sent_.push_back(std::move(works));
 }
 

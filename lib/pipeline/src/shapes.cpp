@@ -1,5 +1,7 @@
 #include "cornstarch/pipeline/shapes.h"
 
+#include "cornstarch/plan/item_parts.h"
+
 namespace cornstarch::pipeline {
 namespace {
 
@@ -7,25 +9,24 @@ using Shape = std::vector<std::int64_t>;
 
 struct After {
   Shape before;
-  Shape operator()(const catalog::PatchEmbedding& p) const {
-    const std::int64_t side = p.image_size / p.patch_size;
-    return {1 + side * side, p.hidden};
-  }
-  Shape operator()(const catalog::Conv1d& c) const { return {c.out, (before.at(1) - 1) / c.stride + 1}; }
-  Shape operator()(const catalog::AddPositions& a) const { return {a.positions, a.hidden}; }
+  std::int64_t places;
+  Shape operator()(const catalog::PatchEmbedding& p) const { return {places, p.hidden}; }
+  Shape operator()(const catalog::Conv1d& c) const { return {c.out, places}; }
+  Shape operator()(const catalog::AddPositions& a) const { return {places, a.hidden}; }
   Shape operator()(const catalog::TokenEmbedding&) const { return before; }
   Shape operator()(const catalog::BlockSpec&) const { return before; }
   Shape operator()(const catalog::Norm&) const { return before; }
   Shape operator()(const catalog::LmHead&) const { return before; }
-  Shape operator()(const catalog::Projector& p) const { return {before.at(0), p.out_proj.out}; }
+  Shape operator()(const catalog::Projector& p) const { return {places, p.out_proj.out}; }
 };
 
 }  // namespace
 
-std::vector<std::int64_t> item_shape_after(const catalog::Modality& modality, int module) {
+std::vector<std::int64_t> item_shape_after(const catalog::Modality& modality, int module, int sp, int cp) {
   Shape shape = modality.spec.item_shape;
   for (int m = 0; m <= module; ++m)
-    shape = std::visit(After{shape}, modality.spec.modules[static_cast<std::size_t>(m)].body);
+    shape = std::visit(After{shape, plan::item_places(modality.spec, m, sp, cp).size()},
+                       modality.spec.modules[static_cast<std::size_t>(m)].body);
   return shape;
 }
 

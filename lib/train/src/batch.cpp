@@ -4,8 +4,11 @@
 #include <ATen/ops/full.h>
 
 #include <algorithm>
+#include <set>
+#include <span>
 
 #include "cornstarch/base/checked.h"
+#include "placement.h"
 
 namespace cornstarch::train {
 namespace {
@@ -65,9 +68,18 @@ at::Tensor stack_rows(const std::vector<dataio::TextRow>& rows, Range range, std
   return out;
 }
 
+/// The rows of microbatch m of the block.
+std::span<const dataio::TextRow> rows_of(const RankBatch& batch, const plan::Plan& plan, int m) {
+  const auto size = static_cast<std::size_t>(plan.microbatch_size);
+  return batch.rows.empty() ? std::span<const dataio::TextRow>()
+                            : std::span(batch.rows).subspan(static_cast<std::size_t>(m) * size, size);
+}
+
 /// Bad samples become empty: no text, no media, on every rank.
-std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range block) {
+std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range block, const plan::Plan& plan,
+                      const catalog::Modalities& modalities) {
   std::int64_t dropped = 0;
+  std::set<int> changed;
   for (std::size_t i = 0; i < batch.samples.size(); ++i) {
     if (bad[i] == 0) continue;
     ++dropped;
@@ -76,9 +88,13 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
     if (position < block.begin || position >= block.end) continue;
     const auto at = static_cast<std::size_t>(position - block.begin);
     if (!batch.rows.empty()) batch.rows[at] = {};
+    changed.insert(static_cast<int>(at) / plan.microbatch_size);
     for (auto& samples : batch.media)
       if (!samples.empty()) samples[at].clear();
   }
+  if (!batch.placed.empty())
+    for (const int m : changed)
+      batch.placed[static_cast<std::size_t>(m)] = place_tokens(rows_of(batch, plan, m), plan, modalities);
   return dropped;
 }
 
@@ -86,36 +102,59 @@ void move(at::Tensor& tensor, at::Device device) {
   if (tensor.defined()) tensor = tensor.pin_memory().to(device, /*non_blocking=*/true);
 }
 
+/// What a rank of the LLM takes of a microbatch's text.
+models::Text text_of(const RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities,
+                     int m, const std::vector<plan::FeatureRoute>& routes, int cp, std::int64_t pad_id) {
+  const Range rows = {static_cast<std::int64_t>(m) * plan.microbatch_size,
+                      static_cast<std::int64_t>(m + 1) * plan.microbatch_size};
+  const auto stack = [&](std::vector<std::int64_t> dataio::TextRow::* list, std::int64_t fill) {
+    return stack_rows(batch.rows, rows, plan.sequence_length, list, fill);
+  };
+  models::Text text = models::make_text(stack(&dataio::TextRow::ids, pad_id),
+                                        stack(&dataio::TextRow::labels, dataio::kIgnoreLabel), routes.size(),
+                                        modalities.back().spec.vocab_size);
+  for (std::size_t e = 0; e < routes.size(); ++e) {
+    const auto& arriving = routes[e].arriving[static_cast<std::size_t>(cp)];
+    text.placeholders[e] = text.placeholders[e].index_select(0, models::index_tensor(arriving));
+  }
+  if (batch.placed.empty()) return text;
+  return models::take_tokens(text,
+                             batch.placed[static_cast<std::size_t>(m)].shares[static_cast<std::size_t>(cp)]);
+}
+
 }  // namespace
 
-Needs needs_of(const plan::Plan& plan, int rank) {
+Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank) {
   const int llm = static_cast<int>(plan.modalities.size()) - 1;
-  Needs needs{false, std::vector<bool>(static_cast<std::size_t>(llm), false)};
+  const bool split = plan.modalities.back().sp > 1, placed = places_tokens(plan, modalities);
+  Needs needs{split, std::vector<bool>(static_cast<std::size_t>(llm), false)};
   for (const plan::Part& part : plan.ranks[static_cast<std::size_t>(rank)].parts) {
     const int stage = plan.stages[static_cast<std::size_t>(part.stage)].stage_in_modality;
     const bool first = stage == 0;
     const bool last = stage + 1 == plan.modalities[static_cast<std::size_t>(part.modality)].num_stages;
-    if (part.modality == llm) needs.text = needs.text || first || last;
+    if (part.modality == llm) needs.text = needs.text || first || last || placed;
     if (part.modality != llm && first) needs.media[static_cast<std::size_t>(part.modality)] = true;
   }
   return needs;
 }
 
 RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
-                     const plan::Plan& plan, const Needs& needs, int dp, int num_encoders) {
+                     const plan::Plan& plan, const catalog::Modalities& modalities, const Needs& needs,
+                     int rank) {
   RankBatch out;
-  const Range block = block_of(plan, dp);
+  const Range block = block_of(plan, plan.ranks[static_cast<std::size_t>(rank)].dp);
+  const std::size_t num_encoders = modalities.size() - 1;
   out.samples = std::move(samples);
   out.bad.assign(out.samples.size(), 0);
   const auto block_size = static_cast<std::size_t>(block.size());
   if (needs.text) out.rows.resize(block_size);
-  out.media.resize(static_cast<std::size_t>(num_encoders));
+  out.media.resize(num_encoders);
   for (std::size_t e = 0; e < needs.media.size(); ++e)
     if (needs.media[e]) out.media[e].resize(block_size);
   for (std::size_t i = 0; i < out.samples.size(); ++i) {
     const std::int64_t sample = out.samples[i];
     if (sample < 0) {
-      out.infos.push_back({std::vector<int>(static_cast<std::size_t>(num_encoders), 0)});
+      out.infos.push_back({std::vector<int>(num_encoders, 0)});
       continue;
     }
     out.infos.push_back(dataset.info(sample));
@@ -127,51 +166,54 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
     out.bad[i] = 1;
     out.problems.push_back(std::move(problem));
   }
+  if (needs.text && places_tokens(plan, modalities))
+    for (int m = 0; m < plan.num_microbatches; ++m)
+      out.placed.push_back(place_tokens(rows_of(out, plan, m), plan, modalities));
   return out;
 }
 
 Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan& plan,
-              const catalog::Modalities& modalities, int dp, std::int64_t pad_id, at::ScalarType dtype) {
-  const Range block = block_of(plan, dp);
-  const std::int64_t skipped = drop_bad(batch, bad, block);
+              const catalog::Modalities& modalities, int rank, std::int64_t pad_id, at::ScalarType dtype) {
+  const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
+  const Range block = block_of(plan, where.dp);
+  const std::int64_t skipped = drop_bad(batch, bad, block, plan, modalities);
   const std::size_t encoders = modalities.size() - 1;
+  const plan::Part& last = where.parts.back();
+  const bool reads_text = !batch.rows.empty() && last.modality == static_cast<int>(encoders);
 
   std::vector<bool> reached;
   std::vector<double> total_items;
   std::vector<std::vector<int>> items(encoders);
   pipeline::StepInputs inputs;
   inputs.media.resize(encoders);
-  const auto rows_of = [&](int m) {
-    return Range{static_cast<std::int64_t>(m) * plan.microbatch_size,
-                 static_cast<std::int64_t>(m + 1) * plan.microbatch_size};
-  };
+  inputs.routes.resize(encoders);
   for (std::size_t e = 0; e < encoders; ++e) {
     total_items.push_back(items_in(batch.infos, e, {0, static_cast<std::int64_t>(batch.infos.size())}));
     reached.push_back(total_items.back() > 0);
-    for (int m = 0; m < plan.num_microbatches; ++m) {
-      const Range rows = rows_of(m);
-      items[e].push_back(items_in(batch.infos, e, {block.begin + rows.begin, block.begin + rows.end}));
+  }
+  reached.push_back(true);
+  for (int m = 0; m < plan.num_microbatches; ++m) {
+    const Range rows = {static_cast<std::int64_t>(m) * plan.microbatch_size,
+                        static_cast<std::int64_t>(m + 1) * plan.microbatch_size};
+    std::vector<int> in_microbatch;
+    for (std::size_t e = 0; e < encoders; ++e) {
+      in_microbatch.push_back(items_in(batch.infos, e, {block.begin + rows.begin, block.begin + rows.end}));
+      items[e].push_back(in_microbatch.back());
       if (!batch.media[e].empty())
         inputs.media[e].push_back(stack_media(batch.media[e], rows, modalities[e].spec.item_shape, dtype));
     }
+    const auto* placed = batch.placed.empty() ? nullptr : &batch.placed[static_cast<std::size_t>(m)];
+    const auto routes = route_microbatch(in_microbatch, rows_of(batch, plan, m), placed, plan, modalities);
+    for (std::size_t e = 0; e < encoders; ++e) inputs.routes[e].push_back(routes[e]);
+    if (reads_text) inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
   }
-  reached.push_back(true);
   std::int64_t tokens = 0;
   double token_pairs = 0;
-  if (!batch.rows.empty()) {
-    for (int m = 0; m < plan.num_microbatches; ++m) {
-      const auto stack = [&](std::vector<std::int64_t> dataio::TextRow::* list, std::int64_t fill) {
-        return stack_rows(batch.rows, rows_of(m), plan.sequence_length, list, fill);
-      };
-      inputs.text.push_back(models::make_text(stack(&dataio::TextRow::ids, pad_id),
-                                              stack(&dataio::TextRow::labels, dataio::kIgnoreLabel), encoders,
-                                              modalities.back().spec.vocab_size));
-    }
-    for (const auto& row : batch.rows) {
-      tokens += row.length;
-      token_pairs += static_cast<double>(row.length) * static_cast<double>(row.length);
-    }
+  for (const auto& row : batch.rows) {
+    tokens += row.length;
+    token_pairs += static_cast<double>(row.length) * static_cast<double>(row.length);
   }
+  inputs.placed = std::move(batch.placed);
   return {plan::Activity(plan, std::move(items)),
           std::move(reached),
           std::move(inputs),

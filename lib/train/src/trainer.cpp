@@ -111,7 +111,6 @@ struct Trainer::Impl {
   const dataio::Dataset& train_data;
   const dataio::Dataset* eval_data;
   Observer observer;
-  int dp;
   at::ScalarType dtype;
   at::Device device;
   std::optional<double> peak_flops;
@@ -135,13 +134,12 @@ struct Trainer::Impl {
         train_data(s.train_data),
         eval_data(s.eval_data),
         observer(std::move(o)),
-        dp(plan.ranks[static_cast<std::size_t>(comm->rank())].dp),
         dtype(dtype_of(config.precision)),
         device(s.device),
         peak_flops(s.peak_flops),
         report_lag(s.report_lag),
         global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
-        needs(needs_of(plan, comm->rank())),
+        needs(needs_of(plan, modalities, comm->rank())),
         world(comm->world()),
         tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm, device}) : std::nullopt),
         executor(plan, modalities, comm,
@@ -149,8 +147,7 @@ struct Trainer::Impl {
         optimizer(config.optimizer, executor.segments()) {}
 
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {
-    RankBatch batch =
-        read_batch(data, std::move(samples), plan, needs, dp, static_cast<int>(modalities.size()) - 1);
+    RankBatch batch = read_batch(data, std::move(samples), plan, modalities, needs, comm->rank());
     if (!batch.problems.empty() && config.data.on_bad_sample == config::OnBadSample::fail)
       throw Failure(ExitCode::bad_data, join(batch.problems, "\n"),
                     "data.on_bad_sample: skip trains without such samples");
@@ -169,7 +166,7 @@ struct Trainer::Impl {
 
   Step to_step(RankBatch batch, const dataio::Dataset& data) const {
     const std::vector<double> bad = batch.bad;
-    Step step = assemble(std::move(batch), bad, plan, modalities, dp, data.pad_id(), dtype);
+    Step step = assemble(std::move(batch), bad, plan, modalities, comm->rank(), data.pad_id(), dtype);
     move_inputs(step.inputs, device);
     return step;
   }

@@ -51,12 +51,13 @@ std::vector<double> no_bad(4, 0.0);
 TEST_CASE("a rank reads what its stages need") {
   const World w;
   // Ranks: vision 0 and 1, LLM stage 0: 2 and 3, LLM stage 1: 4 and 5.
-  CHECK(train::needs_of(w.plan, 0).media[0]);
-  CHECK(!train::needs_of(w.plan, 0).text);
-  CHECK(train::needs_of(w.plan, 3).text);
-  CHECK(!train::needs_of(w.plan, 5).media[0]);
+  CHECK(train::needs_of(w.plan, w.modalities, 0).media[0]);
+  CHECK(!train::needs_of(w.plan, w.modalities, 0).text);
+  CHECK(train::needs_of(w.plan, w.modalities, 3).text);
+  CHECK(!train::needs_of(w.plan, w.modalities, 5).media[0]);
   const Samples data;
-  const auto encoder = train::read_batch(data, {0, 1, 4, 5}, w.plan, train::needs_of(w.plan, 1), 1, 1);
+  const auto encoder = train::read_batch(data, {0, 1, 4, 5}, w.plan, w.modalities,
+                                         train::needs_of(w.plan, w.modalities, 1), 1);
   CHECK(encoder.rows.empty());
   CHECK(encoder.media[0].size() == 2);
   CHECK(encoder.media[0][1].size() == 2);  // sample 5
@@ -66,8 +67,9 @@ TEST_CASE("a rank reads what its stages need") {
 TEST_CASE("a replica works on its block; what its microbatches contain is known everywhere") {
   const World w;
   const Samples data;
-  auto batch = train::read_batch(data, {0, 1, 4, 5}, w.plan, train::needs_of(w.plan, 3), 1, 1);
-  const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 1, 9, at::kDouble);
+  auto batch = train::read_batch(data, {0, 1, 4, 5}, w.plan, w.modalities,
+                                 train::needs_of(w.plan, w.modalities, 3), 3);
+  const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 3, 9, at::kDouble);
   CHECK(step.activity.items(0, 0) == 1);
   CHECK(step.activity.items(0, 1) == 2);
   CHECK(step.inputs.text[0].ids.sizes() == at::IntArrayRef({1, 4}));
@@ -82,7 +84,8 @@ TEST_CASE("a replica works on its block; what its microbatches contain is known 
 TEST_CASE("nobody reaches an encoder that no sample of the global batch has media for") {
   const World w;
   const Samples data;
-  auto batch = train::read_batch(data, {0, 3, 6, 0}, w.plan, train::needs_of(w.plan, 0), 0, 1);
+  auto batch = train::read_batch(data, {0, 3, 6, 0}, w.plan, w.modalities,
+                                 train::needs_of(w.plan, w.modalities, 0), 0);
   const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 0, 9, at::kDouble);
   CHECK(step.reached == std::vector<bool>{false, true});
   CHECK(!step.activity.forward(0, 0));
@@ -92,14 +95,16 @@ TEST_CASE("nobody reaches an encoder that no sample of the global batch has medi
 TEST_CASE("a bad sample is an empty row on every rank") {
   const World w;
   const Samples data;
-  auto encoder = train::read_batch(data, {1, 2, 4, 5}, w.plan, train::needs_of(w.plan, 0), 0, 1);
+  auto encoder = train::read_batch(data, {1, 2, 4, 5}, w.plan, w.modalities,
+                                   train::needs_of(w.plan, w.modalities, 0), 0);
   CHECK(encoder.bad == std::vector<double>{0, 1, 0, 0});
   CHECK(encoder.problems == std::vector<std::string>{"train.jsonl:3: 'two.png' is no picture"});
   // The LLM's rank could read its part and hears of it from the other.
-  auto text = train::read_batch(data, {1, 2, 4, 5}, w.plan, train::needs_of(w.plan, 2), 0, 1);
+  auto text = train::read_batch(data, {1, 2, 4, 5}, w.plan, w.modalities,
+                                train::needs_of(w.plan, w.modalities, 2), 2);
   const auto bad = encoder.bad;
   const auto media = train::assemble(std::move(encoder), bad, w.plan, w.modalities, 0, 9, at::kDouble);
-  const auto step = train::assemble(std::move(text), bad, w.plan, w.modalities, 0, 9, at::kDouble);
+  const auto step = train::assemble(std::move(text), bad, w.plan, w.modalities, 2, 9, at::kDouble);
   CHECK(step.skipped == 1);
   CHECK(media.activity.items(0, 1) == 0);
   CHECK(step.activity.items(0, 1) == 0);
@@ -111,8 +116,9 @@ TEST_CASE("a bad sample is an empty row on every rank") {
 TEST_CASE("rows beyond the end of an evaluation are empty") {
   const World w;
   const Samples data;
-  auto batch = train::read_batch(data, {1, -1, -1, -1}, w.plan, train::needs_of(w.plan, 2), 0, 1);
-  const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 0, 9, at::kDouble);
+  auto batch = train::read_batch(data, {1, -1, -1, -1}, w.plan, w.modalities,
+                                 train::needs_of(w.plan, w.modalities, 2), 2);
+  const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 2, 9, at::kDouble);
   CHECK(step.inputs.text[1].ids.eq(9).all().item<bool>());
   CHECK(step.tokens == 2);
   CHECK(step.skipped == 0);

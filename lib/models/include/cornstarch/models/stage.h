@@ -9,6 +9,7 @@
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/models/text.h"
+#include "cornstarch/models/tokens.h"
 
 /// One rank's shard of one pipeline stage, built from spec and plan. Differentiable through ATen's autograd.
 namespace cornstarch::models {
@@ -35,6 +36,8 @@ struct StageOptions {
   std::uint64_t seed =
       0;  ///< of the initial values (counter-based, keyed by full name: independent of the layout)
   at::Device device = at::kCPU;  ///< of the parameters, and so of all that the stage computes
+  int sp = 1;  ///< the modality's context-parallel size, and this rank's place
+  int cp = 0;
 };
 
 class Stage {
@@ -53,19 +56,21 @@ class Stage {
   /// An encoder's stage: media [n, ...item_shape] in the first one, hidden states elsewhere; the last one
   /// returns features [n x features_per_item, llm hidden] (feature_select applied, then the projector). What
   /// crosses to the next stage is whole on every tp rank, wherever the cut: [n, tokens, hidden], or [n,
-  /// channels, frames] after a convolution.
-  at::Tensor forward(const at::Tensor& input);
+  /// channels, frames] after a convolution. With sp > 1 a rank computes its part of each item
+  /// (plan/item_parts.h): media come whole, all else is its own tokens, frames and features.
+  at::Tensor forward(const at::Tensor& input, const Tokens& tokens = {});
 
   /// The LLM's first stage: the text's ids and, for each encoder, its feature rows in the order of the
-  /// placeholders (undefined where the microbatch has none) -> [b, t, hidden].
+  /// placeholders (undefined where the microbatch has none) -> [b, t, hidden] or [1, n, hidden], as the ids.
   at::Tensor embed(const Text& text, const std::vector<at::Tensor>& features);
 
-  /// The LLM's modules of this stage between embedding and head (blocks, final norm): [b, t, h] -> [b, t, h].
-  at::Tensor transform(const at::Tensor& hidden);
+  /// The LLM's modules of this stage between embedding and head (blocks, final norm), on hidden states as
+  /// `tokens` says.
+  at::Tensor transform(const at::Tensor& hidden, const Tokens& tokens = {});
 
   /// The LLM's last stage: the sum of the targets' cross-entropies given hidden [b, t, h], a scalar in fp32
   /// or wider, the same on every tp rank. Only rows with a target go through the head; the logits are never
-  /// gathered. Zero (connected to nothing) if there is no target.
+  /// gathered. Zero (connected to nothing) if no rank has a target.
   at::Tensor loss(const at::Tensor& hidden, const Text& text);
 
   /// The LLM's last stage: for chosen rows of hidden [n, h], the id with the largest logit, on every tp rank.

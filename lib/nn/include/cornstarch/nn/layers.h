@@ -42,10 +42,14 @@ class Rope {
  public:
   Rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
   RopeTable table(std::int64_t length, at::TensorOptions activations);  ///< on their device
+  /// The rows of the table at `positions` [n] int64, which are smaller than `length`.
+  RopeTable table_at(const at::Tensor& positions, std::int64_t length, at::TensorOptions activations);
 
  private:
   at::Tensor frequencies_;  // [head_dim / 2], fp32
   RopeTable longest_;
+  at::Tensor last_positions_;  // every layer asks for the same
+  RopeTable last_;
 };
 
 /// Turns the pairs (i, i + head_dim / 2) of every head of q [b, t, heads x head_dim] and k [b, t, kv_heads x

@@ -13,15 +13,27 @@
 #include "cornstarch/pipeline/recorder.h"
 #include "cornstarch/pipeline/store.h"
 #include "cornstarch/plan/activity.h"
+#include "cornstarch/plan/distribution.h"
+#include "cornstarch/plan/feature_route.h"
 #include "cornstarch/plan/plan.h"
 
 namespace cornstarch::pipeline {
+
+/// How the tokens of a microbatch see each other, and which context-parallel rank of the LLM holds which.
+struct PlacedTokens {
+  plan::AttentionPattern pattern;
+  plan::TokenShares shares;
+};
 
 /// What this rank's stages take from the data in one step. Ranks that need none of it leave it empty.
 struct StepInputs {
   std::vector<models::Text> text;  ///< [microbatch]: the LLM's first and last stage
   std::vector<std::vector<at::Tensor>>
       media;  ///< [encoder][microbatch] of [n, ...]: an encoder's first stage
+  std::vector<std::vector<plan::FeatureRoute>> routes;  ///< [encoder][microbatch]: every rank
+  /// [microbatch]: every rank of the LLM; empty where its tokens lie as whole rows, each seeing what precedes
+  /// it.
+  std::vector<PlacedTokens> placed;
 };
 
 /// Sums over this rank's microbatches; zero but on the LLM's last stage.

@@ -14,24 +14,26 @@ namespace cornstarch::train {
 
 /// Which parts of a sample a rank's stages need.
 struct Needs {
-  bool text = false;        ///< the LLM's first or last stage
+  bool text = false;        ///< the LLM's first or last stage; all where tokens have to be placed
   std::vector<bool> media;  ///< per encoder: its first stage
 };
-Needs needs_of(const plan::Plan& plan, int rank);
+Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank);
 
 /// What one rank reads of a global batch, on a background thread and without tensors.
 struct RankBatch {
-  std::vector<std::int64_t> samples;      ///< of the whole global batch; -1 stands for an empty row
-  std::vector<dataio::SampleInfo> infos;  ///< the same
-  std::vector<double> bad;                ///< the same: 1 where this rank could not read its part
-  std::vector<std::string> problems;      ///< one line for each of those
-  std::vector<dataio::TextRow> rows;      ///< of this replica's block, if needed
+  std::vector<std::int64_t> samples;           ///< of the whole global batch; -1 stands for an empty row
+  std::vector<dataio::SampleInfo> infos;       ///< the same
+  std::vector<double> bad;                     ///< the same: 1 where this rank could not read its part
+  std::vector<std::string> problems;           ///< one line for each of those
+  std::vector<dataio::TextRow> rows;           ///< of this replica's block, if needed
+  std::vector<pipeline::PlacedTokens> placed;  ///< of its microbatches, if tokens have to be placed
   std::vector<std::vector<std::vector<dataio::MediaItem>>> media;  ///< [encoder][sample of the block]
 };
 
-/// Reads this rank's part of `samples`; what cannot be read is marked bad.
+/// Reads the part of `samples` that `rank` needs; what cannot be read is marked bad.
 RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
-                     const plan::Plan& plan, const Needs& needs, int dp, int num_encoders);
+                     const plan::Plan& plan, const catalog::Modalities& modalities, const Needs& needs,
+                     int rank);
 
 /// A batch as the executor takes it. A sample that any rank found bad counts as an empty row everywhere.
 struct Step {
@@ -46,7 +48,7 @@ struct Step {
 
 /// `bad`: over all ranks, per sample of the global batch.
 Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan& plan,
-              const catalog::Modalities& modalities, int dp, std::int64_t pad_id, at::ScalarType dtype);
+              const catalog::Modalities& modalities, int rank, std::int64_t pad_id, at::ScalarType dtype);
 
 /// To where the stages compute: through pinned memory, so that the host does not wait for a GPU.
 void move_inputs(pipeline::StepInputs& inputs, at::Device device);

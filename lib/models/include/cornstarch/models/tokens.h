@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "cornstarch/nn/context_attention.h"
+
+namespace cornstarch::models {
+
+/// Where a microbatch's tokens stand. By default hidden states are whole rows [b, t, hidden], each token
+/// seeing its own row. With a layout they are this context-parallel rank's tokens: [1, n, hidden] in the LLM,
+/// [items, its places of each, hidden] in an encoder.
+struct Tokens {
+  nn::ContextLayoutPtr layout;
+  at::Tensor positions;     ///< [n] int64, in their samples; undefined without a layout, and in encoders
+  std::int64_t length = 0;  ///< positions are smaller than this
+};
+
+/// [n] int64.
+at::Tensor index_tensor(const std::vector<std::int64_t>& values);
+
+}  // namespace cornstarch::models

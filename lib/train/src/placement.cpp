@@ -1,0 +1,70 @@
+#include "placement.h"
+
+#include <algorithm>
+
+#include "cornstarch/base/text.h"
+#include "cornstarch/plan/item_parts.h"
+
+namespace cornstarch::train {
+namespace {
+
+/// Per encoder, the LLM's rank that takes each feature row: the one that holds its placeholder.
+std::vector<std::vector<int>> takers_of(std::span<const dataio::TextRow> rows, std::int64_t row_length,
+                                        const plan::TokenShares& shares, std::size_t encoders) {
+  std::vector<int> holder(rows.size() * static_cast<std::size_t>(row_length), 0);
+  for (std::size_t rank = 0; rank < shares.size(); ++rank)
+    for (const std::int64_t token : shares[rank])
+      holder[static_cast<std::size_t>(token)] = static_cast<int>(rank);
+  std::vector<std::vector<int>> takers(encoders);
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    for (std::size_t i = 0; i < rows[r].ids.size(); ++i)
+      if (const std::int64_t id = rows[r].ids[i]; id < 0)
+        takers.at(static_cast<std::size_t>(-1 - id))
+            .push_back(holder[r * static_cast<std::size_t>(row_length) + i]);
+  return takers;
+}
+
+}  // namespace
+
+bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities) {
+  return plan.modalities.back().sp > 1 || modalities.back().attention_mask != config::AttentionMask::causal;
+}
+
+pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const plan::Plan& plan,
+                                    const catalog::Modalities& modalities) {
+  std::vector<plan::PatternRow> pattern_rows;
+  for (const dataio::TextRow& row : rows)
+    pattern_rows.push_back({std::span(row.ids).first(static_cast<std::size_t>(row.length)), {}});
+  std::vector<std::int64_t> item_rows;
+  for (const catalog::Modality& m : modalities)
+    if (!catalog::is_llm(m)) item_rows.push_back(m.features_per_item);
+  const catalog::Modality& llm = modalities.back();
+  pipeline::PlacedTokens out;
+  out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, item_rows, llm.attention_mask);
+  out.shares = plan::distribute(out.pattern, plan.modalities.back().sp, llm.distribution);
+  return out;
+}
+
+std::vector<plan::FeatureRoute> route_microbatch(const std::vector<int>& items,
+                                                 std::span<const dataio::TextRow> rows,
+                                                 const pipeline::PlacedTokens* placed, const plan::Plan& plan,
+                                                 const catalog::Modalities& modalities) {
+  const int llm_sp = plan.modalities.back().sp;
+  std::vector<std::vector<int>> takers;
+  if (llm_sp > 1) takers = takers_of(rows, plan.sequence_length, placed->shares, items.size());
+  std::vector<plan::FeatureRoute> out;
+  for (std::size_t e = 0; e < items.size(); ++e) {
+    const auto features = static_cast<std::size_t>(items[e] * modalities[e].features_per_item);
+    if (llm_sp == 1) takers.emplace_back(features, 0);
+    if (takers[e].size() != features)
+      throw Failure(ExitCode::internal, cat("encoder ", e, ": ", takers[e].size(), " placeholders for ",
+                                            features, " feature rows"));
+    const int sp = plan.modalities[e].sp;
+    std::vector<Range> held;
+    for (int c = 0; c < sp; ++c) held.push_back(plan::item_features(modalities[e], sp, c));
+    out.push_back(plan::route_features(held, takers[e], llm_sp));
+  }
+  return out;
+}
+
+}  // namespace cornstarch::train
