@@ -82,13 +82,6 @@ void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
   };
   refuse(config.sharding == config::Sharding::zero3, "sharding", "sharding: zero3",
          "zero1 shares optimizer state only");
-  refuse(config.model.llm.attention_mask != config::AttentionMask::causal, "model.llm.attention_mask",
-         cat("attention_mask: ", config::name_of(config.model.llm.attention_mask)), "set it to causal");
-  for (const catalog::Modality& modality : resolved.modalities) {
-    const std::string key = catalog::is_llm(modality) ? "model.llm" : "model.encoders." + modality.name;
-    refuse(modality.sp > 1, key + ".parallel.sp", cat("sp ", modality.sp),
-           "set sp to 1; plan shows larger sizes");
-  }
 }
 
 /// Everything that is checked before the worker starts, or what is wrong with it.

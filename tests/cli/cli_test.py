@@ -455,12 +455,6 @@ class Train(Case):
         without = "--set:1:8: error: this build has no CUDA: it trains on CPUs only [unsupported]\n"
         self.assertEqual(without in outcome.err, "none: built for CPUs only" in run("--version").out)
 
-    def test_sp_is_for_later(self):
-        outcome = run("train", "--config", EXAMPLE, "--local-ranks", 27)
-        self.assertEqual((outcome.code, outcome.out), (2, ""))
-        self.assertIn("      sp: 2\n", outcome.err)
-        self.assertIn("error: training with sp 2 is not available yet [unsupported]", outcome.err)
-
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:

@@ -41,6 +41,11 @@ class Configs(unittest.TestCase):
         plan = self.plan("demo.yaml", 4, *DATA)
         self.assertEqual(self.shape(plan), [("vision", 1, 1, 1), ("audio", 1, 1, 1), ("llm", 1, 1, 2)])
 
+    def test_long_context(self):
+        plan = self.plan("long-context.yaml", 24)
+        self.assertEqual(self.shape(plan), [("vision", 4, 2, 1), ("llm", 2, 8, 1)])
+        self.assertEqual([part["mode"] for part in plan["modalities"]], ["all_to_all", "ring_attn"])
+
     def test_frozen_demo_lacks_only_the_first_run(self):
         config = str(ROOT / "configs" / "demo-frozen.yaml")
         missing = ROOT / "runs" / "demo-of-nobody"

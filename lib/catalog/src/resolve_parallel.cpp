@@ -49,6 +49,13 @@ void check_tp(const Context& context, const std::string& path, const Modality& m
 }
 
 void check_sp(const Context& context, const std::string& path, const Modality& modality) {
+  // Every rank of an encoder takes a part of each item.
+  if (!is_llm(modality) && modality.spec.tokens_per_item < modality.sp) {
+    context.error("sp_too_large", path + ".sp",
+                  cat("an item of '", modality.name, "' has only ", modality.spec.tokens_per_item,
+                      " tokens to split over sp ", modality.sp));
+    return;
+  }
   // Without a mode there is an error from loading, and nothing to check against.
   if (modality.mode != config::SpMode::all_to_all || !context.loaded.where.has(path + ".mode")) return;
   const std::int64_t parts = std::int64_t{modality.tp} * modality.sp;
