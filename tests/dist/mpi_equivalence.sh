@@ -1,5 +1,5 @@
 #!/bin/bash
-# mpi_equivalence.sh PROGRAM: layouts of the equivalence table over MPI, with 2 to 8 processes.
+# mpi_equivalence.sh PROGRAM: layouts of the equivalence table over MPI, with 2 to 27 processes.
 set -u
 program=$1
 if ! command -v mpirun > /dev/null; then
@@ -8,6 +8,6 @@ if ! command -v mpirun > /dev/null; then
 fi
 # Open MPI refuses root and more ranks than cores unless told otherwise.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1
-for ranks in 2 3 4 6 8; do
+for ranks in 2 3 4 6 8 27; do
   timeout -k 5 240 mpirun --oversubscribe --bind-to none -n $ranks "$program" || exit 1
 done

@@ -318,8 +318,8 @@ struct Executor::Impl {
         h.module.forward(is_first(h.stage) ? inputs->media[e][microbatch] : flight.inputs.front(),
                          tokens_of_items(h, activity->items(static_cast<int>(e), m)));
     if (!is_last(h.stage) || plan.modalities.back().sp == 1) return out;
-    return out.index_select(
-        0, models::index_tensor(inputs->routes[e][microbatch].leaving[static_cast<std::size_t>(h.cp)]));
+    const auto& leaving = inputs->routes[e][microbatch].leaving[static_cast<std::size_t>(h.cp)];
+    return out.index_select(0, models::index_tensor(leaving).to(out.device()));
   }
 
   /// How the tokens of an encoder's items lie on its context-parallel ranks.
@@ -335,21 +335,25 @@ struct Executor::Impl {
         for (auto t = own.begin; t < own.end; ++t)
           shares[static_cast<std::size_t>(c)].push_back(i * per_item + t);
       }
-    tokens.layout = nn::context_layout(plan::item_pattern(items, per_item), shares, *sizes.mode, comm, h.sp);
+    tokens.layout = nn::context_layout(plan::item_pattern(items, per_item), shares, *sizes.mode, comm, h.sp,
+                                       options.stage.device);
     return tokens;
   }
 
+  models::Tokens tokens_of(const Held& h, const PlacedTokens& placed) const {
+    const config::SpMode mode = modality_plan(h.stage).mode.value_or(config::SpMode::all_to_all);
+    const auto& own = placed.shares[static_cast<std::size_t>(h.cp)];
+    const at::Tensor positions = models::index_tensor(own).remainder_(plan.sequence_length);
+    return {nn::context_layout(placed.pattern, placed.shares, mode, comm, h.sp, options.stage.device),
+            positions.to(options.stage.device), plan.sequence_length};
+  }
+
   /// How the text's tokens lie on the LLM's context-parallel ranks.
-  const models::Tokens& tokens_of_text(Held& h, int m) {
+  const models::Tokens& tokens_of_text(const Held& h, int m) {
     models::Tokens& tokens = text_tokens[m];
     if (inputs->placed.empty() || tokens.layout) return tokens;
     const PlacedTokens& placed = inputs->placed[static_cast<std::size_t>(m)];
-    const config::SpMode mode = modality_plan(h.stage).mode.value_or(config::SpMode::all_to_all);
-    tokens.layout = nn::context_layout(placed.pattern, placed.shares, mode, comm, h.sp);
-    tokens.length = plan.sequence_length;
-    tokens.positions =
-        models::index_tensor(placed.shares[static_cast<std::size_t>(h.cp)]).remainder_(tokens.length);
-    return tokens;
+    return tokens = placed.tokens.layout ? placed.tokens : tokens_of(h, placed);
   }
 
   at::Tensor forward_llm(Held& h, Flight& flight, int m) {
@@ -421,6 +425,11 @@ StepSums Executor::evaluate(const plan::Activity& activity, const StepInputs& in
 }
 
 Recorder& Executor::recorder() { return impl_->recorder; }
+
+void Executor::prepare(PlacedTokens& placed) const {
+  const Held& h = impl_->held.at(impl_->me.parts.back().stage);
+  if (catalog::is_llm(impl_->modality(h.stage))) placed.tokens = impl_->tokens_of(h, placed);
+}
 
 std::vector<models::Parameter*> Executor::parameters() {
   impl_->settle();

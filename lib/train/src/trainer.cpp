@@ -152,6 +152,7 @@ struct Trainer::Impl {
       throw Failure(ExitCode::bad_data, join(batch.problems, "\n"),
                     "data.on_bad_sample: skip trains without such samples");
     for (const std::string& problem : batch.problems) log::warning("skipped: " + problem);
+    for (pipeline::PlacedTokens& placed : batch.placed) executor.prepare(placed);
     return batch;
   }
 

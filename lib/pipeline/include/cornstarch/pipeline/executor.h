@@ -23,6 +23,7 @@ namespace cornstarch::pipeline {
 struct PlacedTokens {
   plan::AttentionPattern pattern;
   plan::TokenShares shares;
+  models::Tokens tokens;  ///< what this rank's layers take of it, if prepared ahead of time
 };
 
 /// What this rank's stages take from the data in one step. Ranks that need none of it leave it empty.
@@ -77,6 +78,10 @@ class Executor {
 
   /// Where the time of training steps went.
   Recorder& recorder();
+
+  /// Prepares what this rank's layers need for a microbatch to come; any thread may. Nothing on a rank
+  /// without a part of the LLM.
+  void prepare(PlacedTokens& placed) const;
 
   /// Every parameter of this rank, stage by stage.
   std::vector<models::Parameter*> parameters();
