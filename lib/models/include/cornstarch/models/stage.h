@@ -36,7 +36,7 @@ struct StageOptions {
   std::uint64_t seed =
       0;  ///< of the initial values (counter-based, keyed by full name: independent of the layout)
   at::Device device = at::kCPU;  ///< of the parameters, and so of all that the stage computes
-  int sp = 1;  ///< the modality's context-parallel size, and this rank's place
+  int sp = 1;                    ///< the modality's context-parallel size, and this rank's place
   int cp = 0;
 };
 
