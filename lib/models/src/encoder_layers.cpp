@@ -18,7 +18,9 @@ namespace {
 class NormLayer : public Layer {
  public:
   explicit NormLayer(NormWeights norm) : norm_(std::move(norm)) {}
-  at::Tensor forward(const at::Tensor& x, TokenShape, const Tokens&) const override { return apply(norm_, x); }
+  at::Tensor forward(const at::Tensor& x, TokenShape, const Tokens&) const override {
+    return apply(norm_, x);
+  }
 
  private:
   NormWeights norm_;

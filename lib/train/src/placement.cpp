@@ -41,7 +41,9 @@ pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const
   const catalog::Modality& llm = modalities.back();
   pipeline::PlacedTokens out;
   out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, item_rows, llm.attention_mask);
-  out.shares = plan::distribute(out.pattern, plan.modalities.back().sp, llm.distribution);
+  const plan::ModalityPlan& ranks = plan.modalities.back();
+  out.shares = plan::distribute(out.pattern, ranks.sp, llm.distribution,
+                                ranks.mode.value_or(config::SpMode::all_to_all));
   return out;
 }
 
