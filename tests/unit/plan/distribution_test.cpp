@@ -1,0 +1,116 @@
+#include "cornstarch/plan/distribution.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "catch.h"
+
+using namespace cornstarch;
+using namespace cornstarch::plan;
+using config::AttentionMask;
+using config::Distribution;
+using config::SpMode;
+
+namespace {
+
+using List = std::vector<std::int64_t>;
+
+constexpr std::int64_t kBlock = 128;
+
+AttentionPattern text(std::int64_t tokens, std::int64_t padded_to) {
+  const List ids(static_cast<std::size_t>(tokens), 1);
+  return attention_pattern({{ids, {}}}, padded_to, {}, AttentionMask::causal);
+}
+AttentionPattern text(std::int64_t tokens) { return text(tokens, tokens); }
+
+List blocks(std::initializer_list<std::int64_t> which, std::int64_t tokens) {
+  List out;
+  for (const std::int64_t b : which)
+    for (std::int64_t i = b * kBlock; i < std::min(tokens, (b + 1) * kBlock); ++i) out.push_back(i);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("uniform and zigzag deal contiguous chunks of real tokens") {
+  const AttentionPattern p = text(7, 9);
+  CHECK(distribute(p, 2, Distribution::uniform, SpMode::ring_attn) == TokenShares{{0, 1, 2}, {3, 4, 5, 6}});
+  CHECK(distribute(p, 2, Distribution::zigzag, SpMode::ring_attn) == TokenShares{{0, 5, 6}, {1, 2, 3, 4}});
+  const List ids{1, 1, 1};
+  const AttentionPattern rows = attention_pattern({{ids, {}}, {ids, {}}}, 5, {}, AttentionMask::causal);
+  CHECK(distribute(rows, 2, Distribution::uniform, SpMode::ring) == TokenShares{{0, 1, 2}, {5, 6, 7}});
+}
+
+TEST_CASE("makespan deals blocks of 128 tokens, heaviest first to the least loaded rank") {
+  const std::int64_t tokens = 5 * kBlock + 1;
+  // Block b weighs b + 1/2, the single token of block 5 next to nothing. 4 | 3 | 2 to the second, 1 to the
+  // first: both have 6. Then 0 and, to the other, the single token.
+  CHECK(distribute(text(tokens), 2, Distribution::makespan, SpMode::ring_attn) ==
+        TokenShares{blocks({0, 1, 4}, tokens), blocks({2, 3, 5}, tokens)});
+  CHECK(distribute(text(7, 9), 3, Distribution::makespan, SpMode::ring_attn) ==
+        TokenShares{{0, 1, 2, 3, 4, 5, 6}, {}, {}});
+}
+
+TEST_CASE("makespan for a ring deals each run of as many blocks as ranks by itself") {
+  const std::int64_t tokens = 5 * kBlock;
+  // 1 | 0, then 3 to the rank that has 0; both have the same, and the last rank is first in turn.
+  CHECK(distribute(text(tokens), 2, Distribution::makespan, SpMode::ring) ==
+        TokenShares{blocks({0, 3}, tokens), blocks({1, 2, 4}, tokens)});
+}
+
+TEST_CASE("a full rank is dealt no more, however little work it has") {
+  // An item of one block, then samples of one token each: a thousand of them weigh less than the item.
+  const std::int64_t tokens = 9 * kBlock;
+  List ids(static_cast<std::size_t>(tokens), 1), starts;
+  std::fill(ids.begin(), ids.begin() + kBlock, -1);
+  for (std::int64_t i = kBlock; i < tokens; ++i) starts.push_back(i);
+  const AttentionPattern p =
+      attention_pattern({{ids, starts}}, tokens, {kBlock}, AttentionMask::image_bidirectional);
+  // An even share is 4.5 blocks, so there is room for 5.
+  CHECK(distribute(p, 2, Distribution::makespan, SpMode::all_to_all) ==
+        TokenShares{blocks({0, 6, 7, 8}, tokens), blocks({1, 2, 3, 4, 5}, tokens)});
+}
+
+TEST_CASE("every real token is on one rank and none has much more than its share, for any number of tokens") {
+  for (const std::int64_t tokens : {0, 1, 5, 127, 129, 1000, 4096, 9973})
+    for (const int ranks : {1, 2, 3, 4, 7})
+      for (const auto how : {Distribution::uniform, Distribution::zigzag, Distribution::makespan})
+        for (const auto mode : {SpMode::ring_attn, SpMode::ring}) {
+          CAPTURE(tokens, ranks, static_cast<int>(how), static_cast<int>(mode));
+          const TokenShares shares = distribute(text(tokens, tokens + 10), ranks, how, mode);
+          REQUIRE(shares.size() == static_cast<std::size_t>(ranks));
+          List all;
+          for (const List& share : shares) {
+            CHECK(std::is_sorted(share.begin(), share.end()));
+            CHECK(static_cast<std::int64_t>(share.size()) <= (tokens + ranks - 1) / ranks + kBlock);
+            all.insert(all.end(), share.begin(), share.end());
+          }
+          std::sort(all.begin(), all.end());
+          List expected(static_cast<std::size_t>(tokens));
+          std::iota(expected.begin(), expected.end(), 0);
+          CHECK(all == expected);
+        }
+}
+
+TEST_CASE("pairs and balance are those of the definition") {
+  const AttentionPattern p = text(4);
+  const TokenShares crossed{{0, 3}, {1, 2}};
+  CHECK(attention_pairs(p, crossed) == std::vector<List>{{3, 2}, {2, 3}});
+  CHECK(balance(p, crossed) == 1);
+  CHECK(ring_balance(p, crossed) == 1);
+  const TokenShares halves{{0, 1}, {2, 3}};
+  CHECK(attention_pairs(p, halves) == std::vector<List>{{3, 0}, {4, 3}});
+  CHECK(balance(p, halves) == 7 / 5.0);
+  CHECK(ring_balance(p, halves) == (3 + 4) / 5.0);
+  // The first rank is the slowest of the first step, the second of the second.
+  const TokenShares thirds{{0, 1, 2}, {3}, {}};
+  CHECK(attention_pairs(p, thirds) == std::vector<List>{{6, 0, 0}, {3, 1, 0}, {0, 0, 0}});
+  CHECK(balance(p, thirds) == 6 * 3 / 10.0);
+  CHECK(ring_balance(p, thirds) == (6 + 3 + 0) * 3 / 10.0);
+}
+
+TEST_CASE("where there is nothing to see the work lies even") {
+  const AttentionPattern padding = text(0, 8);
+  CHECK(balance(padding, {{}, {}}) == 1);
+  CHECK(ring_balance(padding, {{}, {}}) == 1);
+}
