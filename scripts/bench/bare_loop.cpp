@@ -2,9 +2,12 @@
 // no data is read (one made-up microbatch serves all steps), no plan is executed, nothing is reduced,
 // reported or written. What a step of the trainer takes beyond a step of this is the trainer's own work.
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <cmath>
 #include <cstdio>
@@ -78,15 +81,26 @@ struct Batch {
   double targets = 0;
 };
 
-double step(Model& model, optim::Optimizer& optimizer, const Batch& batch, const config::Optimizer& options) {
+/// Gradients stay where they are from step to step, as a trainer keeps them.
+std::vector<pipeline::Segment> segments_of(const Model& model) {
+  std::vector<pipeline::Segment> segments;
+  for (models::Parameter* p : model.parameters) {
+    if (!p->trains) continue;
+    p->value.mutable_grad() = at::zeros_like(p->value);
+    segments.push_back({p, 0, p->value.detach().view(-1), {}, p->value.grad().view(-1), p->counts});
+  }
+  return segments;
+}
+
+double step(Model& model, const std::vector<pipeline::Segment>& segments, optim::Optimizer& optimizer,
+            const Batch& batch, const config::Optimizer& options) {
+  for (const pipeline::Segment& s : segments) s.gradient.zero_();
   const at::Tensor loss = model.forward(batch.media, batch.text);
   loss.backward();
-  const double norm = std::sqrt(optim::squared_norm(model.parameters)) / batch.targets;
+  const double norm = std::sqrt(optim::squared_norm(segments).item<double>()) / batch.targets;
   const double scale = std::min(1.0, options.grad_clip / (norm + 1e-6)) / batch.targets;
-  for (models::Parameter* p : model.parameters)
-    if (p->trains) p->value.mutable_grad().mul_(scale);
-  optimizer.step(options.lr);
-  for (models::Parameter* p : model.parameters) p->value.mutable_grad().reset();
+  for (const pipeline::Segment& s : segments) s.gradient.mul_(scale);
+  optimizer.step(options.lr, {}, at::ones({}, at::kBool));
   return loss.item<double>() / batch.targets;
 }
 
@@ -96,10 +110,12 @@ int run(const std::filesystem::path& file, int steps) {
   const auto modalities = loaded ? catalog::resolve(*loaded, diagnostics) : std::nullopt;
   if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
   Model model(loaded->config, *modalities);
-  optim::Optimizer optimizer(loaded->config.optimizer, model.parameters);
+  const std::vector<pipeline::Segment> segments = segments_of(model);
+  optim::Optimizer optimizer(loaded->config.optimizer, segments);
   const Batch batch(loaded->config, *modalities);
   for (int s = 1; s <= steps; ++s) {
-    std::printf("step %d/%d  loss %.4f\n", s, steps, step(model, optimizer, batch, loaded->config.optimizer));
+    std::printf("step %d/%d  loss %.4f\n", s, steps,
+                step(model, segments, optimizer, batch, loaded->config.optimizer));
     std::fflush(stdout);
   }
   return 0;
