@@ -71,23 +71,9 @@ void check_device(const Args& args, const Resolved& resolved, Diagnostics& diagn
         "start the ranks with mpirun, srun or torchrun, or set device to cpu");
 }
 
-/// What a config may say and `plan` lays out, but the runtime cannot run yet.
-void refuse_unsupported(const Resolved& resolved, Diagnostics& diagnostics) {
-  const config::RunConfig& config = resolved.loaded.config;
-  const auto refuse = [&](bool asked, const std::string& key, const std::string& what,
-                          const std::string& help) {
-    if (asked)
-      diagnostics.error("unsupported", cat("training with ", what, " is not available yet"),
-                        resolved.loaded.where.at(key), help);
-  };
-  refuse(config.sharding == config::Sharding::zero3, "sharding", "sharding: zero3",
-         "zero1 shares optimizer state only");
-}
-
 /// Everything that is checked before the worker starts, or what is wrong with it.
 Result<Resolved> prepare(const Args& args, const Place& place, Diagnostics& diagnostics) {
   auto resolved = resolve_run_file(args.file, diagnostics);
-  if (resolved) refuse_unsupported(*resolved, diagnostics);
   if (resolved) check_device(args, *resolved, diagnostics);
   if (!resolved || diagnostics.has_errors()) return fail(ExitCode::usage, "");
   const config::RunConfig& config = resolved->loaded.config;

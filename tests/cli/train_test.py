@@ -76,8 +76,9 @@ class Training(unittest.TestCase):
         self.train(name="threads")
         self.train(name="single", layout=("--layout", "single"))
         self.train("--set", "model.llm.parallel.tp=2", name="wide", layout=("--local-ranks", "12"))
+        self.train("--set", "sharding=zero3", name="shared", layout=("--layout", "single", "--local-ranks", "2"))
         reference, _ = self.metrics("single")
-        for name in ("threads", "wide"):
+        for name in ("threads", "wide", "shared"):
             steps, _ = self.metrics(name)
             for a, b in zip(steps, reference, strict=True):
                 self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-5 * b["loss"])
@@ -87,12 +88,16 @@ class Training(unittest.TestCase):
     def test_frozen_encoders_from_the_folders_of_a_run(self):
         self.train()
         model = self.folder / "run" / "model"
-        self.train("--set", f"model.encoders.vision.pretrained={model / 'vision'}", "--set",
-                   f"model.encoders.audio.pretrained={model / 'audio'}", name="frozen", config="demo-frozen.yaml")
-        for modality in ("vision", "audio"):
-            before = (model / modality / "model.safetensors").read_bytes()
-            after = (self.folder / "frozen" / "model" / modality / "model.safetensors").read_bytes()
-            self.assertEqual(before, after, modality)
+        folders = ("--set", f"model.encoders.vision.pretrained={model / 'vision'}", "--set",
+                   f"model.encoders.audio.pretrained={model / 'audio'}")
+        self.train(*folders, name="frozen", config="demo-frozen.yaml")
+        self.train(*folders, "--set", "sharding=zero3", name="shared", config="demo-frozen.yaml",
+                   layout=("--layout", "single", "--local-ranks", "2"))
+        for name in ("frozen", "shared"):
+            for modality in ("vision", "audio"):
+                before = (model / modality / "model.safetensors").read_bytes()
+                after = (self.folder / name / "model" / modality / "model.safetensors").read_bytes()
+                self.assertEqual(before, after, (name, modality))
 
     def test_chosen_steps_are_traced_over_all_ranks(self):
         self.train("--trace", "2..3", steps=4)

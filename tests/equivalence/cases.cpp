@@ -213,6 +213,41 @@ void add_zero1(Table& table) {
   add({clip()}, 1, 1, 2, "no targets").mix = silent;
 }
 
+/// Modalities of one stage, whose values replicas share.
+void add_zero3(Table& table) {
+  const auto add = [&](std::vector<EncoderLayout> encoders, int llm_tp, int dp,
+                       const std::string& name = {}) -> LayoutCase& {
+    LayoutCase& c = table.add(std::move(encoders), llm_tp, 1, dp, name);
+    c.sharding = config::Sharding::zero3;
+    return c;
+  };
+  SyntheticDataset::Mix text, tail, silent;
+  text.media = false;
+  tail.text_tail = true;
+  silent.no_targets = true;
+  for (const int dp : {1, 2, 3}) add({}, 1, dp);
+  add({}, 2, 2);
+  add({}, 1, 3).llm = "gqa_tied";
+  add({}, 3, 2).llm = "gqa_tied";
+  add({clip()}, 1, 2).llm = "llama3";
+  add({clip(2), whisper()}, 1, 2);
+  add({whisper(2)}, 2, 3);
+  add({frozen(clip(), false, true)}, 1, 2).train_llm = false;
+  add({frozen(clip(), false, false)}, 1, 3);
+  add({frozen(clip(), true, false), frozen(whisper(), false, true)}, 1, 2).train_llm = false;
+  add({clip(), whisper()}, 1, 2, "text microbatches").mix = tail;
+  add({frozen(clip(), false, true)}, 2, 3, "text microbatches").mix = tail;
+  add({clip()}, 1, 2, "pure text").mix = text;
+  add({clip()}, 1, 2, "no targets").mix = silent;
+  add({clip(2)}, 2, 2).llm_blocks = {config::Checkpointing::full, true};
+  add({clip()}, 1, 2).llm_blocks = {config::Checkpointing::selective, false};
+  LayoutCase& c = add({frozen(clip(), false, true)}, 1, 3, "one sample a microbatch");
+  c.microbatch_size = 1;
+  c.num_microbatches = 6;
+  c.train_llm = false;
+  c.mix = tail;
+}
+
 }  // namespace
 
 std::vector<LayoutCase> layout_cases() {
@@ -224,6 +259,7 @@ std::vector<LayoutCase> layout_cases() {
   add_mixtures(table);
   add_blocks(table);
   add_zero1(table);
+  add_zero3(table);
   add_context_parallel(table);
   return table.take();
 }

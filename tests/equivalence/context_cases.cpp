@@ -95,6 +95,20 @@ void add_masks(Table& table) {
   }
 }
 
+/// Where those who hold other tokens share values and state, too.
+void add_sharded(Table& table) {
+  for (const config::Sharding sharding : {config::Sharding::zero1, config::Sharding::zero3}) {
+    split(table.add({}, 1, 1, 1), 3, SpMode::ring_attn).sharding = sharding;
+    LayoutCase& encoder = split(table.add({split(clip(), 2, SpMode::ring)}, 1, 1, 2), 2, SpMode::all_to_all);
+    encoder.sharding = sharding;
+    encoder.mix.text_tail = true;
+    LayoutCase& tied = split(table.add({}, 2, 1, 1), 2, SpMode::ring, Distribution::zigzag);
+    tied.llm = "gqa_tied";
+    tied.llm_blocks = {config::Checkpointing::full, true};
+    tied.sharding = sharding;
+  }
+}
+
 }  // namespace
 
 void add_context_parallel(Table& table) {
@@ -103,6 +117,7 @@ void add_context_parallel(Table& table) {
   add_frozen(table);
   add_mixtures(table);
   add_masks(table);
+  add_sharded(table);
 }
 
 }  // namespace cornstarch::test

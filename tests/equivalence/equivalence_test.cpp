@@ -13,7 +13,7 @@ using namespace cornstarch;
 
 namespace {
 
-enum class Kind { plain, blocks, zero1, context };
+enum class Kind { plain, blocks, zero1, zero3, context };
 
 bool splits_tokens(const test::LayoutCase& c) {
   return c.llm_sp > 1 || c.mask != config::AttentionMask::causal ||
@@ -23,6 +23,7 @@ bool splits_tokens(const test::LayoutCase& c) {
 Kind kind_of(const test::LayoutCase& layout) {
   if (splits_tokens(layout)) return Kind::context;
   if (layout.sharding == config::Sharding::zero1) return Kind::zero1;
+  if (layout.sharding == config::Sharding::zero3) return Kind::zero3;
   return layout.plain_blocks() ? Kind::plain : Kind::blocks;
 }
 
@@ -51,6 +52,8 @@ TEST_CASE("every layout computes what one rank computes") { CHECK(compare(Kind::
 TEST_CASE("so does every layout that recomputes activations or deals tokens over tp") {
   CHECK(compare(Kind::blocks) >= 18);
 }
+
+TEST_CASE("so does every layout with ZeRO-3") { CHECK(compare(Kind::zero3) >= 14); }
 
 TEST_CASE("so does every layout with ZeRO-1") { CHECK(compare(Kind::zero1) >= 14); }
 

@@ -90,11 +90,11 @@ template <typename T>
 void compare_numbers(const std::vector<T>& got, const std::vector<T>& want, const std::string& what,
                      double tolerance, std::vector<std::string>& out) {
   if (got.size() != want.size())
-    out.push_back(cat(what, ": ", got.size(), " steps instead of ", want.size()));
+    out.push_back(cat(what, ": ", got.size(), " numbers instead of ", want.size()));
   for (std::size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
     const double a = static_cast<double>(got[i]), b = static_cast<double>(want[i]);
     if (!(std::abs(a - b) <= tolerance * std::abs(b)))
-      out.push_back(cat(what, " of step ", i, ": ", a, " is not ", b));
+      out.push_back(cat(what, " ", i, ": ", a, " is not ", b));
   }
 }
 
@@ -130,7 +130,22 @@ struct Run::Impl {
     config.optimizer.eps = 1e-3;
     config.optimizer.grad_clip = trial.optimizer == config::OptimizerType::sgd ? 1.0 : 0.01;
     config.precision = trial.precision;
+    config.eval.max_samples = 5;  // of a global batch of more: the last replica has none of them
     return config;
+  }
+
+  /// Where no rank holds a whole shard: as they are written.
+  void gather_values(train::Trainer& trainer, Outcome& outcome) {
+    for (std::size_t m = 0; m < modalities.size(); ++m) {
+      const auto tensors = trainer.gather(static_cast<int>(m));
+      if (!tensors) continue;
+      const std::lock_guard lock(mutex);
+      for (const models::NamedTensor& t : *tensors) {
+        const std::string name = modalities[m].name + "/" + t.name;
+        outcome.parameters[name] = t.value.to(at::kDouble);
+        outcome.covered[name] = t.value.numel();
+      }
+    }
   }
 
   Impl(const Trial& trial, bool single)
@@ -149,21 +164,26 @@ int Run::world_size() const { return impl_->plan.world_size; }
 void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records) {
   Gatherer gatherer(outcome);
   train::Observer observer;
-  if (records)
+  if (records) {
     observer.on_step = [&](const telemetry::StepRecord& r) {
       outcome.losses.push_back(r.loss);
       outcome.norms.push_back(r.grad_norm);
       outcome.targets.push_back(r.target_tokens);
       outcome.tokens.push_back(r.tokens);
     };
+    observer.on_eval = [&](const telemetry::EvalRecord& r) {
+      outcome.evaluation = {r.loss, r.accuracy, static_cast<double>(r.samples)};
+    };
+  }
   observer.on_gradients = [&](std::int64_t step, const std::vector<pipeline::Segment>& segments) {
     const std::lock_guard lock(impl_->mutex);
     if (step == 0) gatherer.gradients(segments);
   };
   // Small buckets, so that several are under way at once.
-  train::Trainer trainer({impl_->config, impl_->modalities, impl_->plan, comm, impl_->data, nullptr, 4096},
-                         observer);
+  train::Trainer trainer(
+      {impl_->config, impl_->modalities, impl_->plan, comm, impl_->data, &impl_->data, 4096}, observer);
   trainer.run();
+  if (impl_->config.sharding == config::Sharding::zero3) return impl_->gather_values(trainer, outcome);
   const auto parameters = trainer.parameters();  // may wait for other ranks: before the lock
   const std::lock_guard lock(impl_->mutex);
   const plan::RankPlan& me = impl_->plan.ranks[static_cast<std::size_t>(comm->rank())];
@@ -202,6 +222,7 @@ std::vector<std::string> differences(const Outcome& got, const Outcome& want, do
   compare_numbers(got.norms, want.norms, "gradient norm", tolerance, out);
   compare_numbers(got.targets, want.targets, "number of targets", 0, out);
   compare_numbers(got.tokens, want.tokens, "number of tokens", 0, out);
+  compare_numbers(got.evaluation, want.evaluation, "evaluation", tolerance, out);
   compare_tensors(got.gradients, want.gradients, "gradient", tolerance, partial, out);
   compare_tensors(got.parameters, want.parameters, "value", tolerance, partial, out);
   if (!partial && got.covered != want.covered) out.push_back("the shards do not cover every parameter once");

@@ -29,7 +29,7 @@ std::vector<Trial> trials_of(const LayoutCase& layout);
 
 /// A run's numbers with every tensor put together from its shards, in fp64.
 struct Outcome {
-  std::vector<double> losses, norms;
+  std::vector<double> losses, norms, evaluation;
   std::vector<std::int64_t> targets, tokens;
   std::map<std::string, at::Tensor> gradients, parameters;
   std::map<std::string, std::int64_t> covered;  ///< elements of each parameter that replica 0's ranks hold

@@ -1,6 +1,8 @@
 // Layouts in bf16. A layout adds up in another order than one rank, and in bf16 each partial sum is rounded
 // to eight bits: outcomes agree to bf16's own error, and bit by bit only where the order of sums is the same.
 
+#include <ATen/TensorOperators.h>
+
 #include "catch.h"
 #include "harness.h"
 
@@ -44,10 +46,12 @@ TEST_CASE("bf16: layouts agree with one rank to bf16's error") {
   whisper.family = "whisper";
   whisper.stages = 2;
   LayoutCase encoders = layout(2, 2, 1), tied = layout(1, 2, 2, config::Sharding::zero1);
+  LayoutCase modules = layout(1, 1, 2, config::Sharding::zero3);
   encoders.encoders = {clip, whisper};
-  tied.llm = "gqa_tied";
+  tied.llm = modules.llm = "gqa_tied";
+  modules.encoders = {{}};
   const auto precision = GENERATE(config::Precision::bf16, config::Precision::bf16_pure);
-  for (const LayoutCase& c : {layout(1, 1, 2), layout(3, 1, 1), layout(1, 4, 1), encoders, tied}) {
+  for (const LayoutCase& c : {layout(1, 1, 2), layout(3, 1, 1), layout(1, 4, 1), encoders, tied, modules}) {
     INFO(c.llm_tp << " " << c.llm_stages << " " << c.dp << " " << config::name_of(precision));
     const auto t = trial(c, precision);
     CHECK(test::differences(test::run_as_threads(t), test::reference(t), kTolerance, false) ==
@@ -62,5 +66,22 @@ TEST_CASE("bf16: ZeRO-1 gives the very bits of replicas that keep everything") {
     const auto shared = test::run_as_threads(trial(layout(1, 1, dp, config::Sharding::zero1), precision));
     check_equal(shared.gradients, whole.gradients);
     check_equal(shared.parameters, whole.parameters);
+  }
+}
+
+TEST_CASE("bf16: ZeRO-3 adds up in fp32 what replicas that keep everything add up in fp32") {
+  test::EncoderLayout clip;
+  clip.tp = 2;
+  LayoutCase c = layout(2, 1, 2);
+  c.llm = "gqa_tied";
+  c.encoders = {clip};
+  const auto whole = test::run_as_threads(trial(c, config::Precision::bf16));
+  c.sharding = config::Sharding::zero3;
+  const auto shared = test::run_as_threads(trial(c, config::Precision::bf16));
+  REQUIRE(shared.gradients.size() == whole.gradients.size());
+  for (const auto& [name, value] : shared.gradients) {
+    INFO(name);
+    const at::Tensor& expected = whole.gradients.at(name);
+    CHECK((value - expected).abs().max().item<double>() <= 1e-5 * expected.abs().max().item<double>());
   }
 }

@@ -55,8 +55,10 @@ struct Stage::Impl {
   std::optional<Range> media;  // of an item, where the stage begins with media
   std::optional<VocabParallel> embedding;
   std::vector<LayerPtr> layers;
+  std::vector<int> layer_modules;  // of each layer: its index in the spec
   LayerPtr projector;
   std::optional<VocabParallel> head;
+  ModuleObserver* observer = nullptr;
 
   void add(const std::vector<int>& modules, std::size_t i) {
     const auto module = static_cast<std::size_t>(modules[i]);
@@ -67,6 +69,7 @@ struct Stage::Impl {
                                  : nullptr;
     };
     std::visit(Builder{*this, modules[i], body(i - 1), body(i + 1)}, *body(i));
+    if (layer_modules.size() < layers.size()) layer_modules.push_back(modules[i]);
   }
 
   VocabParallel vocab_parallel(const std::string& prefix, std::int64_t vocab,
@@ -123,6 +126,19 @@ struct Stage::Impl {
     }
   };
 
+  int last_module() const { return static_cast<int>(modality.spec.modules.size()) - 1; }
+
+  /// What `forward` of a module gives, told to the observer.
+  template <typename Forward>
+  at::Tensor observed(int module, Forward&& forward) const {
+    if (observer == nullptr) return forward();
+    observer->before_forward(module);
+    const at::Tensor out = forward();
+    if (out.requires_grad())
+      out.register_hook([o = observer, module](const at::TensorBase&) { o->before_backward(module); });
+    return out;
+  }
+
   at::Tensor run(at::Tensor x, const Tokens& tokens) const {
     TokenShape shape;
     bool shared = false;
@@ -135,9 +151,9 @@ struct Stage::Impl {
       }
       shared = share;
     };
-    for (const LayerPtr& layer : layers) {
-      hold(layer->takes_share());
-      x = layer->forward(x, shape, tokens);
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      hold(layers[i]->takes_share());
+      x = observed(layer_modules[i], [&] { return layers[i]->forward(x, shape, tokens); });
     }
     hold(false);
     return x;
@@ -153,7 +169,7 @@ struct Stage::Impl {
     const std::int64_t first = share(modality.spec.tokens_per_item, sp, cp).begin;
     const std::int64_t drop = std::clamp<std::int64_t>(modality.drop_tokens - first, 0, x.size(1));
     if (drop > 0) x = x.narrow(1, drop, x.size(1) - drop);
-    return projector->forward(x, {}, tokens).flatten(0, 1);
+    return observed(last_module(), [&] { return projector->forward(x, {}, tokens).flatten(0, 1); });
   }
 
   const VocabParallel& the_head() const {
@@ -172,6 +188,7 @@ Stage::Stage(const catalog::Modality& modality, const std::vector<int>& modules,
 Stage::~Stage() = default;
 Stage::Stage(Stage&&) noexcept = default;
 
+void Stage::observe(ModuleObserver* observer) { impl_->observer = observer; }
 std::vector<Parameter>& Stage::parameters() { return impl_->parameters.list(); }
 bool Stage::has_embedding() const { return impl_->embedding.has_value(); }
 bool Stage::has_head() const { return impl_->head.has_value(); }
@@ -185,8 +202,10 @@ at::Tensor Stage::forward(const at::Tensor& input, const Tokens& tokens) {
 at::Tensor Stage::embed(const Text& text, const std::vector<at::Tensor>& features) {
   if (!impl_->embedding) throw Failure(ExitCode::internal, "this stage has no embedding");
   const VocabParallel& table = *impl_->embedding;
-  at::Tensor hidden = nn::vocab_parallel_embedding(text.ids.flatten(), table.weight, table.part.begin,
-                                                   table.padding_idx, impl_->tp);
+  at::Tensor hidden = impl_->observed(0, [&] {
+    return nn::vocab_parallel_embedding(text.ids.flatten(), table.weight, table.part.begin, table.padding_idx,
+                                        impl_->tp);
+  });
   for (std::size_t e = 0; e < text.placeholders.size(); ++e) {
     const at::Tensor& rows = text.placeholders[e];
     const std::int64_t given = features.at(e).defined() ? features[e].size(0) : 0;
@@ -209,8 +228,10 @@ at::Tensor Stage::loss(const at::Tensor& hidden, const Text& text) {
     return at::zeros({}, hidden.options().dtype(narrow ? at::kFloat : hidden.scalar_type()));
   }
   const VocabParallel& head = impl_->the_head();
-  return nn::linear_cross_entropy(hidden.flatten(0, 1).index_select(0, text.target_rows), head.weight,
-                                  text.targets, head.part.begin, head.vocab, impl_->tp);
+  const at::Tensor rows = hidden.flatten(0, 1).index_select(0, text.target_rows);
+  return impl_->observed(impl_->last_module(), [&] {
+    return nn::linear_cross_entropy(rows, head.weight, text.targets, head.part.begin, head.vocab, impl_->tp);
+  });
 }
 
 at::Tensor Stage::argmax(const at::Tensor& rows) {

@@ -2,6 +2,9 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
 
@@ -13,6 +16,20 @@ constexpr std::int64_t kAlignBytes = 16;
 
 std::int64_t round_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
 
+/// Calls back when autograd has added a parameter's gradient.
+class AddedHook : public torch::autograd::FunctionPostHook {
+ public:
+  explicit AddedHook(std::function<void()> added) : added_(std::move(added)) {}
+  torch::autograd::variable_list operator()(const torch::autograd::variable_list& outputs,
+                                            const torch::autograd::variable_list&) override {
+    added_();
+    return outputs;
+  }
+
+ private:
+  std::function<void()> added_;
+};
+
 /// The elements that this rank owns.
 Range share_of(const Bucket& bucket) {
   if (!bucket.sharded) return {0, bucket.values.numel()};
@@ -21,6 +38,26 @@ Range share_of(const Bucket& bucket) {
 }
 
 }  // namespace
+
+void append(Bucket& bucket, const Stored& parameter) {
+  const at::Tensor& value = parameter.parameter->value;
+  bucket.places.push_back({parameter, bucket.elements, {}});
+  bucket.elements = round_up(bucket.elements + value.numel(),
+                             kAlignBytes / static_cast<std::int64_t>(value.element_size()));
+}
+
+std::shared_ptr<torch::autograd::Node> watch(const Bucket::Place& place, std::function<void()> added) {
+  at::Tensor& value = place.stored.parameter->value;
+  auto accumulator = torch::autograd::impl::grad_accumulator(value);
+  accumulator->add_post_hook(std::make_unique<AddedHook>([&place, &value, added = std::move(added)] {
+    if (!value.grad().is_alias_of(place.gradient)) {
+      place.gradient.add_(value.grad());
+      value.mutable_grad().reset();
+    }
+    added();
+  }));
+  return accumulator;
+}
 
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options) {
   std::vector<Bucket> buckets;
@@ -34,32 +71,33 @@ std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptio
       buckets.emplace_back().group = p.group;
       buckets.back().sharded = options.sharded && p.group->size() > 1;
     }
-    Bucket& bucket = buckets.back();
-    bucket.places.push_back({p, bucket.elements, {}});
-    bucket.elements = round_up(bucket.elements + value.numel(), kAlignBytes / item);
+    append(buckets.back(), p);
   }
   return buckets;
 }
 
 void lay_out(Bucket& bucket, bool masters) {
   const at::NoGradGuard no_grad;
+  const bool trains = bucket.places.front().stored.parameter->trains;
   const auto values = bucket.places.front().stored.parameter->value.options().requires_grad(false);
   const auto gradients = masters ? values.dtype(at::kFloat) : values;
   const std::int64_t parts = bucket.sharded ? bucket.group->size() : 1;
   const std::int64_t unit = kAlignBytes / static_cast<std::int64_t>(values.dtype().itemsize());
   const std::int64_t size = round_up(bucket.elements, parts * unit);
   bucket.values = at::zeros({size}, values);
-  bucket.gradients = at::zeros({size}, gradients);
+  if (trains) bucket.gradients = at::zeros({size}, gradients);
   for (Bucket::Place& place : bucket.places) {
     at::Tensor& value = place.stored.parameter->value;
     const at::Tensor here = bucket.values.narrow(0, place.offset, value.numel()).view(value.sizes());
     here.copy_(value);
     value.set_data(here);
+    if (!trains) continue;
     place.gradient = bucket.gradients.narrow(0, place.offset, value.numel()).view(value.sizes());
     if (!masters) value.mutable_grad() = place.gradient;
   }
   const Range own = share_of(bucket);
   bucket.own_values = bucket.values.narrow(0, own.begin, own.size());
+  if (!trains) return;
   bucket.own_gradients = bucket.sharded ? at::zeros({own.size()}, gradients) : bucket.gradients;
   if (masters) bucket.own_masters = bucket.own_values.to(at::kFloat);
 }

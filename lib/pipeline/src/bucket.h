@@ -2,10 +2,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "cornstarch/base/checked.h"
 #include "cornstarch/pipeline/store.h"
+
+namespace torch::autograd {
+struct Node;
+}
 
 namespace cornstarch::pipeline {
 
@@ -28,13 +34,20 @@ struct Bucket {
   comm::WorkPtr work;                    ///< what the bucket waits for
 };
 
+/// Adds a parameter behind those that are there.
+void append(Bucket& bucket, const Stored& parameter);
+
 /// Deals parameters, last to first, to buckets of at most `bucket_bytes` of values (one parameter may be
 /// more).
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options);
 
-/// Makes the bucket's memory and every value a view into it; gradients of the values' type too, into which
-/// autograd adds in place.
+/// Makes the bucket's memory and every value a view into it. Where its parameters train: gradients, too, of
+/// the values' type views into which autograd adds in place.
 void lay_out(Bucket& bucket, bool masters);
+
+/// Has gradients that autograd cannot add in place moved to the bucket, and calls back when one has been
+/// added. The callbacks live as long as the node. `place` must stay where it is.
+std::shared_ptr<torch::autograd::Node> watch(const Bucket::Place& place, std::function<void()> added);
 
 /// The runs of this rank's share, parameter by parameter.
 void add_segments(const Bucket& bucket, std::vector<Segment>& segments);

@@ -12,6 +12,7 @@
 #include "answers.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/models/weights.h"
+#include "cornstarch/pipeline/module_store.h"
 #include "cornstarch/pipeline/store.h"
 #include "mailbox.h"
 
@@ -31,8 +32,8 @@ struct Held {
   int cp = 0;
   comm::GroupPtr sp;  ///< the ranks of this replica that hold other tokens
   models::Stage module;
-  std::unique_ptr<ParameterStore> store;  ///< null where nothing trains
-  std::vector<int> seams_in;              ///< indices into the plan's seams, in order
+  std::unique_ptr<Store> store;  ///< null where nothing trains and nothing is shared
+  std::vector<int> seams_in;     ///< indices into the plan's seams, in order
   int seam_out = -1;
   std::map<int, models::Tokens> item_tokens;  ///< of an encoder with sp > 1, by number of items
 };
@@ -88,6 +89,7 @@ struct Executor::Impl {
 
   // The step under way.
   const plan::Activity* activity = nullptr;
+  const plan::Activity* anyone = nullptr;
   const StepInputs* inputs = nullptr;
   bool training = false;
   StepSums sums;
@@ -177,9 +179,32 @@ struct Executor::Impl {
       if (tied && !tied_group) tied_group = tie(part);
       if (p.partial_over_tp && !tp_dp) tp_dp = all_shards(part);
       const comm::GroupPtr& group = p.partial_over_tp ? tp_dp : tied ? tied_group : replicas;
-      if (p.trains) stored.push_back({&p, group, p.partial_over_tp || p.counts});
+      if (p.trains || options.shard_values) stored.push_back({&p, group, p.partial_over_tp || p.counts});
     }
+    if (options.shard_values) return share_modules(h, stored);
     if (!stored.empty()) h.store = std::make_unique<ParameterStore>(stored, options.store);
+  }
+
+  void share_modules(Held& h, const std::vector<Stored>& stored) {
+    const catalog::Modality& m = modality(h.stage);
+    std::vector<StoredModule> modules;
+    bool backward = false;
+    for (const int index : stage_plan(h.stage).modules) {
+      const auto at = static_cast<std::size_t>(index);
+      StoredModule module{index, {}, -1, m.used[at], false};
+      for (const catalog::ParamSpec& spec : m.spec.modules[at].params) {
+        if (!spec.tied_to.empty()) module.values_of = 0;  // the head's, to the embedding's
+        for (const Stored& s : stored)
+          if (s.parameter->spec == &spec) module.parameters.push_back(s);
+      }
+      backward = backward || m.trains[at];
+      module.backward = backward;
+      backward = backward || stage_plan(h.stage).input_grad;  // features join behind the LLM's embedding
+      modules.push_back(std::move(module));
+    }
+    auto store = std::make_unique<ModuleStore>(modules, options.store);
+    h.module.observe(store.get());
+    h.store = std::move(store);
   }
 
   /// Whether the LLM's first and last stage share this parameter: its gradient is the sum of both.
@@ -233,17 +258,21 @@ struct Executor::Impl {
   // --- A step
   // -------------------------------------------------------------------------------------------------
 
-  StepSums run(const std::vector<plan::Instruction>& program, const plan::Activity& a, const StepInputs& in,
-               const std::vector<bool>& reached) {
+  StepSums run(const std::vector<plan::Instruction>& program, const plan::Activity& a,
+               const plan::Activity& any, const StepInputs& in, const std::vector<bool>& reached) {
     settle();
     activity = &a;
+    anyone = &any;
     inputs = &in;
     sums = {};
     loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
     mailbox.start(program, a, in);
     for (std::size_t i = 0; i < program.size(); ++i) {
       mailbox.post_ahead(i);
-      if (!a.has_work(program[i])) continue;
+      if (!a.has_work(program[i])) {
+        accompany(program[i]);
+        continue;
+      }
       timed(program[i], [&] { step(program[i], i, reached); });
     }
     mailbox.finish();
@@ -253,6 +282,16 @@ struct Executor::Impl {
     // Every tp rank of the last stage has the same sums; one of them speaks for all.
     if (me.parts.back().tp != 0) return {at::zeros_like(loss)};
     return sums;
+  }
+
+  /// Takes part in what other replicas do while this one has nothing to do.
+  void accompany(const plan::Instruction& i) {
+    const bool forward = i.op == Op::forward;
+    if ((!forward && i.op != Op::backward) || !anyone->has_work(i)) return;
+    const auto& store = held.at(i.stage).store;
+    if (!store) return;
+    forward ? store->begin_forward() : store->begin_backward();
+    store->end_pass();
   }
 
   /// Waits until every value is whole.
@@ -301,10 +340,12 @@ struct Executor::Impl {
 
   void forward(Held& h, int m) {
     const at::AutoGradMode grad_mode(needs_backward(h.stage, m));
+    if (h.store) h.store->begin_forward();
     Flight flight;
     for (const int s : h.seams_in) flight.inputs.push_back(arrived(s, m));
     flight.output =
         catalog::is_llm(modality(h.stage)) ? forward_llm(h, flight, m) : forward_encoder(h, flight, m);
+    if (h.store) h.store->end_pass();
     const bool local = h.seam_out >= 0 && held.count(seam(h.seam_out).to) > 0;
     if (local) activations_in[{h.seam_out, m}] = flight.output.detach();
     const bool leaves = h.seam_out >= 0 && !local;
@@ -384,6 +425,7 @@ struct Executor::Impl {
 
   void backward(Held& h, int m) {
     if (h.store && activity->last_backward(h.stage) == m) h.store->last_backward();
+    if (h.store) h.store->begin_backward();
     Flight flight = flights.extract({h.stage, m}).mapped();
     // An output without a graph (no target, or nothing in it that trains) has nothing to say upstream but
     // zero.
@@ -393,6 +435,7 @@ struct Executor::Impl {
       const at::Tensor gradient = gradients_in.extract({h.seam_out, m}).mapped();
       if (flight.output.requires_grad()) flight.output.backward(gradient);
     }
+    if (h.store) h.store->end_pass();
     for (std::size_t k = 0; k < h.seams_in.size(); ++k) hand_back(h.seams_in[k], m, flight.inputs[k]);
   }
 
@@ -410,18 +453,19 @@ Executor::Executor(const plan::Plan& plan, const catalog::Modalities& modalities
 
 Executor::~Executor() = default;
 
-StepSums Executor::train(const plan::Activity& activity, const std::vector<bool>& reached,
-                         const StepInputs& inputs) {
+StepSums Executor::train(const plan::Activity& activity, const plan::Activity& anyone,
+                         const std::vector<bool>& reached, const StepInputs& inputs) {
   impl_->training = true;
   impl_->recorder.start();
   for (auto& [_, held] : impl_->held)
     if (held.store) held.store->start_step();
-  return impl_->run(impl_->train_program, activity, inputs, reached);
+  return impl_->run(impl_->train_program, activity, anyone, inputs, reached);
 }
 
-StepSums Executor::evaluate(const plan::Activity& activity, const StepInputs& inputs) {
+StepSums Executor::evaluate(const plan::Activity& activity, const plan::Activity& anyone,
+                            const StepInputs& inputs) {
   impl_->training = false;
-  return impl_->run(impl_->evaluate_program, activity, inputs, {});
+  return impl_->run(impl_->evaluate_program, activity, anyone, inputs, {});
 }
 
 Recorder& Executor::recorder() { return impl_->recorder; }
@@ -457,6 +501,14 @@ void Executor::publish(const std::vector<bool>& reached) {
   for (auto& [stage, held] : impl_->held)
     if (held.store && reached[static_cast<std::size_t>(impl_->stage_plan(stage).modality)])
       held.store->publish();
+}
+
+void Executor::hold(int stage, int module) {
+  if (auto& store = impl_->held.at(stage).store) store->hold(module);
+}
+
+void Executor::drop(int stage, int module) {
+  if (auto& store = impl_->held.at(stage).store) store->drop(module);
 }
 
 std::vector<models::Parameter>& Executor::stage_parameters(int stage) {

@@ -1,31 +1,10 @@
 #include "cornstarch/pipeline/store.h"
 
 #include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/function_hook.h>
-#include <torch/csrc/autograd/variable.h>
-
-#include <functional>
 
 #include "bucket.h"
 
 namespace cornstarch::pipeline {
-namespace {
-
-/// Calls back when autograd has added a parameter's gradient.
-class AddedHook : public torch::autograd::FunctionPostHook {
- public:
-  explicit AddedHook(std::function<void()> added) : added_(std::move(added)) {}
-  torch::autograd::variable_list operator()(const torch::autograd::variable_list& outputs,
-                                            const torch::autograd::variable_list&) override {
-    added_();
-    return outputs;
-  }
-
- private:
-  std::function<void()> added_;
-};
-
-}  // namespace
 
 struct ParameterStore::Impl {
   std::vector<Bucket> buckets;
@@ -34,24 +13,6 @@ struct ParameterStore::Impl {
   std::vector<std::shared_ptr<torch::autograd::Node>> accumulators;  // alive, or their hooks would be lost
   std::size_t next = 0;                                              // the first bucket that has not left
   bool last = false;
-
-  void watch(std::size_t index) {
-    for (const Bucket::Place& place : buckets[index].places) {
-      at::Tensor& value = place.stored.parameter->value;
-      auto accumulator = torch::autograd::impl::grad_accumulator(value);
-      accumulator->add_post_hook(std::make_unique<AddedHook>([this, index, &place, &value] {
-        if (!value.grad().is_alias_of(place.gradient)) move_to(place.gradient, value);
-        added(index);
-      }));
-      accumulators.push_back(std::move(accumulator));
-    }
-  }
-
-  /// A gradient that autograd could not add in place, since it is of another type.
-  static void move_to(const at::Tensor& sum, at::Tensor& value) {
-    sum.add_(value.grad());
-    value.mutable_grad().reset();
-  }
 
   void added(std::size_t index) {
     if (!last) return;
@@ -82,7 +43,8 @@ ParameterStore::ParameterStore(const std::vector<Stored>& parameters, StoreOptio
     lay_out(bucket, options.masters);
     add_segments(bucket, impl_->segments);
     impl_->gradients.push_back(bucket.own_gradients);
-    impl_->watch(i);
+    for (const Bucket::Place& place : bucket.places)
+      impl_->accumulators.push_back(watch(place, [impl = impl_.get(), i] { impl->added(i); }));
   }
 }
 

@@ -41,6 +41,19 @@ int items_in(const std::vector<dataio::SampleInfo>& infos, std::size_t encoder, 
   return n;
 }
 
+/// Per encoder and microbatch: the items of all replicas together.
+std::vector<std::vector<int>> items_of_anyone(const std::vector<dataio::SampleInfo>& infos,
+                                              const plan::Plan& plan, std::size_t encoders) {
+  std::vector<std::vector<int>> items(encoders,
+                                      std::vector<int>(static_cast<std::size_t>(plan.num_microbatches), 0));
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    const std::size_t m =
+        i / static_cast<std::size_t>(plan.microbatch_size) % static_cast<std::size_t>(plan.num_microbatches);
+    for (std::size_t e = 0; e < encoders; ++e) items[e][m] += infos[i].items[e];
+  }
+  return items;
+}
+
 /// The items of the samples in `range` (of the block), stacked; undefined if there are none.
 at::Tensor stack_media(const std::vector<std::vector<dataio::MediaItem>>& samples, Range range,
                        const catalog::Shape& item_shape, at::ScalarType dtype) {
@@ -215,6 +228,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   }
   inputs.placed = std::move(batch.placed);
   return {plan::Activity(plan, std::move(items)),
+          plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders)),
           std::move(reached),
           std::move(inputs),
           tokens,

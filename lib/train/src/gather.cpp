@@ -3,6 +3,8 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
+
 #include "cornstarch/base/text.h"
 
 namespace cornstarch::train {
@@ -25,6 +27,11 @@ const models::Parameter& find(std::vector<models::Parameter>& parameters, const 
   throw Failure(ExitCode::internal, cat("no parameter '", name, "' in this stage"));
 }
 
+bool holds_stage(const plan::RankPlan& rank, int stage) {
+  return std::any_of(rank.parts.begin(), rank.parts.end(),
+                     [stage](const plan::Part& part) { return part.stage == stage; });
+}
+
 }  // namespace
 
 std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan& plan,
@@ -40,6 +47,8 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
   std::vector<comm::WorkPtr> sends;
   for (int s = where.first_stage; s < where.first_stage + where.num_stages; ++s) {
     for (const int m : plan.stages[static_cast<std::size_t>(s)].modules) {
+      const bool holds = holds_stage(plan.ranks[static_cast<std::size_t>(me)], s);
+      if (holds) executor.hold(s, m);
       for (const catalog::ParamSpec& param : spec.modules[static_cast<std::size_t>(m)].params) {
         if (!param.tied_to.empty()) continue;
         std::vector<at::Tensor> shards;
@@ -61,9 +70,11 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
           whole.push_back(
               {param.name, holders == 1 ? shards.front().clone() : at::cat(shards, param.split.dim)});
       }
+      for (const comm::WorkPtr& send : sends) send->wait();
+      sends.clear();
+      if (holds) executor.drop(s, m);
     }
   }
-  for (const comm::WorkPtr& send : sends) send->wait();
   if (me != writer) return std::nullopt;
   return whole;
 }

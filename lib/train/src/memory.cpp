@@ -35,12 +35,14 @@ int moments_of(const config::Optimizer& optimizer) {
   return optimizer.momentum != 0 ? 1 : 0;
 }
 
+/// Of a rank's shards: elements of all parameters and of those that train.
 struct Elements {
   double all = 0, training = 0;
 };
 
 /// A tied parameter counts once on a stage that holds both.
-void count(const catalog::Modality& modality, const plan::StagePlan& stage, int tp, Elements& sum) {
+Elements elements_of(const catalog::Modality& modality, const plan::StagePlan& stage, int tp) {
+  Elements sum;
   std::set<std::string> here;
   for (const int m : stage.modules) {
     const auto module = static_cast<std::size_t>(m);
@@ -52,6 +54,7 @@ void count(const catalog::Modality& modality, const plan::StagePlan& stage, int 
       if (modality.trains[module] && !param.fixed) sum.training += elements;
     }
   }
+  return sum;
 }
 
 }  // namespace
@@ -69,17 +72,20 @@ double peak_memory_bytes(c10::Device device) {
 
 HeldBytes held_bytes(const config::RunConfig& config, const catalog::Modalities& modalities,
                      const plan::Plan& plan, int rank) {
-  Elements elements;
-  for (const plan::Part& part : plan.ranks[static_cast<std::size_t>(rank)].parts)
-    count(modalities[static_cast<std::size_t>(part.modality)],
-          plan.stages[static_cast<std::size_t>(part.stage)],
-          plan.modalities[static_cast<std::size_t>(part.modality)].tp, elements);
   const ElementBytes bytes = bytes_of(config.precision);
-  const double own = elements.training / (config.sharding == config::Sharding::none ? 1 : plan.dp);
-  const bool sharded_values = config.sharding == config::Sharding::zero3;
-  return {bytes.value * (sharded_values ? elements.all - elements.training + own : elements.all),
-          bytes.gradient * (sharded_values ? own : elements.training),
-          own * (bytes.master + moments_of(config.optimizer) * bytes.moment)};
+  const bool all_shared = config.sharding == config::Sharding::zero3;
+  HeldBytes held;
+  for (const plan::Part& part : plan.ranks[static_cast<std::size_t>(rank)].parts) {
+    const plan::ModalityPlan& sizes = plan.modalities[static_cast<std::size_t>(part.modality)];
+    const Elements elements = elements_of(modalities[static_cast<std::size_t>(part.modality)],
+                                          plan.stages[static_cast<std::size_t>(part.stage)], sizes.tp);
+    const double sharers = config.sharding == config::Sharding::none ? 1 : plan.dp * sizes.sp;
+    const double own = elements.training / sharers;
+    held.parameters += bytes.value * elements.all / (all_shared ? sharers : 1);
+    held.gradients += bytes.gradient * (all_shared ? own : elements.training);
+    held.optimizer += own * (bytes.master + moments_of(config.optimizer) * bytes.moment);
+  }
+  return held;
 }
 
 void require_memory(const HeldBytes& held, c10::Device device, int rank) {
@@ -92,7 +98,7 @@ void require_memory(const HeldBytes& held, c10::Device device, int rank) {
           ", gradients ", human_bytes(held.gradients), ", optimizer state ", human_bytes(held.optimizer),
           ") before any activation, but GPU ", static_cast<int>(device.index()), " has ",
           human_bytes(static_cast<double>(free)), " free of ", human_bytes(static_cast<double>(total))),
-      "spread the model over more ranks (tp, stages), or set precision: bf16 or sharding: zero1");
+      "spread the model over more ranks (tp, stages), or set precision: bf16 or sharding: zero1 or zero3");
 }
 
 }  // namespace cornstarch::train

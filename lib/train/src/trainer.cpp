@@ -143,7 +143,9 @@ struct Trainer::Impl {
         world(comm->world()),
         tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm, device}) : std::nullopt),
         executor(plan, modalities, comm,
-                 {{dtype, config.seed, device}, store_options(config, s.bucket_bytes)}),
+                 {{dtype, config.seed, device},
+                  store_options(config, s.bucket_bytes),
+                  config.sharding == config::Sharding::zero3}),
         optimizer(config.optimizer, executor.segments()) {}
 
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {
@@ -188,7 +190,8 @@ struct Trainer::Impl {
       const auto begin = Clock::now();
       const Step inputs = to_step(std::move(upcoming.front()), train_data);
       upcoming.pop_front();
-      const pipeline::StepSums sums = executor.train(inputs.activity, inputs.reached, inputs.inputs);
+      const pipeline::StepSums sums =
+          executor.train(inputs.activity, inputs.anyone, inputs.reached, inputs.inputs);
       const bool more = step + 1 + report_lag < config.steps;
       if (more) upcoming.push_back(batches.next());
       issue(step, inputs, sums, more, begin);
@@ -339,7 +342,7 @@ struct Trainer::Impl {
       RankBatch batch = read(*eval_data, std::move(samples));
       agree_on_bad(batch);
       const Step inputs = to_step(std::move(batch), *eval_data);
-      const pipeline::StepSums part = executor.evaluate(inputs.activity, inputs.inputs);
+      const pipeline::StepSums part = executor.evaluate(inputs.activity, inputs.anyone, inputs.inputs);
       sums.loss += part.loss;
       sums.targets += part.targets;
       sums.answers += part.answers;

@@ -36,7 +36,10 @@ TEST_CASE("what a rank holds follows from precision and optimizer") {
 
 TEST_CASE("frozen modules have neither gradients nor optimizer state") {
   const catalog::Modalities modalities{test::encoder("vision", 1, 1, 1, false, true), test::llm(1, 1)};
-  CHECK(held(test::config(), modalities, 0, 2) == std::vector<double>{128, 64, 128});
+  auto config = test::config();
+  CHECK(held(config, modalities, 0, 2) == std::vector<double>{128, 64, 128});
+  config.sharding = config::Sharding::zero3;  // their values are shared, too
+  CHECK(held(config, modalities, 0, 4) == std::vector<double>{64, 32, 64});
 }
 
 TEST_CASE("tensor parallelism and sharding split what a rank holds") {

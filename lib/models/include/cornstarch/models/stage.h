@@ -31,6 +31,14 @@ struct Parameter {
   std::string full_name() const { return modality + "/" + spec->name; }
 };
 
+/// Told when modules of a stage are about to compute, by their index into the modality's spec.
+class ModuleObserver {
+ public:
+  virtual ~ModuleObserver() = default;
+  virtual void before_forward(int module) = 0;
+  virtual void before_backward(int module) = 0;  ///< the gradient of its output is there
+};
+
 struct StageOptions {
   at::ScalarType dtype = at::kFloat;
   std::uint64_t seed =
@@ -52,6 +60,9 @@ class Stage {
   Stage(Stage&&) noexcept;
 
   std::vector<Parameter>& parameters();
+
+  /// From now on; it must live as long as the stage computes.
+  void observe(ModuleObserver* observer);
 
   /// An encoder's stage: media [n, ...item_shape] in the first one, hidden states elsewhere; the last one
   /// returns features [n x features_per_item, llm hidden] (feature_select applied, then the projector). What

@@ -49,6 +49,7 @@ struct StepSums {
 struct ExecutorOptions {
   models::StageOptions stage;
   StoreOptions store;
+  bool shard_values = false;  ///< ZeRO-3: a ModuleStore, for modalities of one stage
   /// How many microbatches a stage that runs forward only may be ahead of its consumer.
   int run_ahead = 4;
 };
@@ -66,9 +67,12 @@ class Executor {
   /// batch of the token losses' gradients (not yet divided by the number of targets). `reached[m]`:
   /// whether any sample of the global batch reaches modality m; the gradients of one that none reaches stay
   /// zero and are not reduced.
-  StepSums train(const plan::Activity& activity, const std::vector<bool>& reached, const StepInputs& inputs);
+  /// `anyone`: what any replica has to do, by microbatch; values that replicas share make all of them take
+  /// part.
+  StepSums train(const plan::Activity& activity, const plan::Activity& anyone,
+                 const std::vector<bool>& reached, const StepInputs& inputs);
   /// Forward only, with answers counted.
-  StepSums evaluate(const plan::Activity& activity, const StepInputs& inputs);
+  StepSums evaluate(const plan::Activity& activity, const plan::Activity& anyone, const StepInputs& inputs);
 
   /// What this rank updates, stage by stage, and the flat memory that holds all of its gradients.
   std::vector<Segment> segments() const;
@@ -83,7 +87,11 @@ class Executor {
   /// without a part of the LLM.
   void prepare(PlacedTokens& placed) const;
 
-  /// Every parameter of this rank, stage by stage.
+  /// Makes the values of a module whole on the ranks that hold its stage, which all call it, until drop().
+  void hold(int stage, int module);
+  void drop(int stage, int module);
+
+  /// Every parameter of this rank, stage by stage. Values that replicas share are there while held only.
   std::vector<models::Parameter*> parameters();
   /// The parameters of one stage of this rank.
   std::vector<models::Parameter>& stage_parameters(int stage);

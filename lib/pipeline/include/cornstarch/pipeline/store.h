@@ -11,8 +11,8 @@
 
 namespace cornstarch::pipeline {
 
-/// A parameter that trains and the ranks that keep it together: they hold the same value, and the sum of
-/// their gradients is its gradient.
+/// A parameter and the ranks that keep it together: they hold the same value, and the sum of their gradients
+/// is its gradient.
 struct Stored {
   models::Parameter* parameter = nullptr;
   comm::GroupPtr group;
@@ -35,6 +35,37 @@ struct StoreOptions {
   bool masters = false;  ///< values in fp32 beside narrower ones; gradients add up in fp32
 };
 
+/// Where the parameters of a stage are kept, and how gradients come to those who update them.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// What this rank updates; stays the same.
+  virtual const std::vector<Segment>& segments() const = 0;
+  /// The flat memory of the segments' gradients, for scaling.
+  virtual const std::vector<at::Tensor>& gradients() const = 0;
+
+  /// Zeroes the gradients: the step begins.
+  virtual void start_step() = 0;
+  /// The step's last backward begins.
+  virtual void last_backward() {}
+  /// Waits until gradients are summed.
+  virtual void finish() = 0;
+  /// Segments have been updated: begins to bring the values to every rank.
+  virtual void publish() {}
+  /// Waits until every value is where it belongs.
+  virtual void settle() {}
+
+  /// Around each forward and backward of the stage.
+  virtual void begin_forward() {}
+  virtual void begin_backward() {}
+  virtual void end_pass() {}
+  /// Makes the values of a module whole between passes, and lets them go. Every rank of its groups takes
+  /// part.
+  virtual void hold(int /*module*/) {}
+  virtual void drop(int /*module*/) {}
+};
+
 /// Keeps a stage's trainable parameters and their gradients in flat buckets, and sums gradients over replicas
 /// while backward still runs. Buckets are filled from the last parameter of the stage to the first, as
 /// backward reaches them; one is on its way as soon as all of it is there. They leave in one fixed order on
@@ -42,28 +73,21 @@ struct StoreOptions {
 ///
 /// Sharded (Rajbhandari et al., "ZeRO", 2020, stage 1), the sum of a bucket is scattered: each rank of the
 /// bucket's group gets one contiguous share, updates it, and gathers the others' values.
-class ParameterStore {
+class ParameterStore final : public Store {
  public:
   /// Moves values and gradients into the buckets; whoever shares a parameter's tensor sees the same memory.
   ParameterStore(const std::vector<Stored>& parameters, StoreOptions options);
-  ~ParameterStore();
+  ~ParameterStore() override;
 
-  /// Zeroes the gradients: the step begins.
-  void start_step();
-  /// From now on, a bucket leaves when its last gradient has been added: the step's last backward begins.
-  void last_backward();
+  const std::vector<Segment>& segments() const override;
+  const std::vector<at::Tensor>& gradients() const override;
+  void start_step() override;
+  /// From now on, a bucket leaves when its last gradient has been added.
+  void last_backward() override;
   /// Sends what has not left and waits for all of it.
-  void finish();
-
-  /// What this rank updates; stays the same.
-  const std::vector<Segment>& segments() const;
-  /// The flat memory of the segments' gradients, for scaling.
-  const std::vector<at::Tensor>& gradients() const;
-
-  /// Segments have been updated: begins to bring the values to every rank.
-  void publish();
-  /// Waits until every value is whole.
-  void settle();
+  void finish() override;
+  void publish() override;
+  void settle() override;
 
  private:
   struct Impl;

@@ -38,6 +38,7 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
 /// A batch as the executor takes it. A sample that any rank found bad counts as an empty row everywhere.
 struct Step {
   plan::Activity activity;
+  plan::Activity anyone;      ///< the same, of all replicas together
   std::vector<bool> reached;  ///< per modality: whether any sample of the global batch reaches it
   pipeline::StepInputs inputs;
   std::int64_t tokens = 0;    ///< of this replica, padding excluded; zero on ranks without text
