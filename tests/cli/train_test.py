@@ -151,24 +151,27 @@ class Training(unittest.TestCase):
             self.assertEqual(a["skipped_samples"], b["skipped_samples"])
             self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-5 * b["loss"])
 
-    def test_split_samples_have_the_same_losses_and_answers(self):
-        split = []
+    def test_split_and_packed_samples_have_the_same_losses_and_answers(self):
+        split = ["model.llm.parallel.distribution=zigzag"]
         for modality, sp, mode in (("encoders.vision", 2, "ring_attn"), ("encoders.audio", 3, "ring"), ("llm", 2, "ring")):
-            split += ["--set", f"model.{modality}.parallel.sp={sp}", "--set", f"model.{modality}.parallel.mode={mode}"]
-        split += ["--set", "model.llm.parallel.distribution=zigzag"]
-        for mask in ("causal", "image_bidirectional", "modality_isolated"):
-            masked = ("--set", f"model.llm.attention_mask={mask}")
-            self.train(*masked, name=f"single-{mask}", layout=("--layout", "single"))
-            self.train(*masked, *split, name=mask, layout=("--local-ranks", "9"))
-            steps, (answers,) = self.metrics(mask)
-            reference, (expected,) = self.metrics(f"single-{mask}")
-            for a, b in zip(steps, reference, strict=True):
-                self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-5 * b["loss"])
-                self.assertAlmostEqual(a["grad_norm"], b["grad_norm"], delta=1e-4 * b["grad_norm"])
-                self.assertEqual((a["tokens"], a["target_tokens"]), (b["tokens"], b["target_tokens"]))
-            self.assertAlmostEqual(answers["eval_loss"], expected["eval_loss"], delta=1e-5 * expected["eval_loss"])
-            self.assertEqual(answers["eval_samples"], expected["eval_samples"])
-            self.assertEqual(answers["eval_accuracy"], expected["eval_accuracy"])
+            split += [f"model.{modality}.parallel.sp={sp}", f"model.{modality}.parallel.mode={mode}"]
+        packed = ["batch.packing=true"]
+        for mask, values, ranks in (("causal", split, 9), ("causal", packed, 4), ("image_bidirectional", split + packed, 9),
+                                    ("modality_isolated", split, 9)):
+            with self.subTest(mask=mask, values=values):
+                masked = ("--set", f"model.llm.attention_mask={mask}", "--overwrite")
+                self.train(*masked, name="single", layout=("--layout", "single"))
+                self.train(*masked, *(word for value in values for word in ("--set", value)), name="parallel",
+                           layout=("--local-ranks", str(ranks)))
+                steps, (answers,) = self.metrics("parallel")
+                reference, (expected,) = self.metrics("single")
+                for a, b in zip(steps, reference, strict=True):
+                    self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-5 * b["loss"])
+                    self.assertAlmostEqual(a["grad_norm"], b["grad_norm"], delta=1e-4 * b["grad_norm"])
+                    self.assertEqual((a["tokens"], a["target_tokens"]), (b["tokens"], b["target_tokens"]))
+                self.assertAlmostEqual(answers["eval_loss"], expected["eval_loss"], delta=1e-5 * expected["eval_loss"])
+                self.assertEqual(answers["eval_samples"], expected["eval_samples"])
+                self.assertEqual(answers["eval_accuracy"], expected["eval_accuracy"])
 
     def test_a_world_that_does_not_fit(self):
         refused = self.train(code=78, layout=("--local-ranks", "5"))

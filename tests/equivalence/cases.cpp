@@ -24,6 +24,7 @@ std::string describe(const LayoutCase& c) {
   out += cat(c.llm, " tp", c.llm_tp, "x", c.llm_stages, sp(c.llm_sp, c.mode));
   if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
+  if (c.packing) out += " packed";
   return cat(out, c.train_llm ? "" : " frozen", describe(c.llm_blocks), ", dp", c.dp,
              c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)));
 }

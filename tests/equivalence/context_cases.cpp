@@ -109,6 +109,41 @@ void add_sharded(Table& table) {
   }
 }
 
+/// Rows without padding, each sample alone: what padded rows compute.
+void add_packing(Table& table) {
+  const auto packed = [](LayoutCase& c) -> LayoutCase& {
+    c.packing = true;
+    return c;
+  };
+  packed(table.add({}, 1, 1, 1));
+  packed(table.add({}, 2, 2, 2)).llm = "gqa_tied";
+  packed(table.add({clip(2), whisper()}, 1, 2, 2)).mix.text_tail = true;
+  packed(table.add({clip()}, 1, 1, 2)).sharding = config::Sharding::zero1;
+  for (const SpMode mode : kModes) {
+    LayoutCase& c = packed(split(table.add({clip()}, 1, 2, 1), 2, mode, Distribution::zigzag));
+    c.mask = AttentionMask::image_bidirectional;
+  }
+  LayoutCase& c = packed(split(table.add({clip(), whisper()}, 2, 1, 1), 2, SpMode::ring));
+  c.mask = AttentionMask::modality_isolated;
+  c.llm_blocks = {config::Checkpointing::full, true};
+}
+
+/// Blocks that compute again what they did not keep, and ranks of tp that hold shares of a rank's tokens.
+void add_blocks(Table& table) {
+  using config::Checkpointing;
+  for (const SpMode mode : kModes) {
+    EncoderLayout encoder = split(clip(2), 2, mode);
+    encoder.blocks = {Checkpointing::full, true};
+    LayoutCase& c = split(table.add({encoder}, 2, 1, 1), 2, mode, Distribution::zigzag);
+    c.llm_blocks = {Checkpointing::selective, true};
+    split(table.add({split(whisper(), 2, mode)}, 1, 2, 1), 2, mode).llm_blocks.checkpointing =
+        Checkpointing::full;
+  }
+  LayoutCase& c = split(table.add({clip()}, 3, 1, 2, "one sample a microbatch"), 2, SpMode::ring);
+  c.microbatch_size = 1;
+  c.llm_blocks = {Checkpointing::none, true};
+}
+
 }  // namespace
 
 void add_context_parallel(Table& table) {
@@ -118,6 +153,8 @@ void add_context_parallel(Table& table) {
   add_mixtures(table);
   add_masks(table);
   add_sharded(table);
+  add_packing(table);
+  add_blocks(table);
 }
 
 }  // namespace cornstarch::test

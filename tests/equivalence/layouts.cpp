@@ -122,6 +122,7 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.batch.microbatch_size = c.microbatch_size;
   r.batch.num_microbatches = c.num_microbatches * (single ? c.dp : 1);
   r.batch.sequence_length = kSequenceLength;
+  r.batch.packing = c.packing && !single;
   r.data.train = {{empty_file(), std::nullopt, 1.0}};
   r.data.tokenizer = empty_file();
   r.data.shuffle = true;

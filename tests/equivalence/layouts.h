@@ -48,6 +48,7 @@ struct LayoutCase {
   config::SpMode mode = config::SpMode::all_to_all;
   config::Distribution distribution = config::Distribution::uniform;
   config::AttentionMask mask = config::AttentionMask::causal;
+  bool packing = false;
 
   /// Whether no modality recomputes anything or deals tokens to the ranks of tp.
   bool plain_blocks() const;

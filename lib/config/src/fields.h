@@ -309,11 +309,17 @@ struct Describe<Batch> {
             "Microbatches of one step in each replica. Instead of `global_size`.",
             {.min = 1, .hints = {"gradient_accumulation_steps", "num_micro_batches"}, .fallback = "derived"}),
         field("sequence_length", &Batch::sequence_length,
-              "Tokens of a row of the LLM, counted after placeholders are expanded; shorter rows are padded.",
+              "Tokens of a row of the LLM, counted after placeholders are expanded. Shorter rows are padded, "
+              "unless `packing`.",
               {.required = true,
                .min = 2,
                .hints = {"seq_len", "seq_length", "max_length", "max_seq_len", "max_seq_length",
-                         "cutoff_len"}})};
+                         "cutoff_len"}}),
+        field(
+            "packing", &Batch::packing,
+            "Whether the samples of a microbatch lie one behind the other in one row, without padding. None "
+            "sees another, and positions begin anew with each, so that what is computed stays the same.",
+            {.hints = {"pack", "sample_packing", "packed", "padding_free", "remove_padding"}})};
   }
 };
 

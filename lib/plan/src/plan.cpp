@@ -223,6 +223,7 @@ Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modali
   plan.layout = config.layout;
   plan.world_size = world_size;
   plan.sequence_length = config.batch.sequence_length;
+  plan.packing = config.batch.packing;
   const bool single = config.layout == config::Layout::single;
   for (std::size_t m = 0; m < modalities.size(); ++m)
     add_modality(plan, modalities[m], static_cast<int>(m), single);

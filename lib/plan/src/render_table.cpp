@@ -53,7 +53,8 @@ std::string heading(const Plan& plan) {
                    plan.num_microbatches == 1 ? " microbatch" : " microbatches", " of ",
                    counted(plan.microbatch_size, "sample"), " for each replica, ",
                    static_cast<std::int64_t>(plan.num_microbatches) * plan.microbatch_size * plan.dp,
-                   " samples in all, ", plan.sequence_length, " tokens each\n");
+                   " samples in all, ", plan.packing ? "packed, up to " : "", plan.sequence_length,
+                   " tokens each\n");
 }
 
 std::string parallel_sizes(const ModalityPlan& modality) {

@@ -27,7 +27,8 @@ std::vector<std::vector<int>> takers_of(std::span<const dataio::TextRow> rows, s
 }  // namespace
 
 bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities) {
-  return plan.modalities.back().sp > 1 || modalities.back().attention_mask != config::AttentionMask::causal;
+  return plan.packing || plan.modalities.back().sp > 1 ||
+         modalities.back().attention_mask != config::AttentionMask::causal;
 }
 
 pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const plan::Plan& plan,

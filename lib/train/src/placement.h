@@ -11,8 +11,8 @@
 /// Which rank holds which tokens of a microbatch; the same on every rank of a replica.
 namespace cornstarch::train {
 
-/// Whether the LLM's tokens do not simply lie as whole rows: they are split over ranks, or the mask is
-/// another than causal.
+/// Whether the LLM's tokens do not simply lie as padded rows: they are packed or split over ranks, or the
+/// mask is another than causal.
 bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities);
 
 pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const plan::Plan& plan,

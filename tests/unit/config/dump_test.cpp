@@ -44,6 +44,7 @@ batch:
   microbatch_size: 1
   global_size: 4
   sequence_length: 16
+  packing: false
 data:
   train:
     - path: /base/a.jsonl

@@ -81,6 +81,7 @@ struct Batch {
   std::optional<int> global_size;
   std::optional<int> num_microbatches;
   int sequence_length = 0;
+  bool packing = false;
 };
 
 struct Dataset {

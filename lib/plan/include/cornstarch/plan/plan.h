@@ -75,6 +75,7 @@ struct Plan {
   int microbatch_size = 1;
   int num_microbatches = 1;  ///< per replica and step
   int sequence_length = 0;
+  bool packing = false;  ///< stages hold the real tokens of a microbatch only
   Schedule schedule;
 
   /// The rank that holds a place of replica dp.
