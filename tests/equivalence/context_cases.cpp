@@ -118,7 +118,8 @@ void add_packing(Table& table) {
   packed(table.add({}, 1, 1, 1));
   packed(table.add({}, 2, 2, 2)).llm = "gqa_tied";
   packed(table.add({clip(2), whisper()}, 1, 2, 2)).mix.text_tail = true;
-  packed(table.add({clip()}, 1, 1, 2)).sharding = config::Sharding::zero1;
+  for (const config::Sharding sharding : {config::Sharding::zero1, config::Sharding::zero3})
+    packed(table.add({clip()}, 1, 1, 2)).sharding = sharding;
   for (const SpMode mode : kModes) {
     LayoutCase& c = packed(split(table.add({clip()}, 1, 2, 1), 2, mode, Distribution::zigzag));
     c.mask = AttentionMask::image_bidirectional;

@@ -136,6 +136,10 @@ struct Run::Impl {
 
   /// Where no rank holds a whole shard: as they are written.
   void gather_values(train::Trainer& trainer, Outcome& outcome) {
+    for (const models::Parameter* p : trainer.parameters()) {
+      const std::lock_guard lock(mutex);
+      outcome.whole_bytes += p->value.storage().nbytes();
+    }
     for (std::size_t m = 0; m < modalities.size(); ++m) {
       const auto tensors = trainer.gather(static_cast<int>(m));
       if (!tensors) continue;
@@ -226,6 +230,7 @@ std::vector<std::string> differences(const Outcome& got, const Outcome& want, do
   compare_tensors(got.gradients, want.gradients, "gradient", tolerance, partial, out);
   compare_tensors(got.parameters, want.parameters, "value", tolerance, partial, out);
   if (!partial && got.covered != want.covered) out.push_back("the shards do not cover every parameter once");
+  if (got.whole_bytes > 0) out.push_back(cat(got.whole_bytes, " bytes are whole on a rank that shares them"));
   if (!(got.replica_difference <= tolerance))
     out.push_back(cat("replicas differ by ", got.replica_difference));
   return out;

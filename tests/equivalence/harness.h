@@ -33,6 +33,7 @@ struct Outcome {
   std::vector<std::int64_t> targets, tokens;
   std::map<std::string, at::Tensor> gradients, parameters;
   std::map<std::string, std::int64_t> covered;  ///< elements of each parameter that replica 0's ranks hold
+  std::size_t whole_bytes = 0;                  ///< of values that are whole on a rank after the last step
   double replica_difference = 0;                ///< between shards that different ranks hold alike
 };
 

@@ -76,11 +76,12 @@ std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptio
   return buckets;
 }
 
-void lay_out(Bucket& bucket, bool masters) {
+void lay_out(Bucket& bucket, const StoreOptions& options) {
   const at::NoGradGuard no_grad;
   const bool trains = bucket.places.front().stored.parameter->trains;
-  const auto values = bucket.places.front().stored.parameter->value.options().requires_grad(false);
-  const auto gradients = masters ? values.dtype(at::kFloat) : values;
+  const auto given = bucket.places.front().stored.parameter->value.options();
+  const auto values = given.requires_grad(false).device(options.device);
+  const auto gradients = options.masters ? values.dtype(at::kFloat) : values;
   const std::int64_t parts = bucket.sharded ? bucket.group->size() : 1;
   const std::int64_t unit = kAlignBytes / static_cast<std::int64_t>(values.dtype().itemsize());
   const std::int64_t size = round_up(bucket.elements, parts * unit);
@@ -93,13 +94,13 @@ void lay_out(Bucket& bucket, bool masters) {
     value.set_data(here);
     if (!trains) continue;
     place.gradient = bucket.gradients.narrow(0, place.offset, value.numel()).view(value.sizes());
-    if (!masters) value.mutable_grad() = place.gradient;
+    if (!options.masters) value.mutable_grad() = place.gradient;
   }
   const Range own = share_of(bucket);
   bucket.own_values = bucket.values.narrow(0, own.begin, own.size());
   if (!trains) return;
   bucket.own_gradients = bucket.sharded ? at::zeros({own.size()}, gradients) : bucket.gradients;
-  if (masters) bucket.own_masters = bucket.own_values.to(at::kFloat);
+  if (options.masters) bucket.own_masters = bucket.own_values.to(at::kFloat);
 }
 
 void add_segments(const Bucket& bucket, std::vector<Segment>& segments) {

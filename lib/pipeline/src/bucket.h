@@ -41,9 +41,9 @@ void append(Bucket& bucket, const Stored& parameter);
 /// more).
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options);
 
-/// Makes the bucket's memory and every value a view into it. Where its parameters train: gradients, too, of
-/// the values' type views into which autograd adds in place.
-void lay_out(Bucket& bucket, bool masters);
+/// Makes the bucket's memory, on the options' device, and every value a view into it. Where its parameters
+/// train, gradients too: of the values' type, they are views into which autograd adds in place.
+void lay_out(Bucket& bucket, const StoreOptions& options);
 
 /// Has gradients that autograd cannot add in place moved to the bucket, and calls back when one has been
 /// added. The callbacks live as long as the node. `place` must stay where it is.

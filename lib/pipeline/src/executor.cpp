@@ -144,6 +144,7 @@ struct Executor::Impl {
     models::StageOptions stage_options = options.stage;
     stage_options.sp = sizes.sp;
     stage_options.cp = part.cp;
+    if (options.shard_values) stage_options.device = at::kCPU;  // the device may not hold them all at once
     Held h{part.stage,
            part.cp,
            std::move(sp),

@@ -94,7 +94,7 @@ struct ModuleStore::Impl {
 
   /// Takes this rank's share of the values; the whole of them goes.
   void share_out(Kept& k, const StoreOptions& options) {
-    lay_out(k.bucket, options.masters);
+    lay_out(k.bucket, options);
     k.bucket.own_values = k.bucket.own_values.clone();
     free_memory(k.bucket.values);
     if (!k.trains()) return;

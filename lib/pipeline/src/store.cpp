@@ -40,7 +40,7 @@ ParameterStore::ParameterStore(const std::vector<Stored>& parameters, StoreOptio
   impl_->buckets = deal(parameters, options);
   for (std::size_t i = 0; i < impl_->buckets.size(); ++i) {
     Bucket& bucket = impl_->buckets[i];
-    lay_out(bucket, options.masters);
+    lay_out(bucket, options);
     add_segments(bucket, impl_->segments);
     impl_->gradients.push_back(bucket.own_gradients);
     for (const Bucket::Place& place : bucket.places)

@@ -42,9 +42,10 @@ at::ScalarType dtype_of(config::Precision precision) {
   return at::kFloat;
 }
 
-pipeline::StoreOptions store_options(const config::RunConfig& config, std::int64_t bucket_bytes) {
+pipeline::StoreOptions store_options(const config::RunConfig& config, std::int64_t bucket_bytes,
+                                     at::Device device) {
   return {bucket_bytes, config.sharding == config::Sharding::zero1,
-          config.precision == config::Precision::bf16};
+          config.precision == config::Precision::bf16, device};
 }
 
 /// What a rank of a stage adds to the means over that stage.
@@ -144,7 +145,7 @@ struct Trainer::Impl {
         tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm, device}) : std::nullopt),
         executor(plan, modalities, comm,
                  {{dtype, config.seed, device},
-                  store_options(config, s.bucket_bytes),
+                  store_options(config, s.bucket_bytes, device),
                   config.sharding == config::Sharding::zero3}),
         optimizer(config.optimizer, executor.segments()) {}
 

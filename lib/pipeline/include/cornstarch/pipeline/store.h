@@ -31,8 +31,9 @@ struct Segment {
 
 struct StoreOptions {
   std::int64_t bucket_bytes = std::int64_t{16} << 20;
-  bool sharded = false;  ///< ZeRO-1: each rank of a group updates its share only
-  bool masters = false;  ///< values in fp32 beside narrower ones; gradients add up in fp32
+  bool sharded = false;          ///< ZeRO-1: each rank of a group updates its share only
+  bool masters = false;          ///< values in fp32 beside narrower ones; gradients add up in fp32
+  at::Device device = at::kCPU;  ///< of what is kept; values may come from another
 };
 
 /// Where the parameters of a stage are kept, and how gradients come to those who update them.
