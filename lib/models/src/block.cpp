@@ -40,9 +40,16 @@ class Block : public Layer {
 
  private:
   at::Tensor run(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
-    // The residual is added into the products' own memory, which autograd does not need again.
-    const at::Tensor middle = attend(x, shape, tokens).add_(x);
-    return feed_forward(middle, shape).add_(middle);
+    const at::Tensor attended = attend(x, shape, tokens);
+    if (checkpointing_ == Checkpointing::selective) {
+      // Added into the products' own memory, which autograd does not need again.
+      const at::Tensor middle = attended.add_(x);
+      const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm2_, in[0]), shape); };
+      return feed_forward(normed, middle).add_(middle);
+    }
+    const nn::NormedSum middle = add_and_apply(norm2_, attended, x);
+    const auto entered = [this, shape](at::TensorList in) { return enter(in[0], shape); };
+    return feed_forward(entered, middle.normed).add_(middle.sum);
   }
 
   at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -65,8 +72,7 @@ class Block : public Layer {
     return leave(apply(partial(o_), attention(q, k, qkv[2], tokens)), o_);
   }
 
-  at::Tensor feed_forward(const at::Tensor& x, TokenShape shape) const {
-    const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm2_, in[0]), shape); };
+  at::Tensor feed_forward(const nn::Recomputed& normed, const at::Tensor& x) const {
     const auto activated = [kind = activation_](at::TensorList in) {
       return in.size() == 2 ? nn::gated(kind, in[1], in[0]) : nn::activation(kind, in[0]);
     };

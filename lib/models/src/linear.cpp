@@ -32,4 +32,10 @@ at::Tensor apply(const NormWeights& norm, const at::Tensor& x) {
                                                   : nn::layer_norm(x, norm.weight, norm.bias, norm.eps);
 }
 
+nn::NormedSum add_and_apply(const NormWeights& norm, const at::Tensor& x, const at::Tensor& residual) {
+  return norm.kind == catalog::NormKind::rms_norm
+             ? nn::add_rms_norm(x, residual, norm.weight, norm.eps)
+             : nn::add_layer_norm(x, residual, norm.weight, norm.bias, norm.eps);
+}
+
 }  // namespace cornstarch::models

@@ -28,4 +28,7 @@ struct NormWeights {
 NormWeights norm_of(const ParameterSet& parameters, const catalog::NormSpec& spec);
 at::Tensor apply(const NormWeights& norm, const at::Tensor& x);
 
+/// x + residual and its norm; see nn::add_rms_norm.
+nn::NormedSum add_and_apply(const NormWeights& norm, const at::Tensor& x, const at::Tensor& residual);
+
 }  // namespace cornstarch::models
