@@ -3,17 +3,15 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/remainder.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <map>
 
 #include "answers.h"
-#include "cornstarch/base/text.h"
-#include "cornstarch/models/weights.h"
-#include "cornstarch/pipeline/module_store.h"
-#include "cornstarch/pipeline/store.h"
+#include "context_tokens.h"
+#include "describe.h"
+#include "held_stage.h"
 #include "mailbox.h"
 
 namespace cornstarch::pipeline {
@@ -27,52 +25,7 @@ struct Flight {
   at::Tensor output;               ///< activations, or the loss on the LLM's last stage
 };
 
-struct Held {
-  int stage = 0;
-  int cp = 0;
-  comm::GroupPtr sp;  ///< the ranks of this replica that hold other tokens
-  models::Stage module;
-  std::unique_ptr<Store> store;  ///< null where nothing trains and nothing is shared
-  std::vector<int> seams_in;     ///< indices into the plan's seams, in order
-  int seam_out = -1;
-  std::map<int, models::Tokens> item_tokens;  ///< of an encoder with sp > 1, by number of items
-};
-
 using StepKey = std::pair<int, int>;  // (stage or seam, microbatch)
-
-telemetry::Activity activity_of(Op op) {
-  switch (op) {
-    case Op::forward:
-    case Op::backward:
-      return telemetry::Activity::compute;
-    case Op::receive_forward:
-    case Op::receive_backward:
-      return telemetry::Activity::bubble;
-    case Op::send_forward:
-    case Op::send_backward:
-    case Op::reduce_gradients:
-      return telemetry::Activity::communication;
-  }
-  return telemetry::Activity::compute;
-}
-
-const char* verb_of(Op op) {
-  switch (op) {
-    case Op::forward:
-      return "forward";
-    case Op::backward:
-      return "backward";
-    case Op::receive_forward:
-    case Op::receive_backward:
-      return "wait for";
-    case Op::send_forward:
-    case Op::send_backward:
-      return "send";
-    case Op::reduce_gradients:
-      return "reduce the gradients of";
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -83,7 +36,7 @@ struct Executor::Impl {
   const plan::RankPlan& me;
   ExecutorOptions options;
   std::vector<plan::Instruction> train_program, evaluate_program;
-  std::map<int, Held> held;
+  std::map<int, HeldStage> held;
   Mailbox mailbox;
   Recorder recorder{options.stage.device};
 
@@ -112,13 +65,11 @@ struct Executor::Impl {
     for (const plan::Instruction& i : train_program)
       if (i.op == Op::receive_forward || i.op == Op::forward || i.op == Op::send_forward)
         evaluate_program.push_back(i);
-    for (const plan::Part& part : me.parts) hold(part);
+    for (const plan::Part& part : me.parts)
+      held.emplace(part.stage, hold_stage(plan, modalities, comm, part, options));
   }
 
   const plan::StagePlan& stage_plan(int stage) const { return plan.stages[static_cast<std::size_t>(stage)]; }
-  const plan::ModalityPlan& modality_plan(int stage) const {
-    return plan.modalities[static_cast<std::size_t>(stage_plan(stage).modality)];
-  }
   const catalog::Modality& modality(int stage) const {
     return modalities[static_cast<std::size_t>(stage_plan(stage).modality)];
   }
@@ -126,138 +77,18 @@ struct Executor::Impl {
   bool is_last_of_llm(int stage) const { return stage + 1 == static_cast<int>(plan.stages.size()); }
   bool is_first(int stage) const { return stage_plan(stage).stage_in_modality == 0; }
   bool is_last(int stage) const {
-    return stage_plan(stage).stage_in_modality + 1 == modality_plan(stage).num_stages;
-  }
-
-  // --- Building
-  // -----------------------------------------------------------------------------------------------
-
-  void hold(const plan::Part& part) {
-    const plan::ModalityPlan& sizes = modality_plan(part.stage);
-    std::vector<int> tp_ranks, sp_ranks;
-    for (int t = 0; t < sizes.tp; ++t) tp_ranks.push_back(plan.rank_of(me.dp, part.stage, part.cp, t));
-    for (int c = 0; c < sizes.sp; ++c) sp_ranks.push_back(plan.rank_of(me.dp, part.stage, c, part.tp));
-    auto tp = comm->group(tp_ranks, cat("tp of ", plan.stage_name(part.stage)));
-    auto sp = comm->group(sp_ranks, cat("sp of ", plan.stage_name(part.stage)));
-    auto replicas =
-        comm->group(replicas_of({part.stage}, part.tp), cat("dp x sp of ", plan.stage_name(part.stage)));
-    models::StageOptions stage_options = options.stage;
-    stage_options.sp = sizes.sp;
-    stage_options.cp = part.cp;
-    if (options.shard_values) stage_options.device = at::kCPU;  // the device may not hold them all at once
-    Held h{part.stage,
-           part.cp,
-           std::move(sp),
-           models::Stage(modality(part.stage), stage_plan(part.stage).modules, tp, stage_options),
-           nullptr,
-           {},
-           -1,
-           {}};
-    if (modality(part.stage).pretrained)
-      models::load_pretrained(*modality(part.stage).pretrained, modality(part.stage), h.module.parameters());
-    for (std::size_t i = 0; i < plan.seams.size(); ++i) {
-      if (plan.seams[i].to == part.stage) h.seams_in.push_back(static_cast<int>(i));
-      if (plan.seams[i].from == part.stage) h.seam_out = static_cast<int>(i);
-    }
-    keep_parameters(h, part, replicas);
-    held.emplace(part.stage, std::move(h));
-  }
-
-  /// The ranks that hold the same shards of these stages: those of other replicas, and of other tokens.
-  std::vector<int> replicas_of(const std::vector<int>& stages, int tp) const {
-    std::vector<int> ranks;
-    for (const int stage : stages)
-      for (int d = 0; d < plan.dp; ++d)
-        for (int c = 0; c < modality_plan(stage).sp; ++c) ranks.push_back(plan.rank_of(d, stage, c, tp));
-    return ranks;
-  }
-
-  void keep_parameters(Held& h, const plan::Part& part, const comm::GroupPtr& replicas) {
-    comm::GroupPtr tied_group, tp_dp;
-    std::vector<Stored> stored;
-    for (models::Parameter& p : h.module.parameters()) {
-      const bool tied = is_tied(h, p);
-      if (tied && !tied_group) tied_group = tie(part);
-      if (p.partial_over_tp && !tp_dp) tp_dp = all_shards(part);
-      const comm::GroupPtr& group = p.partial_over_tp ? tp_dp : tied ? tied_group : replicas;
-      if (p.trains || options.shard_values) stored.push_back({&p, group, p.partial_over_tp || p.counts});
-    }
-    if (options.shard_values) return share_modules(h, stored);
-    if (!stored.empty()) h.store = std::make_unique<ParameterStore>(stored, options.store);
-  }
-
-  void share_modules(Held& h, const std::vector<Stored>& stored) {
-    const catalog::Modality& m = modality(h.stage);
-    std::vector<StoredModule> modules;
-    bool backward = false;
-    for (const int index : stage_plan(h.stage).modules) {
-      const auto at = static_cast<std::size_t>(index);
-      StoredModule module{index, {}, -1, m.used[at], false};
-      for (const catalog::ParamSpec& spec : m.spec.modules[at].params) {
-        if (!spec.tied_to.empty()) module.values_of = 0;  // the head's, to the embedding's
-        for (const Stored& s : stored)
-          if (s.parameter->spec == &spec) module.parameters.push_back(s);
-      }
-      backward = backward || m.trains[at];
-      module.backward = backward;
-      backward = backward || stage_plan(h.stage).input_grad;  // features join behind the LLM's embedding
-      modules.push_back(std::move(module));
-    }
-    auto store = std::make_unique<ModuleStore>(modules, options.store);
-    h.module.observe(store.get());
-    h.store = std::move(store);
-  }
-
-  /// Whether the LLM's first and last stage share this parameter: its gradient is the sum of both.
-  bool is_tied(const Held& h, const models::Parameter& p) const {
-    if (!p.tied_to.empty()) return true;
-    const auto& llm = plan.modalities.back();
-    if (llm.num_stages == 1 || h.stage != llm.first_stage) return false;
-    for (const auto& module : modalities.back().spec.modules)
-      for (const auto& param : module.params)
-        if (!param.tied_to.empty() && param.tied_to == p.spec->name) return true;
-    return false;
-  }
-
-  /// The ranks of all replicas that hold a part of this stage.
-  comm::GroupPtr all_shards(const plan::Part& part) {
-    std::vector<int> ranks;
-    for (int d = 0; d < plan.dp; ++d)
-      for (int c = 0; c < modality_plan(part.stage).sp; ++c)
-        for (int t = 0; t < modality_plan(part.stage).tp; ++t)
-          ranks.push_back(plan.rank_of(d, part.stage, c, t));
-    return comm->group(ranks, cat("tp x dp x sp of ", plan.stage_name(part.stage)));
-  }
-
-  comm::GroupPtr tie(const plan::Part& part) {
-    const auto& llm = plan.modalities.back();
-    return comm->group(replicas_of({llm.first_stage, llm.first_stage + llm.num_stages - 1}, part.tp),
-                       "tied embeddings of llm");
+    return stage_plan(stage).stage_in_modality + 1 == plan.modality_of(stage).num_stages;
   }
 
   /// Only training is measured: its steps are alike.
   template <typename Work>
   void timed(const plan::Instruction& i, Work&& work) {
     if (training) {
-      recorder.measure(describe(i), activity_of(i.op), std::forward<Work>(work));
+      recorder.measure(describe(plan, i), activity_of(i.op), std::forward<Work>(work));
     } else {
       work();
     }
   }
-
-  std::string describe(const plan::Instruction& i) const {
-    if (i.seam < 0) {
-      const std::string microbatch = i.microbatch < 0 ? "" : cat(", microbatch ", i.microbatch);
-      return cat(verb_of(i.op), " ", plan.stage_name(i.stage), microbatch);
-    }
-    const bool gradients = i.op == Op::receive_backward || i.op == Op::send_backward;
-    return cat(verb_of(i.op), gradients ? " gradients between " : " activations between ",
-               plan.stage_name(seam(i.seam).from), " and ", plan.stage_name(seam(i.seam).to), ", microbatch ",
-               i.microbatch);
-  }
-
-  // --- A step
-  // -------------------------------------------------------------------------------------------------
 
   StepSums run(const std::vector<plan::Instruction>& program, const plan::Activity& a,
                const plan::Activity& any, const StepInputs& in, const std::vector<bool>& reached) {
@@ -339,7 +170,7 @@ struct Executor::Impl {
     return node.mapped().requires_grad_(training && activity->carries_grad(seam(seam_index), microbatch));
   }
 
-  void forward(Held& h, int m) {
+  void forward(HeldStage& h, int m) {
     const at::AutoGradMode grad_mode(needs_backward(h.stage, m));
     if (h.store) h.store->begin_forward();
     Flight flight;
@@ -353,7 +184,7 @@ struct Executor::Impl {
     if (leaves || needs_backward(h.stage, m)) flights[{h.stage, m}] = std::move(flight);
   }
 
-  at::Tensor forward_encoder(Held& h, Flight& flight, int m) {
+  at::Tensor forward_encoder(HeldStage& h, Flight& flight, int m) {
     const auto e = static_cast<std::size_t>(stage_plan(h.stage).modality);
     const auto microbatch = static_cast<std::size_t>(m);
     const at::Tensor out =
@@ -364,41 +195,32 @@ struct Executor::Impl {
     return out.index_select(0, models::index_tensor(leaving).to(out.device()));
   }
 
+  TokenSplit split_of(const HeldStage& h) const {
+    const config::SpMode mode = plan.modality_of(h.stage).mode.value_or(config::SpMode::all_to_all);
+    return {comm, h.sp, h.cp, mode, options.stage.device};
+  }
+
   /// How the tokens of an encoder's items lie on its context-parallel ranks.
-  const models::Tokens& tokens_of_items(Held& h, int items) {
-    const plan::ModalityPlan& sizes = modality_plan(h.stage);
+  const models::Tokens& tokens_of_items(HeldStage& h, int items) {
     models::Tokens& tokens = h.item_tokens[items];
-    if (sizes.sp == 1 || tokens.layout) return tokens;
-    const std::int64_t per_item = modality(h.stage).spec.tokens_per_item;
-    plan::TokenShares shares(static_cast<std::size_t>(sizes.sp));
-    for (int c = 0; c < sizes.sp; ++c)
-      for (int i = 0; i < items; ++i) {
-        const Range own = share(per_item, sizes.sp, c);
-        for (auto t = own.begin; t < own.end; ++t)
-          shares[static_cast<std::size_t>(c)].push_back(i * per_item + t);
-      }
-    tokens.layout = nn::context_layout(plan::item_pattern(items, per_item), shares, *sizes.mode, comm, h.sp,
-                                       options.stage.device);
+    if (h.sp->size() > 1 && !tokens.layout)
+      tokens = split_items(split_of(h), items, modality(h.stage).spec.tokens_per_item);
     return tokens;
   }
 
-  models::Tokens tokens_of(const Held& h, const PlacedTokens& placed) const {
-    const config::SpMode mode = modality_plan(h.stage).mode.value_or(config::SpMode::all_to_all);
-    const auto& own = placed.shares[static_cast<std::size_t>(h.cp)];
-    const at::Tensor positions = models::index_tensor(own).remainder_(plan.sequence_length);
-    return {nn::context_layout(placed.pattern, placed.shares, mode, comm, h.sp, options.stage.device),
-            positions.to(options.stage.device), plan.sequence_length};
+  models::Tokens tokens_of(const HeldStage& h, const PlacedTokens& placed) const {
+    return split_text(split_of(h), placed, plan.sequence_length);
   }
 
   /// How the text's tokens lie on the LLM's context-parallel ranks.
-  const models::Tokens& tokens_of_text(const Held& h, int m) {
+  const models::Tokens& tokens_of_text(const HeldStage& h, int m) {
     models::Tokens& tokens = text_tokens[m];
     if (inputs->placed.empty() || tokens.layout) return tokens;
     const PlacedTokens& placed = inputs->placed[static_cast<std::size_t>(m)];
     return tokens = placed.tokens.layout ? placed.tokens : tokens_of(h, placed);
   }
 
-  at::Tensor forward_llm(Held& h, Flight& flight, int m) {
+  at::Tensor forward_llm(HeldStage& h, Flight& flight, int m) {
     const auto microbatch = static_cast<std::size_t>(m);
     at::Tensor hidden =
         is_first(h.stage) ? h.module.embed(inputs->text[microbatch], flight.inputs) : flight.inputs.front();
@@ -424,7 +246,7 @@ struct Executor::Impl {
     if (!needs_backward(i.stage, i.microbatch)) flights.erase({i.stage, i.microbatch});
   }
 
-  void backward(Held& h, int m) {
+  void backward(HeldStage& h, int m) {
     if (h.store && activity->last_backward(h.stage) == m) h.store->last_backward();
     if (h.store) h.store->begin_backward();
     Flight flight = flights.extract({h.stage, m}).mapped();
@@ -472,7 +294,7 @@ StepSums Executor::evaluate(const plan::Activity& activity, const plan::Activity
 Recorder& Executor::recorder() { return impl_->recorder; }
 
 void Executor::prepare(PlacedTokens& placed) const {
-  const Held& h = impl_->held.at(impl_->me.parts.back().stage);
+  const HeldStage& h = impl_->held.at(impl_->me.parts.back().stage);
   if (catalog::is_llm(impl_->modality(h.stage))) placed.tokens = impl_->tokens_of(h, placed);
 }
 

@@ -4,6 +4,7 @@
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/pipeline/shapes.h"
+#include "describe.h"
 
 namespace cornstarch::pipeline {
 namespace {
@@ -30,10 +31,6 @@ Mailbox::Mailbox(const plan::Plan& plan, const catalog::Modalities& modalities, 
       me_(plan.ranks[static_cast<std::size_t>(rank)]),
       comm_(std::move(comm)),
       tensors_(tensors) {}
-
-const plan::ModalityPlan& Mailbox::modality_of(int stage) const {
-  return plan_.modalities[static_cast<std::size_t>(plan_.stages[static_cast<std::size_t>(stage)].modality)];
-}
 
 const plan::Part& Mailbox::own_part(int stage) const {
   for (const plan::Part& part : me_.parts)
@@ -66,19 +63,19 @@ std::vector<std::int64_t> Mailbox::shape_of(const plan::Seam& seam, int microbat
     const plan::FeatureRoute& route = route_of(seam, microbatch);
     return {own.stage == seam.from ? route.leaving_rows(own.cp) : route.arriving_rows(own.cp), hidden};
   }
-  auto shape = item_shape_after(modality, from.modules.back(), modality_of(seam.from).sp, own.cp);
+  auto shape = item_shape_after(modality, from.modules.back(), plan_.modality_of(seam.from).sp, own.cp);
   shape.insert(shape.begin(), activity_->items(from.modality, microbatch));
   return shape;
 }
 
 std::vector<Mailbox::Stretch> Mailbox::stretches(const plan::Seam& seam, int microbatch,
                                                  const plan::Part& own, std::int64_t rows) const {
-  if (&modality_of(seam.from) == &modality_of(seam.to)) return {{own.cp, {0, rows}}};
+  if (&plan_.modality_of(seam.from) == &plan_.modality_of(seam.to)) return {{own.cp, {0, rows}}};
   const auto& counts = route_of(seam, microbatch).counts;
   const bool encoder = own.stage == seam.from;
   std::vector<Stretch> out;
   std::int64_t first = 0;
-  const int others = modality_of(encoder ? seam.to : seam.from).sp;
+  const int others = plan_.modality_of(encoder ? seam.to : seam.from).sp;
   for (int c = 0; c < others; ++c) {
     const std::int64_t n = encoder ? counts[static_cast<std::size_t>(own.cp)][static_cast<std::size_t>(c)]
                                    : counts[static_cast<std::size_t>(c)][static_cast<std::size_t>(own.cp)];
@@ -92,7 +89,7 @@ std::vector<Mailbox::Message> Mailbox::messages(const plan::Instruction& instruc
                                                 const at::Tensor& tensor) const {
   const plan::Seam& seam = plan_.seams[static_cast<std::size_t>(instruction.seam)];
   const int other = own.stage == seam.from ? seam.to : seam.from;
-  const int own_tp = modality_of(own.stage).tp, other_tp = modality_of(other).tp;
+  const int own_tp = plan_.modality_of(own.stage).tp, other_tp = plan_.modality_of(other).tp;
   const auto slices = is_receive(instruction.op) ? plan::sources(own_tp, own.tp, other_tp)
                                                  : plan::destinations(own_tp, own.tp, other_tp);
   std::vector<Message> out;
@@ -127,7 +124,8 @@ Mailbox::Posted Mailbox::post(const plan::Instruction& instruction) const {
   const plan::Part& own = own_end(instruction);
   Posted posted{at::empty(shape_of(seam, instruction.microbatch, own), tensors_), {}};
   for (const Message& m : messages(instruction, own, posted.buffer))
-    posted.works.push_back(comm_->receive(m.rows, m.peer, tag_of(instruction), what(instruction)));
+    posted.works.push_back(
+        comm_->receive(m.rows, m.peer, tag_of(instruction), describe_message(plan_, instruction)));
   return posted;
 }
 
@@ -141,15 +139,8 @@ at::Tensor Mailbox::take(std::size_t position) {
 void Mailbox::send(const plan::Instruction& instruction, const at::Tensor& tensor) {
   std::vector<comm::WorkPtr> works;
   for (const Message& m : messages(instruction, own_end(instruction), tensor.detach().contiguous()))
-    works.push_back(comm_->send(m.rows, m.peer, tag_of(instruction), what(instruction)));
+    works.push_back(comm_->send(m.rows, m.peer, tag_of(instruction), describe_message(plan_, instruction)));
   sent_.push_back(std::move(works));
-}
-
-std::string Mailbox::what(const plan::Instruction& instruction) const {
-  const plan::Seam& seam = plan_.seams[static_cast<std::size_t>(instruction.seam)];
-  return cat(is_backward(instruction.op) ? "gradients" : "activations", " of microbatch ",
-             instruction.microbatch, " between ", plan_.stage_name(seam.from), " and ",
-             plan_.stage_name(seam.to));
 }
 
 void Mailbox::throttle(std::size_t ahead) {

@@ -50,7 +50,6 @@ class Mailbox {
     int peer = 0;
     at::Tensor rows;
   };
-  const plan::ModalityPlan& modality_of(int stage) const;
   const plan::Part& own_part(int stage) const;
   const plan::FeatureRoute& route_of(const plan::Seam& seam, int microbatch) const;
   std::vector<std::int64_t> shape_of(const plan::Seam& seam, int microbatch, const plan::Part& own) const;
@@ -60,7 +59,6 @@ class Mailbox {
                                 const at::Tensor& tensor) const;
   const plan::Part& own_end(const plan::Instruction& instruction) const;
   Posted post(const plan::Instruction& instruction) const;
-  std::string what(const plan::Instruction& instruction) const;
 
   const plan::Plan& plan_;
   const catalog::Modalities& modalities_;

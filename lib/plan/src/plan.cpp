@@ -212,9 +212,13 @@ int Plan::rank_of(int dp_index, int stage, int cp, int tp) const {
   return first + (dp_index * m.sp + cp) * m.tp + tp;
 }
 
+const ModalityPlan& Plan::modality_of(int stage) const {
+  return modalities[static_cast<std::size_t>(stages[static_cast<std::size_t>(stage)].modality)];
+}
+
 std::string Plan::stage_name(int stage) const {
   const StagePlan& s = stages[static_cast<std::size_t>(stage)];
-  return cat(modalities[static_cast<std::size_t>(s.modality)].name, " stage ", s.stage_in_modality);
+  return cat(modality_of(stage).name, " stage ", s.stage_in_modality);
 }
 
 Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modalities, int world_size,

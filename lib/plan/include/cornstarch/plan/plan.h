@@ -80,6 +80,7 @@ struct Plan {
 
   /// The rank that holds a place of replica dp.
   int rank_of(int dp_index, int stage, int cp, int tp) const;
+  const ModalityPlan& modality_of(int stage) const;
   /// "llm stage 1".
   std::string stage_name(int stage) const;
 };

@@ -1,0 +1,30 @@
+#include "context_tokens.h"
+
+#include <ATen/ops/remainder.h>
+
+namespace cornstarch::pipeline {
+
+models::Tokens split_items(const TokenSplit& split, int items, std::int64_t tokens_per_item) {
+  const int ranks = split.group->size();
+  plan::TokenShares shares(static_cast<std::size_t>(ranks));
+  for (int c = 0; c < ranks; ++c)
+    for (int i = 0; i < items; ++i) {
+      const Range own = share(tokens_per_item, ranks, c);
+      for (auto t = own.begin; t < own.end; ++t)
+        shares[static_cast<std::size_t>(c)].push_back(i * tokens_per_item + t);
+    }
+  return {nn::context_layout(plan::item_pattern(items, tokens_per_item), shares, split.mode, split.comm,
+                             split.group, split.device),
+          {},
+          0};
+}
+
+models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, std::int64_t sequence_length) {
+  const auto& own = placed.shares[static_cast<std::size_t>(split.cp)];
+  const at::Tensor positions = models::index_tensor(own).remainder_(sequence_length);
+  return {
+      nn::context_layout(placed.pattern, placed.shares, split.mode, split.comm, split.group, split.device),
+      positions.to(split.device), sequence_length};
+}
+
+}  // namespace cornstarch::pipeline
