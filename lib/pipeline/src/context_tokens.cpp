@@ -1,7 +1,5 @@
 #include "context_tokens.h"
 
-#include <ATen/ops/remainder.h>
-
 namespace cornstarch::pipeline {
 
 models::Tokens split_items(const TokenSplit& split, int items, std::int64_t tokens_per_item) {
