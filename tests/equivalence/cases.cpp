@@ -227,10 +227,10 @@ void add_zero3(Table& table) {
   tail.text_tail = true;
   silent.no_targets = true;
   for (const int dp : {1, 2, 3}) add({}, 1, dp);
-  add({}, 2, 2);
+  add({}, 2, 2).llm = "llama3";
   add({}, 1, 3).llm = "gqa_tied";
   add({}, 3, 2).llm = "gqa_tied";
-  add({clip()}, 1, 2).llm = "llama3";
+  add({clip()}, 1, 2).llm = "gqa_tied";
   add({clip(2), whisper()}, 1, 2);
   add({whisper(2)}, 2, 3);
   add({frozen(clip(), false, true)}, 1, 2).train_llm = false;

@@ -50,8 +50,13 @@ TEST_CASE("bf16: layouts agree with one rank to bf16's error") {
   encoders.encoders = {clip, whisper};
   tied.llm = modules.llm = "gqa_tied";
   modules.encoders = {{}};
+  LayoutCase tokens = layout(1, 1, 2);  // one short sample: some ranks hold no target
+  tokens.llm_sp = 4;
+  tokens.mode = config::SpMode::ring;
+  tokens.microbatch_size = 1;
   const auto precision = GENERATE(config::Precision::bf16, config::Precision::bf16_pure);
-  for (const LayoutCase& c : {layout(1, 1, 2), layout(3, 1, 1), layout(1, 4, 1), encoders, tied, modules}) {
+  for (const LayoutCase& c :
+       {layout(1, 1, 2), layout(3, 1, 1), layout(1, 4, 1), encoders, tied, modules, tokens}) {
     INFO(c.llm_tp << " " << c.llm_stages << " " << c.dp << " " << config::name_of(precision));
     const auto t = trial(c, precision);
     CHECK(test::differences(test::run_as_threads(t), test::reference(t), kTolerance, false) ==

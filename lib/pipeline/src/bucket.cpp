@@ -50,7 +50,8 @@ std::shared_ptr<torch::autograd::Node> watch(const Bucket::Place& place, std::fu
   at::Tensor& value = place.stored.parameter->value;
   auto accumulator = torch::autograd::impl::grad_accumulator(value);
   accumulator->add_post_hook(std::make_unique<AddedHook>([&place, &value, added = std::move(added)] {
-    if (!value.grad().is_alias_of(place.gradient)) {
+    // Undefined: nothing that this rank computed depends on it (no target among its tokens).
+    if (value.grad().defined() && !value.grad().is_alias_of(place.gradient)) {
       place.gradient.add_(value.grad());
       value.mutable_grad().reset();
     }

@@ -47,8 +47,9 @@ struct Pass {
 }  // namespace
 
 struct ModuleStore::Impl {
-  std::deque<Kept> kept;  // never moves: hooks know its places
-  std::map<int, KeptList> of_module;
+  std::deque<Kept> kept;              // never moves: hooks know its places
+  std::map<int, KeptList> of_module;  // what a module computes with
+  std::map<int, KeptList> own;  // without what it shares with one before it, whose backward adds up both
   std::vector<int> forward, backward;  // modules in the order of their visits
   std::vector<Segment> segments;
   std::vector<at::Tensor> gradients;
@@ -70,6 +71,7 @@ struct ModuleStore::Impl {
     KeptList list;
     for (const Stored& p : module.parameters) append(bucket_for(p, list), p);
     for (Kept* k : list) share_out(*k, options);
+    own[module.module] = list;
     if (module.values_of >= 0) {
       const KeptList& others = of_module.at(module.values_of);
       list.insert(list.end(), others.begin(), others.end());
@@ -131,7 +133,7 @@ struct ModuleStore::Impl {
   // ----------------------------------------------------------------------------------------------
 
   void make_room(int module) {
-    for (Kept* k : of_module.at(module)) {
+    for (Kept* k : own.at(module)) {
       if (!k->trains()) continue;
       complete_reductions(k);
       allocate_memory(k->bucket.gradients);
@@ -141,7 +143,7 @@ struct ModuleStore::Impl {
 
   void reduce(int module) {
     complete_reductions();  // one module's at a time
-    for (Kept* k : of_module.at(module)) {
+    for (Kept* k : own.at(module)) {
       if (!k->trains()) continue;
       const at::Tensor share = at::empty_like(k->bucket.own_gradients);
       reductions.push_back({k, share, k->bucket.group->start_reduce_scatter(share, k->bucket.gradients)});
