@@ -20,8 +20,6 @@ Range piece_of(std::int64_t kv_heads, std::int64_t piece) {
 }
 std::int64_t pieces_of(std::int64_t kv_heads) { return std::min(kPieces, kv_heads); }
 
-at::Tensor heads(const at::Tensor& x, Range range) { return x.narrow(1, range.begin, range.size()); }
-
 // Keys and values of some heads on their way from all ranks: [ranks x largest, 2, heads, d].
 struct Gathering {
   at::Tensor mine, all;

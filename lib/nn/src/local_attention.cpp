@@ -1,5 +1,6 @@
 #include "local_attention.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/logaddexp.h>
@@ -89,7 +90,24 @@ at::Tensor select(const at::Tensor& x, const at::Tensor& rows) {
   return rows.defined() ? x.index_select(0, rows) : x;
 }
 
+// Runs `body` on ranges of query heads and of the key/value heads they see. A thread takes its heads through
+// all tiles, where they divide evenly: threads that meet at each of many small operations wait for the
+// slowest each time.
+template <typename Body>
+void over_heads(const at::Tensor& q, const at::Tensor& k, Body body) {
+  const std::int64_t kv_heads = k.size(1), group = q.size(1) / kv_heads;
+  const auto range = [&](std::int64_t begin, std::int64_t end) {
+    body(Range{begin * group, end * group}, Range{begin, end});
+  };
+  if (k.is_cpu() && kv_heads % at::get_num_threads() == 0)
+    at::parallel_for(0, kv_heads, 1, range);
+  else
+    range(0, kv_heads);
+}
+
 }  // namespace
+
+at::Tensor heads(const at::Tensor& x, Range range) { return x.narrow(1, range.begin, range.size()); }
 
 at::ScalarType sum_type(const at::Tensor& x) { return x.element_size() < 4 ? at::kFloat : x.scalar_type(); }
 
@@ -108,6 +126,24 @@ LocalAttention::LocalAttention(const plan::AttentionPattern& pattern,
 
 void LocalAttention::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                              const Attended& to) const {
+  over_heads(q, k, [&](Range mine, Range theirs) {
+    forward_heads(heads(q, mine), heads(k, theirs), heads(v, theirs),
+                  {heads(to.out, mine), heads(to.lse, mine)});
+  });
+}
+
+void LocalAttention::backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
+                              const at::Tensor& v, const Attended& all, const at::Tensor& dq,
+                              const at::Tensor& dk, const at::Tensor& dv) const {
+  over_heads(q, k, [&](Range mine, Range theirs) {
+    backward_heads(heads(grad, mine), heads(q, mine), heads(k, theirs), heads(v, theirs),
+                   {heads(all.out, mine), heads(all.lse, mine)}, heads(dq, mine), heads(dk, theirs),
+                   heads(dv, theirs));
+  });
+}
+
+void LocalAttention::forward_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                   const Attended& to) const {
   for (const Part& part : parts_) {
     const at::Tensor pq = select(q, part.queries), pk = select(k, part.keys), pv = select(v, part.keys);
     const Attended mine{select(to.out, part.queries), select(to.lse, part.queries)};
@@ -121,9 +157,9 @@ void LocalAttention::forward(const at::Tensor& q, const at::Tensor& k, const at:
   }
 }
 
-void LocalAttention::backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
-                              const at::Tensor& v, const Attended& all, const at::Tensor& dq,
-                              const at::Tensor& dk, const at::Tensor& dv) const {
+void LocalAttention::backward_heads(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
+                                    const at::Tensor& v, const Attended& all, const at::Tensor& dq,
+                                    const at::Tensor& dk, const at::Tensor& dv) const {
   for (const Part& part : parts_) {
     const at::Tensor pg = select(grad, part.queries), pq = select(q, part.queries);
     const Attended pa{select(all.out, part.queries), select(all.lse, part.queries)};

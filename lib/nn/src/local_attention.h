@@ -42,8 +42,15 @@ class LocalAttention {
     at::Tensor queries, keys;  // rows; undefined: all
     std::vector<Tile> tiles;
   };
+  void forward_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Attended& to) const;
+  void backward_heads(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                      const Attended& all, const at::Tensor& dq, const at::Tensor& dk,
+                      const at::Tensor& dv) const;
   std::vector<Part> parts_;
 };
+
+/// These heads of x [n, heads, ...], a view.
+at::Tensor heads(const at::Tensor& x, Range range);
 
 /// out = 0 [n, heads, d] and lse = -inf [n, heads], in the dtype in which attention of q is summed up.
 Attended nothing_attended(const at::Tensor& q);

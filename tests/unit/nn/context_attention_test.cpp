@@ -1,5 +1,6 @@
 #include "cornstarch/nn/context_attention.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -217,4 +218,22 @@ TEST_CASE("context attention equals dense attention: every mode, mask, distribut
             ++number;
           }
   CHECK(number == 216);
+}
+
+TEST_CASE("attention of several threads equals dense attention", "[nn][context]") {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(2);
+  Random random(1);
+  const Text text = random_text(random, 400, 1);
+  for (const Shape& shape : {Shape{8, 4, 8}, Shape{6, 6, 8}, Shape{2, 1, 8}, Shape{3, 3, 8}})
+    for (const auto mask :
+         {AttentionMask::causal, AttentionMask::image_bidirectional, AttentionMask::modality_isolated}) {
+      CAPTURE(shape.heads, shape.kv_heads, name_of(mask));
+      const auto pattern = text.pattern(mask);
+      const auto shares = plan::distribute(pattern, 1, Distribution::uniform, SpMode::ring);
+      const Results in = random_inputs(pattern.size(), shape, 1);
+      expect_same(spread_attention(in, shape.d, pattern, shares, SpMode::ring),
+                  dense_attention(in, shape.d, dense_mask(text, mask)), 1e-9);
+    }
+  at::set_num_threads(threads);
 }
