@@ -4,7 +4,14 @@
 
 #include <algorithm>
 
+#include "cornstarch/nn/upload.h"
+
 namespace cornstarch::models {
+
+Tokens on_device(const Tokens& tokens, at::Device device) {
+  if (!tokens.layout || device.is_cpu()) return tokens;
+  return {nn::on_device(tokens.layout, device), nn::upload(tokens.positions, device), tokens.length};
+}
 
 at::Tensor index_tensor(const std::vector<std::int64_t>& values) {
   at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);

@@ -9,6 +9,7 @@
 #include "context_layout.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/nn/layers.h"
+#include "cornstarch/nn/upload.h"
 #include "differentiable.h"
 
 namespace cornstarch::nn {
@@ -93,7 +94,7 @@ at::Tensor attend_rows(const at::Tensor& q, const at::Tensor& k, const at::Tenso
 }  // namespace
 
 ContextLayoutPtr context_layout(const plan::AttentionPattern& pattern, const TokenShares& shares, SpMode mode,
-                                comm::CommunicatorPtr comm, comm::GroupPtr group, at::Device device) {
+                                comm::CommunicatorPtr comm, comm::GroupPtr group) {
   auto layout = std::make_shared<ContextLayout>();
   layout->mode = mode;
   layout->comm = std::move(comm);
@@ -102,7 +103,7 @@ ContextLayoutPtr context_layout(const plan::AttentionPattern& pattern, const Tok
   layout->largest = *std::max_element(layout->counts.begin(), layout->counts.end());
   const auto& mine = shares[static_cast<std::size_t>(layout->rank())];
   const auto add = [&](const std::vector<std::int64_t>& queries, const std::vector<std::int64_t>& keys) {
-    layout->local.emplace_back(pattern, queries, keys, device);
+    layout->local.emplace_back(pattern, queries, keys);
   };
   if (layout->size() == 1) {
     add(mine, mine);
@@ -112,10 +113,18 @@ ContextLayoutPtr context_layout(const plan::AttentionPattern& pattern, const Tok
     const bool scatters = mode == SpMode::all_to_all;
     const Union all = union_of(shares, scatters ? 0 : layout->largest);
     add(scatters ? all.tokens : mine, all.tokens);
-    layout->order = at::tensor(all.places, at::kLong).to(device);
-    if (scatters) layout->inverse = at::tensor(inverse_of(all.places), at::kLong).to(device);
+    layout->order = at::tensor(all.places, at::kLong);
+    if (scatters) layout->inverse = at::tensor(inverse_of(all.places), at::kLong);
   }
   return layout;
+}
+
+ContextLayoutPtr on_device(const ContextLayoutPtr& layout, at::Device device) {
+  auto out = std::make_shared<ContextLayout>(*layout);
+  for (LocalAttention& local : out->local) local.move_to(device);
+  out->order = upload(layout->order, device);
+  out->inverse = upload(layout->inverse, device);
+  return out;
 }
 
 at::Tensor context_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

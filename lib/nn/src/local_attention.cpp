@@ -11,6 +11,8 @@
 #include <limits>
 #include <optional>
 
+#include "cornstarch/nn/upload.h"
+
 namespace cornstarch::nn {
 namespace {
 
@@ -82,8 +84,8 @@ void merge(const Attended& to, const Attended& more) {
   to.lse.copy_(total);
 }
 
-at::Tensor index(const std::optional<std::vector<std::int64_t>>& rows, at::Device device) {
-  return rows ? at::tensor(*rows, at::kLong).to(device) : at::Tensor();
+at::Tensor index(const std::optional<std::vector<std::int64_t>>& rows) {
+  return rows ? at::tensor(*rows, at::kLong) : at::Tensor();
 }
 
 at::Tensor select(const at::Tensor& x, const at::Tensor& rows) {
@@ -119,9 +121,16 @@ Attended nothing_attended(const at::Tensor& q) {
 
 LocalAttention::LocalAttention(const plan::AttentionPattern& pattern,
                                const std::vector<std::int64_t>& queries,
-                               const std::vector<std::int64_t>& keys, at::Device device) {
+                               const std::vector<std::int64_t>& keys) {
   for (const plan::AttentionPart& part : plan::attention_parts(pattern, queries, keys))
-    parts_.push_back({index(part.queries, device), index(part.keys, device), tiles_of(part.stretches)});
+    parts_.push_back({index(part.queries), index(part.keys), tiles_of(part.stretches)});
+}
+
+void LocalAttention::move_to(at::Device device) {
+  for (Part& part : parts_) {
+    part.queries = upload(part.queries, device);
+    part.keys = upload(part.keys, device);
+  }
 }
 
 void LocalAttention::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -24,7 +24,9 @@ struct Tile {
 class LocalAttention {
  public:
   LocalAttention(const plan::AttentionPattern& pattern, const std::vector<std::int64_t>& queries,
-                 const std::vector<std::int64_t>& keys, at::Device device);
+                 const std::vector<std::int64_t>& keys);
+
+  void move_to(at::Device device);
 
   /// Merges the attention of q [n, heads, d] over k, v [m, kv_heads, d] into `to` (n first dimension; see
   /// nothing_attended).

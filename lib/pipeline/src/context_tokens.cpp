@@ -12,7 +12,7 @@ models::Tokens split_items(const TokenSplit& split, int items, std::int64_t toke
         shares[static_cast<std::size_t>(c)].push_back(i * tokens_per_item + t);
     }
   return {nn::context_layout(plan::item_pattern(items, tokens_per_item), shares, split.mode, split.comm,
-                             split.group, split.device),
+                             split.group),
           {},
           0};
 }
@@ -20,9 +20,8 @@ models::Tokens split_items(const TokenSplit& split, int items, std::int64_t toke
 models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, std::int64_t sequence_length) {
   const auto& own = placed.shares[static_cast<std::size_t>(split.cp)];
   const at::Tensor positions = models::index_tensor(own).remainder_(sequence_length);
-  return {
-      nn::context_layout(placed.pattern, placed.shares, split.mode, split.comm, split.group, split.device),
-      positions.to(split.device), sequence_length};
+  return {nn::context_layout(placed.pattern, placed.shares, split.mode, split.comm, split.group), positions,
+          sequence_length};
 }
 
 }  // namespace cornstarch::pipeline

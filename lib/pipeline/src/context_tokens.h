@@ -12,7 +12,6 @@ struct TokenSplit {
   comm::GroupPtr group;
   int cp = 0;  ///< this rank's place in the group
   config::SpMode mode = config::SpMode::all_to_all;
-  at::Device device = at::kCPU;
 };
 
 /// Of an encoder: each item's tokens in contiguous shares.

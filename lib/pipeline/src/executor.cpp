@@ -191,20 +191,20 @@ struct Executor::Impl {
         h.module.forward(is_first(h.stage) ? inputs->media[e][microbatch] : flight.inputs.front(),
                          tokens_of_items(h, activity->items(static_cast<int>(e), m)));
     if (!is_last(h.stage) || plan.modalities.back().sp == 1) return out;
-    const auto& leaving = inputs->routes[e][microbatch].leaving[static_cast<std::size_t>(h.cp)];
-    return out.index_select(0, models::index_tensor(leaving).to(out.device()));
+    return out.index_select(0, inputs->leaving[e][microbatch]);
   }
 
   TokenSplit split_of(const HeldStage& h) const {
     const config::SpMode mode = plan.modality_of(h.stage).mode.value_or(config::SpMode::all_to_all);
-    return {comm, h.sp, h.cp, mode, options.stage.device};
+    return {comm, h.sp, h.cp, mode};
   }
 
   /// How the tokens of an encoder's items lie on its context-parallel ranks.
   const models::Tokens& tokens_of_items(HeldStage& h, int items) {
     models::Tokens& tokens = h.item_tokens[items];
     if (h.sp->size() > 1 && !tokens.layout)
-      tokens = split_items(split_of(h), items, modality(h.stage).spec.tokens_per_item);
+      tokens = models::on_device(split_items(split_of(h), items, modality(h.stage).spec.tokens_per_item),
+                                 options.stage.device);
     return tokens;
   }
 
@@ -217,7 +217,9 @@ struct Executor::Impl {
     models::Tokens& tokens = text_tokens[m];
     if (inputs->placed.empty() || tokens.layout) return tokens;
     const PlacedTokens& placed = inputs->placed[static_cast<std::size_t>(m)];
-    return tokens = placed.tokens.layout ? placed.tokens : tokens_of(h, placed);
+    // A microbatch of which a sample was dropped has been placed anew and not been prepared.
+    const bool prepared = placed.tokens.layout != nullptr;
+    return tokens = prepared ? placed.tokens : models::on_device(tokens_of(h, placed), options.stage.device);
   }
 
   at::Tensor forward_llm(HeldStage& h, Flight& flight, int m) {

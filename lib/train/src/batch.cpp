@@ -8,6 +8,7 @@
 #include <span>
 
 #include "cornstarch/base/checked.h"
+#include "cornstarch/nn/upload.h"
 #include "placement.h"
 
 namespace cornstarch::train {
@@ -111,8 +112,12 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
   return dropped;
 }
 
-void move(at::Tensor& tensor, at::Device device) {
-  if (tensor.defined()) tensor = tensor.pin_memory().to(device, /*non_blocking=*/true);
+/// Whether a rank holds the LLM's first or last stage.
+bool takes_text(const plan::Plan& plan, const plan::RankPlan& rank) {
+  const plan::ModalityPlan& llm = plan.modalities.back();
+  return std::any_of(rank.parts.begin(), rank.parts.end(), [&](const plan::Part& part) {
+    return part.stage == llm.first_stage || part.stage == llm.first_stage + llm.num_stages - 1;
+  });
 }
 
 /// What a rank of the LLM takes of a microbatch's text.
@@ -138,15 +143,14 @@ models::Text text_of(const RankBatch& batch, const plan::Plan& plan, const catal
 }  // namespace
 
 Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank) {
+  const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
   const int llm = static_cast<int>(plan.modalities.size()) - 1;
-  const bool split = plan.modalities.back().sp > 1, placed = places_tokens(plan, modalities);
-  Needs needs{split, std::vector<bool>(static_cast<std::size_t>(llm), false)};
-  for (const plan::Part& part : plan.ranks[static_cast<std::size_t>(rank)].parts) {
+  const bool places = plan.modalities[static_cast<std::size_t>(llm)].sp > 1 ||
+                      (places_tokens(plan, modalities) && where.parts.back().modality == llm);
+  Needs needs{places || takes_text(plan, where), std::vector<bool>(static_cast<std::size_t>(llm), false)};
+  for (const plan::Part& part : where.parts) {
     const int stage = plan.stages[static_cast<std::size_t>(part.stage)].stage_in_modality;
-    const bool first = stage == 0;
-    const bool last = stage + 1 == plan.modalities[static_cast<std::size_t>(part.modality)].num_stages;
-    if (part.modality == llm) needs.text = needs.text || first || last || placed;
-    if (part.modality != llm && first) needs.media[static_cast<std::size_t>(part.modality)] = true;
+    if (part.modality != llm && stage == 0) needs.media[static_cast<std::size_t>(part.modality)] = true;
   }
   return needs;
 }
@@ -192,7 +196,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   const std::int64_t skipped = drop_bad(batch, bad, block, plan, modalities);
   const std::size_t encoders = modalities.size() - 1;
   const plan::Part& last = where.parts.back();
-  const bool reads_text = !batch.rows.empty() && last.modality == static_cast<int>(encoders);
+  const bool reads_text = takes_text(plan, where);
 
   std::vector<bool> reached;
   std::vector<double> total_items;
@@ -200,6 +204,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   pipeline::StepInputs inputs;
   inputs.media.resize(encoders);
   inputs.routes.resize(encoders);
+  inputs.leaving.resize(encoders);
   for (std::size_t e = 0; e < encoders; ++e) {
     total_items.push_back(items_in(batch.infos, e, {0, static_cast<std::int64_t>(batch.infos.size())}));
     reached.push_back(total_items.back() > 0);
@@ -217,7 +222,12 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
     }
     const auto* placed = batch.placed.empty() ? nullptr : &batch.placed[static_cast<std::size_t>(m)];
     const auto routes = route_microbatch(in_microbatch, rows_of(batch, plan, m), placed, plan, modalities);
-    for (std::size_t e = 0; e < encoders; ++e) inputs.routes[e].push_back(routes[e]);
+    for (std::size_t e = 0; e < encoders; ++e) {
+      if (last.modality == static_cast<int>(e) && plan.modalities.back().sp > 1)
+        inputs.leaving[e].push_back(
+            models::index_tensor(routes[e].leaving[static_cast<std::size_t>(last.cp)]));
+      inputs.routes[e].push_back(routes[e]);
+    }
     if (reads_text) inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
   }
   std::int64_t tokens = 0;
@@ -239,13 +249,16 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
 
 void move_inputs(pipeline::StepInputs& inputs, at::Device device) {
   if (device.is_cpu()) return;
+  const auto move = [&](at::Tensor& tensor) { tensor = nn::upload(tensor, device); };
   for (models::Text& text : inputs.text) {
-    for (at::Tensor* each : {&text.ids, &text.target_rows, &text.targets, &text.target_samples})
-      move(*each, device);
-    for (at::Tensor& rows : text.placeholders) move(rows, device);
+    for (at::Tensor* each : {&text.ids, &text.target_rows, &text.targets, &text.target_samples}) move(*each);
+    for (at::Tensor& rows : text.placeholders) move(rows);
   }
-  for (auto& microbatches : inputs.media)
-    for (at::Tensor& items : microbatches) move(items, device);
+  for (auto* lists : {&inputs.media, &inputs.leaving})
+    for (auto& microbatches : *lists)
+      for (at::Tensor& each : microbatches) move(each);
+  for (pipeline::PlacedTokens& placed : inputs.placed)
+    placed.tokens = models::on_device(placed.tokens, device);
 }
 
 }  // namespace cornstarch::train

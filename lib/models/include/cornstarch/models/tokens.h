@@ -18,6 +18,9 @@ struct Tokens {
   std::int64_t length = 0;  ///< positions are smaller than this
 };
 
+/// The same for layers of another device.
+Tokens on_device(const Tokens& tokens, at::Device device);
+
 /// [n] int64.
 at::Tensor index_tensor(const std::vector<std::int64_t>& values);
 

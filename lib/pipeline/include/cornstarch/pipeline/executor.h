@@ -32,8 +32,11 @@ struct StepInputs {
   std::vector<std::vector<at::Tensor>>
       media;  ///< [encoder][microbatch] of [n, ...]: an encoder's first stage
   std::vector<std::vector<plan::FeatureRoute>> routes;  ///< [encoder][microbatch]: every rank
-  /// [microbatch]: every rank of the LLM; empty where its tokens lie as whole rows, each seeing what precedes
-  /// it.
+  /// [encoder][microbatch]: the order in which an encoder's last stage sends its rows, if the LLM's tokens
+  /// are split.
+  std::vector<std::vector<at::Tensor>> leaving;
+  /// [microbatch]: every rank of the LLM, and of encoders too if its tokens are split; empty where they lie
+  /// as padded rows, each seeing what precedes it.
   std::vector<PlacedTokens> placed;
 };
 

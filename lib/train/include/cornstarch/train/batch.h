@@ -14,7 +14,7 @@ namespace cornstarch::train {
 
 /// Which parts of a sample a rank's stages need.
 struct Needs {
-  bool text = false;        ///< the LLM's first or last stage; all where tokens have to be placed
+  bool text = false;        ///< the LLM's first or last stage, and whoever has to know where its tokens are
   std::vector<bool> media;  ///< per encoder: its first stage
 };
 Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank);
