@@ -69,7 +69,9 @@ struct Choices<Distribution> {
       Choice<Distribution>{"zigzag", Distribution::zigzag,
                            "rank i of n has stretches i and 2n - 1 - i of 2n: balanced for causal text"},
       Choice<Distribution>{"makespan", Distribution::makespan,
-                           "blocks of 128 tokens, the heaviest first to the rank that has least to do"}};
+                           "blocks of 128 tokens, the heaviest first to the rank that has least to do; in a "
+                           "ring, whose ranks meet at each "
+                           "step, one block of each run of n to each rank"}};
 };
 template <>
 struct Choices<AttentionMask> {
@@ -181,7 +183,9 @@ struct Describe<Parallel> : NoGroups {
             "mode", &Parallel::mode,
             "How the ranks of a sequence attend. Must be given when sp is above 1, is ignored when it is 1.",
             {.aliases = {"sequence_parallelism_mode", "sequence_parallelism"}}),
-        field("distribution", &Parallel::distribution, "Which tokens of a sequence each of its sp ranks has.",
+        field("distribution", &Parallel::distribution,
+              "Which tokens of a sequence each of the LLM's sp ranks has. An encoder's, which are all the "
+              "same work, are always split evenly.",
               {.hints = {"token_distribution", "load_balancing"}}),
         field("tp_sequence_parallel", &Parallel::tp_sequence_parallel,
               "Whether the ranks of a tensor-parallel group share the tokens between their matrix products, "

@@ -30,7 +30,13 @@ void check_rules(const Loaded& loaded, Report& report) {
   const RunConfig& config = loaded.config;
   const SourceMap& where = loaded.where;
   for (const Encoder& encoder : config.model.encoders) {
-    check_parallel(encoder.parallel, cat("model.encoders.", encoder.name, ".parallel"), where, report);
+    const std::string path = cat("model.encoders.", encoder.name, ".parallel");
+    check_parallel(encoder.parallel, path, where, report);
+    if (encoder.parallel && encoder.parallel->sp > 1 && where.has(path + ".distribution")) {
+      report.warning("no_effect",
+                     cat("'", path, ".distribution' has no effect: an encoder's tokens are split evenly"),
+                     where.place(path + ".distribution"));
+    }
   }
   check_parallel(config.model.llm.parallel, "model.llm.parallel", where, report);
 

@@ -11,7 +11,7 @@
 namespace cornstarch::models {
 namespace {
 
-constexpr std::int64_t kIgnored = -100;  // a label without a target
+constexpr std::int64_t kIgnored = -100;  // dataio::kIgnoreLabel: a label without a target
 
 }  // namespace
 

@@ -24,7 +24,7 @@ struct AttentionPattern {
   std::int64_t size() const { return static_cast<std::int64_t>(kind.size()); }
 };
 
-/// A row of a microbatch: one sample, or several packed one behind the other.
+/// A row of a microbatch: one sample, or several one behind the other.
 struct PatternRow {
   std::span<const std::int64_t> ids;  ///< of real tokens; -(1 + e) where encoder e's features go
   std::vector<std::int64_t> starts;   ///< where the second and later samples begin, ascending
