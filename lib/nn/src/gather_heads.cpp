@@ -3,6 +3,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "context_layout.h"
 
@@ -83,20 +84,24 @@ Forward gather_heads_forward(const ContextLayout& layout, const Qkv& qkv) {
 Qkv gather_heads_backward(const ContextLayout& layout, const Saved& saved, const at::Tensor& grad) {
   const Qkv& qkv = saved.qkv;
   const Qkv grads = no_gradients(qkv);
-  std::vector<Scattering> scatterings;
+  std::optional<Scattering> scattering;  // one piece at a time, beside the computation of the next
+  const auto arrive = [&] {
+    if (!scattering) return;
+    scattering->work->wait();
+    const at::Tensor mine = scattering->mine.narrow(0, 0, qkv.k.size(0));
+    heads(grads.k, scattering->range).copy_(mine.select(1, 0));
+    heads(grads.v, scattering->range).copy_(mine.select(1, 1));
+    scattering.reset();
+  };
   over_pieces(layout, qkv, [&](Range range, Range queries, const at::Tensor& k, const at::Tensor& v) {
     const at::Tensor dkv = at::zeros({k.size(0), 2, k.size(1), k.size(2)}, grads.k.options());
     layout.local[0].backward(heads(grad, queries), heads(qkv.q, queries), k, v,
                              {heads(saved.all.out, queries), heads(saved.all.lse, queries)},
                              heads(grads.q, queries), dkv.select(1, 0), dkv.select(1, 1));
-    scatterings.push_back(start_scattering(layout, range, dkv));
+    arrive();
+    scattering = start_scattering(layout, range, dkv);
   });
-  for (const Scattering& s : scatterings) {
-    s.work->wait();
-    const at::Tensor mine = s.mine.narrow(0, 0, qkv.k.size(0));
-    heads(grads.k, s.range).copy_(mine.select(1, 0));
-    heads(grads.v, s.range).copy_(mine.select(1, 1));
-  }
+  arrive();
   return grads;
 }
 
