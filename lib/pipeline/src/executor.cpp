@@ -25,6 +25,9 @@ struct Flight {
   at::Tensor output;               ///< activations, or the loss on the LLM's last stage
 };
 
+/// Layouts of an encoder's items that are kept, one for each number of items.
+constexpr std::size_t kItemTokens = 64;
+
 using StepKey = std::pair<int, int>;  // (stage or seam, microbatch)
 
 }  // namespace
@@ -201,6 +204,7 @@ struct Executor::Impl {
 
   /// How the tokens of an encoder's items lie on its context-parallel ranks.
   const models::Tokens& tokens_of_items(HeldStage& h, int items) {
+    if (h.item_tokens.size() > kItemTokens) h.item_tokens.clear();
     models::Tokens& tokens = h.item_tokens[items];
     if (h.sp->size() > 1 && !tokens.layout)
       tokens = models::on_device(split_items(split_of(h), items, modality(h.stage).spec.tokens_per_item),

@@ -30,16 +30,16 @@ StepFlops step_flops(const catalog::Modalities& modalities, const StepCounts& co
       const bool projector = std::holds_alternative<catalog::Projector>(module.body);
       const double of_item = module.flops_per_token * (projector ? features : per_item) +
                              module.flops_per_token_pair * per_item * per_item;
-      flops.causal += factor * counts.items.at(e) * of_item;
+      flops.masked += factor * counts.items.at(e) * of_item;
     });
   }
-  flops.full_attention = flops.causal;
+  flops.full_attention = flops.masked;
   for_each_pass(modalities.back(), trains, [&](const catalog::ModuleSpec& module, double factor) {
     const bool head = std::holds_alternative<catalog::LmHead>(module.body);
     const double linear = factor * module.flops_per_token * (head ? counts.targets : counts.tokens);
-    const double attention = factor * module.flops_per_token_pair * counts.token_pairs;
-    flops.causal += linear + attention / 2;
-    flops.full_attention += linear + attention;
+    const double pair = factor * module.flops_per_token_pair;
+    flops.masked += linear + pair * counts.visible_pairs;
+    flops.full_attention += linear + pair * counts.token_pairs;
   });
   return flops;
 }

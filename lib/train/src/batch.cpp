@@ -112,6 +112,14 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
   return dropped;
 }
 
+double visible_pairs(const RankBatch& batch, config::AttentionMask mask, double token_pairs) {
+  if (mask == config::AttentionMask::causal) return token_pairs / 2;
+  double pairs = 0;
+  for (const pipeline::PlacedTokens& placed : batch.placed)
+    for (const std::int64_t keys : plan::visible_keys(placed.pattern)) pairs += static_cast<double>(keys);
+  return pairs;
+}
+
 /// Whether a rank holds the LLM's first or last stage.
 bool takes_text(const plan::Plan& plan, const plan::RankPlan& rank) {
   const plan::ModalityPlan& llm = plan.modalities.back();
@@ -236,6 +244,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
     tokens += row.length;
     token_pairs += static_cast<double>(row.length) * static_cast<double>(row.length);
   }
+  const double visible = visible_pairs(batch, modalities.back().attention_mask, token_pairs);
   inputs.placed = std::move(batch.placed);
   return {plan::Activity(plan, std::move(items)),
           plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders)),
@@ -243,6 +252,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
           std::move(inputs),
           tokens,
           token_pairs,
+          visible,
           std::move(total_items),
           skipped};
 }

@@ -55,14 +55,15 @@ struct Times {
 
 /// What every rank adds to at the end of a step, in one reduction.
 struct Report {
-  double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0;
+  double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0, visible_pairs = 0;
   double signals = 0,
          stoppers = 0;           ///< the numbers of the signals that asked ranks to stop, and how many ranks
   std::vector<Times> previous;   ///< per stage: of the step before
   std::vector<double> next_bad;  ///< samples of the next step that some rank could not read
 
   std::vector<double*> fields() {
-    std::vector<double*> out = {&loss, &targets, &squared_norm, &tokens, &token_pairs, &signals, &stoppers};
+    std::vector<double*> out = {&loss,        &targets,       &squared_norm, &tokens,
+                                &token_pairs, &visible_pairs, &signals,      &stoppers};
     for (Times& t : previous)
       out.insert(out.end(), {&t.ranks, &t.compute, &t.bubble, &t.communication, &t.peak_memory});
     for (double& bad : next_bad) out.push_back(&bad);
@@ -214,6 +215,7 @@ struct Trainer::Impl {
     if (speaks_for_replica()) {
       report.tokens = static_cast<double>(inputs.tokens);
       report.token_pairs = inputs.token_pairs;
+      report.visible_pairs = inputs.visible_pairs;
     }
     steps_done = step + 1;
     report.previous = times_of(step - 1);
@@ -279,9 +281,9 @@ struct Trainer::Impl {
     record.tokens = static_cast<std::int64_t>(report.tokens);
     record.target_tokens = static_cast<std::int64_t>(report.targets);
     record.skipped_samples = step.skipped;
-    const plan::StepFlops flops =
-        plan::step_flops(modalities, {report.tokens, report.token_pairs, report.targets, step.items});
-    record.model_flops = flops.causal;
+    const plan::StepFlops flops = plan::step_flops(
+        modalities, {report.tokens, report.token_pairs, report.visible_pairs, report.targets, step.items});
+    record.model_flops = flops.masked;
     record.model_flops_full_attention = flops.full_attention;
     record.previous_step = means(report.previous);
     if (report.targets > 0) {

@@ -24,7 +24,8 @@ catalog::Modalities model(bool encoder, bool projector, bool llm) {
   return m;
 }
 
-const plan::StepCounts counts{.tokens = 7, .token_pairs = 25, .targets = 2, .items = {2}};
+const plan::StepCounts counts{
+    .tokens = 7, .token_pairs = 25, .visible_pairs = 11, .targets = 2, .items = {2}};
 
 constexpr double kLayer = 2 * (10 * 4 + 2 * 16), kProjector = 2 * 100 * 3, kLlm = 1000 * 7, kHead = 5 * 2;
 constexpr double kPairs = 6 * 25;
@@ -41,9 +42,9 @@ TEST_CASE("a module counts once, twice or three times by what its gradients are 
   CHECK(of(false, false, true) == kLayer + kProjector + 3 * (kLlm + kHead + kPairs));
 }
 
-TEST_CASE("the conventions differ by half of the LLM's attention") {
+TEST_CASE("the conventions differ by what the mask hides of the LLM's attention") {
   const auto flops = plan::step_flops(model(true, true, true), counts);
-  CHECK(flops.full_attention - flops.causal == 3 * kPairs / 2);
+  CHECK(flops.full_attention - flops.masked == 3 * 6 * (25 - 11));
 }
 
 TEST_CASE("modules that nothing uses do not count") {

@@ -77,6 +77,7 @@ TEST_CASE("a replica works on its block; what its microbatches contain is known 
   CHECK(step.inputs.text[1].targets.item<std::int64_t>() == 5);
   CHECK(step.tokens == 5 + 6);
   CHECK(step.token_pairs == 25 + 36);
+  CHECK(step.visible_pairs == step.token_pairs / 2);
   CHECK(step.items == std::vector<double>{0 + 1 + 1 + 2});
   CHECK(step.reached == std::vector<bool>{true, true});
 }

@@ -10,6 +10,7 @@ namespace cornstarch::plan {
 struct StepCounts {
   double tokens = 0;          ///< of the LLM, padding left out
   double token_pairs = 0;     ///< the sum over samples of their tokens squared
+  double visible_pairs = 0;   ///< those that the attention mask leaves; by convention half of causal ones
   double targets = 0;         ///< tokens that go through the LLM's head
   std::vector<double> items;  ///< per encoder: pictures, recordings
 };
@@ -17,7 +18,7 @@ struct StepCounts {
 /// Floating-point operations of matrix products and attention in a step's forward and backward, by the two
 /// conventions in use.
 struct StepFlops {
-  double causal = 0;  ///< the LLM's attention counts the half of the pairs that a causal mask leaves
+  double masked = 0;  ///< the LLM's attention counts the pairs that its mask leaves
   double full_attention =
       0;  ///< it counts all of them, as PaLM's MFU does (Chowdhery et al. 2022, appendix B)
 };

@@ -24,7 +24,7 @@ struct StepRecord {
   std::int64_t tokens = 0;         ///< without padding, after placeholders are expanded
   std::int64_t target_tokens = 0;  ///< the ones that the loss counts
   double step_time_s = 0, tokens_per_s = 0;
-  double model_flops = 0;                 ///< plan::StepFlops::causal
+  double model_flops = 0;                 ///< plan::StepFlops::masked
   double model_flops_full_attention = 0;  ///< plan::StepFlops::full_attention
   /// Model FLOPs utilisation: those operations a second over what the GPUs could do; where their peak is
   /// known.

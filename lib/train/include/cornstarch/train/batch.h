@@ -43,6 +43,7 @@ struct Step {
   pipeline::StepInputs inputs;
   std::int64_t tokens = 0;    ///< of this replica, padding excluded; zero on ranks without text
   double token_pairs = 0;     ///< the sum over those samples of their tokens squared
+  double visible_pairs = 0;   ///< as plan::StepCounts has it
   std::vector<double> items;  ///< per encoder: of the global batch
   std::int64_t skipped = 0;   ///< bad samples of the global batch
 };
