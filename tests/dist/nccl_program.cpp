@@ -7,6 +7,7 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/Event.h>
 #include <c10/cuda/CUDAFunctions.h>
 
 #include <csignal>
@@ -83,10 +84,32 @@ void check_traffic(Communicator& comm) {
   }
 }
 
+/// Operations are timed where they run, while that is asked for.
+void check_transfers(Communicator& comm) {
+  const c10::Device gpu(at::kCUDA, c10::cuda::current_device());
+  c10::Event zero(at::kCUDA, c10::EventFlag::BACKEND_DEFAULT);
+  zero.record(c10::impl::VirtualGuardImpl(at::kCUDA).getStream(gpu));
+  Group& world = *comm.world();
+  const auto tensor = at::ones({1 << 20}, kGpu.dtype(at::kFloat));
+  world.all_reduce(tensor);
+  comm.time_transfers(true);
+  world.all_reduce(tensor);
+  comm.time_transfers(false);
+  world.all_reduce(tensor);
+  tensor.cpu();
+  const auto transfers = comm.take_transfers(zero);
+  expect(transfers.size() == 1);
+  expect(transfers[0].name == "all_reduce sum over world");
+  expect(transfers[0].bytes == 4 << 20);
+  expect(transfers[0].begin_s > 0 && transfers[0].end_s > transfers[0].begin_s);
+  expect(comm.take_transfers(zero).empty());
+}
+
 void run_traffic(const CommunicatorPtr& comm) {
   check_sums(*comm->world());
   check_moves(*comm->world());
   if (comm->size() > 1) check_traffic(*comm);
+  if (comm->size() > 1) check_transfers(*comm);
   comm->world()->barrier();
 }
 

@@ -4,11 +4,18 @@
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
 
 #include "cornstarch/base/text.h"
 #include "describe.h"
 
 namespace cornstarch::comm {
+namespace {
+
+/// How long a caller waits for a launch itself, before the watching thread takes over.
+constexpr std::chrono::microseconds kLaunch{300};
+
+}  // namespace
 
 void check_cuda(cudaError_t error, const char* call) {
   if (error != cudaSuccess) throw Failure(ExitCode::device, cat(call, ": ", cudaGetErrorString(error)));
@@ -21,7 +28,7 @@ EventPool::~EventPool() {
 cudaEvent_t EventPool::take() {
   cudaEvent_t event = nullptr;
   if (free_.empty()) {
-    check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+    check_cuda(cudaEventCreateWithFlags(&event, flags_), "cudaEventCreate");
   } else {
     event = free_.back();
     free_.pop_back();
@@ -29,18 +36,18 @@ cudaEvent_t EventPool::take() {
   return event;
 }
 
+std::int64_t Operation::bytes() const {
+  std::size_t most = 0;
+  for (const at::Tensor& tensor : tensors) most = std::max(most, tensor.nbytes());
+  return static_cast<std::int64_t>(most);
+}
+
 std::string Operation::describe() const {
   return cat(verb, " (", tensors.empty() ? "" : comm::describe(tensors.front()), ") ", label);
 }
 
-Channel::Channel(Store& store, EventPool& events, std::string key, std::vector<int> ranks, int own,
-                 int max_ctas)
-    : store_(store),
-      events_(events),
-      key_(std::move(key)),
-      ranks_(std::move(ranks)),
-      own_(own),
-      max_ctas_(max_ctas) {
+Channel::Channel(Store& store, EventPools& events, Route route)
+    : store_(store), events_(events), route_(std::move(route)) {
   int least = 0, greatest = 0;
   check_cuda(cudaDeviceGetStreamPriorityRange(&least, &greatest), "cudaDeviceGetStreamPriorityRange");
   // What others wait for goes before what only this rank computes.
@@ -53,7 +60,7 @@ Channel::~Channel() {
 }
 
 void Channel::post(const OperationPtr& operation) {
-  operation->ready = events_.take();
+  operation->ready = events_.plain.take();
   check_cuda(cudaEventRecord(operation->ready, c10::cuda::getCurrentCUDAStream()), "cudaEventRecord");
   waiting_.push_back(operation);
 }
@@ -75,18 +82,19 @@ bool Channel::connect() {
   if (connected_) return true;
   if (!comm_) {
     ncclUniqueId id{};
-    if (own_ == 0) {
+    if (route_.own == 0) {
       check(ncclGetUniqueId(&id), "ncclGetUniqueId");
-      store_.set(key_, std::string(id.internal, sizeof id.internal));
+      store_.set(route_.key, std::string(id.internal, sizeof id.internal));
     } else {
-      const auto found = store_.find(key_);
+      const auto found = store_.find(route_.key);
       if (!found) return false;
       std::memcpy(id.internal, found->data(), std::min(found->size(), sizeof id.internal));
     }
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
-    if (max_ctas_ > 0) config.maxCTAs = max_ctas_;
-    check(ncclCommInitRankConfig(&comm_, static_cast<int>(ranks_.size()), id, own_, &config), "connecting");
+    if (route_.max_ctas > 0) config.maxCTAs = route_.max_ctas;
+    check(ncclCommInitRankConfig(&comm_, static_cast<int>(route_.ranks.size()), id, route_.own, &config),
+          "connecting");
   }
   connected_ = !busy();
   return connected_;
@@ -95,9 +103,10 @@ bool Channel::connect() {
 bool Channel::busy() {
   ncclResult_t state = ncclSuccess;
   check(ncclCommGetAsyncError(comm_, &state), "ncclCommGetAsyncError");
+  if (state == ncclSuccess || state == ncclInProgress) return state == ncclInProgress;
   const Operation* operation = oldest();
-  check(state, operation ? operation->describe() : connected_ ? key_ : "connecting " + key_);
-  return state == ncclInProgress;
+  check(state, operation ? operation->describe() : connected_ ? route_.key : "connecting " + route_.key);
+  return false;
 }
 
 void Channel::check(ncclResult_t result, const std::string& what) {
@@ -108,7 +117,7 @@ void Channel::check(ncclResult_t result, const std::string& what) {
 
 /// The launch is complete: the event comes behind its kernel.
 void Channel::settle() {
-  launching_->done = events_.take();
+  launching_->done = (launching_->timed ? events_.timed : events_.plain).take();
   check_cuda(cudaEventRecord(launching_->done, stream_), "cudaEventRecord");
   launching_->state = Operation::State::running;
   running_.push_back(std::move(launching_));
@@ -125,12 +134,28 @@ bool Channel::advance() {
     launching_ = std::move(waiting_.front());
     waiting_.pop_front();
     --released_;
-    check_cuda(cudaStreamWaitEvent(stream_, launching_->ready), "cudaStreamWaitEvent");
-    check(launching_->launch(comm_, stream_), launching_->describe());
-    if (busy()) return false;
+    launch(*launching_);
+    if (still_launching()) return false;
     settle();
   }
   return !busy();  // an error may come later
+}
+
+void Channel::launch(Operation& operation) {
+  check_cuda(cudaStreamWaitEvent(stream_, operation.ready), "cudaStreamWaitEvent");
+  if (operation.timed) {
+    operation.begin = events_.timed.take();
+    check_cuda(cudaEventRecord(operation.begin, stream_), "cudaEventRecord");
+  }
+  check(operation.launch(comm_, stream_), operation.describe());
+}
+
+/// NCCL launches each kernel in a thread that it makes for it: tens of microseconds, but for the first
+/// between two ranks.
+bool Channel::still_launching() {
+  for (const auto end = std::chrono::steady_clock::now() + kLaunch; busy(); std::this_thread::yield())
+    if (std::chrono::steady_clock::now() > end) return true;
+  return false;
 }
 
 void Channel::reap() {
@@ -141,12 +166,28 @@ void Channel::reap() {
     }
     Operation& operation = *running_.front();
     operation.state = Operation::State::complete;
+    events_.plain.give(operation.ready);
+    if (operation.timed) {
+      timed_.push_back(
+          {cat(operation.verb, " ", route_.place), operation.bytes(), operation.begin, operation.done});
+    } else {
+      events_.plain.give(operation.done);
+    }
     operation.tensors.clear();
     operation.launch = nullptr;
-    events_.give(operation.ready);
-    events_.give(operation.done);
     running_.pop_front();
   }
+}
+
+void Channel::take_transfers(cudaEvent_t zero, std::vector<Transfer>& to) {
+  const auto since_zero = [&](cudaEvent_t event) {
+    float ms = 0;
+    check_cuda(cudaEventElapsedTime(&ms, zero, event), "cudaEventElapsedTime");
+    events_.timed.give(event);
+    return static_cast<double>(ms) / 1e3;
+  };
+  for (const Timed& t : timed_) to.push_back({t.name, t.bytes, since_zero(t.begin), since_zero(t.end)});
+  timed_.clear();
 }
 
 const Operation* Channel::oldest() const {
@@ -156,8 +197,8 @@ const Operation* Channel::oldest() const {
 }
 
 std::vector<int> Channel::others() const {
-  std::vector<int> out = ranks_;
-  out.erase(out.begin() + own_);
+  std::vector<int> out = route_.ranks;
+  out.erase(out.begin() + route_.own);
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cornstarch/comm/communicator.h"
 #include "nccl_store.h"
 
 namespace cornstarch::comm {
@@ -21,12 +22,19 @@ void check_cuda(cudaError_t error, const char* call);
 /// Events are made once: a step needs many.
 class EventPool {
  public:
+  explicit EventPool(unsigned flags) : flags_(flags) {}
   ~EventPool();
   cudaEvent_t take();
   void give(cudaEvent_t event) { free_.push_back(event); }
 
  private:
+  unsigned flags_;
   std::vector<cudaEvent_t> free_;
+};
+
+struct EventPools {
+  EventPool plain{cudaEventDisableTiming};
+  EventPool timed{cudaEventDefault};
 };
 
 /// A collective or a message.
@@ -37,26 +45,35 @@ struct Operation {
   std::vector<at::Tensor> tensors;  ///< alive until the GPU is done with them
   std::string label;                ///< "as #3 of 'tp of llm stage 0'", "'activations of ...', tag 4"
   const char* verb = "";
+  bool timed = false;
   State state = State::posted;
   cudaEvent_t ready = nullptr;  ///< in the caller's stream: the tensors are there
+  cudaEvent_t begin = nullptr;  ///< in the channel's stream, if timed
   cudaEvent_t done = nullptr;   ///< in the channel's stream
   std::chrono::steady_clock::time_point released{};
 
   std::string describe() const;
+  std::int64_t bytes() const;  ///< of its largest tensor
 };
 using OperationPtr = std::shared_ptr<Operation>;
+
+/// Who a channel connects.
+struct Route {
+  std::string key;         ///< the same on all of them, and no other channel's
+  std::string place;       ///< "over dp of llm stage 0", "to rank 3"
+  std::vector<int> ranks;  ///< ascending, or as they have agreed
+  int own = 0;             ///< this rank's place among them
+  int max_ctas = 0;        ///< bounds the thread blocks of the channel's kernels, if positive
+};
 
 /// One NCCL communicator and its stream: operations run in the order in which they were posted, each as soon
 /// as it is released. Nothing here waits; whoever holds the channel calls advance() until it says that all is
 /// settled.
 class Channel {
  public:
-  /// `ranks`: ascending or as the channel's members have agreed; `key`: the same on all of them.
-  /// max_ctas > 0 bounds the thread blocks of its kernels.
-  Channel(Store& store, EventPool& events, std::string key, std::vector<int> ranks, int own, int max_ctas);
+  Channel(Store& store, EventPools& events, Route route);
   ~Channel();
 
-  const std::vector<int>& ranks() const { return ranks_; }
   /// The tensors are those that the current stream will have written.
   void post(const OperationPtr& operation);
   /// Lets `operation` and all that were posted before it begin.
@@ -73,7 +90,11 @@ class Channel {
   /// The others, of whom at least one has not joined in.
   std::vector<int> others() const;
 
-  /// Ends what runs, on the GPU too.
+  /// Timed operations that the GPU is done with and that were not taken before; seconds since `zero`.
+  void take_transfers(cudaEvent_t zero, std::vector<Transfer>& to);
+
+  /// Ends what runs, on the GPU too. Of several channels in one ncclGroup: memory that one frees waits for
+  /// what runs in the others.
   void abort();
   /// finish() begins the clean end, which is reached when closed() says so.
   void finish();
@@ -82,15 +103,20 @@ class Channel {
  private:
   bool connect();
   bool busy();
+  void launch(Operation& operation);
+  bool still_launching();
   void settle();
   void check(ncclResult_t result, const std::string& what);
 
+  struct Timed {
+    std::string name;
+    std::int64_t bytes = 0;
+    cudaEvent_t begin = nullptr, end = nullptr;
+  };
+
   Store& store_;
-  EventPool& events_;
-  std::string key_;
-  std::vector<int> ranks_;
-  int own_;
-  int max_ctas_;
+  EventPools& events_;
+  Route route_;
   cudaStream_t stream_ = nullptr;
   ncclComm_t comm_ = nullptr;
   bool connected_ = false;
@@ -98,6 +124,7 @@ class Channel {
   std::size_t released_ = 0;
   OperationPtr launching_;
   std::deque<OperationPtr> running_;
+  std::vector<Timed> timed_;
 };
 
 }  // namespace cornstarch::comm

@@ -1,3 +1,5 @@
+#include <c10/core/Event.h>
+
 #include <exception>
 #include <map>
 
@@ -25,6 +27,10 @@ class NcclCommunicator final : public Communicator {
   int size() const override { return hub_->size(); }
   Traffic traffic() const override { return hub_->traffic(); }
   void abort(const Error& error) override { hub_->board().fail(error.code, error.message); }
+  void time_transfers(bool on) override { hub_->time_transfers(on); }
+  std::vector<Transfer> take_transfers(const c10::Event& zero) override {
+    return hub_->take_transfers(static_cast<cudaEvent_t>(zero.eventId()));
+  }
 
   GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
     const int group_rank = require_group_ranks(ranks, rank(), size(), name);
@@ -39,7 +45,7 @@ class NcclCommunicator final : public Communicator {
     hub_->traffic().bytes += static_cast<long long>(tensor.nbytes());
     const void* data = tensor.const_data_ptr();
     return hub_->start(
-        pair(rank(), to), "send", label(what, tag), {tensor},
+        messages(rank(), to), "send", label(what, tag), {tensor},
         [=, bytes = tensor.nbytes()](ncclComm_t comm, cudaStream_t stream) {
           return ncclSend(data, bytes, ncclUint8, 1, comm, stream);
         },
@@ -53,7 +59,7 @@ class NcclCommunicator final : public Communicator {
     // It begins when it is waited for: a kernel that waits for a message that is not due yet would take the
     // place of others, and could hold up the very work that the sender waits for.
     return hub_->start(
-        pair(from, rank()), "receive", label(what, tag), {tensor},
+        messages(from, rank()), "receive", label(what, tag), {tensor},
         [=, bytes = tensor.nbytes()](ncclComm_t comm, cudaStream_t stream) {
           return ncclRecv(data, bytes, ncclUint8, 0, comm, stream);
         },
@@ -64,9 +70,13 @@ class NcclCommunicator final : public Communicator {
   static std::string label(const std::string& what, int tag) { return cat("'", what, "', tag ", tag); }
 
   /// The sender is rank 0 of the pair.
-  Channel& pair(int from, int to) {
-    return hub_->channel(cat("messages from ", from, " to ", to), {from, to}, from == rank() ? 0 : 1,
-                         kMessageCtas);
+  Channel& messages(int from, int to) {
+    const bool sends = from == rank();
+    return hub_->channel({cat("messages from ", from, " to ", to),
+                          sends ? cat("to rank ", to) : cat("from rank ", from),
+                          {from, to},
+                          sends ? 0 : 1,
+                          kMessageCtas});
   }
 
   void require_peer(int peer, const std::string& what) const {

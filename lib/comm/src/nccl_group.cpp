@@ -93,7 +93,7 @@ class NcclGroup final : public Group {
  private:
   WorkPtr start(const char* verb, std::vector<at::Tensor> tensors,
                 std::function<ncclResult_t(ncclComm_t, cudaStream_t)> launch) {
-    if (!channel_) channel_ = &hub_->channel(key_, ranks_, group_rank_, 0);
+    if (!channel_) channel_ = &hub_->channel({key_, "over " + name_, ranks_, group_rank_});
     ++hub_->traffic().collectives;
     hub_->traffic().collective_bytes += static_cast<long long>(tensors.front().nbytes());
     return hub_->start(*channel_, verb, cat("as #", calls_++, " of '", name_, "'"), std::move(tensors),

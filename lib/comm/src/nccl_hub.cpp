@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kWatch{50};
 constexpr milliseconds kUnsettled{1};
 constexpr milliseconds kClose{10'000};
-/// NCCL may notice a rank's death before the board does, whose word names it.
+/// NCCL and the store may notice a rank's death before the board does, whose word names it.
 constexpr milliseconds kBoardFirst{1'000};
 
 class NcclWork final : public Work {
@@ -37,7 +37,10 @@ NcclHub::NcclHub(int rank, int size, std::unique_ptr<Store> store, std::unique_p
                  Deadline deadline)
     : rank_(rank), size_(size), store_(std::move(store)), board_(std::move(board)), deadline_(deadline) {}
 
-NcclHub::~NcclHub() { stop_watching(); }
+NcclHub::~NcclHub() {
+  stop_watching();
+  abort_all();
+}
 
 void NcclHub::stop_watching() {
   {
@@ -48,14 +51,14 @@ void NcclHub::stop_watching() {
   if (watcher_.joinable()) watcher_.join();
 }
 
-Channel& NcclHub::channel(const std::string& key, const std::vector<int>& ranks, int own, int max_ctas) {
+Channel& NcclHub::channel(Route route) {
   const Lock lock(mutex_);
   if (device_ < 0) {
     check_cuda(cudaGetDevice(&device_), "cudaGetDevice");
     watcher_ = std::thread([this] { watch(); });
   }
-  auto& channel = channels_[key];
-  if (!channel) channel = std::make_unique<Channel>(*store_, events_, key, ranks, own, max_ctas);
+  auto& channel = channels_[route.key];
+  if (!channel) channel = std::make_unique<Channel>(*store_, events_, std::move(route));
   return *channel;
 }
 
@@ -68,6 +71,7 @@ WorkPtr NcclHub::start(Channel& channel, const char* verb, std::string label, st
   operation->launch = std::move(launch);
   const Lock lock(mutex_);
   throw_if_failed();
+  operation->timed = timing_;
   channel.reap();
   channel.post(operation);
   if (at_once) channel.release(*operation);
@@ -90,8 +94,25 @@ void NcclHub::wait(Channel& channel, Operation& operation) {
 
 bool NcclHub::done(Channel& channel, Operation& operation) {
   const Lock lock(mutex_);
+  if (board_->failed()) return true;
+  advance(channel);
   channel.reap();
-  return operation.state == Operation::State::complete || board_->failed();
+  return operation.state == Operation::State::complete;
+}
+
+void NcclHub::time_transfers(bool on) {
+  const Lock lock(mutex_);
+  timing_ = on;
+}
+
+std::vector<Transfer> NcclHub::take_transfers(cudaEvent_t zero) {
+  const Lock lock(mutex_);
+  std::vector<Transfer> transfers;
+  for (auto& [_, channel] : channels_) {
+    channel->reap();
+    channel->take_transfers(zero, transfers);
+  }
+  return transfers;
 }
 
 /// In the thread of a caller, whose failure it is.
@@ -123,10 +144,7 @@ void NcclHub::watch() {
   check_cuda(cudaSetDevice(device_), "cudaSetDevice");
   Lock lock(mutex_);
   while (!stopping_) {
-    if (board_->failed()) {
-      for (auto& [_, channel] : channels_) channel->abort();
-      return;
-    }
+    if (board_->failed()) return abort_all();
     bool settled = false;
     try {
       settled = advance_all();
@@ -139,6 +157,12 @@ void NcclHub::watch() {
     }
     changed_.wait_for(lock, settled ? kWatch : kUnsettled);
   }
+}
+
+void NcclHub::abort_all() {
+  ncclGroupStart();
+  for (auto& [_, channel] : channels_) channel->abort();
+  ncclGroupEnd();
 }
 
 bool NcclHub::advance_all() {
@@ -163,7 +187,7 @@ void NcclHub::require_in_time() const {
 /// The watching thread came upon a failure: the others hear of it, unless it is another rank's that they know
 /// of.
 void NcclHub::stop(const Error& error) {
-  if (error.code == ExitCode::device) hear_board_first();
+  if (error.code != ExitCode::protocol) hear_board_first();
   if (board_->failed()) return;
   {
     const Lock lock(mutex_);

@@ -30,7 +30,7 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   Communicator::Traffic& traffic() { return traffic_; }
 
   /// The channel of that key; made, and connecting, when it is first asked for.
-  Channel& channel(const std::string& key, const std::vector<int>& ranks, int own, int max_ctas);
+  Channel& channel(Route route);
 
   /// Posts an operation; `at_once`: and lets it begin.
   WorkPtr start(Channel& channel, const char* verb, std::string label, std::vector<at::Tensor> tensors,
@@ -38,6 +38,10 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   /// Makes the current stream wait for the operation.
   void wait(Channel& channel, Operation& operation);
   bool done(Channel& channel, Operation& operation);
+
+  /// As those of the Communicator.
+  void time_transfers(bool on);
+  std::vector<Transfer> take_transfers(cudaEvent_t zero);
 
   /// The end of this rank's part, as Engine::close.
   void close(bool unwinding);
@@ -52,6 +56,7 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   void advance(Channel& channel);
   void throw_if_failed();
   void stop(const Error& error);
+  void abort_all();
   void drain();
   void meet_all();
   void finish_all();
@@ -64,11 +69,12 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   Deadline deadline_;
   Communicator::Traffic traffic_;
   int device_ = -1;
-  EventPool events_;
+  EventPools events_;
   std::mutex mutex_;  ///< of all channels and of what follows
   std::condition_variable changed_;
   std::map<std::string, std::unique_ptr<Channel>> channels_;
   std::optional<Error> error_;  ///< that the watching thread came upon
+  bool timing_ = false;
   bool stopping_ = false;
   std::thread watcher_;
 };

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <utility>
 
 namespace cornstarch::pipeline {
 namespace {
@@ -12,38 +13,60 @@ double now_s() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+c10::Event timed_event(c10::Device device) { return {device.type(), c10::EventFlag::BACKEND_DEFAULT}; }
+
+void record(c10::Event& event, c10::Device device) {
+  const c10::impl::VirtualGuardImpl backend(device.type());
+  event.record(backend.getStream(device));
+}
+
+/// An event and when it was. Events tell the time between two of them only, with seven digits.
+struct Zero {
+  c10::Event event;
+  double at_s = 0;
+
+  explicit Zero(c10::Device device) : event(timed_event(device)) {
+    if (device.is_cpu()) return;
+    record(event, device);
+    event.synchronize();
+    at_s = now_s();
+  }
+};
+
 /// Points in time: of the clock, or on a GPU as events, which are kept for the next steps.
 class Moments {
  public:
   explicit Moments(c10::Device device) : device_(device) {}
 
-  void clear() { used_ = 0; }
-
   void add() {
-    if (used_ == clock_.size()) grow();
-    clock_[used_] = now_s();
-    if (!device_.is_cpu()) {
-      const c10::impl::VirtualGuardImpl backend(device_.type());
-      events_[used_].record(backend.getStream(device_));
+    if (device_.is_cpu()) {
+      clock_.push_back(now_s());
+    } else {
+      if (used_ == events_.size()) events_.push_back(timed_event(device_));
+      record(events_[used_], device_);
     }
     ++used_;
   }
 
   std::size_t size() const { return used_; }
 
-  /// By the clock of the first moment; a GPU's later ones count from there.
-  double at(std::size_t i) const {
-    if (device_.is_cpu() || i == 0) return clock_[i];
+  double at(std::size_t i, const Zero& zero) const {
+    if (device_.is_cpu()) return clock_[i];
     events_[i].synchronize();
-    return clock_[0] + events_[0].elapsedTime(events_[i]) / 1e3;
+    return zero.at_s + zero.event.elapsedTime(events_[i]) / 1e3;
+  }
+
+  /// Makes room for a step, and the first of these moments `zero`, if it has passed.
+  void clear(Zero& zero) {
+    if (!device_.is_cpu() && used_ > 0 && events_[0].query()) {
+      zero.at_s = at(0, zero);
+      std::swap(zero.event, events_[0]);
+    }
+    clock_.clear();
+    used_ = 0;
   }
 
  private:
-  void grow() {
-    clock_.push_back(0);
-    if (!device_.is_cpu()) events_.emplace_back(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
-  }
-
   c10::Device device_;
   std::size_t used_ = 0;
   std::vector<double> clock_;
@@ -64,10 +87,12 @@ struct Step {
 }  // namespace
 
 struct Recorder::Impl {
+  Zero zero;
   std::array<Step, 2> steps;
   int current = 0;
 
-  explicit Impl(c10::Device device) : steps{Step{Moments(device), {}}, Step{Moments(device), {}}} {}
+  explicit Impl(c10::Device device)
+      : zero(device), steps{Step{Moments(device), {}}, Step{Moments(device), {}}} {}
   Step& step() { return steps[static_cast<std::size_t>(current)]; }
   const Step& other() const { return steps[static_cast<std::size_t>(1 - current)]; }
 };
@@ -77,7 +102,7 @@ Recorder::~Recorder() = default;
 
 void Recorder::start() {
   impl_->current = 1 - impl_->current;
-  impl_->step().moments.clear();
+  impl_->step().moments.clear(impl_->zero);
   impl_->step().measured.clear();
 }
 
@@ -93,8 +118,12 @@ std::vector<telemetry::Span> Recorder::previous() const {
   const Step& step = impl_->other();
   std::vector<telemetry::Span> spans;
   for (const Measured& m : step.measured)
-    spans.push_back({m.name, m.activity, step.moments.at(m.begin), step.moments.at(m.begin + 1)});
+    spans.push_back({m.name, m.activity, step.moments.at(m.begin, impl_->zero),
+                     step.moments.at(m.begin + 1, impl_->zero)});
   return spans;
 }
+
+const c10::Event& Recorder::zero() const { return impl_->zero.event; }
+double Recorder::zero_s() const { return impl_->zero.at_s; }
 
 }  // namespace cornstarch::pipeline

@@ -12,7 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kActivities[] = {"compute", "bubble", "communication"};
+constexpr const char* kActivities[] = {"compute", "bubble", "communication", "transfer"};
+constexpr int kTransfer = static_cast<int>(Activity::transfer);
 
 double first_begin(const std::vector<RankTimeline>& ranks) {
   double first = std::numeric_limits<double>::infinity();
@@ -28,6 +29,35 @@ Json name_event(const char* what, int rank, int thread, const std::string& name)
   return {{"name", what}, {"ph", "M"}, {"pid", rank}, {"tid", thread}, {"args", {{"name", name}}}};
 }
 
+Json span_event(const Span& span, int rank, int thread, double zero) {
+  return {{"name", span.name},
+          {"cat", kActivities[static_cast<int>(span.activity)]},
+          {"ph", "X"},
+          {"ts", micros(span.begin_s - zero)},
+          {"dur", micros(span.end_s - span.begin_s)},
+          {"pid", rank},
+          {"tid", thread}};
+}
+
+void add_transfers(const RankTimeline& rank, double zero, std::vector<Json>& events) {
+  std::vector<Span> transfers;
+  for (const Span& span : rank.spans)
+    if (span.activity == Activity::transfer) transfers.push_back(span);
+  std::stable_sort(transfers.begin(), transfers.end(),
+                   [](const Span& a, const Span& b) { return a.begin_s < b.begin_s; });
+  std::vector<double> ends;  // of what each thread has so far
+  for (const Span& span : transfers) {
+    auto free = std::find_if(ends.begin(), ends.end(), [&](double end) { return end <= span.begin_s; });
+    const int thread = kTransfer + static_cast<int>(free - ends.begin());
+    if (free == ends.end()) {
+      events.push_back(name_event("thread_name", rank.rank, thread, kActivities[kTransfer]));
+      free = ends.insert(free, 0);
+    }
+    *free = span.end_s;
+    events.push_back(span_event(span, rank.rank, thread, zero));
+  }
+}
+
 }  // namespace
 
 std::string to_chrome_trace(const std::vector<RankTimeline>& ranks) {
@@ -36,18 +66,12 @@ std::string to_chrome_trace(const std::vector<RankTimeline>& ranks) {
   for (const RankTimeline& rank : ranks) {
     events.push_back(
         name_event("process_name", rank.rank, 0, "rank " + std::to_string(rank.rank) + ": " + rank.place));
-    for (int thread = 0; thread < 3; ++thread)
+    for (int thread = 0; thread < kTransfer; ++thread)
       events.push_back(name_event("thread_name", rank.rank, thread, kActivities[thread]));
-    for (const Span& span : rank.spans) {
-      const int thread = static_cast<int>(span.activity);
-      events.push_back({{"name", span.name},
-                        {"cat", kActivities[thread]},
-                        {"ph", "X"},
-                        {"ts", micros(span.begin_s - zero)},
-                        {"dur", micros(span.end_s - span.begin_s)},
-                        {"pid", rank.rank},
-                        {"tid", thread}});
-    }
+    for (const Span& span : rank.spans)
+      if (span.activity != Activity::transfer)
+        events.push_back(span_event(span, rank.rank, static_cast<int>(span.activity), zero));
+    add_transfers(rank, zero, events);
   }
   std::string out = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
   for (std::size_t i = 0; i < events.size(); ++i) out += (i == 0 ? "\n" : ",\n") + events[i].dump();
@@ -61,10 +85,20 @@ Result<void> write_chrome_trace(const std::filesystem::path& path, const std::ve
 TimeShares shares_of(const std::vector<Span>& spans) {
   TimeShares shares;
   for (const Span& span : spans) {
-    double& sum = span.activity == Activity::compute  ? shares.compute
-                  : span.activity == Activity::bubble ? shares.bubble
-                                                      : shares.communication;
-    sum += span.end_s - span.begin_s;
+    const double seconds = span.end_s - span.begin_s;
+    switch (span.activity) {
+      case Activity::compute:
+        shares.compute += seconds;
+        break;
+      case Activity::bubble:
+        shares.bubble += seconds;
+        break;
+      case Activity::communication:
+        shares.communication += seconds;
+        break;
+      case Activity::transfer:
+        break;
+    }
   }
   return shares;
 }

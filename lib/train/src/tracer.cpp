@@ -61,6 +61,15 @@ std::string place_of(const plan::Plan& plan, int rank) {
 
 }  // namespace
 
+void Tracer::add(std::int64_t step, const std::vector<telemetry::Span>& spans,
+                 const pipeline::Recorder& recorder) {
+  if (wants(step)) spans_.insert(spans_.end(), spans.begin(), spans.end());
+  const double zero = recorder.zero_s();
+  for (const comm::Transfer& t : comm_->take_transfers(recorder.zero()))
+    spans_.push_back({cat(t.name, ", ", human_bytes(static_cast<double>(t.bytes))),
+                      telemetry::Activity::transfer, zero + t.begin_s, zero + t.end_s});
+}
+
 void Tracer::write(const std::filesystem::path& path) const {
   const auto texts = gather_texts(*comm_->world(), device_, pack(spans_));
   if (comm_->rank() != 0) return;

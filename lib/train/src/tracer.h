@@ -7,6 +7,7 @@
 
 #include "cornstarch/base/checked.h"
 #include "cornstarch/comm/communicator.h"
+#include "cornstarch/pipeline/recorder.h"
 #include "cornstarch/plan/plan.h"
 #include "cornstarch/telemetry/timeline.h"
 
@@ -19,15 +20,17 @@ class Tracer {
   Tracer(Range steps, const plan::Plan& plan, comm::CommunicatorPtr comm, c10::Device device)
       : steps_(steps), plan_(plan), comm_(std::move(comm)), device_(device) {}
 
-  bool wants(std::int64_t step) const { return step >= steps_.begin && step < steps_.end; }
-  void add(const std::vector<telemetry::Span>& spans) {
-    spans_.insert(spans_.end(), spans.begin(), spans.end());
-  }
+  /// A step begins, whose transfers are timed if it is one of the chosen; or none is under way (-1).
+  void watch(std::int64_t step) { comm_->time_transfers(wants(step)); }
+  /// What has been measured since the last call: the spans of a step, and transfers that have ended.
+  void add(std::int64_t step, const std::vector<telemetry::Span>& spans, const pipeline::Recorder& recorder);
 
   /// Every rank calls it; rank 0 writes.
   void write(const std::filesystem::path& path) const;
 
  private:
+  bool wants(std::int64_t step) const { return step >= steps_.begin && step < steps_.end; }
+
   Range steps_;
   const plan::Plan& plan_;
   comm::CommunicatorPtr comm_;

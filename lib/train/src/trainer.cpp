@@ -190,6 +190,7 @@ struct Trainer::Impl {
     }
     for (int step = 0; step < config.steps; ++step) {
       const auto begin = Clock::now();
+      if (tracer) tracer->watch(step);
       const Step inputs = to_step(std::move(upcoming.front()), train_data);
       upcoming.pop_front();
       const pipeline::StepSums sums =
@@ -197,6 +198,7 @@ struct Trainer::Impl {
       const bool more = step + 1 + report_lag < config.steps;
       if (more) upcoming.push_back(batches.next());
       issue(step, inputs, sums, more, begin);
+      if (tracer) tracer->watch(-1);
       const bool last = step + 1 == config.steps;
       const bool evaluates = last || (config.eval.every > 0 && (step + 1) % config.eval.every == 0);
       if (const int signal = conclude(evaluates ? 0 : report_lag); signal != 0) return signal;
@@ -254,7 +256,7 @@ struct Trainer::Impl {
     std::vector<Times> stages(plan.stages.size());
     if (step < 0) return stages;
     const auto spans = executor.recorder().previous();
-    if (tracer && tracer->wants(step)) tracer->add(spans);
+    if (tracer) tracer->add(step, spans, executor.recorder());
     const telemetry::TimeShares shares = telemetry::shares_of(spans);
     const plan::Part& part = plan.ranks[static_cast<std::size_t>(comm->rank())].parts.front();
     stages[static_cast<std::size_t>(part.stage)] = {1, shares.compute, shares.bubble, shares.communication,

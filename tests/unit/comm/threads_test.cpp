@@ -5,6 +5,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/Event.h>
 
 #include <atomic>
 #include <chrono>
@@ -232,6 +233,14 @@ TEST_CASE("traffic counts what was sent") {
     expect(traffic.bytes == (comm->rank() == 0 ? 40 : 0));
     expect(traffic.collectives == 1);
     expect(traffic.collective_bytes == 32);
+  });
+}
+
+TEST_CASE("a backend without streams of its own times no transfers") {
+  run_threads(2, kLong, [](const CommunicatorPtr& comm) {
+    comm->time_transfers(true);
+    comm->world()->all_reduce(vector_of({1, 2}));
+    expect(comm->take_transfers(c10::Event(at::kCPU)).empty());
   });
 }
 

@@ -33,12 +33,31 @@ TEST_CASE("A trace has a process for each rank and times since the first span") 
   CHECK(json["traceEvents"][4]["ts"] == 250000.0);  // the other rank began before it
 }
 
+TEST_CASE("Transfers have a thread of their own, and another one for each that overlaps") {
+  const RankTimeline rank{2,
+                          "llm stage 0",
+                          {{"backward", Activity::compute, 10, 14},
+                           {"send to rank 3", Activity::transfer, 11, 13},
+                           {"all_reduce", Activity::transfer, 10, 12},
+                           {"send to rank 3", Activity::transfer, 12, 13.5}}};
+  const auto events = nlohmann::json::parse(to_chrome_trace({rank}))["traceEvents"];
+  std::vector<std::string> transfers;
+  for (std::size_t i = 5; i < events.size(); ++i)
+    transfers.push_back(events[i]["tid"].dump() + " " + events[i]["name"].get<std::string>() + " " +
+                        events[i].value("ts", nlohmann::json()).dump() + " " + events[i].value("cat", ""));
+  CHECK(transfers == std::vector<std::string>{"3 thread_name null ", "3 all_reduce 0.0 transfer",
+                                              "4 thread_name null ", "4 send to rank 3 1000000.0 transfer",
+                                              "3 send to rank 3 2000000.0 transfer"});
+}
+
 TEST_CASE("A trace without spans is one") {
   CHECK(nlohmann::json::parse(to_chrome_trace({}))["traceEvents"].empty());
 }
 
 TEST_CASE("The shares of a rank's time are summed by activity") {
-  const TimeShares shares = shares_of(two_ranks[1].spans);
+  std::vector<Span> spans = two_ranks[1].spans;
+  spans.push_back({"all_reduce", Activity::transfer, 100, 102});  // beside the others
+  const TimeShares shares = shares_of(spans);
   CHECK(shares.compute == 0);
   CHECK(shares.bubble == 0.5);
   CHECK(shares.communication == 0.5);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +11,9 @@
 
 namespace at {
 class Tensor;
+}
+namespace c10 {
+struct Event;
 }
 
 /// Communication between ranks over tensors. One Communicator per rank; backends: threads of one process,
@@ -59,6 +63,14 @@ class Group {
 };
 using GroupPtr = std::shared_ptr<Group>;
 
+/// An operation as it ran on a stream of the backend's own: from when its tensors were there; waiting for the
+/// other ranks is part of it.
+struct Transfer {
+  std::string name;        ///< "all_reduce sum over dp of llm stage 0", "send to rank 3"
+  std::int64_t bytes = 0;  ///< of its largest tensor
+  double begin_s = 0, end_s = 0;
+};
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -90,6 +102,13 @@ class Communicator {
     long long collective_bytes = 0;
   };
   virtual Traffic traffic() const = 0;
+
+  /// Whether operations begun from now on are timed where they run; nothing waits for that. Backends without
+  /// streams of their own time none.
+  virtual void time_transfers(bool) {}
+  /// Timed operations that have ended since the last call, their times in seconds since `zero`: an event with
+  /// timing, of the same device, that has passed.
+  virtual std::vector<Transfer> take_transfers(const c10::Event& /*zero*/) { return {}; }
 
  private:
   GroupPtr world_;

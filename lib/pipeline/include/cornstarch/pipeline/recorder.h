@@ -1,6 +1,7 @@
 #pragma once
 
 #include <c10/core/Device.h>
+#include <c10/core/Event.h>
 
 #include <memory>
 #include <string>
@@ -31,6 +32,11 @@ class Recorder {
 
   /// What was measured in the step before the one under way, whose events have passed by now.
   std::vector<telemetry::Span> previous() const;
+
+  /// On a GPU: an event that has passed, before those of this step and the previous one, and its time. Others
+  /// of the same device can be placed among the spans by how long they came after it.
+  const c10::Event& zero() const;
+  double zero_s() const;
 
  private:
   void begin();
