@@ -26,7 +26,8 @@ class Overlap(unittest.TestCase):
         self.assertEqual(overlap(trace(event(0, "compute", 0, 3000), event(0, "transfer", 1000, 5000))), (0.5, 4.0, 1))
 
     def test_transfers_on_two_streams_are_one_stretch(self):
-        got = overlap(trace(event(0, "compute", 0, 2000), event(0, "transfer", 0, 2000), event(0, "transfer", 1000, 4000)))
+        got = overlap(trace(event(0, "compute", 0, 2000), event(0, "transfer", 0, 2000),
+                            event(0, "transfer", 1000, 4000)))
         self.assertEqual(got, (0.5, 4.0, 2))
 
     def test_only_computation_of_the_same_rank_counts(self):

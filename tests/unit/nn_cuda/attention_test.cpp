@@ -2,11 +2,14 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
+#include <algorithm>
 #include <exception>
 
+#include "cornstarch/nn/context_attention.h"
 #include "cornstarch/nn/layers.h"
 #include "gpu.h"
 
+using namespace cornstarch;
 using namespace cornstarch::nn;
 
 namespace {
@@ -89,6 +92,33 @@ TEST_CASE("attention on the GPU equals the CPU's in fp64", "[cuda]") {
       expect_same(f, f,
                   {noise({b, t, heads * head_dim}, 1), noise({b, t, kv_heads * head_dim}, 2),
                    noise({b, t, kv_heads * head_dim}, 3)},
+                  precision);
+    }
+  }
+}
+
+TEST_CASE("masked attention on the GPU equals the CPU's in fp64", "[cuda]") {
+  // Two samples in one row; in the other, shorter one an item whose tokens see each other.
+  const std::vector<std::int64_t> packed(96, 7);
+  std::vector<std::int64_t> mixed(61, 7);
+  std::fill(mixed.begin() + 10, mixed.begin() + 26, -1);
+  const auto pattern = plan::attention_pattern({{packed, {40}}, {mixed, {}}}, 96, {16},
+                                               config::AttentionMask::image_bidirectional);
+  const auto shares = plan::distribute(pattern, 1, config::Distribution::uniform, config::SpMode::all_to_all);
+  const auto tokens = static_cast<std::int64_t>(shares[0].size());
+  const auto comm = comm::alone();
+  for (const Precision& precision : {Precision{at::kBFloat16, 1e-2}, Precision{at::kFloat, 1e-5}}) {
+    for (const auto& [b, t, heads, kv_heads, head_dim, causal] : std::vector<Shape>{
+             {1, tokens, 4, 4, 64, true}, {1, tokens, 8, 2, 64, true}, {1, tokens, 4, 2, 24, true}}) {
+      CAPTURE(precision.type, heads, kv_heads, head_dim);
+      const auto f = [&, d = head_dim](const Tensors& in) {
+        const auto layout = context_layout(pattern, shares, config::SpMode::all_to_all, comm, comm->world());
+        const auto here = on_device(layout, in[0].device());
+        return Tensors{context_attention(in[0], in[1], in[2], d, here)};
+      };
+      expect_same(f, f,
+                  {noise({t, heads * head_dim}, 1), noise({t, kv_heads * head_dim}, 2),
+                   noise({t, kv_heads * head_dim}, 3)},
                   precision);
     }
   }
