@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kActivities[] = {"compute", "bubble", "communication", "transfer"};
+constexpr const char* kActivities[] = {"compute", "bubble", "communication", "transfer", "host_wait"};
 constexpr int kTransfer = static_cast<int>(Activity::transfer);
 
 double first_begin(const std::vector<RankTimeline>& ranks) {
@@ -37,6 +37,16 @@ Json span_event(const Span& span, int rank, int thread, double zero) {
           {"dur", micros(span.end_s - span.begin_s)},
           {"pid", rank},
           {"tid", thread}};
+}
+
+Json instant_event(const Span& span, int rank, double zero) {
+  return {{"name", span.name},
+          {"cat", kActivities[static_cast<int>(span.activity)]},
+          {"ph", "i"},
+          {"s", "p"},
+          {"ts", micros(span.begin_s - zero)},
+          {"pid", rank},
+          {"tid", 0}};
 }
 
 void add_transfers(const RankTimeline& rank, double zero, std::vector<Json>& events) {
@@ -69,7 +79,9 @@ std::string to_chrome_trace(const std::vector<RankTimeline>& ranks) {
     for (int thread = 0; thread < kTransfer; ++thread)
       events.push_back(name_event("thread_name", rank.rank, thread, kActivities[thread]));
     for (const Span& span : rank.spans)
-      if (span.activity != Activity::transfer)
+      if (span.activity == Activity::host_wait)
+        events.push_back(instant_event(span, rank.rank, zero));
+      else if (span.activity != Activity::transfer)
         events.push_back(span_event(span, rank.rank, static_cast<int>(span.activity), zero));
     add_transfers(rank, zero, events);
   }
@@ -97,6 +109,7 @@ TimeShares shares_of(const std::vector<Span>& spans) {
         shares.communication += seconds;
         break;
       case Activity::transfer:
+      case Activity::host_wait:
         break;
     }
   }

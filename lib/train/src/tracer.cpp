@@ -61,6 +61,19 @@ std::string place_of(const plan::Plan& plan, int rank) {
 
 }  // namespace
 
+void Tracer::begin(std::int64_t step) {
+  take_waits();
+  comm_->time_transfers(wants(step));
+  if (wants(step)) waits_ = std::make_unique<HostWaits>(device_);
+}
+
+void Tracer::take_waits() {
+  if (!waits_) return;
+  for (const double moment : waits_->moments())
+    spans_.push_back({"the host waits", telemetry::Activity::host_wait, moment, moment});
+  waits_.reset();
+}
+
 void Tracer::add(std::int64_t step, const std::vector<telemetry::Span>& spans,
                  const pipeline::Recorder& recorder) {
   if (wants(step)) spans_.insert(spans_.end(), spans.begin(), spans.end());
@@ -70,7 +83,8 @@ void Tracer::add(std::int64_t step, const std::vector<telemetry::Span>& spans,
                       telemetry::Activity::transfer, zero + t.begin_s, zero + t.end_s});
 }
 
-void Tracer::write(const std::filesystem::path& path) const {
+void Tracer::write(const std::filesystem::path& path) {
+  take_waits();
   const auto texts = gather_texts(*comm_->world(), device_, pack(spans_));
   if (comm_->rank() != 0) return;
   std::vector<telemetry::RankTimeline> ranks;

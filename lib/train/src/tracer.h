@@ -3,6 +3,7 @@
 #include <c10/core/Device.h>
 
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "cornstarch/base/checked.h"
@@ -10,6 +11,7 @@
 #include "cornstarch/pipeline/recorder.h"
 #include "cornstarch/plan/plan.h"
 #include "cornstarch/telemetry/timeline.h"
+#include "host_waits.h"
 
 namespace cornstarch::train {
 
@@ -20,15 +22,18 @@ class Tracer {
   Tracer(Range steps, const plan::Plan& plan, comm::CommunicatorPtr comm, c10::Device device)
       : steps_(steps), plan_(plan), comm_(std::move(comm)), device_(device) {}
 
-  /// A step begins, whose transfers are timed if it is one of the chosen; or none is under way (-1).
-  void watch(std::int64_t step) { comm_->time_transfers(wants(step)); }
+  /// A step begins; transfers are timed and the host's waits noted if it is one of the chosen.
+  void begin(std::int64_t step);
+  /// It has been issued: what the host does until the next one begins is still the step's, transfers are not.
+  void issued() { comm_->time_transfers(false); }
   /// What has been measured since the last call: the spans of a step, and transfers that have ended.
   void add(std::int64_t step, const std::vector<telemetry::Span>& spans, const pipeline::Recorder& recorder);
 
   /// Every rank calls it; rank 0 writes.
-  void write(const std::filesystem::path& path) const;
+  void write(const std::filesystem::path& path);
 
  private:
+  void take_waits();
   bool wants(std::int64_t step) const { return step >= steps_.begin && step < steps_.end; }
 
   Range steps_;
@@ -36,6 +41,7 @@ class Tracer {
   comm::CommunicatorPtr comm_;
   c10::Device device_;
   std::vector<telemetry::Span> spans_;
+  std::unique_ptr<HostWaits> waits_;
 };
 
 }  // namespace cornstarch::train

@@ -190,7 +190,7 @@ struct Trainer::Impl {
     }
     for (int step = 0; step < config.steps; ++step) {
       const auto begin = Clock::now();
-      if (tracer) tracer->watch(step);
+      if (tracer) tracer->begin(step);
       const Step inputs = to_step(std::move(upcoming.front()), train_data);
       upcoming.pop_front();
       const pipeline::StepSums sums =
@@ -198,7 +198,7 @@ struct Trainer::Impl {
       const bool more = step + 1 + report_lag < config.steps;
       if (more) upcoming.push_back(batches.next());
       issue(step, inputs, sums, more, begin);
-      if (tracer) tracer->watch(-1);
+      if (tracer) tracer->issued();
       const bool last = step + 1 == config.steps;
       const bool evaluates = last || (config.eval.every > 0 && (step + 1) % config.eval.every == 0);
       if (const int signal = conclude(evaluates ? 0 : report_lag); signal != 0) return signal;

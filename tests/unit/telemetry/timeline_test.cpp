@@ -50,6 +50,17 @@ TEST_CASE("Transfers have a thread of their own, and another one for each that o
                                               "3 send to rank 3 2000000.0 transfer"});
 }
 
+TEST_CASE("The moments at which a host waits are instants of its process") {
+  const RankTimeline rank{
+      2,
+      "llm stage 0",
+      {{"forward", Activity::compute, 10, 14}, {"the host waits", Activity::host_wait, 12, 12}}};
+  const auto events = nlohmann::json::parse(to_chrome_trace({rank}))["traceEvents"];
+  CHECK(events.back().dump() ==
+        R"({"cat":"host_wait","name":"the host waits","ph":"i","pid":2,"s":"p","tid":0,"ts":2000000.0})");
+  CHECK(shares_of(rank.spans).compute == 4);
+}
+
 TEST_CASE("A trace without spans is one") {
   CHECK(nlohmann::json::parse(to_chrome_trace({}))["traceEvents"].empty());
 }

@@ -14,6 +14,7 @@ enum class Activity {
   bubble,         ///< waiting for what another stage has yet to compute and send
   communication,  ///< waiting for a reduction over replicas, or for room to send
   transfer,       ///< what moves on streams of its own meanwhile: no share of the rank's time
+  host_wait,      ///< the moment at which the host begins to wait for its device: no share either
 };
 
 /// A stretch of a rank's time.
@@ -30,8 +31,8 @@ struct RankTimeline {
 };
 
 /// Trace events as Perfetto and chrome://tracing read them (Google, "Trace Event Format"): one process per
-/// rank, one thread per activity (of transfers, which may overlap, as many as run at once), times in
-/// microseconds since the first span.
+/// rank, one thread per activity (of transfers, which may overlap, as many as run at once), moments at
+/// which a host waits as instant events, times in microseconds since the first span.
 std::string to_chrome_trace(const std::vector<RankTimeline>& ranks);
 
 Result<void> write_chrome_trace(const std::filesystem::path& path, const std::vector<RankTimeline>& ranks);
