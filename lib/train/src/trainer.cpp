@@ -124,7 +124,6 @@ struct Trainer::Impl {
   int steps_done = 0;
   std::deque<RankBatch> upcoming;  ///< from the next step on
   std::deque<Issued> issued;       ///< steps whose report has not been read
-  Clock::time_point concluded = {};
   pipeline::Executor executor;
   optim::Optimizer optimizer;
 
@@ -297,9 +296,9 @@ struct Trainer::Impl {
                           " is not finite"),
                       "lower optimizer.lr, or add warm-up");
     }
-    const auto begin = std::max(step.begin, concluded);
-    concluded = Clock::now();
-    record.step_time_s = std::chrono::duration<double>(concluded - begin).count();
+    // Until the next one began: reports that are read later than that come in pairs at a run's stops.
+    const auto end = issued.empty() ? Clock::now() : issued.front().begin;
+    record.step_time_s = std::chrono::duration<double>(end - step.begin).count();
     record.tokens_per_s = static_cast<double>(record.tokens) / record.step_time_s;
     if (peak_flops) {
       const double possible = *peak_flops * plan.world_size * record.step_time_s;
