@@ -144,12 +144,16 @@ class Training(unittest.TestCase):
         self.assertIn("conversations.jsonl:", failed.stderr)
         self.train("--set", "data.on_bad_sample=skip", name="skip")
         self.train("--set", "data.on_bad_sample=skip", name="skip-single", layout=("--layout", "single"))
-        threads, _ = self.metrics("skip")
+        # Tokens have been dealt to ranks before the others say that a sample is bad.
+        self.train("--set", "data.on_bad_sample=skip", "--set", "model.llm.parallel.sp=2", "--set",
+                   "model.llm.parallel.mode=ring_attn", "--set", "model.llm.parallel.distribution=uniform", name="skip-split",
+                   layout=("--local-ranks", "6"))
         single, _ = self.metrics("skip-single")
-        for a, b in zip(threads, single, strict=True):
-            self.assertGreater(a["skipped_samples"], 0)
-            self.assertEqual(a["skipped_samples"], b["skipped_samples"])
-            self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-5 * b["loss"])
+        for name in ("skip", "skip-split"):
+            for a, b in zip(self.metrics(name)[0], single, strict=True):
+                self.assertGreater(a["skipped_samples"], 0)
+                self.assertEqual((a["skipped_samples"], a["tokens"]), (b["skipped_samples"], b["tokens"]))
+                self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-5 * b["loss"])
 
     def test_split_and_packed_samples_have_the_same_losses_and_answers(self):
         split = ["model.llm.parallel.distribution=zigzag"]

@@ -190,7 +190,6 @@ Stage::Stage(Stage&&) noexcept = default;
 
 void Stage::observe(ModuleObserver* observer) { impl_->observer = observer; }
 std::vector<Parameter>& Stage::parameters() { return impl_->parameters.list(); }
-bool Stage::has_embedding() const { return impl_->embedding.has_value(); }
 bool Stage::has_head() const { return impl_->head.has_value(); }
 
 at::Tensor Stage::forward(const at::Tensor& input, const Tokens& tokens) {

@@ -124,3 +124,21 @@ TEST_CASE("rows beyond the end of an evaluation are empty") {
   CHECK(step.tokens == 2);
   CHECK(step.skipped == 0);
 }
+
+TEST_CASE("pairs of tokens count as far as the mask shows them") {
+  World w;
+  w.modalities[0].features_per_item = 2;
+  w.modalities[1].attention_mask = config::AttentionMask::image_bidirectional;
+  class Pictures : public Samples {
+    Result<dataio::TextRow> text(std::int64_t) const override {
+      return dataio::TextRow{{1, -1, -1, 9}, std::vector<std::int64_t>(4, dataio::kIgnoreLabel), 3};
+    }
+    dataio::SampleInfo info(std::int64_t) const override { return {{1}}; }
+  };
+  auto batch = train::read_batch(Pictures(), {0, 1, 4, 5}, w.plan, w.modalities,
+                                 train::needs_of(w.plan, w.modalities, 3), 3);
+  const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 3, 9, at::kDouble);
+  CHECK(step.token_pairs == 2 * 9);
+  CHECK(step.visible_pairs ==
+        2 * (1 + 3 + 3));  // two rows: text sees itself, the picture all of it and the text
+}

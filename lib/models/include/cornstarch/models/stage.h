@@ -90,7 +90,6 @@ class Stage {
   /// Full logits [n, vocab] gathered over tp, for tests.
   at::Tensor logits(const at::Tensor& rows);
 
-  bool has_embedding() const;
   bool has_head() const;
 
  private:
