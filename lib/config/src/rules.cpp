@@ -24,6 +24,15 @@ void check_parallel(const std::optional<Parallel>& parallel, const std::string& 
   }
 }
 
+void check_cuda_graphs(const RunConfig& config, const SourceMap& where, Report& report) {
+  if (!config.cuda_graphs) return;
+  const auto none = [&](const char* why) {
+    report.warning("no_effect", cat("'cuda_graphs' has no effect with ", why), where.place("cuda_graphs"));
+  };
+  if (config.device == Device::cpu) none("'device: cpu'");
+  if (config.sharding == Sharding::zero3) none("'sharding: zero3', whose parameters move");
+}
+
 }  // namespace
 
 void check_rules(const Loaded& loaded, Report& report) {
@@ -39,6 +48,7 @@ void check_rules(const Loaded& loaded, Report& report) {
     }
   }
   check_parallel(config.model.llm.parallel, "model.llm.parallel", where, report);
+  check_cuda_graphs(config, where, report);
 
   if (config.model.encoders.empty() && config.model.llm.attention_mask != AttentionMask::causal) {
     report.warning("no_effect",

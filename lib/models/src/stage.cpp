@@ -12,6 +12,7 @@
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/nn/cross_entropy.h"
+#include "cornstarch/nn/replay.h"
 #include "cornstarch/nn/sequence_parallel.h"
 #include "cornstarch/nn/tensor_parallel.h"
 #include "cornstarch/plan/item_parts.h"
@@ -59,6 +60,7 @@ struct Stage::Impl {
   LayerPtr projector;
   std::optional<VocabParallel> head;
   ModuleObserver* observer = nullptr;
+  nn::Replayed replayed{[this](const at::Tensor& x) { return compute(x, {}); }};
 
   void add(const std::vector<int>& modules, std::size_t i) {
     const auto module = static_cast<std::size_t>(modules[i]);
@@ -172,6 +174,19 @@ struct Stage::Impl {
     return observed(last_module(), [&] { return projector->forward(x, {}, tokens).flatten(0, 1); });
   }
 
+  /// All modules of the stage but embedding and head.
+  at::Tensor compute(const at::Tensor& input, const Tokens& tokens) const {
+    const at::Tensor own = media ? own_media(input) : input;
+    const at::Tensor hidden = run(own.to(dtype), tokens);
+    return projector ? project(hidden, tokens) : hidden;
+  }
+
+  at::Tensor launch(const at::Tensor& input, const Tokens& tokens, Launches launches) {
+    const bool alone = tp->size() == 1 && sp == 1 && observer == nullptr;
+    const bool replays = launches == Launches::replayed && alone && !tokens.layout;
+    return replays ? replayed(input) : compute(input, tokens);
+  }
+
   const VocabParallel& the_head() const {
     if (!head) throw Failure(ExitCode::internal, "this stage has no head");
     return *head;
@@ -192,10 +207,8 @@ void Stage::observe(ModuleObserver* observer) { impl_->observer = observer; }
 std::vector<Parameter>& Stage::parameters() { return impl_->parameters.list(); }
 bool Stage::has_head() const { return impl_->head.has_value(); }
 
-at::Tensor Stage::forward(const at::Tensor& input, const Tokens& tokens) {
-  const at::Tensor own = impl_->media ? impl_->own_media(input) : input;
-  const at::Tensor hidden = impl_->run(own.to(impl_->dtype), tokens);
-  return impl_->projector ? impl_->project(hidden, tokens) : hidden;
+at::Tensor Stage::forward(const at::Tensor& input, const Tokens& tokens, Launches launches) {
+  return impl_->launch(input, tokens, launches);
 }
 
 at::Tensor Stage::embed(const Text& text, const std::vector<at::Tensor>& features) {
@@ -217,8 +230,8 @@ at::Tensor Stage::embed(const Text& text, const std::vector<at::Tensor>& feature
   return hidden.view({text.ids.size(0), text.ids.size(1), hidden.size(1)});
 }
 
-at::Tensor Stage::transform(const at::Tensor& hidden, const Tokens& tokens) {
-  return impl_->run(hidden, tokens);
+at::Tensor Stage::transform(const at::Tensor& hidden, const Tokens& tokens, Launches launches) {
+  return impl_->launch(hidden, tokens, launches);
 }
 
 at::Tensor Stage::loss(const at::Tensor& hidden, const Text& text) {

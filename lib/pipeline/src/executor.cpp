@@ -187,12 +187,19 @@ struct Executor::Impl {
     if (leaves || needs_backward(h.stage, m)) flights[{h.stage, m}] = std::move(flight);
   }
 
+  /// Gradients leave under the last backward as hooks tell of them, which a recording does not.
+  models::Launches launches(const HeldStage& h, int m) const {
+    const bool told = plan.dp > 1 && needs_backward(h.stage, m) && activity->last_backward(h.stage) == m;
+    const bool replays = options.cuda_graphs && training && !told;
+    return replays ? models::Launches::replayed : models::Launches::one_by_one;
+  }
+
   at::Tensor forward_encoder(HeldStage& h, Flight& flight, int m) {
     const auto e = static_cast<std::size_t>(stage_plan(h.stage).modality);
     const auto microbatch = static_cast<std::size_t>(m);
     const at::Tensor out =
         h.module.forward(is_first(h.stage) ? inputs->media[e][microbatch] : flight.inputs.front(),
-                         tokens_of_items(h, activity->items(static_cast<int>(e), m)));
+                         tokens_of_items(h, activity->items(static_cast<int>(e), m)), launches(h, m));
     if (!is_last(h.stage) || plan.modalities.back().sp == 1) return out;
     return out.index_select(0, inputs->leaving[e][microbatch]);
   }
@@ -230,7 +237,7 @@ struct Executor::Impl {
     const auto microbatch = static_cast<std::size_t>(m);
     at::Tensor hidden =
         is_first(h.stage) ? h.module.embed(inputs->text[microbatch], flight.inputs) : flight.inputs.front();
-    hidden = h.module.transform(hidden, tokens_of_text(h, m));
+    hidden = h.module.transform(hidden, tokens_of_text(h, m), launches(h, m));
     if (!is_last_of_llm(h.stage)) return hidden;
     const models::Text& text = inputs->text[microbatch];
     at::Tensor sum = h.module.loss(hidden, text);

@@ -5,6 +5,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <chrono>
 #include <cmath>
@@ -93,6 +95,13 @@ struct Report {
   }
 };
 
+/// For all that this thread and its backward compute, if that is to be recorded: the default stream cannot
+/// be.
+std::optional<c10::Stream> own_stream(bool records, at::Device device) {
+  if (!records) return std::nullopt;
+  return c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
+}
+
 /// A step whose report is still to be read.
 struct Issued {
   int step = 0;
@@ -117,6 +126,8 @@ struct Trainer::Impl {
   at::Device device;
   std::optional<double> peak_flops;
   int report_lag;
+  bool cuda_graphs;
+  c10::OptionalStreamGuard stream;
   std::int64_t global_batch;
   Needs needs;
   comm::GroupPtr world;
@@ -139,6 +150,8 @@ struct Trainer::Impl {
         device(s.device),
         peak_flops(s.peak_flops),
         report_lag(s.report_lag),
+        cuda_graphs(config.cuda_graphs && device.is_cuda()),
+        stream(own_stream(cuda_graphs, device)),
         global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
         needs(needs_of(plan, modalities, comm->rank())),
         world(comm->world()),
@@ -146,7 +159,8 @@ struct Trainer::Impl {
         executor(plan, modalities, comm,
                  {{dtype, config.seed, device},
                   store_options(config, s.bucket_bytes, device),
-                  config.sharding == config::Sharding::zero3}),
+                  config.sharding == config::Sharding::zero3,
+                  cuda_graphs}),
         optimizer(config.optimizer, executor.segments()) {}
 
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {

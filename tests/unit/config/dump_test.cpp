@@ -72,6 +72,7 @@ eval:
 precision: fp32
 sharding: none
 device: cpu
+cuda_graphs: false
 seed: 0
 steps: 2
 run_dir: /r

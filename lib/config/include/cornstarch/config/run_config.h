@@ -131,6 +131,7 @@ struct RunConfig {
   Precision precision = Precision::fp32;
   Sharding sharding = Sharding::none;
   Device device = Device::cpu;
+  bool cuda_graphs = false;
   std::uint64_t seed = 0;
   int steps = 0;
   std::string run_dir = "runs/run";

@@ -48,6 +48,10 @@ struct StageOptions {
   int cp = 0;
 };
 
+/// How kernels get to a GPU: one by one, or as a recording of what was launched before, where that is the
+/// same every time (nn/replay.h): layers that talk to no other rank, on whole rows.
+enum class Launches { one_by_one, replayed };
+
 class Stage {
  public:
   /// Builds the modules `modules` (ascending indices into modality.spec.modules) of `modality` for rank
@@ -69,7 +73,8 @@ class Stage {
   /// crosses to the next stage is whole on every tp rank, wherever the cut: [n, tokens, hidden], or [n,
   /// channels, frames] after a convolution. With sp > 1 a rank computes its part of each item
   /// (plan/item_parts.h): media come whole, all else is its own tokens, frames and features.
-  at::Tensor forward(const at::Tensor& input, const Tokens& tokens = {});
+  at::Tensor forward(const at::Tensor& input, const Tokens& tokens = {},
+                     Launches launches = Launches::one_by_one);
 
   /// The LLM's first stage: the text's ids and, for each encoder, its feature rows in the order of the
   /// placeholders (undefined where the microbatch has none) -> [b, t, hidden] or [1, n, hidden], as the ids.
@@ -77,7 +82,8 @@ class Stage {
 
   /// The LLM's modules of this stage between embedding and head (blocks, final norm), on hidden states as
   /// `tokens` says.
-  at::Tensor transform(const at::Tensor& hidden, const Tokens& tokens = {});
+  at::Tensor transform(const at::Tensor& hidden, const Tokens& tokens = {},
+                       Launches launches = Launches::one_by_one);
 
   /// The LLM's last stage: the sum of the targets' cross-entropies given hidden [b, t, h], a scalar in fp32
   /// or wider, the same on every tp rank. Only rows with a target go through the head; the logits are never

@@ -53,6 +53,7 @@ struct ExecutorOptions {
   models::StageOptions stage;
   StoreOptions store;
   bool shard_values = false;  ///< ZeRO-3: a ModuleStore, for modalities of one stage
+  bool cuda_graphs = false;   ///< training replays the layers of a stage where it can
   /// How many microbatches a stage that runs forward only may be ahead of its consumer.
   int run_ahead = 4;
 };
