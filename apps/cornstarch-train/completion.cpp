@@ -28,7 +28,7 @@ void collect_keys(const Json& root, const Json& schema, const std::string& path,
   }
   if (!has_keys) return;
   for (const auto& [key, value] : schema["properties"].items()) {
-    if (!is_alias(value)) collect_keys(root, value, path.empty() ? key : path + "." + key, out);
+    if (!is_alias(value)) collect_keys(root, value, path.empty() ? key : cat(path, ".", key), out);
   }
 }
 

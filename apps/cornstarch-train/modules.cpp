@@ -104,7 +104,7 @@ std::string list_families(const std::string& format) {
 std::string as_text(const Modules& modules) {
   std::vector<std::string> items = plan::compress_modules(modules.names);
   for (std::string& item : items) {
-    if (item.find("..") != std::string::npos) item = '"' + item + '"';
+    if (item.find("..") != std::string::npos) item = cat("\"", item, "\"");
   }
   std::string stage = plan::wrap(items, 5, 109);
   stage.replace(0, 5, "  - [");

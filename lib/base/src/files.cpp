@@ -130,7 +130,7 @@ Result<fs::path> resolve_inside(const fs::path& root, const std::string& relativ
   std::error_code error;
   const fs::path real_root = fs::weakly_canonical(fs::absolute(root, error) / "", error);
   if (error) return fail(ExitCode::io, cat("cannot resolve '", root.string(), "': ", error.message()));
-  const fs::path real = fs::weakly_canonical(real_root / part, error);
+  fs::path real = fs::weakly_canonical(real_root / part, error);
   if (error) return fail(ExitCode::io, cat("cannot resolve '", relative, "': ", error.message()));
   const fs::path bare_root = real_root.has_filename() ? real_root : real_root.parent_path();
   if (!contains(bare_root, real)) return refuse("a link leads out of the folder");

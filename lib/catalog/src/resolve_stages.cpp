@@ -113,7 +113,7 @@ std::optional<std::string> Template::canonical(const std::string& name) const {
     if (name == "rotary_emb" || name == "model.rotary_emb") return std::nullopt;  // computed where it is used
     return name;
   }
-  const std::string own = starts_with(name, "module.") ? name.substr(7) : name;
+  std::string own = starts_with(name, "module.") ? name.substr(7) : name;
   const auto parts = projector_parts();
   if (std::count(parts.begin(), parts.end(), own) == 0) return own;
   // The parts of one projector, one after the other in one stage, are one module.

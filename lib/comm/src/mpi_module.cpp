@@ -38,7 +38,7 @@ class Transport final : public MpiTransport {
   int max_tag() const override {
     int* value = nullptr;
     int found = 0;
-    MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &value, &found);
+    MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, static_cast<void*>(&value), &found);
     return found ? *value : 32767;
   }
 

@@ -16,7 +16,8 @@ void reduce_typed(void* acc_bytes, const void* x_bytes, std::int64_t count, Redu
   if (op == Reduce::sum) {
     for (std::int64_t i = 0; i < count; ++i) acc[i] = static_cast<T>(acc[i] + x[i]);
   } else {
-    for (std::int64_t i = 0; i < count; ++i) acc[i] = x[i] > acc[i] || x[i] != x[i] ? x[i] : acc[i];
+    const auto is_nan = [](T value) { return value != value; };  // NOLINT(misc-redundant-expression)
+    for (std::int64_t i = 0; i < count; ++i) acc[i] = x[i] > acc[i] || is_nan(x[i]) ? x[i] : acc[i];
   }
 }
 

@@ -24,18 +24,8 @@ struct Node {
   Entry* find(std::string_view key);
   const Entry* find(std::string_view key) const;
 
-  static Node scalar(std::string text, bool quoted = false) {
-    Node node;
-    node.kind = Kind::scalar;
-    node.text = std::move(text);
-    node.quoted = quoted;
-    return node;
-  }
-  static Node of(Kind kind) {
-    Node node;
-    node.kind = kind;
-    return node;
-  }
+  static Node scalar(std::string text, bool quoted = false);
+  static Node of(Kind kind);
 };
 
 struct Entry {
@@ -43,6 +33,19 @@ struct Entry {
   Place place;  ///< of the key
   Node value;
 };
+
+inline Node Node::of(Kind kind) {
+  Node node;
+  node.kind = kind;
+  return node;
+}
+
+inline Node Node::scalar(std::string text, bool quoted) {
+  Node node = of(Kind::scalar);
+  node.text = std::move(text);
+  node.quoted = quoted;
+  return node;
+}
 
 inline Entry* Node::find(std::string_view key) {
   for (Entry& entry : entries) {

@@ -51,7 +51,7 @@ Result<std::vector<std::string>> expand_item(const std::string& text, std::strin
     for (auto& name : names) name += item.substr(0, open);
     if (open == std::string_view::npos) break;
     const auto close = item.find(']', open);
-    const auto numbers = expand_ranges(text, item.substr(open + 1, close - open - 1));
+    auto numbers = expand_ranges(text, item.substr(open + 1, close - open - 1));
     if (!numbers) return numbers;
     if (names.size() * numbers->size() > kMaxHosts) return bad(text, "too many hosts");
     std::vector<std::string> longer;
