@@ -1,5 +1,8 @@
 #include "parameters.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+
 #include <variant>
 
 #include "cornstarch/base/checked.h"
@@ -28,8 +31,6 @@ const catalog::ParamSpec& find_spec(const catalog::ModelSpec& model, const std::
 
 Parameter make_parameter(const catalog::Modality& modality, const catalog::ParamSpec& spec,
                          std::size_t module, const comm::Group& tp, const StageOptions& options) {
-  const bool tied = !spec.tied_to.empty();
-  const catalog::ParamSpec& drawn = tied ? find_spec(modality.spec, spec.tied_to) : spec;
   const Range part = part_of(spec, tp);
   Parameter p;
   p.modality = modality.name;
@@ -41,16 +42,26 @@ Parameter make_parameter(const catalog::Modality& modality, const catalog::Param
   p.partial_over_tp = modality.tp_sequence_parallel && p.split_dim < 0 &&
                       std::holds_alternative<catalog::BlockSpec>(modality.spec.modules.at(module).body);
   p.counts = p.split_dim >= 0 || tp.rank() == 0;
-  if (tied) p.tied_to = modality.name + "/" + spec.tied_to;
-  // Drawn on the CPU whatever the device: the values are the same everywhere.
-  p.value =
-      initial_value(drawn, modality.name + "/" + drawn.name, options.seed, p.split_dim, part, options.dtype)
-          .to(options.device);
+  if (!spec.tied_to.empty()) p.tied_to = modality.name + "/" + spec.tied_to;
+  std::vector<std::int64_t> shape = spec.shape;
+  if (p.split_dim >= 0) shape[static_cast<std::size_t>(p.split_dim)] = part.size();
+  p.value = at::empty(shape, at::TensorOptions(options.device).dtype(options.dtype));
+  if (options.draws) draw(p, modality, options.seed);
   p.value.set_requires_grad(p.trains);
   return p;
 }
 
 }  // namespace
+
+void draw(Parameter& p, const catalog::Modality& modality, std::uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  const catalog::ParamSpec& spec = p.tied_to.empty() ? *p.spec : find_spec(modality.spec, p.spec->tied_to);
+  Range part;
+  if (p.split_dim >= 0) part = {p.offset, p.offset + p.value.size(p.split_dim)};
+  // On the CPU whatever the device: the values are the same everywhere.
+  p.value.copy_(
+      initial_value(spec, modality.name + "/" + spec.name, seed, p.split_dim, part, p.value.scalar_type()));
+}
 
 ParameterSet::ParameterSet(const catalog::Modality& modality, const std::vector<int>& modules,
                            const comm::Group& tp, const StageOptions& options) {

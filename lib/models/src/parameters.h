@@ -9,6 +9,9 @@
 
 namespace cornstarch::models {
 
+/// Writes a shard's initial value, drawn from seed and name.
+void draw(Parameter& p, const catalog::Modality& modality, std::uint64_t seed);
+
 /// The parameters of one rank's stage: in order, and by name for the layers.
 class ParameterSet {
  public:

@@ -13,6 +13,7 @@
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
 #include "cornstarch/formats/safetensors.h"
+#include "parameters.h"
 
 namespace cornstarch::models {
 namespace {
@@ -58,24 +59,28 @@ at::Tensor mapped(std::span<const std::byte> bytes, const std::vector<std::int64
 /// Reads shards one by one and collects what is wrong with them.
 class Loader {
  public:
-  Loader(const std::filesystem::path& folder, const catalog::Modality& modality, bool projector_too)
+  Loader(const std::filesystem::path& folder, const catalog::Modality& modality)
       : folder_(folder), modality_(modality), model_(value_or_throw(WeightsFolder::open(folder))) {
-    if (projector_too && std::filesystem::exists(folder / "projector.safetensors")) {
+    if (!catalog::is_llm(modality) && std::filesystem::exists(folder / "projector.safetensors")) {
       projector_ = value_or_throw(WeightsFolder::open(folder, "projector"));
     }
   }
 
-  void load(Parameter& p) {
+  /// False where the folder need not have it: the parameter keeps its value.
+  bool load(Parameter& p) {
     // HF keeps one of two tied weights; where a file has both, the embedding's counts.
     const std::string& name = p.spec->tied_to.empty() ? p.spec->name : p.spec->tied_to;
     const bool projector = of_projector(name);
-    if (projector && !projector_) return;
+    if (projector && !projector_) return false;
     const std::vector<std::string> names = catalog::weight_names(modality_.spec.family, name);
     for (const std::string& candidate : names) {
       const WeightsFolder::Located found = (projector ? *projector_ : model_).find(candidate);
-      if (found.entry != nullptr) return copy(candidate, found, p);
+      if (found.entry == nullptr) continue;
+      copy(candidate, found, p);
+      return true;
     }
     problems_.push_back(cat("missing: ", names.front()));
+    return true;
   }
 
   void finish() const {
@@ -152,11 +157,32 @@ struct Outgoing {
 void load_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
                      std::vector<Parameter>& parameters) {
   const at::NoGradGuard no_grad;
-  bool has_projector = false;
-  for (const Parameter& p : parameters) has_projector |= of_projector(p.spec->name);
-  Loader loader(folder, modality, has_projector);
+  Loader loader(folder, modality);
   for (Parameter& p : parameters) loader.load(p);
   loader.finish();
+}
+
+struct FirstValues::Impl {
+  const catalog::Modality& modality;
+  std::uint64_t seed;
+  std::optional<Loader> loader;
+};
+
+FirstValues::FirstValues(const catalog::Modality& modality, std::uint64_t seed)
+    : impl_(new Impl{modality, seed, std::nullopt}) {
+  if (modality.pretrained) impl_->loader.emplace(*modality.pretrained, modality);
+}
+
+FirstValues::~FirstValues() = default;
+
+void FirstValues::fill(Parameter& parameter) {
+  const at::NoGradGuard no_grad;
+  if (impl_->loader && impl_->loader->load(parameter)) return;
+  draw(parameter, impl_->modality, impl_->seed);
+}
+
+void FirstValues::check() const {
+  if (impl_->loader) impl_->loader->finish();
 }
 
 void save_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,

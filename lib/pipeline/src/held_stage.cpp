@@ -31,14 +31,14 @@ class Builder {
                    {},
                    -1,
                    {}};
-    if (modality_.pretrained)
-      models::load_pretrained(*modality_.pretrained, modality_, held.module.parameters());
     for (std::size_t i = 0; i < plan_.seams.size(); ++i) {
       if (plan_.seams[i].to == part_.stage) held.seams_in.push_back(static_cast<int>(i));
       if (plan_.seams[i].from == part_.stage) held.seam_out = static_cast<int>(i);
     }
     return held;
   }
+
+  models::FirstValues values(std::uint64_t seed) const { return {modality_, seed}; }
 
   /// The parameters that the ranks which hold the same shards keep together; all of them or what trains.
   std::vector<Stored> stored(models::Stage& module, bool all) {
@@ -138,16 +138,22 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
                      const ExecutorOptions& options) {
   Builder builder(plan, modalities, comm, part);
   models::StageOptions stage = options.stage;
-  if (options.shard_values) stage.device = at::kCPU;  // the device may not hold all values at once
+  stage.draws = false;
+  if (options.shard_values)
+    stage.device = at::kCPU;  // never all of it: what has no value takes no memory yet
   HeldStage held = builder.build(stage);
+  models::FirstValues values = builder.values(stage.seed);
+  const auto fill = [&](models::Parameter& p) { values.fill(p); };
   const std::vector<Stored> stored = builder.stored(held.module, options.shard_values);
   if (options.shard_values) {
-    auto store = std::make_unique<ModuleStore>(builder.by_module(stored), options.store);
+    auto store = std::make_unique<ModuleStore>(builder.by_module(stored), options.store, fill);
     held.module.observe(store.get());
     held.store = std::move(store);
-  } else if (!stored.empty()) {
-    held.store = std::make_unique<ParameterStore>(stored, options.store);
+  } else {
+    for (models::Parameter& p : held.module.parameters()) fill(p);
+    if (!stored.empty()) held.store = std::make_unique<ParameterStore>(stored, options.store);
   }
+  values.check();
   return held;
 }
 

@@ -187,10 +187,13 @@ struct ModuleStore::Impl {
   }
 };
 
-ModuleStore::ModuleStore(const std::vector<StoredModule>& modules, StoreOptions options)
+ModuleStore::ModuleStore(const std::vector<StoredModule>& modules, StoreOptions options, const Fill& fill)
     : impl_(std::make_unique<Impl>()) {
   const at::NoGradGuard no_grad;
-  for (const StoredModule& module : modules) impl_->add(module, options);
+  for (const StoredModule& module : modules) {
+    for (const Stored& p : module.parameters) fill(*p.parameter);
+    impl_->add(module, options);
+  }
 }
 
 ModuleStore::~ModuleStore() = default;

@@ -108,6 +108,34 @@ TEST_CASE("what is saved is loaded again, as shards of any layout", "[models]") 
   }
 }
 
+TEST_CASE("first values: a folder's where it has them, drawn ones elsewhere", "[models]") {
+  const Folder folder;
+  const Modality plain = fixture::clip();
+  Stage saved = fixture::whole(plain);
+  models::save_pretrained(folder.path(), plain, tensors_of(saved));  // no projector
+  Modality m = clip_with(true);
+  m.pretrained = folder.path().string();
+  const models::StageOptions undefined{.dtype = at::kDouble, .seed = 5, .draws = false};
+  const auto alone = comm::alone();
+  Stage stage(m, fixture::all_modules(m), alone->world(), undefined);
+  Stage drawn(m, fixture::all_modules(m), alone->world(), {at::kDouble, 5});
+  models::FirstValues values(m, 5);
+  for (Parameter& p : stage.parameters()) values.fill(p);
+  values.check();
+  std::map<std::string, at::Tensor> of_folder;
+  for (const NamedTensor& t : tensors_of(saved)) of_folder[t.name] = t.value;
+  std::size_t projector = 0;
+  for (std::size_t i = 0; i < stage.parameters().size(); ++i) {
+    const Parameter& p = stage.parameters()[i];
+    CAPTURE(p.full_name());
+    const bool kept = of_folder.count(p.spec->name) > 0;
+    projector += !kept;
+    CHECK(p.value.equal(kept ? of_folder[p.spec->name] : drawn.parameters()[i].value));
+    CHECK(p.value.requires_grad() == p.trains);
+  }
+  CHECK(projector == 4);
+}
+
 TEST_CASE("files hold Hugging Face's names; a projector lies beside, a tied head is left out", "[models]") {
   const Folder folder;
   const auto save = [&](const Modality& m) {

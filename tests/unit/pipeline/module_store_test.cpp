@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <set>
 
 #include "catch.h"
@@ -66,14 +67,33 @@ std::int64_t live_bytes(const ModuleStore& store, const Model& model) {
   return bytes_of(tensors);
 }
 
+void keep(models::Parameter&) {}
+
 }  // namespace
+
+TEST_CASE("a module's values go out before the next one's are there") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Model model;
+    std::vector<std::int64_t> whole;  // bytes of values, when each of them is filled
+    const ModuleStore store(model.modules(comm->world()), {}, [&](models::Parameter& p) {
+      const auto before = std::find_if(model.all.begin(), model.all.end(), [&](auto& q) { return &q == &p; });
+      std::vector<at::Tensor> values;
+      for (auto q = model.all.begin(); q <= before; ++q) values.push_back(q->value);
+      whole.push_back(bytes_of(values));
+      p.value.fill_(10.0 * static_cast<double>(whole.size()));
+    });
+    CHECK(whole == std::vector<std::int64_t>{kBytes, kBytes, kBytes});
+    CHECK(store.segments()[0].value.eq(10).all().item<bool>());
+    CHECK(store.segments()[1].value.eq(30).all().item<bool>());
+  });
+}
 
 TEST_CASE("between passes a rank holds its shares and nothing else") {
   comm::run_threads(4, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
     Model model;
     const std::int64_t whole = bytes_of({model.all[0].value, model.all[1].value, model.all[2].value});
     CHECK(whole == 3 * kBytes);
-    ModuleStore store(model.modules(comm->world()), {});
+    ModuleStore store(model.modules(comm->world()), {}, keep);
     // Two values and two gradients in quarters; the frozen share is nobody's segment.
     CHECK(live_bytes(store, model) == 4 * kBytes / 4);
     store.start_step();
@@ -94,7 +114,7 @@ TEST_CASE("between passes a rank holds its shares and nothing else") {
 TEST_CASE("a rank that has nothing to do makes the same calls, and adds nothing") {
   comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
     Model model;
-    ModuleStore store(model.modules(comm->world()), {});
+    ModuleStore store(model.modules(comm->world()), {}, keep);
     store.start_step();
     for (const bool busy : {comm->rank() == 0, comm->rank() == 1, true}) {
       at::Tensor y;
@@ -117,7 +137,7 @@ TEST_CASE("a rank that has nothing to do makes the same calls, and adds nothing"
 TEST_CASE("updated shares are what the next forward sees") {
   comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
     Model model;
-    ModuleStore store(model.modules(comm->world()), {});
+    ModuleStore store(model.modules(comm->world()), {}, keep);
     for (const pipeline::Segment& s : store.segments()) s.value.fill_(10.0);
     CHECK(model.forward(store, at::full({kElements}, 1.0, at::kDouble)).eq(300).all().item<bool>());
     store.hold(1);
@@ -134,7 +154,7 @@ TEST_CASE("modules that share a value: gathered once, both gradients added") {
     auto modules = model.modules(comm->world());
     modules[2].parameters.clear();
     modules[2].values_of = 0;
-    ModuleStore store(modules, {.masters = true});
+    ModuleStore store(modules, {.masters = true}, keep);
     store.start_step();
     const at::Tensor y = model.forward(store, at::full({kElements}, 1.0, at::kBFloat16));
     CHECK(y.eq(12).all().item<bool>());

@@ -46,6 +46,7 @@ struct StageOptions {
   at::Device device = at::kCPU;  ///< of the parameters, and so of all that the stage computes
   int sp = 1;                    ///< the modality's context-parallel size, and this rank's place
   int cp = 0;
+  bool draws = true;  ///< initial values; else they are undefined until FirstValues fills them
 };
 
 /// How kernels get to a GPU: one by one, or as a recording of what was launched before, where that is the

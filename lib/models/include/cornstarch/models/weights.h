@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,22 @@ namespace cornstarch::models {
 /// keeps its initial values.
 void load_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
                      std::vector<Parameter>& parameters);
+
+/// The first values of a modality's parameters: what its pretrained folder has, as load_pretrained, and else
+/// drawn from seed and name, the same for every layout.
+class FirstValues {
+ public:
+  FirstValues(const catalog::Modality& modality, std::uint64_t seed);
+  ~FirstValues();
+
+  void fill(Parameter& parameter);
+  /// After the last of them: throws Failure (bad_data) listing every missing weight and wrong shape.
+  void check() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 /// One full (global) tensor of a modality on the CPU.
 struct NamedTensor {

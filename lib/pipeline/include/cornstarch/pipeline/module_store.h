@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "cornstarch/models/stage.h"
@@ -25,7 +26,10 @@ struct StoredModule {
 /// not: so the collectives are the same on every rank of a group, whatever its microbatch contains.
 class ModuleStore final : public Store, public models::ModuleObserver {
  public:
-  ModuleStore(const std::vector<StoredModule>& modules, StoreOptions options);
+  using Fill = std::function<void(models::Parameter&)>;
+
+  /// `fill` writes the value of a parameter; no more than one module's values are whole at a time.
+  ModuleStore(const std::vector<StoredModule>& modules, StoreOptions options, const Fill& fill);
   ~ModuleStore() override;
 
   const std::vector<Segment>& segments() const override;
