@@ -134,7 +134,7 @@ at::Tensor context_attention(const at::Tensor& q, const at::Tensor& k, const at:
   const Method method = method_of(*layout);
   const auto [out, saved] =
       method.forward(*layout, {heads_of(q, head_dim), heads_of(k, head_dim), heads_of(v, head_dim)});
-  const at::Tensor flat = out.reshape(q.sizes());
+  at::Tensor flat = out.reshape(q.sizes());
   if (!records({q, k, v})) return flat;
   return differentiable(
       "ContextAttention", flat, {q, k, v},

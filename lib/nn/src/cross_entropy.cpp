@@ -159,7 +159,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
     out = chunk_by_chunk(hidden.detach().contiguous(), weight.detach(),
                          targets_here(targets, first, weight.size(0)), chunks, for_hidden, for_weight, *tp);
   }
-  const at::Tensor loss = out.loss.to(dtype);
+  at::Tensor loss = out.loss.to(dtype);
   if (!for_hidden && !for_weight) return loss;
   out.loss.reset();
   return differentiable(

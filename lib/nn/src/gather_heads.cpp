@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "context_layout.h"
 
@@ -45,9 +46,10 @@ void over_pieces(const ContextLayout& layout, const Qkv& qkv, Body body) {
   Gathering next = start_gathering(layout, qkv, piece_of(kv_heads, 0));
   for (std::int64_t p = 0; p < pieces; ++p) {
     const Range range = piece_of(kv_heads, p);
-    const Gathering piece = std::move(next);
+    Gathering following;
+    if (p + 1 < pieces) following = start_gathering(layout, qkv, piece_of(kv_heads, p + 1));
+    const Gathering piece = std::exchange(next, std::move(following));
     piece.work->wait();
-    if (p + 1 < pieces) next = start_gathering(layout, qkv, piece_of(kv_heads, p + 1));
     const at::Tensor all = piece.all.index_select(0, layout.order);
     body(range, Range{range.begin * group, range.end * group}, all.select(1, 0), all.select(1, 1));
   }

@@ -34,7 +34,7 @@ std::int64_t queries_at_a_time(const at::Tensor& q, const at::Tensor& k, std::in
 /// q [b, g, r, n, d], of which the first is query `first`; [b, g, r, n, m], hidden keys at -inf.
 at::Tensor scores(const at::Tensor& q, const at::Tensor& k, std::int64_t first, bool causal) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(4)));
-  const at::Tensor out = at::matmul(q * scale, k.transpose(-1, -2));
+  at::Tensor out = at::matmul(q * scale, k.transpose(-1, -2));
   if (!causal) return out;
   const auto integers = q.options().dtype(at::kLong);
   const at::Tensor query = at::arange(first, first + q.size(3), integers).unsqueeze(1);

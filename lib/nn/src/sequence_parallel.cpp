@@ -45,7 +45,7 @@ at::Tensor gathered(const at::Tensor& x, std::int64_t rows, comm::Group& tp) {
     part = at::zeros({parts.size(), x.size(1)}, x.options());
     part.narrow(0, 0, x.size(0)).copy_(x);
   }
-  const at::Tensor padded = with_rows(x, parts.size() * tp.size());
+  at::Tensor padded = with_rows(x, parts.size() * tp.size());
   tp.all_gather(padded, part);
   if (!parts.ragged()) return padded;
   const at::Tensor all = with_rows(x, rows);
