@@ -1,0 +1,132 @@
+// Layouts that nobody thought of: drawn at random, each compared with one rank in fp64.
+//
+// CORNSTARCH_SEED=7 CORNSTARCH_LAYOUTS=1000 equivalence_test "[random]"
+
+#include <cstdlib>
+#include <iostream>
+#include <random>
+
+#include "catch.h"
+#include "cornstarch/base/text.h"
+#include "harness.h"
+
+using namespace cornstarch;
+using namespace cornstarch::test;
+
+namespace {
+
+constexpr int kMaxRanks = 16;
+
+long number(const char* name, long otherwise) {
+  const char* value = std::getenv(name);
+  return value ? std::atol(value) : otherwise;
+}
+
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : random_(seed) {}
+
+  LayoutCase layout() {
+    Table table;
+    std::vector<EncoderLayout> encoders;
+    for (int n = of({0, 1, 1, 2}); n > 0; --n) encoders.push_back(encoder());
+    LayoutCase& c = table.add(std::move(encoders), size(4), size(4), size(3));
+    c.llm = of<std::string>({"mha", "gqa_tied", "llama3"});
+    c.train_llm = !rarely();
+    c.llm_blocks = blocks(c.llm_tp);
+    c.microbatch_size = between(1, 3);
+    c.num_microbatches = between(1, 5);
+    c.sharding = of(
+        {config::Sharding::none, config::Sharding::none, config::Sharding::zero1, config::Sharding::zero3});
+    c.mix = {!rarely(), rarely(), rarely() && rarely()};
+    c.llm_sp = size(4);
+    c.mode = mode(c.llm_tp * c.llm_sp, c.llm == "mha" ? 12 : c.llm == "gqa_tied" ? 6 : 4);
+    c.distribution =
+        of({config::Distribution::uniform, config::Distribution::zigzag, config::Distribution::makespan});
+    c.mask = of({config::AttentionMask::causal, config::AttentionMask::causal,
+                 config::AttentionMask::image_bidirectional, config::AttentionMask::modality_isolated});
+    c.packing = rarely();
+    if (c.sharding == config::Sharding::zero3) {
+      c.llm_stages = 1;
+      for (EncoderLayout& e : c.encoders) e.stages = 1;
+    }
+    return table.take().front();
+  }
+
+  config::OptimizerType optimizer() { return of({config::OptimizerType::sgd, config::OptimizerType::adamw}); }
+
+ private:
+  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+  template <typename T>
+  T of(std::initializer_list<T> choices) {
+    return choices.begin()[between(0, static_cast<int>(choices.size()) - 1)];
+  }
+  bool rarely() { return between(0, 3) == 0; }
+  /// Mostly 1, or the product of all of them were too many ranks.
+  int size(int most) { return rarely() || rarely() ? between(2, most) : 1; }
+  /// all_to_all wants whole heads for each of `ranks`, as validate says where a mode is written down.
+  config::SpMode mode(int ranks, int heads) {
+    const bool whole = heads % ranks == 0;
+    return of({whole ? config::SpMode::all_to_all : config::SpMode::ring, config::SpMode::ring_attn,
+               config::SpMode::ring});
+  }
+  Blocks blocks(int tp) {
+    return {of({config::Checkpointing::none, config::Checkpointing::none, config::Checkpointing::selective,
+                config::Checkpointing::full}),
+            tp > 1 && rarely()};
+  }
+
+  EncoderLayout encoder() {
+    EncoderLayout e = of({clip(), whisper()});
+    e.tp = size(4);
+    e.stages = size(4);
+    e.train_encoder = !rarely();
+    e.train_projector = !rarely();
+    e.feature_layer = rarely() ? -2 : -1;
+    e.patch_only = e.family != "whisper" && rarely();
+    e.mlp = !rarely();
+    e.blocks = blocks(e.tp);
+    e.sp = size(3);
+    e.mode = mode(e.tp * e.sp, 12);
+    return e;
+  }
+
+  std::mt19937_64 random_;
+};
+
+bool trains(const LayoutCase& c) {
+  bool any = c.train_llm;
+  for (const EncoderLayout& e : c.encoders) any = any || e.train_encoder || e.train_projector;
+  return any;
+}
+
+/// What validate says against it, or nothing.
+std::string refused(const LayoutCase& c) {
+  Diagnostics diagnostics;
+  return catalog::resolve({run_config(c, false), {}}, diagnostics) ? "" : render_text(diagnostics);
+}
+
+}  // namespace
+
+TEST_CASE("random layouts compute what one rank computes", "[.random]") {
+  const long seed = number("CORNSTARCH_SEED", 1), wanted = number("CORNSTARCH_LAYOUTS", 300);
+  Draw draw(static_cast<std::uint64_t>(seed));
+  int refusals = 0;
+  for (long compared = 0; compared < wanted;) {
+    const Trial trial{draw.layout(), draw.optimizer(), config::Precision::fp64};
+    if (!trains(trial.layout) || test::world_size(trial.layout) > kMaxRanks) continue;
+    if (!refused(trial.layout).empty()) {
+      ++refusals;
+      REQUIRE(refusals < wanted);
+      continue;
+    }
+    ++compared;
+    const LayoutCase& c = trial.layout;
+    INFO("layout " << compared << " of seed " << seed << ": " << trial.name() << ", " << c.num_microbatches
+                   << " x " << c.microbatch_size << ", media " << c.mix.media << " tail " << c.mix.text_tail
+                   << " silent " << c.mix.no_targets);
+    CHECK(differences(run_as_threads(trial), reference(trial), trial.tolerance(), false) ==
+          std::vector<std::string>{});
+  }
+  std::cout << wanted << " layouts of seed " << seed << ", " << refusals << " more refused by validate\n";
+}
