@@ -197,7 +197,7 @@ struct Executor::Impl {
   at::Tensor forward_encoder(HeldStage& h, Flight& flight, int m) {
     const auto e = static_cast<std::size_t>(stage_plan(h.stage).modality);
     const auto microbatch = static_cast<std::size_t>(m);
-    const at::Tensor out =
+    at::Tensor out =
         h.module.forward(is_first(h.stage) ? inputs->media[e][microbatch] : flight.inputs.front(),
                          tokens_of_items(h, activity->items(static_cast<int>(e), m)), launches(h, m));
     if (!is_last(h.stage) || plan.modalities.back().sp == 1) return out;

@@ -12,13 +12,14 @@ struct ParameterStore::Impl {
   std::vector<at::Tensor> gradients;
   std::vector<std::shared_ptr<torch::autograd::Node>> accumulators;  // alive, or their hooks would be lost
   std::size_t next = 0;                                              // the first bucket that has not left
+  std::size_t arrived = 0;                                           // the first that is still under way
   bool last = false;
 
   void added(std::size_t index) {
     if (!last) return;
     --buckets[index].missing;
     while (next < buckets.size() && buckets[next].missing == 0) leave();
-    for (std::size_t i = 0; i < next; ++i) (void)buckets[i].work->done();  // lets the backend make progress
+    while (arrived < next && buckets[arrived].work->done()) ++arrived;  // lets the backend make progress
   }
 
   void leave() {
@@ -55,7 +56,7 @@ void ParameterStore::start_step() {
     bucket.gradients.zero_();
     if (bucket.sharded) bucket.own_gradients.zero_();
   }
-  impl_->next = 0;
+  impl_->next = impl_->arrived = 0;
   impl_->last = false;
 }
 

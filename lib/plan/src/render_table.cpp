@@ -207,7 +207,7 @@ std::vector<std::string> node_groups(const Plan& plan, const std::vector<int>& r
 
 /// Equal groups side by side as "3x[2 2 2 2]" where a node has many ranks.
 std::string shorten(const std::vector<std::string>& groups) {
-  const std::string all = join(groups, " ");
+  std::string all = join(groups, " ");
   if (all.size() <= kWidth - 20) return all;
   std::vector<std::string> out;
   for (std::size_t i = 0; i < groups.size();) {
