@@ -280,12 +280,10 @@ class Conformer {
   }
 
   void choice(Node& node, const Key& key, const std::string& path) {
-    std::vector<std::string> names;
-    for (const Key::Option& option : key.options) names.push_back(option.name);
-    if (std::find(names.begin(), names.end(), node.text) != names.end()) return;
-    const std::string meant = did_you_mean(node.text, names);
+    for (const Key::Option& option : key.options)
+      if (option.name == node.text) return;
     report_.error("bad_value", cat(path_words(path), " cannot be '", node.text, "'"), node.place,
-                  cat(meant, meant.empty() ? "allowed: " : " Allowed: ", join(names, ", ")));
+                  suggest_choice(node.text, key));
     node.refused = true;
   }
 

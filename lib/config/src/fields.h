@@ -50,6 +50,7 @@ struct Choice {
   const char* name;
   Enum value;
   const char* doc;
+  std::array<const char*, 3> hints = {};  ///< what other trainers call it
 };
 
 template <typename Enum>
@@ -58,7 +59,8 @@ struct Choices;
 template <>
 struct Choices<SpMode> {
   static constexpr std::array values = {
-      Choice<SpMode>{"all_to_all", SpMode::all_to_all, "swaps sequence shards for head shards (Ulysses)"},
+      Choice<SpMode>{
+          "all_to_all", SpMode::all_to_all, "swaps sequence shards for head shards (Ulysses)", {"ulysses"}},
       Choice<SpMode>{"ring_attn", SpMode::ring_attn, "gathers keys and values, a few heads at a time"},
       Choice<SpMode>{"ring", SpMode::ring, "passes keys and values around from rank to rank"}};
 };
@@ -120,7 +122,10 @@ struct Choices<OnBadSample> {
 template <>
 struct Choices<OptimizerType> {
   static constexpr std::array values = {
-      Choice<OptimizerType>{"adamw", OptimizerType::adamw, "Adam with decoupled weight decay"},
+      Choice<OptimizerType>{"adamw",
+                            OptimizerType::adamw,
+                            "Adam with decoupled weight decay",
+                            {"adam", "adamw_torch", "adamw_torch_fused"}},
       Choice<OptimizerType>{"sgd", OptimizerType::sgd, "gradient descent with momentum"}};
 };
 template <>
@@ -128,31 +133,39 @@ struct Choices<LrScheduleType> {
   static constexpr std::array values = {
       Choice<LrScheduleType>{"cosine", LrScheduleType::cosine, "falls along half a cosine"},
       Choice<LrScheduleType>{"linear", LrScheduleType::linear, "falls along a line"},
-      Choice<LrScheduleType>{"constant", LrScheduleType::constant, "stays after the warm-up"}};
+      Choice<LrScheduleType>{
+          "constant", LrScheduleType::constant, "stays after the warm-up", {"constant_with_warmup"}}};
 };
 template <>
 struct Choices<Precision> {
   static constexpr std::array values = {
-      Choice<Precision>{"fp32", Precision::fp32, "single precision"},
-      Choice<Precision>{"fp64", Precision::fp64, "double, for checks"},
+      Choice<Precision>{"fp32", Precision::fp32, "single precision", {"float32", "float"}},
+      Choice<Precision>{"fp64", Precision::fp64, "double, for checks", {"float64", "double"}},
       Choice<Precision>{
-          "bf16", Precision::bf16,
-          "bfloat16 parameters and activations; fp32 master weights, gradients and optimizer state"},
+          "bf16",
+          Precision::bf16,
+          "bfloat16 parameters and activations; fp32 master weights, gradients and optimizer state",
+          {"bfloat16", "bf16_mixed"}},
       Choice<Precision>{"bf16_pure", Precision::bf16_pure, "bfloat16 throughout, for comparisons"}};
 };
 template <>
 struct Choices<Device> {
   static constexpr std::array values = {
       Choice<Device>{"cpu", Device::cpu, "the processor; ranks are MPI processes"},
-      Choice<Device>{"cuda", Device::cuda, "one GPU for each rank"}};
+      Choice<Device>{"cuda", Device::cuda, "one GPU for each rank", {"gpu", "nvidia"}}};
 };
 template <>
 struct Choices<Sharding> {
   static constexpr std::array values = {
       Choice<Sharding>{"none", Sharding::none, "every replica keeps everything"},
-      Choice<Sharding>{"zero1", Sharding::zero1, "the optimizer's state is dealt over the replicas (ZeRO-1)"},
-      Choice<Sharding>{"zero3", Sharding::zero3,
-                       "parameters and gradients too (ZeRO-3, FSDP); modalities of one stage only"}};
+      Choice<Sharding>{"zero1",
+                       Sharding::zero1,
+                       "the optimizer's state is dealt over the replicas (ZeRO-1)",
+                       {"zero_1", "distributed_optimizer"}},
+      Choice<Sharding>{"zero3",
+                       Sharding::zero3,
+                       "parameters and gradients too (ZeRO-3, FSDP); modalities of one stage only",
+                       {"zero_3", "fsdp", "full_shard"}}};
 };
 
 /// The fields of a struct. `fields()` lists all members but `key()`, the member that holds the struct's own

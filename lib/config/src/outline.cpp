@@ -67,7 +67,11 @@ Key describe(const T& fallback, const Rules& rules) {
   } else if constexpr (std::is_enum_v<T>) {
     out.kind = Key::Kind::choice;
     out.fallback = name_of(fallback);
-    for (const auto& choice : Choices<T>::values) out.options.push_back({choice.name, choice.doc});
+    for (const auto& choice : Choices<T>::values) {
+      out.options.push_back({choice.name, choice.doc, {}});
+      for (const char* hint : choice.hints)
+        if (hint != nullptr) out.options.back().hints.emplace_back(hint);
+    }
   } else if constexpr (std::is_same_v<T, std::string>) {
     out.kind = rules.text == Text::json ? Key::Kind::json : Key::Kind::text;
     out.fallback = fallback;

@@ -24,6 +24,7 @@ struct Key {
   struct Option {
     std::string name;
     std::string doc;
+    std::vector<std::string> hints;  ///< other words for it
   };
 
   Kind kind = Kind::object;

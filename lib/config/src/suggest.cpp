@@ -64,7 +64,30 @@ std::string belongs_under(const std::string& written) {
   return cat("'", written, "' belongs under ", join(parents, " or "));
 }
 
+/// Whose name or other word `written` is nearest to.
+const Key::Option* nearest_option(const std::string& written, const Key& choice) {
+  std::vector<std::string> words;
+  std::vector<const Key::Option*> options;  // of each word
+  for (const Key::Option& option : choice.options) {
+    words.push_back(option.name);
+    words.insert(words.end(), option.hints.begin(), option.hints.end());
+    options.resize(words.size(), &option);
+  }
+  const auto word = nearest(written, words);
+  if (!word) return nullptr;
+  return options[static_cast<std::size_t>(std::find(words.begin(), words.end(), *word) - words.begin())];
+}
+
 }  // namespace
+
+std::string suggest_choice(const std::string& written, const Key& choice) {
+  std::vector<std::string> names;
+  for (const Key::Option& option : choice.options) names.push_back(option.name);
+  const Key::Option* meant = nearest_option(written, choice);
+  const std::string allowed = join(names, ", ");
+  if (meant == nullptr) return cat("allowed: ", allowed);
+  return cat("did you mean '", meant->name, "'? Allowed: ", allowed);
+}
 
 Suggestion suggest_key(const std::string& written, const Key& object) {
   std::vector<Known> here;

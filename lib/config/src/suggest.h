@@ -14,4 +14,7 @@ struct Suggestion {
 /// What may have been meant by a key that `object` does not have.
 Suggestion suggest_key(const std::string& written, const Key& object);
 
+/// What may have been meant by a value that is none of a choice's options, and what is allowed.
+std::string suggest_choice(const std::string& written, const Key& choice);
+
 }  // namespace cornstarch::config
