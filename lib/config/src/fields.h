@@ -368,7 +368,9 @@ struct Describe<Data> : NoGroups {
         field("chat_template", &Data::chat_template, "How a conversation becomes text.",
               {.hints = {"template", "conv_template"}}),
         field("shuffle", &Data::shuffle, "Whether the order changes from epoch to epoch, by `seed`."),
-        field("on_bad_sample", &Data::on_bad_sample, "What happens when a sample cannot be read.")};
+        field("on_bad_sample", &Data::on_bad_sample, "What happens when a sample cannot be read."),
+        field("num_workers", &Data::num_workers, "Threads that read and decode samples, on each rank.",
+              {.min = 1, .hints = {"workers", "num_threads", "dataloader_num_workers"}})};
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <memory>
+#include <mutex>
 
 #include "cornstarch/base/text.h"
 
@@ -12,6 +13,17 @@ namespace cornstarch::dataio {
 namespace {
 
 constexpr sf_count_t kChunk = 1 << 14;  // frames
+
+using File = std::unique_ptr<SNDFILE, decltype(&sf_close)>;
+
+Result<File> open(const std::filesystem::path& path, SF_INFO& info) {
+  // Why a file cannot be opened stands in variables that all threads share and each opening begins anew.
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  File file(sf_open(path.c_str(), SFM_READ, &info), &sf_close);
+  if (!file) return fail(ExitCode::bad_data, cat("not a recording that can be read: ", sf_strerror(nullptr)));
+  return file;
+}
 
 Result<void> check(const SF_INFO& info, const AudioLimits& limits) {
   if (info.channels < 1 || info.channels > limits.channels)
@@ -48,15 +60,16 @@ Result<Audio> read_audio(const std::filesystem::path& path, const AudioLimits& l
   if (!std::filesystem::exists(path, ignored))
     return fail(ExitCode::missing_input, cat("cannot read '", path.string(), "': No such file or directory"));
   SF_INFO info{};
-  const std::unique_ptr<SNDFILE, decltype(&sf_close)> file(sf_open(path.c_str(), SFM_READ, &info), &sf_close);
-  if (!file) return fail(ExitCode::bad_data, cat("not a recording that can be read: ", sf_strerror(nullptr)));
+  const auto opened = open(path, info);
+  if (!opened) return tl::unexpected(opened.error());
+  SNDFILE* file = opened->get();
   auto fits = check(info, limits);
   if (!fits) return tl::unexpected(fits.error());
   Audio audio;
   audio.rate = info.samplerate;
-  read_mono(file.get(), info, limits.seconds * info.samplerate, audio.samples);
-  if (sf_error(file.get()) != SF_ERR_NO_ERROR)
-    return fail(ExitCode::bad_data, cat("a broken recording: ", sf_strerror(file.get())));
+  read_mono(file, info, limits.seconds * info.samplerate, audio.samples);
+  if (sf_error(file) != SF_ERR_NO_ERROR)
+    return fail(ExitCode::bad_data, cat("a broken recording: ", sf_strerror(file)));
   if (audio.samples.empty()) return fail(ExitCode::bad_data, "a recording without samples");
   for (const float sample : audio.samples) {
     if (!std::isfinite(sample))

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "cornstarch/base/checked.h"
+#include "cornstarch/dataio/parallel.h"
 #include "cornstarch/nn/upload.h"
 #include "placement.h"
 
@@ -165,7 +166,7 @@ Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, in
 
 RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
                      const plan::Plan& plan, const catalog::Modalities& modalities, const Needs& needs,
-                     int rank) {
+                     int rank, int workers) {
   RankBatch out;
   const Range block = block_of(plan, plan.ranks[static_cast<std::size_t>(rank)].dp);
   const std::size_t num_encoders = modalities.size() - 1;
@@ -176,24 +177,25 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
   out.media.resize(num_encoders);
   for (std::size_t e = 0; e < needs.media.size(); ++e)
     if (needs.media[e]) out.media[e].resize(block_size);
-  for (std::size_t i = 0; i < out.samples.size(); ++i) {
-    const std::int64_t sample = out.samples[i];
-    if (sample < 0) {
-      out.infos.push_back({std::vector<int>(num_encoders, 0)});
-      continue;
-    }
-    out.infos.push_back(dataset.info(sample));
-    const auto position = static_cast<std::int64_t>(i);
-    if (position < block.begin || position >= block.end) continue;
-    std::string problem =
-        read_sample(out, dataset, sample, static_cast<std::size_t>(position - block.begin), needs);
-    if (problem.empty()) continue;
-    out.bad[i] = 1;
-    out.problems.push_back(std::move(problem));
+  for (const std::int64_t sample : out.samples)
+    out.infos.push_back(sample < 0 ? dataio::SampleInfo{std::vector<int>(num_encoders, 0)}
+                                   : dataset.info(sample));
+  const auto begin = static_cast<std::size_t>(block.begin);
+  std::vector<std::string> problems(block_size);
+  dataio::parallel_for(block_size, workers, [&](std::size_t at) {
+    const std::int64_t sample = out.samples[begin + at];
+    if (sample >= 0) problems[at] = read_sample(out, dataset, sample, at, needs);
+  });
+  for (std::size_t at = 0; at < block_size; ++at) {
+    if (problems[at].empty()) continue;
+    out.bad[begin + at] = 1;
+    out.problems.push_back(std::move(problems[at]));
   }
-  if (needs.text && places_tokens(plan, modalities))
-    for (int m = 0; m < plan.num_microbatches; ++m)
-      out.placed.push_back(place_tokens(rows_of(out, plan, m), plan, modalities));
+  if (!needs.text || !places_tokens(plan, modalities)) return out;
+  out.placed.resize(static_cast<std::size_t>(plan.num_microbatches));
+  dataio::parallel_for(out.placed.size(), workers, [&](std::size_t m) {
+    out.placed[m] = place_tokens(rows_of(out, plan, static_cast<int>(m)), plan, modalities);
+  });
   return out;
 }
 

@@ -164,7 +164,8 @@ struct Trainer::Impl {
         optimizer(config.optimizer, executor.segments()) {}
 
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {
-    RankBatch batch = read_batch(data, std::move(samples), plan, modalities, needs, comm->rank());
+    RankBatch batch =
+        read_batch(data, std::move(samples), plan, modalities, needs, comm->rank(), config.data.num_workers);
     if (!batch.problems.empty() && config.data.on_bad_sample == config::OnBadSample::fail)
       throw Failure(ExitCode::bad_data, join(batch.problems, "\n"),
                     "data.on_bad_sample: skip trains without such samples");

@@ -54,6 +54,7 @@ data:
   chat_template: plain
   shuffle: true
   on_bad_sample: fail
+  num_workers: 4
 optimizer:
   type: adamw
   lr: 0.001

@@ -81,6 +81,7 @@ data:
   chat_template: plain
   shuffle: false
   on_bad_sample: skip
+  num_workers: 2
 optimizer: {type: sgd, lr: 1.0e-3, betas: [0.8, 0.99], eps: 1.0e-6, weight_decay: 0.1, momentum: 0.9, grad_clip: 0}
 lr_schedule: {type: cosine, warmup_steps: 50, min_lr_ratio: 0.1}
 eval: {every: 100, max_samples: 64}

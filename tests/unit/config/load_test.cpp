@@ -54,6 +54,7 @@ TEST_CASE("Every key arrives") {
   CHECK(c.data.eval.at(0).path == "/base/eval.jsonl");
   CHECK(c.data.tokenizer == "/base/demo/tokenizer.json");
   CHECK(c.data.on_bad_sample == OnBadSample::skip);
+  CHECK(c.data.num_workers == 2);
   CHECK_FALSE(c.data.shuffle);
   CHECK(c.optimizer.type == OptimizerType::sgd);
   CHECK(c.optimizer.lr == 1e-3);

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "catch.h"
+#include "cornstarch/dataio/parallel.h"
 #include "golden.h"
 
 using cornstarch::ExitCode;
@@ -63,6 +64,20 @@ TEST_CASE("recordings that are not read") {
       cornstarch::value_or_throw(cornstarch::read_file(golden::path("recordings/pcm16.wav")));
   CHECK(read_audio(folder.write("empty.wav", whole.substr(0, 44))).error().message ==
         "a recording without samples");
+}
+
+TEST_CASE("what is wrong with a recording is said while other threads open theirs") {
+  const golden::Folder folder;
+  const auto broken = folder.write("text.wav", "no sound at all");
+  const auto whole = golden::path("recordings/pcm16.wav");
+  const auto alone = read_audio(broken);
+  REQUIRE_FALSE(alone);
+  std::vector<std::string> said(4000);
+  parallel_for(said.size(), 2, [&](std::size_t i) {
+    const auto audio = read_audio(i % 2 == 0 ? broken : whole);
+    if (!audio) said[i] = audio.error().message;
+  });
+  for (std::size_t i = 0; i < said.size(); ++i) REQUIRE(said[i] == (i % 2 == 0 ? alone.error().message : ""));
 }
 
 TEST_CASE("recordings beyond the limits are refused before they are decoded") {

@@ -2,6 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <latch>
+#include <numeric>
+
 #include "catch.h"
 #include "plan_fixture.h"
 
@@ -34,14 +37,38 @@ class Samples : public dataio::Dataset {
 struct World {
   catalog::Modalities modalities;
   plan::Plan plan;
-  World() : modalities({test::encoder("vision", 1, 1), test::llm(2, 1)}) {
+  explicit World(int microbatch_size = 1) : modalities({test::encoder("vision", 1, 1), test::llm(2, 1)}) {
     modalities[0].spec.item_shape = {1};
     modalities[1].spec.vocab_size = 10;
     auto config = test::config(2);
-    config.batch.microbatch_size = 1;
+    config.batch.microbatch_size = microbatch_size;
     config.batch.sequence_length = 4;
     plan = value_or_throw(plan::make_plan(config, modalities, 6));  // two replicas of three ranks
   }
+  train::RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples, int rank) const {
+    return train::read_batch(data, std::move(samples), plan, modalities,
+                             train::needs_of(plan, modalities, rank), rank, 2);
+  }
+};
+
+/// Text and media of which some cannot be read. With several readers, sample 35 fails after sample 42.
+class Broken : public Samples {
+ public:
+  explicit Broken(int readers) : readers_(readers) {}
+  Result<dataio::TextRow> text(std::int64_t s) const override {
+    if (s == 35 && readers_ > 1) later_.wait();
+    if (s == 42) later_.count_down();
+    if (s % 7 == 0) return fail(ExitCode::bad_data, cat("text ", s));
+    return dataio::TextRow{{s, s, -1, 9}, {s, dataio::kIgnoreLabel, dataio::kIgnoreLabel, s}, 1 + s % 4};
+  }
+  Result<std::vector<dataio::MediaItem>> media(std::int64_t s, int) const override {
+    if (s % 10 == 9) return fail(ExitCode::bad_data, cat("media ", s));
+    return std::vector<dataio::MediaItem>(static_cast<std::size_t>(s % 3), {{static_cast<float>(s)}, {1}});
+  }
+
+ private:
+  int readers_;
+  mutable std::latch later_{1};
 };
 
 std::vector<double> no_bad(4, 0.0);
@@ -56,8 +83,7 @@ TEST_CASE("a rank reads what its stages need") {
   CHECK(train::needs_of(w.plan, w.modalities, 3).text);
   CHECK(!train::needs_of(w.plan, w.modalities, 5).media[0]);
   const Samples data;
-  const auto encoder = train::read_batch(data, {0, 1, 4, 5}, w.plan, w.modalities,
-                                         train::needs_of(w.plan, w.modalities, 1), 1);
+  const auto encoder = w.read(data, {0, 1, 4, 5}, 1);
   CHECK(encoder.rows.empty());
   CHECK(encoder.media[0].size() == 2);
   CHECK(encoder.media[0][1].size() == 2);  // sample 5
@@ -67,8 +93,7 @@ TEST_CASE("a rank reads what its stages need") {
 TEST_CASE("a replica works on its block; what its microbatches contain is known everywhere") {
   const World w;
   const Samples data;
-  auto batch = train::read_batch(data, {0, 1, 4, 5}, w.plan, w.modalities,
-                                 train::needs_of(w.plan, w.modalities, 3), 3);
+  auto batch = w.read(data, {0, 1, 4, 5}, 3);
   const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 3, 9, at::kDouble);
   CHECK(step.activity.items(0, 0) == 1);
   CHECK(step.activity.items(0, 1) == 2);
@@ -85,8 +110,7 @@ TEST_CASE("a replica works on its block; what its microbatches contain is known 
 TEST_CASE("nobody reaches an encoder that no sample of the global batch has media for") {
   const World w;
   const Samples data;
-  auto batch = train::read_batch(data, {0, 3, 6, 0}, w.plan, w.modalities,
-                                 train::needs_of(w.plan, w.modalities, 0), 0);
+  auto batch = w.read(data, {0, 3, 6, 0}, 0);
   const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 0, 9, at::kDouble);
   CHECK(step.reached == std::vector<bool>{false, true});
   CHECK(!step.activity.forward(0, 0));
@@ -96,13 +120,11 @@ TEST_CASE("nobody reaches an encoder that no sample of the global batch has medi
 TEST_CASE("a bad sample is an empty row on every rank") {
   const World w;
   const Samples data;
-  auto encoder = train::read_batch(data, {1, 2, 4, 5}, w.plan, w.modalities,
-                                   train::needs_of(w.plan, w.modalities, 0), 0);
+  auto encoder = w.read(data, {1, 2, 4, 5}, 0);
   CHECK(encoder.bad == std::vector<double>{0, 1, 0, 0});
   CHECK(encoder.problems == std::vector<std::string>{"train.jsonl:3: 'two.png' is no picture"});
   // The LLM's rank could read its part and hears of it from the other.
-  auto text = train::read_batch(data, {1, 2, 4, 5}, w.plan, w.modalities,
-                                train::needs_of(w.plan, w.modalities, 2), 2);
+  auto text = w.read(data, {1, 2, 4, 5}, 2);
   const auto bad = encoder.bad;
   const auto media = train::assemble(std::move(encoder), bad, w.plan, w.modalities, 0, 9, at::kDouble);
   const auto step = train::assemble(std::move(text), bad, w.plan, w.modalities, 2, 9, at::kDouble);
@@ -117,8 +139,7 @@ TEST_CASE("a bad sample is an empty row on every rank") {
 TEST_CASE("rows beyond the end of an evaluation are empty") {
   const World w;
   const Samples data;
-  auto batch = train::read_batch(data, {1, -1, -1, -1}, w.plan, w.modalities,
-                                 train::needs_of(w.plan, w.modalities, 2), 2);
+  auto batch = w.read(data, {1, -1, -1, -1}, 2);
   const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 2, 9, at::kDouble);
   CHECK(step.inputs.text[1].ids.eq(9).all().item<bool>());
   CHECK(step.tokens == 2);
@@ -135,10 +156,54 @@ TEST_CASE("pairs of tokens count as far as the mask shows them") {
     }
     dataio::SampleInfo info(std::int64_t) const override { return {{1}}; }
   };
-  auto batch = train::read_batch(Pictures(), {0, 1, 4, 5}, w.plan, w.modalities,
-                                 train::needs_of(w.plan, w.modalities, 3), 3);
+  auto batch = w.read(Pictures(), {0, 1, 4, 5}, 3);
   const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 3, 9, at::kDouble);
   CHECK(step.token_pairs == 2 * 9);
   CHECK(step.visible_pairs ==
         2 * (1 + 3 + 3));  // two rows: text sees itself, the picture all of it and the text
+}
+
+TEST_CASE("what is read is the same for any number of readers") {
+  World w(16);
+  w.modalities[0].features_per_item = 1;
+  w.modalities[1].attention_mask = config::AttentionMask::image_bidirectional;
+  std::vector<std::int64_t> samples(64);
+  std::iota(samples.begin(), samples.end(), 0);
+  samples[40] = samples[63] = -1;
+  for (const int readers : {1, 2, 7}) {
+    CAPTURE(readers);
+    const auto batch =
+        train::read_batch(Broken(readers), samples, w.plan, w.modalities, {true, {true}}, 1, readers);
+    CHECK(batch.problems ==
+          std::vector<std::string>{"text 35", "media 39", "text 42", "text 49", "text 56", "media 59"});
+    REQUIRE(batch.infos.size() == 64);
+    REQUIRE(batch.rows.size() == 32);
+    REQUIRE(batch.media[0].size() == 32);
+    for (std::int64_t s = 0; s < 64; ++s) {
+      CAPTURE(s);
+      const auto i = static_cast<std::size_t>(s);
+      const bool empty = samples[i] < 0, no_text = s % 7 == 0, no_media = s % 10 == 9;
+      CHECK(batch.infos[i].items == std::vector<int>{empty ? 0 : static_cast<int>(s % 3)});
+      if (s < 32) {
+        CHECK(batch.bad[i] == 0);  // the other replica's
+        continue;
+      }
+      CHECK(batch.bad[i] == (!empty && (no_text || no_media) ? 1 : 0));
+      const dataio::TextRow& row = batch.rows[i - 32];
+      CHECK(row.length == (empty || no_text ? 0 : 1 + s % 4));
+      CHECK(row.ids == (empty || no_text ? std::vector<std::int64_t>{} : std::vector{s, s, -1L, 9L}));
+      const auto& items = batch.media[0][i - 32];
+      REQUIRE(items.size() == (empty || no_text || no_media ? 0 : i % 3));
+      for (const dataio::MediaItem& item : items)
+        CHECK(item.values == std::vector<float>{static_cast<float>(s)});
+    }
+    REQUIRE(batch.placed.size() == 2);
+    for (std::size_t m = 0; m < 2; ++m) {
+      std::int64_t pairs = 0;  // an item of one token sees what it would see as text
+      for (std::size_t i = 16 * m; i < 16 * (m + 1); ++i)
+        pairs += batch.rows[i].length * (batch.rows[i].length + 1) / 2;
+      const auto keys = plan::visible_keys(batch.placed[m].pattern);
+      CHECK(std::accumulate(keys.begin(), keys.end(), std::int64_t{0}) == pairs);
+    }
+  }
 }

@@ -97,6 +97,7 @@ struct Data {
   std::string chat_template = "plain";
   bool shuffle = true;
   OnBadSample on_bad_sample = OnBadSample::fail;
+  int num_workers = 4;
 };
 
 struct Optimizer {

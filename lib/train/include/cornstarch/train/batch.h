@@ -19,7 +19,7 @@ struct Needs {
 };
 Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank);
 
-/// What one rank reads of a global batch, on a background thread and without tensors.
+/// What one rank reads of a global batch, on background threads and without tensors.
 struct RankBatch {
   std::vector<std::int64_t> samples;           ///< of the whole global batch; -1 stands for an empty row
   std::vector<dataio::SampleInfo> infos;       ///< the same
@@ -30,10 +30,11 @@ struct RankBatch {
   std::vector<std::vector<std::vector<dataio::MediaItem>>> media;  ///< [encoder][sample of the block]
 };
 
-/// Reads the part of `samples` that `rank` needs; what cannot be read is marked bad.
+/// Reads the part of `samples` (a whole global batch) that `rank` needs, on so many threads; what cannot be
+/// read is marked bad. How many threads makes no difference but in time.
 RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
                      const plan::Plan& plan, const catalog::Modalities& modalities, const Needs& needs,
-                     int rank);
+                     int rank, int workers);
 
 /// A batch as the executor takes it. A sample that any rank found bad counts as an empty row everywhere.
 struct Step {
