@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/StreamGuard.h>
@@ -24,6 +23,7 @@
 #include "cornstarch/train/batch.h"
 #include "gather.h"
 #include "memory.h"
+#include "report.h"
 #include "tracer.h"
 
 namespace cornstarch::train {
@@ -49,51 +49,6 @@ pipeline::StoreOptions store_options(const config::RunConfig& config, std::int64
   return {bucket_bytes, config.sharding == config::Sharding::zero1,
           config.precision == config::Precision::bf16, device};
 }
-
-/// What a rank of a stage adds to the means over that stage.
-struct Times {
-  double ranks = 0, compute = 0, bubble = 0, communication = 0, peak_memory = 0;
-};
-
-/// What every rank adds to at the end of a step, in one reduction.
-struct Report {
-  double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0, visible_pairs = 0;
-  double signals = 0,
-         stoppers = 0;           ///< the numbers of the signals that asked ranks to stop, and how many ranks
-  std::vector<Times> previous;   ///< per stage: of the step before
-  std::vector<double> next_bad;  ///< samples of the next step that some rank could not read
-
-  std::vector<double*> fields() {
-    std::vector<double*> out = {&loss,        &targets,       &squared_norm, &tokens,
-                                &token_pairs, &visible_pairs, &signals,      &stoppers};
-    for (Times& t : previous)
-      out.insert(out.end(), {&t.ranks, &t.compute, &t.bubble, &t.communication, &t.peak_memory});
-    for (double& bad : next_bad) out.push_back(&bad);
-    return out;
-  }
-
-  /// Begins the reduction; `loss` and `squared_norm`, scalars of the device, take part where they are.
-  /// Nothing here waits for a GPU.
-  at::Tensor start(comm::Group& world, at::Device device, const at::Tensor& sum_of_losses = {},
-                   const at::Tensor& own_squared_norm = {}) {
-    const std::vector<double*> all = fields();
-    const at::Tensor host = at::empty({static_cast<std::int64_t>(all.size())},
-                                      at::TensorOptions(at::kDouble).pinned_memory(device.is_cuda()));
-    double* values = host.data_ptr<double>();
-    for (std::size_t i = 0; i < all.size(); ++i) values[i] = *all[i];
-    at::Tensor sums = host.to(device, /*non_blocking=*/true);
-    if (sum_of_losses.defined()) sums[0].copy_(sum_of_losses);
-    if (own_squared_norm.defined()) sums[2].copy_(own_squared_norm);
-    world.all_reduce(sums);
-    return sums;
-  }
-
-  void read(const at::Tensor& sums) {
-    const at::Tensor host = sums.cpu();
-    const double* values = host.const_data_ptr<double>();
-    for (double* field : fields()) *field = *values++;
-  }
-};
 
 /// For all that this thread and its backward compute, if that is to be recorded: the default stream cannot
 /// be.
