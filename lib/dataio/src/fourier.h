@@ -17,7 +17,7 @@ class FourierTransform {
 
  private:
   void part(const std::complex<double>* in, std::size_t stride, std::complex<double>* out, std::size_t size,
-            std::size_t factor) const;
+            std::size_t factor, std::complex<double>* scratch) const;
 
   std::size_t size_;
   std::vector<std::size_t> factors_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <complex>
 #include <numbers>
@@ -71,6 +72,15 @@ std::string read_options(const Json& json, LogMel::Options& o) {
   return {};
 }
 
+/// Two frames, and room to transform them.
+struct Spectra {
+  explicit Spectra(std::size_t n_fft) : in(n_fft), out(n_fft) {
+    for (auto& each : power) each.resize(n_fft / 2 + 1);
+  }
+  std::vector<std::complex<double>> in, out;
+  std::array<std::vector<double>, 2> power;
+};
+
 }  // namespace
 
 struct LogMel::State {
@@ -90,14 +100,22 @@ struct LogMel::State {
     return samples[static_cast<std::size_t>(at)];
   }
 
-  /// The power of each frequency bin around sample frame * hop_length.
-  void spectrum(const std::vector<float>& samples, std::size_t frame, std::vector<std::complex<double>>& in,
-                std::vector<std::complex<double>>& out, std::vector<double>& power) const {
-    const std::int64_t begin = static_cast<std::int64_t>(frame) * options.hop_length - options.n_fft / 2;
-    for (std::size_t i = 0; i < in.size(); ++i)
-      in[i] = window[i] * static_cast<double>(mirrored(samples, begin + static_cast<std::int64_t>(i)));
-    transform(in, out);
-    for (std::size_t bin = 0; bin < power.size(); ++bin) power[bin] = std::norm(out[bin]);
+  /// The power of each frequency bin around sample frame * hop_length, and in the frame behind it: what is
+  /// real and what is imaginary in one transform's input comes apart by the symmetry of its output.
+  void spectra(const std::vector<float>& samples, std::size_t frame, Spectra& s) const {
+    const std::int64_t hop = options.hop_length;
+    const std::int64_t begin = static_cast<std::int64_t>(frame) * hop - options.n_fft / 2;
+    for (std::size_t i = 0; i < s.in.size(); ++i) {
+      const std::int64_t at = begin + static_cast<std::int64_t>(i);
+      s.in[i] = {window[i] * static_cast<double>(mirrored(samples, at)),
+                 window[i] * static_cast<double>(mirrored(samples, at + hop))};
+    }
+    transform(s.in, s.out);
+    for (std::size_t bin = 0; bin < s.power[0].size(); ++bin) {
+      const std::complex<double> a = s.out[bin], b = std::conj(s.out[bin == 0 ? 0 : s.out.size() - bin]);
+      s.power[0][bin] = std::norm(a + b) / 4;
+      s.power[1][bin] = std::norm(a - b) / 4;
+    }
   }
 
   Options options;
@@ -154,10 +172,10 @@ Result<MediaItem> LogMel::operator()(Audio audio) const {
   MediaItem item;
   item.shape = {o.feature_size, static_cast<std::int64_t>(frames)};
   item.values.resize(state_->filters.size() * frames);
-  std::vector<std::complex<double>> in(static_cast<std::size_t>(o.n_fft)), out;
-  std::vector<double> power(static_cast<std::size_t>(o.n_fft / 2 + 1));
+  Spectra spectra(static_cast<std::size_t>(o.n_fft));
   for (std::size_t frame = 0; frame < frames; ++frame) {
-    state_->spectrum(samples, frame, in, out, power);
+    if (frame % 2 == 0) state_->spectra(samples, frame, spectra);
+    const std::vector<double>& power = spectra.power[frame % 2];
     for (std::size_t m = 0; m < state_->filters.size(); ++m) {
       const MelFilter& filter = state_->filters[m];
       double sum = 0;
