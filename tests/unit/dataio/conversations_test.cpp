@@ -335,7 +335,8 @@ TEST_CASE("several threads read one data set") {
       R"({"conversations": [{"from": "human", "value": "<sound>"}], "audio": "slow.wav"})";
   std::filesystem::copy_file(golden::path("recordings/float.wav"), f.folder.path() / "slow.wav");
   std::string content;
-  for (int i = 0; i < 8; ++i) content += kSeen + "\n" + heard + "\n" + kText + "\n";
+  for (int i = 0; i < 8; ++i)
+    for (const std::string& line : {kSeen, heard, kText}) content.append(line).append("\n");
   f.file("train.jsonl", content);
   const auto dataset = f.open();
   const auto values = [&](std::int64_t sample) {
