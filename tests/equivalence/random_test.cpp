@@ -1,7 +1,9 @@
 // Layouts that nobody thought of: drawn at random, each compared with one rank in fp64.
 //
-// CORNSTARCH_SEED=7 CORNSTARCH_LAYOUTS=1000 equivalence_test "[random]"
+// CORNSTARCH_SEED=7 CORNSTARCH_LAYOUTS=1000 equivalence_test "[random]"; with CORNSTARCH_ONLY=42, the 42nd of
+// them.
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <random>
@@ -109,7 +111,8 @@ std::string refused(const LayoutCase& c) {
 }  // namespace
 
 TEST_CASE("random layouts compute what one rank computes", "[.random]") {
-  const long seed = number("CORNSTARCH_SEED", 1), wanted = number("CORNSTARCH_LAYOUTS", 300);
+  const long seed = number("CORNSTARCH_SEED", 1), only = number("CORNSTARCH_ONLY", 0),
+             wanted = number("CORNSTARCH_LAYOUTS", std::max(300L, only));
   Draw draw(static_cast<std::uint64_t>(seed));
   int refusals = 0;
   for (long compared = 0; compared < wanted;) {
@@ -120,7 +123,7 @@ TEST_CASE("random layouts compute what one rank computes", "[.random]") {
       REQUIRE(refusals < wanted);
       continue;
     }
-    ++compared;
+    if (++compared != only && only > 0) continue;
     const LayoutCase& c = trial.layout;
     INFO("layout " << compared << " of seed " << seed << ": " << trial.name() << ", " << c.num_microbatches
                    << " x " << c.microbatch_size << ", media " << c.mix.media << " tail " << c.mix.text_tail

@@ -3,7 +3,6 @@
 #include "catch.h"
 #include "golden.h"
 
-using cornstarch::ExitCode;
 using namespace cornstarch::dataio;
 using Shape = std::vector<std::int64_t>;
 

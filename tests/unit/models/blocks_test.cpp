@@ -59,6 +59,7 @@ std::int64_t kept_bytes(const Modality& m, int tp) {
       stage.transform(x);
     }
     meet.arrive_and_wait();
+    // It counts this thread's. NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
     const test::MemoryMeter here(all);
     const at::Tensor y = stage.transform(x);
     meet.arrive_and_wait();
