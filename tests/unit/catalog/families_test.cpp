@@ -286,6 +286,7 @@ TEST_CASE("every problem of a config is told, each with its key") {
               "intermediate_size: expected a positive integer, got null",
               "num_hidden_layers: expected a positive integer, got 1000.0",
               "max_position_embeddings: expected at most 2147483647, got 99999999999",
+              // One string in two parts. NOLINTNEXTLINE(bugprone-suspicious-missing-comma)
               R"(hidden_act: activation "mish" is not supported; known are gelu, gelu_python, gelu_new, )"
               "gelu_pytorch_tanh, gelu_python_tanh, gelu_fast, gelu_accurate, quick_gelu, silu, swish, relu",
               "rms_norm_eps: expected a positive number, got -1", "mlp_bias: expected true or false, got 1",

@@ -69,11 +69,9 @@ void add_gradient(std::map<std::string, at::Tensor>& gradients, const models::Pa
   const std::string name = p.tied_to.empty() ? p.full_name() : p.tied_to;
   at::Tensor& whole = gradients[name];
   if (!whole.defined()) whole = at::zeros(p.spec->shape, at::kDouble);
-  if (p.partial_over_tp) {
-    whole.add_(p.value.grad());
-  } else if (p.split_dim >= 0) {
+  if (p.split_dim >= 0) {
     whole.narrow(p.split_dim, p.offset, p.value.size(p.split_dim)).add_(p.value.grad());
-  } else if (first_rank) {
+  } else if (p.partial_over_tp || first_rank) {
     whole.add_(p.value.grad());
   } else {
     INFO(name);

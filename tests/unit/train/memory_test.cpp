@@ -8,7 +8,7 @@ using namespace cornstarch;
 namespace {
 
 /// parameters, gradients, optimizer: of one rank of two replicas. Modules have 16 elements each.
-std::vector<double> held(config::RunConfig config, const catalog::Modalities& modalities, int rank,
+std::vector<double> held(const config::RunConfig& config, const catalog::Modalities& modalities, int rank,
                          int world) {
   const auto plan = value_or_throw(plan::make_plan(config, modalities, world));
   const auto bytes = train::held_bytes(config, modalities, plan, rank);
