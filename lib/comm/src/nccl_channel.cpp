@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <thread>
 
 #include "cornstarch/base/text.h"
@@ -173,6 +174,7 @@ void Channel::reap() {
     } else {
       events_.plain.give(operation.done);
     }
+    std::move(operation.tensors.begin(), operation.tensors.end(), std::back_inserter(spent_));
     operation.tensors.clear();
     operation.launch = nullptr;
     running_.pop_front();

@@ -82,8 +82,11 @@ class Channel {
   /// Connects, and launches what is released. Whether that is all done. Throws Failure (device) with NCCL's
   /// words.
   bool advance();
-  /// Lets go of what the GPU is done with.
+  /// Notes what the GPU is done with.
   void reap();
+  /// Lets go of its tensors. Not for the watching thread: whoever frees memory may have to wait for the
+  /// allocator, and that for the GPU.
+  void forget() { spent_.clear(); }
   bool idle() const { return waiting_.empty() && !launching_ && running_.empty(); }
   /// The oldest operation that was released and is not complete, or null.
   const Operation* oldest() const;
@@ -125,6 +128,7 @@ class Channel {
   OperationPtr launching_;
   std::deque<OperationPtr> running_;
   std::vector<Timed> timed_;
+  std::vector<at::Tensor> spent_;
 };
 
 }  // namespace cornstarch::comm

@@ -73,6 +73,7 @@ WorkPtr NcclHub::start(Channel& channel, const char* verb, std::string label, st
   throw_if_failed();
   operation->timed = timing_;
   channel.reap();
+  channel.forget();
   channel.post(operation);
   if (at_once) channel.release(*operation);
   advance(channel);
@@ -97,7 +98,13 @@ bool NcclHub::done(Channel& channel, Operation& operation) {
   if (board_->failed()) return true;
   advance(channel);
   channel.reap();
+  channel.forget();
   return operation.state == Operation::State::complete;
+}
+
+void NcclHub::check() {
+  const Lock lock(mutex_);
+  throw_if_failed();
 }
 
 void NcclHub::time_transfers(bool on) {
@@ -205,6 +212,7 @@ void NcclHub::drain() {
     for (auto& [_, channel] : channels_) {
       advance(*channel);
       channel->reap();
+      channel->forget();
       idle = idle && channel->idle();
     }
     if (idle) return;

@@ -443,7 +443,9 @@ struct Describe<RunConfig> : NoGroups {
               "microbatch of the "
               "same shape. Faster where kernels are small, for memory that nothing else can use. Applies to "
               "modalities "
-              "with a tp and sp of 1, to the LLM without `batch.packing` and with the causal mask only.",
+              "with a tp and sp of 1, to the LLM without `batch.packing` and with the causal mask only; with "
+              "several "
+              "replicas not to a step's last microbatch, under whose backward gradients are reduced.",
               {.hints = {"cuda_graph", "enable_cuda_graph", "use_cuda_graphs", "cudagraph"}}),
         field("seed", &RunConfig::seed,
               "Draws the weights and the order of the data; the same for every layout.",

@@ -13,8 +13,8 @@
 namespace cornstarch::nn {
 namespace {
 
-/// Calls of a kind before it is recorded: they load kernels, choose algorithms and fill caches, none of which
-/// may happen while the GPU records.
+/// Calls of a kind, their backward included, before it is recorded: they load kernels, choose algorithms and
+/// fill caches, none of which may happen while the GPU records.
 constexpr int kWarmUp = 3;
 constexpr int kKinds = 4;
 
@@ -36,7 +36,9 @@ void capture(at::cuda::CUDAGraph& graph, at::cuda::MempoolId_t pool, Work&& work
 }
 
 RecordingPtr record(const Replayed::Function& function, const at::Tensor& like_x) {
-  c10::cuda::CUDACachingAllocator::emptyCache();  // recordings take memory that others do not share
+  // Recordings take memory that others do not share. This waits for the GPU, and so for messages that are
+  // under way: nothing that their senders wait for may come behind a recording.
+  c10::cuda::CUDACachingAllocator::emptyCache();
   auto out = std::make_unique<Recording>();
   out->x = like(like_x).set_requires_grad(like_x.requires_grad());
   capture(out->forward, {0, 0}, [&] { out->y = function(out->x); });
@@ -56,7 +58,7 @@ Kind kind_of(const at::Tensor& x) {
 }
 
 struct Recordings {
-  int calls = 0;
+  int warm = 0;  ///< calls that were launched, whole
   int recorded = 0;
   std::vector<RecordingPtr> free;
 };
@@ -73,9 +75,9 @@ struct Replayed::Impl {
     return used < kKinds;
   }
 
-  /// Nothing to replay yet, or ever.
-  bool launches(Recordings& recordings) const {
-    return recordings.recorded == 0 && (recordings.calls++ < kWarmUp || !has_room());
+  /// Whether there is something to replay, or may be.
+  bool replays(const Recordings& recordings) const {
+    return recordings.recorded > 0 || (recordings.warm >= kWarmUp && has_room());
   }
 
   RecordingPtr take(Recordings& recordings, const at::Tensor& x) const {
@@ -95,7 +97,13 @@ Replayed::~Replayed() = default;
 at::Tensor Replayed::operator()(const at::Tensor& x) {
   if (!x.is_cuda()) return impl_->function(x);
   Recordings& recordings = impl_->kinds[kind_of(x)];
-  if (impl_->launches(recordings)) return impl_->function(x);
+  if (!impl_->replays(recordings)) {
+    const at::Tensor y = impl_->function(x);
+    if (!y.requires_grad()) ++recordings.warm;
+    if (y.requires_grad())
+      y.register_hook([impl = impl_, &recordings](const at::TensorBase&) { ++recordings.warm; });
+    return y;
+  }
   RecordingPtr taken = impl_->take(recordings, x);
   taken->x.copy_(x.detach());
   taken->forward.replay();

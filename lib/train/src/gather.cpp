@@ -75,6 +75,7 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
       if (holds) executor.drop(s, m);
     }
   }
+  comm.check();
   if (me != writer) return std::nullopt;
   return whole;
 }

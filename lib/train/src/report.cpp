@@ -13,23 +13,29 @@ std::vector<double*> Report::fields() {
   return out;
 }
 
-at::Tensor Report::start(comm::Group& world, at::Device device, const at::Tensor& sum_of_losses,
-                         const at::Tensor& own_squared_norm) {
+Sums Report::start(comm::Group& world, at::Device device, const at::Tensor& sum_of_losses,
+                   const at::Tensor& own_squared_norm) {
   const std::vector<double*> all = fields();
-  const at::Tensor host = at::empty({static_cast<std::int64_t>(all.size())},
-                                    at::TensorOptions(at::kDouble).pinned_memory(device.is_cuda()));
-  double* values = host.data_ptr<double>();
+  const auto options = at::TensorOptions(at::kDouble).pinned_memory(device.is_cuda());
+  const at::Tensor own = at::empty({static_cast<std::int64_t>(all.size())}, options);
+  double* values = own.data_ptr<double>();
   for (std::size_t i = 0; i < all.size(); ++i) values[i] = *all[i];
-  at::Tensor sums = host.to(device, /*non_blocking=*/true);
-  if (sum_of_losses.defined()) sums[0].copy_(sum_of_losses);
-  if (own_squared_norm.defined()) sums[2].copy_(own_squared_norm);
-  world.all_reduce(sums);
+  Sums sums{own.to(device, /*non_blocking=*/true), {}, std::nullopt};
+  if (sum_of_losses.defined()) sums.values[0].copy_(sum_of_losses);
+  if (own_squared_norm.defined()) sums.values[2].copy_(own_squared_norm);
+  world.all_reduce(sums.values);
+  sums.host = sums.values;
+  if (device.is_cpu()) return sums;
+  sums.host = at::empty(own.sizes(), options);
+  sums.host.copy_(sums.values, /*non_blocking=*/true);
+  sums.arrived.emplace(device.type());
+  sums.arrived->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
   return sums;
 }
 
-void Report::read(const at::Tensor& sums) {
-  const at::Tensor host = sums.cpu();
-  const double* values = host.const_data_ptr<double>();
+void Report::read(const Sums& sums) {
+  if (sums.arrived) sums.arrived->synchronize();
+  const double* values = sums.host.const_data_ptr<double>();
   for (double* field : fields()) *field = *values++;
 }
 

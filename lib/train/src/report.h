@@ -2,11 +2,21 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <c10/core/Event.h>
+
+#include <optional>
 #include <vector>
 
 #include "cornstarch/comm/communicator.h"
 
 namespace cornstarch::train {
+
+/// A report's sums on their way to the host.
+struct Sums {
+  at::Tensor values;  ///< [n] fp64 on the device; the first three are those of the report's first members
+  at::Tensor host;    ///< the same, once they have
+  std::optional<c10::Event> arrived;  ///< where the device is not the host
+};
 
 /// What a rank of a stage adds to the means over that stage.
 struct Times {
@@ -21,12 +31,11 @@ struct Report {
   std::vector<double> next_bad;      ///< samples of the next step that some rank could not read
 
   /// Begins the sum over `world`; `loss` and `squared_norm`, scalars of the device, take part where they are.
-  /// Nothing here waits for a GPU. Of the sums [n] fp64, the first three are those of the first three
-  /// members.
-  at::Tensor start(comm::Group& world, at::Device device, const at::Tensor& sum_of_losses = {},
-                   const at::Tensor& own_squared_norm = {});
-  /// Waits for the sums and takes them over.
-  void read(const at::Tensor& sums);
+  /// Nothing here waits for a GPU.
+  Sums start(comm::Group& world, at::Device device, const at::Tensor& sum_of_losses = {},
+             const at::Tensor& own_squared_norm = {});
+  /// Waits for the sums, not for what the device does behind them, and takes them over.
+  void read(const Sums& sums);
 
  private:
   std::vector<double*> fields();

@@ -1,5 +1,7 @@
 #include "cornstarch/train/run.h"
 
+#include <c10/util/Exception.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -103,6 +105,18 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   return signal == 0 ? 0 : static_cast<int>(ExitCode::signal_base) + signal;
 }
 
+/// Memory that is not there is nobody's bug.
+int train_rank_in_memory(const Job& job, const comm::CommunicatorPtr& comm, at::Device device) {
+  try {
+    return train_rank(job, comm, device);
+  } catch (const c10::OutOfMemoryError& e) {
+    throw Failure(ExitCode::device, e.what_without_backtrace(),
+                  "lower batch.microbatch_size, let backward compute again (activation_checkpointing), deal "
+                  "the state over "
+                  "replicas (sharding), or do without cuda_graphs");
+  }
+}
+
 int report(const Error& error) {
   std::fprintf(stderr, "error: %s\n", error.message.c_str());
   if (!error.help.empty()) std::fprintf(stderr, "  help: %s\n", error.help.c_str());
@@ -113,7 +127,7 @@ int train_threads(const std::string& config_text, const RunOptions& options) {
   const Job job = prepare(load(config_text), options.local_ranks, options.local_ranks, options);
   int code = 0;
   comm::run_threads(options.local_ranks, {}, [&](const comm::CommunicatorPtr& comm) {
-    const int own = train_rank(job, comm, at::kCPU);
+    const int own = train_rank_in_memory(job, comm, at::kCPU);
     if (comm->rank() == 0) code = own;
   });
   return code;
@@ -134,7 +148,7 @@ int train_process(const std::string& config_text, const RunOptions& options,
   try {
     const at::Device device = open_device(loaded.config.device, launch);
     const Job job = prepare(loaded, launch.world_size, launch.local_size, options);
-    return train_rank(job, comm, device);
+    return train_rank_in_memory(job, comm, device);
   } catch (const Failure& failure) {
     if (launch.world_size == 1) throw;
     comm->abort(failure.error());

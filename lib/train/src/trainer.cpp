@@ -61,7 +61,7 @@ std::optional<c10::Stream> own_stream(bool records, at::Device device) {
 struct Issued {
   int step = 0;
   Report report;
-  at::Tensor sums;
+  Sums sums;
   std::int64_t skipped = 0;
   std::vector<double> items;
   Clock::time_point begin;
@@ -129,12 +129,18 @@ struct Trainer::Impl {
     return batch;
   }
 
+  /// A rank that has failed leaves anything in the others' sums.
+  void take(Report& report, const Sums& sums) const {
+    report.read(sums);
+    comm->check();
+  }
+
   /// Makes the batch say which samples any rank found bad; free where bad samples end the run anyway.
   void agree_on_bad(RankBatch& batch) {
     if (config.data.on_bad_sample == config::OnBadSample::fail) return;
     Report report;
     report.next_bad = batch.bad;
-    report.read(report.start(*world, device));
+    take(report, report.start(*world, device));
     batch.bad = report.next_bad;
   }
 
@@ -194,7 +200,7 @@ struct Trainer::Impl {
     report.signals = launch::stop_requested();
     report.stoppers = report.signals > 0 ? 1 : 0;
     out.sums = report.start(*world, device, sums.loss, optim::squared_norm(executor.segments()));
-    update(step, inputs, out.sums);
+    update(step, inputs, out.sums.values);
     issued.push_back(std::move(out));
   }
 
@@ -205,7 +211,7 @@ struct Trainer::Impl {
       Issued step = std::move(issued.front());
       issued.pop_front();
       Report& report = step.report;
-      report.read(step.sums);
+      take(report, step.sums);
       // The batch that this report spoke of, where the first of `upcoming` follows the last step issued.
       const std::size_t spoken_of = static_cast<std::size_t>(report_lag) - issued.size();
       if (!report.next_bad.empty()) upcoming.at(spoken_of).bad = report.next_bad;
@@ -325,7 +331,7 @@ struct Trainer::Impl {
     Report report;
     report.targets = static_cast<double>(sums.targets);
     report.next_bad = {static_cast<double>(sums.answers), static_cast<double>(sums.correct)};
-    report.read(report.start(*world, device, sums.loss));
+    take(report, report.start(*world, device, sums.loss));
     record.loss = report.targets > 0 ? report.loss / report.targets : 0;
     record.samples = static_cast<std::int64_t>(report.next_bad[0]);
     record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;

@@ -82,7 +82,7 @@ TEST_CASE("what is replayed computes what is launched, two microbatches under wa
     }
   }
   CHECK(replayed.recorded() == 2);
-  CHECK(got.calls == 3 + 2);
+  CHECK(got.calls == 4 + 2);
 }
 
 TEST_CASE("parameters get gradients where the input needs none", "[cuda]") {
@@ -113,8 +113,26 @@ TEST_CASE("a forward that is given up gives its recording back", "[cuda]") {
   const OwnStream stream;
   Model model;
   Replayed replayed([&](const at::Tensor& x) { return model(x); });
+  for (std::uint64_t m = 0; m < 3; ++m) replayed(input(16, m)).backward(gradient(16, m));
   for (std::uint64_t m = 0; m < 8; ++m) replayed(input(16, m));
   CHECK(replayed.recorded() == 1);
+}
+
+TEST_CASE("nothing is recorded before backward has run", "[cuda]") {
+  const OwnStream stream;
+  Model expected, got;
+  Replayed replayed([&](const at::Tensor& x) { return got(x); });
+  std::vector<at::Tensor> under_way;
+  for (std::uint64_t m = 0; m < 5; ++m) under_way.push_back(replayed(input(16, m)));
+  CHECK(replayed.recorded() == 0);
+  for (std::uint64_t m = 0; m < 5; ++m) {
+    under_way[m].backward(gradient(16, m));
+    expected(input(16, m)).backward(gradient(16, m));
+  }
+  replayed(input(16, 5)).backward(gradient(16, 5));
+  expected(input(16, 5)).backward(gradient(16, 5));
+  CHECK(replayed.recorded() == 1);
+  expect_same_gradients(got, expected);
 }
 
 TEST_CASE("few kinds of inputs are recorded, others launched", "[cuda]") {

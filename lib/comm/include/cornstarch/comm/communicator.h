@@ -94,6 +94,10 @@ class Communicator {
   virtual void abort(const Error& error) = 0;
   void abort(const std::string& cause) { abort(Error{ExitCode::internal, cause, {}}); }
 
+  /// Throws Failure (peer_failed) if a rank has failed: to be called when something was read from a device,
+  /// since there operations that were cut off look complete. Where waits throw, nothing.
+  virtual void check() {}
+
   /// Messages and bytes sent so far by this rank, for tests and reports.
   struct Traffic {
     long long messages = 0;
