@@ -32,7 +32,9 @@ class Draw {
     Table table;
     std::vector<EncoderLayout> encoders;
     for (int n = of({0, 1, 1, 2}); n > 0; --n) encoders.push_back(encoder());
-    LayoutCase& c = table.add(std::move(encoders), size(4), size(4), size(3));
+    const int dp = size(3), stages = size(4),
+              tp = size(4);  // one after the other: the same of every compiler
+    LayoutCase& c = table.add(std::move(encoders), tp, stages, dp);
     c.llm = of<std::string>({"mha", "gqa_tied", "llama3"});
     c.train_llm = !rarely();
     c.llm_blocks = blocks(c.llm_tp);

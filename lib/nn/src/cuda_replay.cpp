@@ -98,10 +98,12 @@ at::Tensor Replayed::operator()(const at::Tensor& x) {
   if (!x.is_cuda()) return impl_->function(x);
   Recordings& recordings = impl_->kinds[kind_of(x)];
   if (!impl_->replays(recordings)) {
-    const at::Tensor y = impl_->function(x);
-    if (!y.requires_grad()) ++recordings.warm;
-    if (y.requires_grad())
+    at::Tensor y = impl_->function(x);
+    if (y.requires_grad()) {
       y.register_hook([impl = impl_, &recordings](const at::TensorBase&) { ++recordings.warm; });
+    } else {
+      ++recordings.warm;
+    }
     return y;
   }
   RecordingPtr taken = impl_->take(recordings, x);

@@ -1,5 +1,7 @@
 #include "cornstarch/dataio/preprocess.h"
 
+#include <cmath>
+
 #include "catch.h"
 #include "golden.h"
 
@@ -107,6 +109,25 @@ TEST_CASE("silence is flat, and another rate is resampled") {
   const auto slow = (*preprocess)(Audio{8000, std::vector<float>(10)});
   REQUIRE(slow);
   CHECK(slow->values == std::vector<float>(40, -1.5F));
+}
+
+TEST_CASE("a frame does not depend on the one it is transformed with: odd and even numbers of frames") {
+  Audio tone{16000, {}};
+  for (int i = 0; i < 800; ++i) tone.samples.push_back(std::sin(0.3F * static_cast<float>(i * i % 101)));
+  const auto nine = LogMel::parse("", {4, 9}), ten = LogMel::parse("", {4, 10});
+  REQUIRE(nine);
+  REQUIRE(ten);
+  const auto odd = (*nine)(tone), even = (*ten)(tone);
+  REQUIRE(odd);
+  REQUIRE(even);
+  for (std::size_t mel = 0; mel < 4; ++mel) {
+    for (std::size_t frame = 0; frame < 9; ++frame) {
+      CAPTURE(mel, frame);
+      CHECK(odd->values[mel * 9 + frame] == even->values[mel * 10 + frame]);
+    }
+    const float* row = even->values.data() + mel * 10;
+    CHECK(row[0] > row[9]);  // sound in the first frames, none in the last
+  }
 }
 
 TEST_CASE("what a recording's preprocessor_config.json may not say") {
