@@ -87,6 +87,8 @@ class Channel {
   /// Lets go of its tensors. Not for the watching thread: whoever frees memory may have to wait for the
   /// allocator, and that for the GPU.
   void forget() { spent_.clear(); }
+  /// Whether the GPU has all that was released.
+  bool launched() const { return !launching_ && released_ == 0; }
   bool idle() const { return waiting_.empty() && !launching_ && running_.empty(); }
   /// The oldest operation that was released and is not complete, or null.
   const Operation* oldest() const;

@@ -28,6 +28,7 @@ class NcclCommunicator final : public Communicator {
   Traffic traffic() const override { return hub_->traffic(); }
   void abort(const Error& error) override { hub_->board().fail(error.code, error.message); }
   void check() override { hub_->check(); }
+  void settle() override { hub_->settle(); }
   void time_transfers(bool on) override { hub_->time_transfers(on); }
   std::vector<Transfer> take_transfers(const c10::Event& zero) override {
     return hub_->take_transfers(static_cast<cudaEvent_t>(zero.eventId()));

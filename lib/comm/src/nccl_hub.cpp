@@ -107,6 +107,17 @@ void NcclHub::check() {
   throw_if_failed();
 }
 
+void NcclHub::settle() {
+  Lock lock(mutex_);
+  for (auto& [_, channel] : channels_) {
+    while (!channel->launched()) {
+      throw_if_failed();
+      advance(*channel);
+      if (!channel->launched()) changed_.wait_for(lock, kUnsettled);
+    }
+  }
+}
+
 void NcclHub::time_transfers(bool on) {
   const Lock lock(mutex_);
   timing_ = on;

@@ -39,6 +39,7 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   void wait(Channel& channel, Operation& operation);
   bool done(Channel& channel, Operation& operation);
   void check();
+  void settle();
 
   /// As those of the Communicator.
   void time_transfers(bool on);

@@ -37,7 +37,8 @@ void capture(at::cuda::CUDAGraph& graph, at::cuda::MempoolId_t pool, Work&& work
 
 RecordingPtr record(const Replayed::Function& function, const at::Tensor& like_x) {
   // Recordings take memory that others do not share. This waits for the GPU, and so for messages that are
-  // under way: nothing that their senders wait for may come behind a recording.
+  // under way: nothing that their senders wait for may come behind a recording, or be held back by this
+  // process (Communicator::settle).
   c10::cuda::CUDACachingAllocator::emptyCache();
   auto out = std::make_unique<Recording>();
   out->x = like(like_x).set_requires_grad(like_x.requires_grad());

@@ -191,6 +191,7 @@ struct Executor::Impl {
   models::Launches launches(const HeldStage& h, int m) const {
     const bool told = plan.dp > 1 && needs_backward(h.stage, m) && activity->last_backward(h.stage) == m;
     const bool replays = options.cuda_graphs && training && !told;
+    if (replays) comm->settle();  // recording waits for the GPU
     return replays ? models::Launches::replayed : models::Launches::one_by_one;
   }
 

@@ -98,6 +98,11 @@ class Communicator {
   /// since there operations that were cut off look complete. Where waits throw, nothing.
   virtual void check() {}
 
+  /// Waits until the GPU has everything that was begun: sends connect and are launched in the background. To
+  /// be called before what waits for the whole GPU, and so for messages to come: their senders may wait for
+  /// what a thread of this process could not launch meanwhile. Backends without a GPU: nothing.
+  virtual void settle() {}
+
   /// Messages and bytes sent so far by this rank, for tests and reports.
   struct Traffic {
     long long messages = 0;
