@@ -439,13 +439,12 @@ struct Describe<RunConfig> : NoGroups {
               {.hints = {"zero", "zero_stage", "fsdp", "sharding_strategy"}}),
         field("device", &RunConfig::device, "What computes."),
         field("cuda_graphs", &RunConfig::cuda_graphs,
-              "Experimental: records the layers of a stage as CUDA graphs and replays them for every "
-              "microbatch of the "
-              "same shape. Faster where kernels are small, for memory that nothing else can use. Applies to "
-              "modalities "
-              "with a tp and sp of 1, to the LLM without `batch.packing` and with the causal mask only; with "
-              "several "
-              "replicas not to a step's last microbatch, under whose backward gradients are reduced.",
+              "Records the layers of a stage as CUDA graphs and replays them for every microbatch of the "
+              "same shape. Faster where launching kernels takes longer than computing them, as in small "
+              "microbatches; the recordings keep memory that nothing else can use. Applies to modalities "
+              "with a tp and sp of 1, to the LLM without `batch.packing` and with the causal mask only; "
+              "with several replicas not to a step's last microbatch, under whose backward gradients are "
+              "reduced.",
               {.hints = {"cuda_graph", "enable_cuda_graph", "use_cuda_graphs", "cudagraph"}}),
         field("seed", &RunConfig::seed,
               "Draws the weights and the order of the data; the same for every layout.",
