@@ -92,6 +92,7 @@ template const char* name_of(Distribution);
 template const char* name_of(AttentionMask);
 template const char* name_of(Checkpointing);
 template const char* name_of(Layout);
+template const char* name_of(ChatTemplate);
 template const char* name_of(Precision);
 template const char* name_of(Device);
 template const char* name_of(Sharding);

@@ -114,6 +114,12 @@ struct Choices<FeatureSelect> {
       Choice<FeatureSelect>{"patch", FeatureSelect::patch, "without CLIP's class token"}};
 };
 template <>
+struct Choices<ChatTemplate> {
+  static constexpr std::array values = {
+      Choice<ChatTemplate>{"plain", ChatTemplate::plain,
+                           "question, newline, answer, the tokenizer's end token; for each pair of turns"}};
+};
+template <>
 struct Choices<OnBadSample> {
   static constexpr std::array values = {
       Choice<OnBadSample>{"fail", OnBadSample::fail, "the run ends, naming the sample"},

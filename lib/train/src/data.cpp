@@ -33,7 +33,7 @@ std::unique_ptr<dataio::ConversationDataset> open_data(const config::RunConfig& 
         {path, file.media_root ? std::filesystem::path(*file.media_root) : path.parent_path(), file.weight});
   }
   options.tokenizer = config.data.tokenizer;
-  options.chat_template = config.data.chat_template;
+  options.chat_template = config::name_of(config.data.chat_template);
   options.sequence_length = config.batch.sequence_length;
   for (const catalog::Modality& modality : modalities)
     if (!catalog::is_llm(modality)) options.media.push_back(source_of(modality));

@@ -110,11 +110,11 @@ TEST_CASE("Any text, number and model config survives the dump") {
        {"null", "Null", "~",  "-",    "- a",     "a: b", "#x", "true",  "on", "010", "1e5", "0x1f", ".5",
         "'",    "\"",   "\\", "a\nb", "{a}",     "[a]",  "&a", "*a",    "!a", "%a",  "@a",  "a #b", "é𝄞",
         " a ",  "?",    ":",  "a:",   "<image>", "NaN",  "N",  "1_000", "..", "=",   "|",   ">"}) {
-    config.data.chat_template = text;
+    config.model.llm.family = text;
     config.model.encoders[0].placeholder = text;
     INFO(text);
     const RunConfig again = good(dump(config)).config;
-    CHECK(again.data.chat_template == text);
+    CHECK(again.model.llm.family == text);
     CHECK(again.model.encoders[0].placeholder == text);
     CHECK(again.optimizer.lr == config.optimizer.lr);
     CHECK(again.optimizer.eps == config.optimizer.eps);

@@ -9,7 +9,7 @@ TEST_CASE("--set overrides values of every type, the last one wins") {
   const RunConfig c =
       good(kLarge, {"steps=7", "steps=9", "optimizer.lr=2.5e-4", "optimizer.betas=[0.5, 0.6]",
                     "lr_schedule.warmup_steps=0", "data.shuffle=true", "layout=separate", "run_dir=out",
-                    "data.chat_template=5", "model.encoders.vision.train.encoder=true",
+                    "model.llm.family=5", "model.encoders.vision.train.encoder=true",
                     "eval={every: 3, max_samples: 1}"})
           .config;
   CHECK(c.steps == 9);
@@ -18,7 +18,7 @@ TEST_CASE("--set overrides values of every type, the last one wins") {
   CHECK(c.data.shuffle);
   CHECK(c.layout == Layout::separate);
   CHECK(c.run_dir == (std::filesystem::current_path() / "out").string());
-  CHECK(c.data.chat_template == "5");
+  CHECK(c.model.llm.family == "5");
   CHECK(c.model.encoders[0].train.encoder);
   CHECK(c.eval.every == 3);
 }

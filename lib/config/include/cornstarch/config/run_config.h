@@ -17,6 +17,7 @@ enum class Checkpointing { none, selective, full };
 enum class Layout { separate, single };
 enum class ProjectorType { linear, mlp };
 enum class FeatureSelect { full, patch };
+enum class ChatTemplate { plain };
 enum class OnBadSample { fail, skip };
 enum class OptimizerType { adamw, sgd };
 enum class LrScheduleType { cosine, linear, constant };
@@ -94,7 +95,7 @@ struct Data {
   std::vector<Dataset> train;
   std::vector<Dataset> eval;
   std::string tokenizer;
-  std::string chat_template = "plain";
+  ChatTemplate chat_template = ChatTemplate::plain;
   bool shuffle = true;
   OnBadSample on_bad_sample = OnBadSample::fail;
   int num_workers = 4;
