@@ -26,6 +26,11 @@ at::ScalarType at_least_fp32(const at::Tensor& x) {
   return x.element_size() < 4 ? at::kFloat : x.scalar_type();
 }
 
+/// CUDA's kernels compute in fp32 whatever the logits' type.
+at::ScalarType type_of_logits(const at::Tensor& hidden) {
+  return hidden.is_cuda() ? hidden.scalar_type() : at_least_fp32(hidden);
+}
+
 /// The targets' columns in this rank's part of the vocabulary.
 struct Targets {
   at::Tensor column;     // [n, 1], 0 where the target is on another rank
@@ -103,10 +108,10 @@ at::Tensor cross_entropy(const at::Tensor& logits, const Targets& targets, bool 
   return losses.sum(at::kDouble);
 }
 
-/// sum += a x b, where the sum may be wider than the product.
-void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+/// sum += a x b, where the sum, of type `wide`, may be wider than the product.
+void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, at::ScalarType wide) {
   if (!sum.defined()) {
-    sum = at::mm(a, b).to(at_least_fp32(a));
+    sum = at::mm(a, b).to(wide);
   } else if (sum.scalar_type() == a.scalar_type()) {
     sum.addmm_(a, b);
   } else {
@@ -124,18 +129,17 @@ Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const
   Outcome out;
   out.loss = at::zeros({}, hidden.options().dtype(at::kDouble));
   if (hidden_grad) out.hidden_grad = at::empty_like(hidden);
+  const at::ScalarType sum_type = chunks > 1 ? at_least_fp32(hidden) : hidden.scalar_type();
   for (std::int64_t i = 0; i < chunks; ++i) {
     const Range rows = share(hidden.size(0), chunks, i);
     const auto part = [&](const at::Tensor& x) { return x.narrow(0, rows.begin, rows.size()); };
-    // The kernels compute in fp32 whatever the logits' type.
-    at::Tensor logits = at::mm(part(hidden), weight.t());
-    if (logits.is_cpu()) logits = logits.to(at_least_fp32(hidden));
+    at::Tensor logits = at::mm(part(hidden), weight.t()).to(type_of_logits(hidden));
     out.loss.add_(cross_entropy(logits, targets.part(rows), hidden_grad || weight_grad, tp));
     if (!hidden_grad && !weight_grad) continue;
     const at::Tensor grad = logits.to(hidden.scalar_type());
     at::Tensor rows_grad = hidden_grad ? part(out.hidden_grad) : at::Tensor();
     if (hidden_grad) at::mm_out(rows_grad, grad, weight);
-    if (weight_grad) add_product(out.weight_grad, grad.t(), part(hidden));
+    if (weight_grad) add_product(out.weight_grad, grad.t(), part(hidden), sum_type);
   }
   if (hidden_grad) tp.all_reduce(out.hidden_grad);
   return out;
@@ -146,10 +150,9 @@ Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                                 std::int64_t first, std::int64_t vocab, const comm::GroupPtr& tp,
                                 std::int64_t chunk_bytes) {
-  const at::ScalarType dtype = at_least_fp32(hidden);
   // Every rank cuts the rows alike, whatever its share of the vocabulary.
-  const std::int64_t row_bytes =
-      (vocab + tp->size() - 1) / tp->size() * static_cast<std::int64_t>(c10::elementSize(dtype));
+  const auto element_bytes = static_cast<std::int64_t>(c10::elementSize(type_of_logits(hidden)));
+  const std::int64_t row_bytes = (vocab + tp->size() - 1) / tp->size() * element_bytes;
   const std::int64_t rows = std::max<std::int64_t>(1, chunk_bytes / row_bytes);
   const std::int64_t chunks = (hidden.size(0) + rows - 1) / rows;
   const bool for_hidden = records({hidden}), for_weight = records({weight});
@@ -159,7 +162,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
     out = chunk_by_chunk(hidden.detach().contiguous(), weight.detach(),
                          targets_here(targets, first, weight.size(0)), chunks, for_hidden, for_weight, *tp);
   }
-  at::Tensor loss = out.loss.to(dtype);
+  at::Tensor loss = out.loss.to(at_least_fp32(hidden));
   if (!for_hidden && !for_weight) return loss;
   out.loss.reset();
   return differentiable(
