@@ -26,7 +26,8 @@ std::string describe(const LayoutCase& c) {
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
   if (c.packing) out += " packed";
   return cat(out, c.train_llm ? "" : " frozen", describe(c.llm_blocks), ", dp", c.dp,
-             c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)));
+             c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)),
+             c.whole_replicas ? ", single" : "");
 }
 
 }  // namespace
@@ -249,6 +250,27 @@ void add_zero3(Table& table) {
   c.mix = tail;
 }
 
+/// Ranks that hold all modalities, whose replicas end with pictures in different microbatches.
+void add_whole_replicas(Table& table) {
+  const auto add = [&](std::vector<EncoderLayout> encoders, int dp,
+                       config::Sharding sharding) -> LayoutCase& {
+    LayoutCase& c = table.add(std::move(encoders), 1, 1, dp);
+    c.whole_replicas = true;
+    c.sharding = sharding;
+    c.microbatch_size = 1;
+    c.num_microbatches = 5;
+    return c;
+  };
+  for (const auto sharding : {config::Sharding::none, config::Sharding::zero1, config::Sharding::zero3}) {
+    add({clip()}, 2, sharding).llm = "gqa_tied";
+    add({clip(), whisper()}, 3, sharding);
+    add({frozen(clip(), false, true), whisper()}, 2, sharding).train_llm = false;
+    LayoutCase& c = add({with(kFull, clip()), whisper()}, 2, sharding);
+    c.llm_blocks = kSelective;
+    c.mix.text_tail = true;
+  }
+}
+
 }  // namespace
 
 std::vector<LayoutCase> layout_cases() {
@@ -258,6 +280,7 @@ std::vector<LayoutCase> layout_cases() {
   add_two_encoders(table);
   add_freezing(table);
   add_mixtures(table);
+  add_whole_replicas(table);
   add_blocks(table);
   add_zero1(table);
   add_zero3(table);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "collective_order.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/train/trainer.h"
 
@@ -197,8 +198,11 @@ void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records
 Outcome run_as_threads(const Trial& trial) {
   Outcome outcome;
   Run run(trial, false);
-  comm::run_threads(run.world_size(), {std::chrono::seconds(60)},
-                    [&](const comm::CommunicatorPtr& comm) { run.rank(comm, outcome, comm->rank() == 0); });
+  CollectiveOrder order(run.world_size());
+  comm::run_threads(run.world_size(), {std::chrono::seconds(60)}, [&](const comm::CommunicatorPtr& comm) {
+    run.rank(order.watched(comm), outcome, comm->rank() == 0);
+  });
+  outcome.disorder = order.conflicts();
   return outcome;
 }
 
@@ -221,7 +225,7 @@ const Outcome& reference(const Trial& trial) {
 
 std::vector<std::string> differences(const Outcome& got, const Outcome& want, double tolerance,
                                      bool partial) {
-  std::vector<std::string> out;
+  std::vector<std::string> out = got.disorder;
   compare_numbers(got.losses, want.losses, "loss", tolerance, out);
   compare_numbers(got.norms, want.norms, "gradient norm", tolerance, out);
   compare_numbers(got.targets, want.targets, "number of targets", 0, out);

@@ -35,6 +35,7 @@ struct Outcome {
   std::map<std::string, std::int64_t> covered;  ///< elements of each parameter that replica 0's ranks hold
   std::size_t whole_bytes = 0;                  ///< of values that are whole on a rank after the last step
   double replica_difference = 0;                ///< between shards that different ranks hold alike
+  std::vector<std::string> disorder;            ///< of collectives
 };
 
 /// Runs ranks of a trial. `single`: one rank holds everything.

@@ -117,7 +117,7 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.parallel->distribution = c.distribution;
   r.model.llm.parallel->stages = deal(module_names("llama", *r.model.llm.config_json), c.llm_stages);
   set_blocks(c.llm_blocks, single, r.model.llm.activation_checkpointing, *r.model.llm.parallel);
-  r.layout = single ? config::Layout::single : config::Layout::separate;
+  r.layout = single || c.whole_replicas ? config::Layout::single : config::Layout::separate;
   r.sharding = single ? config::Sharding::none : c.sharding;
   r.batch.microbatch_size = c.microbatch_size;
   r.batch.num_microbatches = c.num_microbatches * (single ? c.dp : 1);
@@ -140,6 +140,7 @@ catalog::Modalities resolve_or_throw(const config::RunConfig& config) {
 }
 
 int world_size(const LayoutCase& c) {
+  if (c.whole_replicas) return c.dp;
   int ranks = c.llm_tp * c.llm_sp * c.llm_stages;
   for (const auto& e : c.encoders) ranks += e.tp * e.sp * e.stages;
   return ranks * c.dp;

@@ -49,6 +49,7 @@ struct LayoutCase {
   config::Distribution distribution = config::Distribution::uniform;
   config::AttentionMask mask = config::AttentionMask::causal;
   bool packing = false;
+  bool whole_replicas = false;  ///< layout single: each of dp ranks is one
 
   /// Whether no modality recomputes anything or deals tokens to the ranks of tp.
   bool plain_blocks() const;

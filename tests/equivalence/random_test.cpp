@@ -50,6 +50,7 @@ class Draw {
     c.mask = of({config::AttentionMask::causal, config::AttentionMask::causal,
                  config::AttentionMask::image_bidirectional, config::AttentionMask::modality_isolated});
     c.packing = rarely();
+    c.whole_replicas = rarely();
     if (c.sharding == config::Sharding::zero3) {
       c.llm_stages = 1;
       for (EncoderLayout& e : c.encoders) e.stages = 1;

@@ -24,6 +24,7 @@ class NcclWork final : public Work {
       : hub_(std::move(hub)), channel_(channel), operation_(std::move(operation)) {}
   void wait() override { hub_->wait(channel_, *operation_); }
   bool done() override { return hub_->done(channel_, *operation_); }
+  void begin() override { hub_->begin(channel_, *operation_); }
 
  private:
   std::shared_ptr<NcclHub> hub_;
@@ -91,6 +92,13 @@ void NcclHub::wait(Channel& channel, Operation& operation) {
   }
   if (operation.state == Operation::State::complete) return;
   check_cuda(cudaStreamWaitEvent(c10::cuda::getCurrentCUDAStream(), operation.done), "cudaStreamWaitEvent");
+}
+
+void NcclHub::begin(Channel& channel, const Operation& operation) {
+  const Lock lock(mutex_);
+  throw_if_failed();
+  channel.release(operation);
+  advance(channel);
 }
 
 bool NcclHub::done(Channel& channel, Operation& operation) {

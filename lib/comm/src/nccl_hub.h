@@ -38,6 +38,7 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   /// Makes the current stream wait for the operation.
   void wait(Channel& channel, Operation& operation);
   bool done(Channel& channel, Operation& operation);
+  void begin(Channel& channel, const Operation& operation);
   void check();
   void settle();
 

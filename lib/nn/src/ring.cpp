@@ -28,6 +28,7 @@ class Carousel {
     if (tensor.numel() == 0) return;
     const int previous = (layout_.rank() + layout_.size() - 1) % layout_.size();
     receive_ = layout_.comm->receive(tensor, layout_.world_rank(previous), kContextTag, what_);
+    receive_->begin();
   }
 
   void wait() {

@@ -62,8 +62,9 @@ std::shared_ptr<torch::autograd::Node> watch(const Bucket::Place& place, std::fu
 
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options) {
   std::vector<Bucket> buckets;
-  for (std::size_t i = parameters.size(); i-- > 0;) {
-    const Stored& p = parameters[i];
+  std::vector<Stored> ordered(parameters.rbegin(), parameters.rend());
+  std::ranges::stable_partition(ordered, [](const Stored& p) { return !p.over_stages; });
+  for (const Stored& p : ordered) {
     const at::Tensor& value = p.parameter->value;
     const auto item = static_cast<std::int64_t>(value.element_size());
     const bool fits = !buckets.empty() && buckets.back().group == p.group &&
@@ -71,6 +72,7 @@ std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptio
     if (!fits) {
       buckets.emplace_back().group = p.group;
       buckets.back().sharded = options.sharded && p.group->size() > 1;
+      buckets.back().over_stages = p.over_stages;
     }
     append(buckets.back(), p);
   }

@@ -26,6 +26,7 @@ struct Bucket {
   comm::GroupPtr group;
   std::vector<Place> places;
   std::int64_t elements = 0;
+  bool over_stages = false;              ///< as its parameters
   bool sharded = false;                  ///< each rank of the group owns one of as many equal shares
   at::Tensor values, gradients;          ///< flat; sharded: padded to a multiple of the group's size
   at::Tensor own_values, own_gradients;  ///< this rank's share; all of it where the bucket is not sharded
@@ -37,8 +38,8 @@ struct Bucket {
 /// Adds a parameter behind those that are there.
 void append(Bucket& bucket, const Stored& parameter);
 
-/// Deals parameters, last to first, to buckets of at most `bucket_bytes` of values (one parameter may be
-/// more).
+/// Deals parameters, last to first and those over several stages behind the others, to buckets of at most
+/// `bucket_bytes` of values (one parameter may be more).
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options);
 
 /// Makes the bucket's memory, on the options' device, and every value a view into it. Where its parameters

@@ -137,6 +137,8 @@ struct Executor::Impl {
 
   void step(const plan::Instruction& i, std::size_t position, const std::vector<bool>& reached) {
     const StepKey key{i.seam, i.microbatch};
+    // Layers that are recorded, or memory that runs out, wait for the whole GPU.
+    if (i.op == Op::forward || i.op == Op::backward) comm->settle();
     switch (i.op) {
       case Op::receive_forward:
         activations_in[key] = mailbox.take(position);
@@ -187,11 +189,17 @@ struct Executor::Impl {
     if (leaves || needs_backward(h.stage, m)) flights[{h.stage, m}] = std::move(flight);
   }
 
-  /// Gradients leave under the last backward as hooks tell of them, which a recording does not.
+  /// Whether gradients leave under this backward. Replicas end with an encoder in different microbatches, and
+  /// collectives must begin in the same order on all of them: where a rank holds several stages, only those
+  /// of the one whose turn is first leave before all backwards are done.
+  bool gradients_leave(const HeldStage& h, int m) const {
+    return h.stage == me.parts.back().stage && activity->last_backward(h.stage) == m;
+  }
+
+  /// Gradients that leave do so as hooks tell of them, which a recording does not.
   models::Launches launches(const HeldStage& h, int m) const {
-    const bool told = plan.dp > 1 && needs_backward(h.stage, m) && activity->last_backward(h.stage) == m;
+    const bool told = plan.dp > 1 && needs_backward(h.stage, m) && gradients_leave(h, m);
     const bool replays = options.cuda_graphs && training && !told;
-    if (replays) comm->settle();  // recording waits for the GPU
     return replays ? models::Launches::replayed : models::Launches::one_by_one;
   }
 
@@ -261,7 +269,7 @@ struct Executor::Impl {
   }
 
   void backward(HeldStage& h, int m) {
-    if (h.store && activity->last_backward(h.stage) == m) h.store->last_backward();
+    if (h.store && gradients_leave(h, m)) h.store->last_backward();
     if (h.store) h.store->begin_backward();
     Flight flight = flights.extract({h.stage, m}).mapped();
     // An output without a graph (no target, or nothing in it that trains) has nothing to say upstream but

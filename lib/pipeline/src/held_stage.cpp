@@ -50,7 +50,7 @@ class Builder {
       if (tied && !tied_group) tied_group = tie();
       if (p.partial_over_tp && !shards) shards = all_shards();
       const comm::GroupPtr& group = p.partial_over_tp ? shards : tied ? tied_group : replicas;
-      if (p.trains || all) out.push_back({&p, group, p.partial_over_tp || p.counts});
+      if (p.trains || all) out.push_back({&p, group, p.partial_over_tp || p.counts, group == tied_group});
     }
     return out;
   }

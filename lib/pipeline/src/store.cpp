@@ -18,7 +18,7 @@ struct ParameterStore::Impl {
   void added(std::size_t index) {
     if (!last) return;
     --buckets[index].missing;
-    while (next < buckets.size() && buckets[next].missing == 0) leave();
+    while (next < buckets.size() && buckets[next].missing == 0 && !buckets[next].over_stages) leave();
     while (arrived < next && buckets[arrived].work->done()) ++arrived;  // lets the backend make progress
   }
 

@@ -68,8 +68,8 @@ void require_architecture(int index) {
 
 at::Device open_gpu(const launch::LaunchContext& launch) {
   // Read when CUDA and cuBLAS start. Messages wait for each other on streams of their own: two that share a
-  // hardware queue could wait for ever.
-  setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
+  // hardware queue could wait for ever, so what an environment made for other trainers says does not count.
+  setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 1);
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   require_driver();
   const int index = index_of(launch, count_gpus());

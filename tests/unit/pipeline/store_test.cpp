@@ -75,6 +75,25 @@ TEST_CASE("a bucket leaves while backward still runs, in one order on every rank
   });
 }
 
+TEST_CASE("a bucket over several stages leaves last, when backward is done") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    auto stored = p.stored(comm->world());
+    stored[2].over_stages = true;
+    pipeline::ParameterStore store(stored, {16});
+    CHECK(store.segments()[0].parameter == &p.all[1]);
+    CHECK(store.segments()[2].parameter == &p.all[2]);
+    store.start_step();
+    const auto before = comm->traffic().collectives;
+    store.last_backward();
+    (p.all[0].value + p.all[1].value + p.all[2].value).sum().backward();
+    CHECK(comm->traffic().collectives == before + 2);
+    store.finish();
+    CHECK(comm->traffic().collectives == before + 3);
+    CHECK(first(p.all[2].value.grad()) == 2);
+  });
+}
+
 TEST_CASE("small gradients share a bucket; another group starts a new one") {
   comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
     Parameters p;

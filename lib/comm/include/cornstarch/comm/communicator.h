@@ -34,6 +34,9 @@ class Work {
   virtual void wait() = 0;
   /// Whether wait() would return at once; lets the backend make progress.
   virtual bool done() = 0;
+  /// Lets a receive begin before it is waited for. Its message is one that the sender sends without waiting
+  /// for this rank: on a GPU it takes room from what is computed until it is there.
+  virtual void begin() {}
 };
 using WorkPtr = std::shared_ptr<Work>;
 
@@ -98,9 +101,12 @@ class Communicator {
   /// since there operations that were cut off look complete. Where waits throw, nothing.
   virtual void check() {}
 
-  /// Waits until the GPU has everything that was begun: sends connect and are launched in the background. To
-  /// be called before what waits for the whole GPU, and so for messages to come: their senders may wait for
-  /// what a thread of this process could not launch meanwhile. Backends without a GPU: nothing.
+  /// Waits until the GPU has all that was begun, receives only if they were waited for: the rest connects and
+  /// is launched in the background. To be called before what waits for the whole GPU, and so for messages to
+  /// come: their senders may wait for what a thread of this process could not launch meanwhile. What begins
+  /// between two ranks for the first time, and collectives, are launched when all their ranks have begun
+  /// them, which must not need anything that this rank begins later. Throws as Work::wait. Backends without a
+  /// GPU: nothing.
   virtual void settle() {}
 
   /// Messages and bytes sent so far by this rank, for tests and reports.

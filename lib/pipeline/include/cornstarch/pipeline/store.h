@@ -17,6 +17,8 @@ struct Stored {
   models::Parameter* parameter = nullptr;
   comm::GroupPtr group;
   bool counts = true;  ///< in the norm; false where another group counts the same shard
+  /// Its group holds ranks of several stages, whose backwards end one after the other and need each other.
+  bool over_stages = false;
 };
 
 /// A run of consecutive elements of a parameter that this rank updates.
@@ -69,8 +71,9 @@ class Store {
 
 /// Keeps a stage's trainable parameters and their gradients in flat buckets, and sums gradients over replicas
 /// while backward still runs. Buckets are filled from the last parameter of the stage to the first, as
-/// backward reaches them; one is on its way as soon as all of it is there. They leave in one fixed order on
-/// every rank, whatever each rank's microbatches contain.
+/// backward reaches them; one is on its way as soon as all of it is there, but for those over several stages,
+/// which come last, when backward is done. They leave in one fixed order on every rank, whatever each rank's
+/// microbatches contain.
 ///
 /// Sharded (Rajbhandari et al., "ZeRO", 2020, stage 1), the sum of a bucket is scattered: each rank of the
 /// bucket's group gets one contiguous share, updates it, and gathers the others' values.
