@@ -23,7 +23,8 @@ void collect_keys(const Json& root, const Json& schema, const std::string& path,
   }
   const bool has_keys = schema.contains("properties");
   if (!has_keys && !path.empty()) {
-    const bool free_keys = schema.value("type", Json()) == "object";
+    const Json type = schema.value("type", Json());  // or a list of this and null
+    const bool free_keys = (type.is_array() ? type.front() : type) == "object";
     out.push_back(path + (free_keys ? "." : "="));
   }
   if (!has_keys) return;

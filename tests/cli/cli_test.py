@@ -417,6 +417,21 @@ class Train(Case):
         self.assertEqual(outcome.code, 0)
         self.assertRegex(outcome.out.splitlines()[1], r"\Awords --config-fd \d+ --local-ranks 2 --overwrite\Z")
 
+    def test_home_and_variables_in_paths(self):
+        self.add_worker()
+        home = {"HOME": str(self.folder), "RUNS": "my runs"}
+        outcome = self.train("--set", "run_dir=~/a${RUNS}$$1", env=home)
+        self.assertEqual(outcome.code, 0)
+        self.assertIn(f'\nrun_dir: "{self.folder}/amy runs$$1"\n', outcome.out)
+        self.expect(self.train("--set", "run_dir=${NO_SUCH_FOLDER}/a"), 2, "",
+                    "--set:1:9: error: 'run_dir': the variable NO_SUCH_FOLDER is not set [bad_path]\n"
+                    "    1 | run_dir=${NO_SUCH_FOLDER}/a\n"
+                    "      |         ^~~~~~~~~~~~~~~~~\n"
+                    "  help: set it, or write a default: ${NO_SUCH_FOLDER:-folder}; $$ stands for a dollar\n"
+                    "1 error\n")
+        outcome = self.train("--set", "run_dir=${NO_SUCH_FOLDER:-~}/b", env=home)
+        self.assertIn(f"\nrun_dir: {self.folder}/b\n", outcome.out.replace('"', ""))
+
     def test_missing_worker(self):
         self.expect(self.train(), 71, "",
                     f"error: cornstarch-worker, which does the training, is not there; looked for {self.folder}/bin/"

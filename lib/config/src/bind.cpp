@@ -1,6 +1,7 @@
 #include "bind.h"
 
 #include "cornstarch/base/text.h"
+#include "expand_path.h"
 #include "fields.h"
 #include "scalars.h"
 
@@ -102,7 +103,8 @@ Node tree_of(const T& value, const Rules& rules) {
   } else if constexpr (std::is_floating_point_v<T>) {
     return Node::scalar(format_number(value));
   } else {
-    return rules.text == Text::json ? from_json_text(value) : Node::scalar(value, true);
+    if (rules.text == Text::json) return from_json_text(value);
+    return Node::scalar(rules.text == Text::name ? value : unexpanded(value), true);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "aliases.h"
 #include "cornstarch/base/text.h"
+#include "expand_path.h"
 #include "scalars.h"
 #include "suggest.h"
 
@@ -15,7 +16,7 @@ namespace {
 std::string kind_words(const Node& node) {
   switch (node.kind) {
     case Node::Kind::null:
-      return "but it is empty";
+      return node.text.empty() ? "but it is empty" : cat("not ", node.text);
     case Node::Kind::list:
       return "not a list";
     case Node::Kind::map:
@@ -24,6 +25,23 @@ std::string kind_words(const Node& node) {
       break;
   }
   return node.quoted ? cat("not the text \"", node.text, "\"") : cat("not '", node.text, "'");
+}
+
+/// Whether `node` unsets the key: then it counts as never written. Nothing after the colon does not, since it
+/// is more often forgotten than meant.
+bool unsets(const Node& node, const Key* key) {
+  return key != nullptr && key->nullable && node.kind == Node::Kind::null && !node.text.empty();
+}
+
+/// The part of a place that holds `text`, if it stands there as it is.
+Place narrowed(Place place, const std::string& text) {
+  const std::string& line = place.source->line(place.line);
+  const std::size_t at = line.find(text, static_cast<std::size_t>(std::max(place.column - 1, 0)));
+  if (at == std::string::npos || at + text.size() > static_cast<std::size_t>(place.column - 1 + place.length))
+    return place;
+  place.column = static_cast<int>(at) + 1;
+  place.length = static_cast<int>(text.size());
+  return place;
 }
 
 bool is_word(std::string_view name) {
@@ -43,8 +61,7 @@ class Conformer {
     where_.set(path, by_key ? key_place : node.place);
     if (node.refused) return;
     if (node.kind == Node::Kind::null) {
-      if (key.nullable) return;
-      return wrong_type(node, key, path, key_place);
+      return wrong_type(node, key, path, node.text.empty() ? key_place : node.place);
     }
     switch (key.kind) {
       case Key::Kind::object:
@@ -71,7 +88,7 @@ class Conformer {
   }
 
   static std::string type_help(const Node& node, const Key& key) {
-    if (node.kind == Node::Kind::null && key.kind == Key::Kind::text) return "\"\" stands for an empty text";
+    if (node.kind == Node::Kind::null) return null_help(node, key);
     if (node.kind != Node::Kind::scalar) return {};
     if (key.is_map()) return map_help(node, key);
     if (key.kind == Key::Kind::text) return cat("put it in quotes: \"", node.text, "\"");
@@ -89,6 +106,13 @@ class Conformer {
       }
     }
     return clearer_spelling(node.text);
+  }
+
+  static std::string null_help(const Node& node, const Key& key) {
+    if (key.nullable) return "leave the key out, or write null for its default";
+    if (key.name.empty()) return {};  // an item of a list
+    return node.text.empty() ? cat(key.name, ": ", key.doc)
+                             : "null unsets only what may be left out; this key is required";
   }
 
   /// For a word where a map should be: "projector: mlp" means "projector: {type: mlp}".
@@ -111,6 +135,7 @@ class Conformer {
   }
 
   void object(Node& node, const Key& key, const std::string& path, const Place& place) {
+    std::erase_if(node.entries, [&](const Entry& e) { return unsets(e.value, key.child(e.key)); });
     std::set<std::string> meant;
     for (Entry& entry : node.entries) {
       if (const Key* child = key.child(entry.key)) {
@@ -147,8 +172,7 @@ class Conformer {
     const Entry* last = nullptr;
     std::vector<std::string> present;
     for (const Entry& entry : node.entries) {
-      const bool member = std::find(group.begin(), group.end(), entry.key) != group.end();
-      if (!member || (entry.value.kind == Node::Kind::null && !entry.value.refused)) continue;
+      if (std::find(group.begin(), group.end(), entry.key) == group.end()) continue;
       present.push_back(entry.key);
       if (!last || !is_set(last->place)) last = &entry;
     }
@@ -167,6 +191,7 @@ class Conformer {
   static bool is_set(const Place& place) { return place.source && place.source->name() == kSetName; }
 
   void named(Node& node, const Key& key, const std::string& path) {
+    std::erase_if(node.entries, [&](const Entry& e) { return unsets(e.value, &key.children[0]); });
     for (Entry& entry : node.entries) {
       const std::string own = join_path(path, entry.key);
       if (entry.key == "llm" || entry.key == "language_model") {
@@ -289,13 +314,28 @@ class Conformer {
 
   void text(Node& node, const Key& key, const std::string& path) {
     if (!node.quoted && reads_as_value(node.text)) return wrong_type(node, key, path, node.place);
+    const bool is_path = key.rules.text == Text::input_path || key.rules.text == Text::output_path;
+    if (is_path && !expand(node, path)) return;
     if (node.text.empty()) {
       report_.error("out_of_range", cat(path_words(path), " must not be empty"), node.place);
       node.refused = true;
-    } else if (key.rules.text == Text::input_path || key.rules.text == Text::output_path) {
+    } else if (is_path) {
       const bool to_current = key.rules.text == Text::output_path || is_set(node.place);
       node.text = absolute(node.text, to_current ? bases_.current : bases_.file);
     }
+  }
+
+  bool expand(Node& node, const std::string& path) {
+    auto expanded = expand_path(node.text);
+    if (!expanded) {
+      const NotExpanded& problem = expanded.error();
+      report_.error("bad_path", cat(path_words(path), ": ", problem.message),
+                    narrowed(node.place, problem.part), problem.help);
+      node.refused = true;
+      return false;
+    }
+    node.text = std::move(*expanded);
+    return true;
   }
 
   static std::string absolute(const std::string& path, const std::filesystem::path& base) {

@@ -16,7 +16,7 @@ struct Node {
   Kind kind = Kind::null;
   bool quoted = false;   ///< a scalar in quotes (or a block scalar): text, whatever it looks like
   bool refused = false;  ///< a problem of it is reported; it counts as written, but has no value
-  std::string text;      ///< of a scalar
+  std::string text;      ///< of a scalar; of null as it is written, or "" where nothing is
   Place place;
   std::vector<Node> items;     ///< of a list
   std::vector<Entry> entries;  ///< of a map, in order, keys unique

@@ -19,6 +19,7 @@ std::vector<Key> children_of(const T& fallback) {
     key.name = f.name;
     key.doc = f.doc;
     key.rules = f.rules;
+    key.nullable = !f.rules.required;
     if (f.rules.required) key.fallback.clear();
     if (!f.rules.fallback.empty()) key.fallback = f.rules.fallback;
     out.push_back(std::move(key));
@@ -48,13 +49,13 @@ Key describe(const T& fallback, const Rules& rules) {
   out.rules = rules;
   if constexpr (is_optional<T>) {
     out = describe(typename T::value_type(), rules);
-    out.nullable = true;
     out.fallback.clear();
   } else if constexpr (is_vector<T>) {
     using Item = typename T::value_type;
     out.kind = Named<Item> ? Key::Kind::named : Key::Kind::list;
     out.children.push_back(describe(Item(), rules));
     out.children[0].rules.count = 0;
+    out.children[0].nullable = Named<Item>;
     std::vector<std::string> items;
     if constexpr (std::is_arithmetic_v<Item>) {
       for (const Item& item : fallback) items.push_back(describe(item, {}).fallback);

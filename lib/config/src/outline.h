@@ -31,7 +31,7 @@ struct Key {
   std::string name;
   std::string doc;
   Rules rules;
-  bool nullable = false;  ///< may be left out by writing null
+  bool nullable = false;  ///< may be left out, also by writing null
   bool unsigned_64 = false;
   std::string fallback;  ///< the default as YAML; "" if there is none to show
   std::vector<Option> options;

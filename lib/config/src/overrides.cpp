@@ -178,7 +178,7 @@ class Override {
   std::optional<Node> parse_value(const Key* key) {
     const std::string text = flag_.substr(equals_ + 1);
     const Place where = place(equals_ + 1, text.size());
-    const bool unset = key && key->nullable && (text == "null" || text == "~");
+    const bool unset = text == "null" || text == "~";
     const bool in_quotes = !text.empty() && (text[0] == '"' || text[0] == '\'');
     if (key && (key->kind == Key::Kind::text || key->kind == Key::Kind::choice) && !unset && !in_quotes) {
       Node node = Node::scalar(text, true);

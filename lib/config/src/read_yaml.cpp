@@ -43,6 +43,17 @@ int token_length(std::string_view line, std::size_t begin, const std::string& va
   return static_cast<int>(line.size() - begin);
 }
 
+/// The word for null that `rest` begins with. For nothing at all yaml-cpp gives the same event, where the
+/// next token starts.
+std::string_view null_word(std::string_view rest) {
+  for (const std::string_view word : {"null", "Null", "NULL", "~"}) {
+    const std::string_view after = rest.substr(std::min(word.size(), rest.size()));
+    if (rest.substr(0, word.size()) != word) continue;
+    if (after.empty() || std::string_view(" \t,]}").find(after[0]) != std::string_view::npos) return word;
+  }
+  return {};
+}
+
 /// Builds the tree from yaml-cpp's events, which carry a position each.
 class Builder : public YAML::EventHandler {
  public:
@@ -70,10 +81,15 @@ class Builder : public YAML::EventHandler {
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     Node node;
-    // yaml-cpp's mark is where the next token starts: the key or the list tells more.
-    node.place = frames_.empty()                               ? place_of(mark)
-                 : frames_.back().node.kind == Node::Kind::map ? frames_.back().key_place
-                                                               : frames_.back().node.place;
+    node.place = place_of(mark);
+    const std::string_view line = source_->line(node.place.line);
+    const auto begin = static_cast<std::size_t>(std::max(node.place.column - 1, 0));
+    node.text = null_word(line.substr(std::min(begin, line.size())));
+    node.place.length = static_cast<int>(std::max<std::size_t>(node.text.size(), 1));
+    if (node.text.empty() && !frames_.empty()) {
+      const Frame& frame = frames_.back();  // where the value is missing: its key or its list tells more
+      node.place = frame.node.kind == Node::Kind::map ? frame.key_place : frame.node.place;
+    }
     count(1, mark);
     finish(std::move(node), anchor, mark);
   }

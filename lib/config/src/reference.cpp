@@ -16,8 +16,12 @@ A run is one YAML file. `cornstarch-train validate --config run.yaml` finds all 
 - Numbers are decimal (`10`, `1.0e-3`), truth is `true` or `false`. Text that looks like either needs quotes.
 - Paths of inputs are relative to the config file. `run_dir`, and paths in `--set`, are relative to the current
   directory.
+- In paths `~/` at the beginning is the home folder, `${NAME}` a variable of the environment, which must be set, and
+  `${NAME:-folder}` one that need not be. `$$` stands for a dollar.
 - `--set a.b.c=value` overrides one key and may be repeated: `--set optimizer.lr=0.001`,
-  `--set "model.llm.parallel.stages[1]=[model.norm, lm_head]"`. `null` unsets a key that may be left out.
+  `--set "model.llm.parallel.stages[1]=[model.norm, lm_head]"`.
+- `null`, in the file or in `--set`, unsets a key that may be left out, as if it had never been written: also a whole
+  section or encoder (`--set model.encoders.audio=null`). A key with nothing behind its colon is an error.
 - An anchor (`&name`) and an alias (`*name`) repeat a value. Merge keys (`<<`), tags and several documents are
   refused.
 - *Also* names the spellings that Cornstarch's users know; they are accepted in the file and in `--set`. Module names

@@ -54,13 +54,18 @@ Json template_schema(const Json& stages) {
 }
 
 /// One of the names must be there: a key by its name or by an alias.
-Json any_required(const std::vector<const Key*>& keys, const char* how) {
+Json one_required(const std::vector<const Key*>& keys) {
   Json options = Json::array();
+  const auto add = [&](const Key& key, const std::string& name) {
+    Json given = {{"required", {name}}};
+    if (key.nullable) given["properties"] = {{name, {{"not", {{"type", "null"}}}}}};
+    options.push_back(given);
+  };
   for (const Key* key : keys) {
-    options.push_back({{"required", {key->name}}});
-    for (const std::string& alias : key->rules.aliases) options.push_back({{"required", {alias}}});
+    add(*key, key->name);
+    for (const std::string& alias : key->rules.aliases) add(*key, alias);
   }
-  return {{how, options}};
+  return {{"oneOf", options}};
 }
 
 void add_object(const Key& object, Json& out) {
@@ -79,13 +84,12 @@ void add_object(const Key& object, Json& out) {
         properties[alias]["description"] = cat("The same as ", child.name, ", as Cornstarch calls it.");
     }
     if (child.rules.required && child.rules.aliases.empty()) required.push_back(child.name);
-    if (child.rules.required && !child.rules.aliases.empty())
-      conditions.push_back(any_required({&child}, "oneOf"));
+    if (child.rules.required && !child.rules.aliases.empty()) conditions.push_back(one_required({&child}));
   }
   for (const auto& group : object.exactly_one) {
     std::vector<const Key*> keys;
     for (const std::string& name : group) keys.push_back(object.child(name));
-    conditions.push_back(any_required(keys, "oneOf"));
+    conditions.push_back(one_required(keys));
   }
   out["properties"] = properties;
   if (!required.empty()) out["required"] = required;
@@ -145,10 +149,17 @@ void add_type(const Key& key, Json& out) {
   }
 }
 
+/// What may be left out may be null.
+void allow_null(Json& out) {
+  if (out.contains("type")) out["type"] = {out["type"], "null"};
+  if (out.contains("enum")) out["enum"].push_back(nullptr);
+}
+
 Json schema_of(const Key& key) {
   Json out = Json::object();
   if (!key.doc.empty()) out["description"] = key.doc;
   add_type(key, out);
+  if (key.nullable) allow_null(out);
   add_default(key, out);
   return out;
 }

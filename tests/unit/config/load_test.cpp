@@ -94,13 +94,49 @@ TEST_CASE("null leaves out what may be left out") {
   const RunConfig c =
       good(
           "model: {llm: {family: llama, config: {}, pretrained: ~, parallel: null}}\n"
-          "batch: {microbatch_size: 1, global_size: 4, num_microbatches:, sequence_length: 16}\n"
+          "batch: {microbatch_size: 1, global_size: 4, num_microbatches: ~, sequence_length: 16}\n"
           "data: {train: [{path: a.jsonl}], tokenizer: t.json}\n"
           "steps: 2\n")
           .config;
   CHECK(c.model.llm.pretrained == std::nullopt);
   CHECK_FALSE(c.model.llm.parallel.has_value());
   CHECK(c.batch.num_microbatches == std::nullopt);
+}
+
+TEST_CASE("null unsets any key that may be left out, sections and encoders too, in the file and by --set") {
+  const RunConfig defaults = good(kSmall).config;
+  const std::string nulls =
+      kSmall +
+      "optimizer: null\nlr_schedule: {type: ~, warmup_steps: NULL}\neval: Null\nseed: null\n"
+      "precision: null\nlayout: ~\nrun_dir: null\n";
+  CHECK(dump(good(nulls).config) == dump(defaults));
+
+  const RunConfig c =
+      good(kLarge,
+           {"model.encoders.audio=null", "optimizer=~", "lr_schedule=null", "eval=null", "precision=null",
+            "layout=null", "device=~", "seed=null", "run_dir=null", "data.eval=null",
+            "data.train[0].weight=null", "data.train[0].media_root=null", "data.num_workers=~",
+            "model.encoders.vision.placeholder=null", "model.encoders.vision.feature_select=null"})
+          .config;
+  REQUIRE(c.model.encoders.size() == 1);
+  CHECK(c.model.encoders[0].placeholder == "<vision>");
+  CHECK(c.model.encoders[0].feature_select == FeatureSelect::full);
+  CHECK(c.optimizer.type == OptimizerType::adamw);
+  CHECK(c.lr_schedule.warmup_steps == 0);
+  CHECK(c.eval.every == 0);
+  CHECK(c.precision == Precision::fp32);
+  CHECK(c.layout == Layout::separate);
+  CHECK(c.seed == 0);
+  CHECK(c.run_dir == here("runs/run"));
+  CHECK(c.data.eval.empty());
+  CHECK(c.data.train.at(0).weight == 1.0);
+  CHECK(c.data.train.at(0).media_root == std::nullopt);
+  CHECK(c.data.num_workers == 4);
+  // The word itself, as text.
+  CHECK(good(kLarge, {"model.encoders.vision.placeholder='null'"}).config.model.encoders[0].placeholder ==
+        "null");
+  // What --set unset can be set again.
+  CHECK(good(kLarge, {"optimizer=null", "optimizer.lr=0.5"}).config.optimizer.lr == 0.5);
 }
 
 TEST_CASE("run_dir is relative to the current directory") {

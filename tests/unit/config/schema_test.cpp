@@ -20,7 +20,7 @@ TEST_CASE("The schema says what the loader checks") {
   CHECK(schema["required"] == Json({"model", "batch", "data", "steps"}));
   const Json& properties = schema["properties"];
   CHECK(properties.size() == 14);
-  CHECK(properties["layout"]["enum"] == Json({"separate", "single"}));
+  CHECK(properties["layout"]["enum"] == Json({"separate", "single", nullptr}));
   CHECK(properties["layout"]["default"] == "separate");
   CHECK(properties["seed"]["maximum"] == 18446744073709551615u);
   CHECK(properties["steps"]["minimum"] == 1);
@@ -31,8 +31,12 @@ TEST_CASE("The schema says what the loader checks") {
   CHECK(optimizer["betas"]["minItems"] == 2);
   CHECK(optimizer["betas"]["items"]["exclusiveMaximum"] == 1.0);
   CHECK(optimizer["betas"]["default"] == Json({0.9, 0.95}));
-  CHECK(properties["batch"]["allOf"][0]["oneOf"] ==
-        Json::parse(R"([{"required": ["global_size"]}, {"required": ["num_microbatches"]}])"));
+  CHECK(
+      properties["batch"]["allOf"][0]["oneOf"] ==
+      Json::parse(R"([{"required": ["global_size"], "properties": {"global_size": {"not": {"type": "null"}}}},
+                        {"required": ["num_microbatches"],
+                         "properties": {"num_microbatches": {"not": {"type": "null"}}}}])"));
+  CHECK(properties["run_dir"]["type"] == Json({"string", "null"}));
   const Json& encoder = properties["model"]["properties"]["encoders"]["additionalProperties"];
   CHECK(encoder["required"] == Json({"family"}));
   const Json& parallel = encoder["properties"]["parallel"];
@@ -53,18 +57,30 @@ TEST_CASE("The schema is valid and agrees with the loader") {
   std::string name = (std::filesystem::temp_directory_path() / "cornstarch-schema-XXXXXX").string();
   const std::filesystem::path folder = ::mkdtemp(name.data());
   std::ofstream(folder / "schema.json") << json_schema();
-  const std::vector<std::string> texts = {kSmall,
-                                          kLarge,
-                                          dump(good(kLarge).config),
-                                          kSmall + "sed: 1\n",
-                                          kSmall + "seed: -1\n",
-                                          kSmall + "seed: text\n",
-                                          kSmall + "layout: both\n",
-                                          kSmall + "optimizer: {lr: 0}\n",
-                                          kSmall + "optimizer: {betas: [0.9]}\n",
-                                          kSmall + "optimizer: {betas: [0.9, 1.0]}\n",
-                                          kSmall + "run_dir: \"\"\n",
-                                          "steps: 2\n"};
+  const std::vector<std::string> texts = {
+      kSmall,
+      kLarge,
+      dump(good(kLarge).config),
+      kSmall + "sed: 1\n",
+      kSmall + "seed: -1\n",
+      kSmall + "seed: text\n",
+      kSmall + "layout: both\n",
+      kSmall + "optimizer: {lr: 0}\n",
+      kSmall + "optimizer: {betas: [0.9]}\n",
+      kSmall + "optimizer: {betas: [0.9, 1.0]}\n",
+      kSmall + "run_dir: \"\"\n",
+      kSmall + "optimizer: null\nlayout: ~\nprecision: null\nrun_dir: null\n",
+      kSmall + "run_dir:\n  - a\n",
+      "model: {llm: {family: llama, config: {}, pretrained: null}}\n"
+      "batch: {global_size: null, num_microbatches: 1, sequence_length: 16}\n"
+      "data: {train: [{path: a, media_root: ~}], tokenizer: t}\nsteps: 2\n",
+      "model: {llm: {family: llama, config: {}}}\n"
+      "batch: {global_size: null, sequence_length: 16}\n"
+      "data: {train: [{path: a}], tokenizer: t}\nsteps: 2\n",
+      "model: {llm: {family: llama, config: {}}, encoders: {a: null}}\n"
+      "batch: {global_size: 1, sequence_length: null}\n"
+      "data: {train: [{path: a}], tokenizer: t}\nsteps: 2\n",
+      "steps: 2\n"};
   std::string expected;
   for (std::size_t i = 0; i < texts.size(); ++i) {
     std::ofstream(folder / cat(i, ".yaml")) << texts[i];

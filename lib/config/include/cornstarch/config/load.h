@@ -45,10 +45,10 @@ struct Loaded {
 };
 
 /// Reads a YAML config, applies `--set` overrides ("a.b[1].c=value") in order, translates the aliases of
-/// Cornstarch's users, makes input paths absolute (relative to the config file; those in --set and run_dir:
-/// to the current directory) and checks types and ranges. Every problem is appended to `diagnostics`; the
-/// result is what could be read, so that later checks can add theirs, and nothing if the file is no YAML map
-/// at all.
+/// Cornstarch's users, expands `~` and `${VAR}` in paths and makes them absolute (relative to the config
+/// file; those in --set and run_dir: to the current directory) and checks types and ranges. Every problem is
+/// appended to `diagnostics`; the result is what could be read, so that later checks can add theirs, and
+/// nothing if the file is no YAML map at all.
 std::optional<Loaded> load(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                            Diagnostics& diagnostics);
 
