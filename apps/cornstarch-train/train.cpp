@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "checks.h"
 #include "console.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/launch/environment.h"
@@ -75,6 +76,7 @@ void check_device(const Args& args, const Resolved& resolved, Diagnostics& diagn
 Result<Resolved> prepare(const Args& args, const Place& place, Diagnostics& diagnostics) {
   auto resolved = resolve_run_file(args.file, diagnostics);
   if (resolved) check_device(args, *resolved, diagnostics);
+  if (resolved) check_inputs(*resolved, diagnostics);
   if (!resolved || diagnostics.has_errors()) return fail(ExitCode::usage, "");
   const config::RunConfig& config = resolved->loaded.config;
   const auto plan = plan::make_plan(config, resolved->modalities, place.world_size, place.per_node);

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "checks.h"
 #include "console.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/plan/plan.h"
@@ -20,6 +21,8 @@ struct Args {
 ExitCode check(const Args& args, Diagnostics& diagnostics) {
   const auto resolved = resolve_run_file(args.file, diagnostics);
   if (!resolved) return ExitCode::usage;
+  check_inputs(*resolved, diagnostics);
+  if (diagnostics.has_errors()) return ExitCode::usage;
   if (!args.world_size) return ExitCode::ok;
   const auto plan = plan::make_plan(resolved->loaded.config, resolved->modalities, *args.world_size);
   if (plan) return ExitCode::ok;

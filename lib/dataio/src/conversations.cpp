@@ -184,6 +184,12 @@ struct ConversationDataset::State {
   std::int64_t size = 0;
 };
 
+Result<void> check_source(const MediaSource& source) {
+  const auto preparer = make_preparer(source);
+  if (!preparer) return tl::unexpected(preparer.error());
+  return {};
+}
+
 ConversationDataset::ConversationDataset(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ConversationDataset::~ConversationDataset() = default;
 

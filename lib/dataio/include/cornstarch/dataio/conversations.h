@@ -22,6 +22,9 @@ struct MediaSource {
                                   ///< that fit item_shape
 };
 
+/// Whether media can be prepared in this way as the encoder takes them.
+Result<void> check_source(const MediaSource& source);
+
 struct ConversationFile {
   std::filesystem::path path;        ///< .jsonl (one sample a line) or .json (an array)
   std::filesystem::path media_root;  ///< media paths are resolved inside it only

@@ -1,0 +1,48 @@
+#include "cornstarch/dataio/run_data.h"
+
+#include <filesystem>
+
+#include "cornstarch/base/files.h"
+
+namespace cornstarch::dataio {
+
+namespace fs = std::filesystem;
+
+Result<MediaSource> media_source(const catalog::Modality& encoder) {
+  MediaSource source;
+  source.placeholder = encoder.placeholder;
+  source.kind = encoder.spec.kind == catalog::ModelKind::audio ? MediaKind::audio : MediaKind::image;
+  source.features_per_item = encoder.features_per_item;
+  source.item_shape = encoder.spec.item_shape;
+  if (!encoder.pretrained) return source;
+  const fs::path path = fs::path(*encoder.pretrained) / "preprocessor_config.json";
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return source;
+  auto text = read_file(path);
+  if (!text) return tl::unexpected(text.error());
+  source.preprocessor_json = std::move(*text);
+  return source;
+}
+
+Result<ConversationOptions> conversation_options(const config::RunConfig& config,
+                                                 const catalog::Modalities& modalities,
+                                                 const std::vector<config::Dataset>& files) {
+  ConversationOptions options;
+  for (const config::Dataset& file : files) {
+    const fs::path path = file.path;
+    options.files.push_back(
+        {path, file.media_root ? fs::path(*file.media_root) : path.parent_path(), file.weight});
+  }
+  options.tokenizer = config.data.tokenizer;
+  options.chat_template = config::name_of(config.data.chat_template);
+  options.sequence_length = config.batch.sequence_length;
+  for (const catalog::Modality& modality : modalities) {
+    if (catalog::is_llm(modality)) continue;
+    auto source = media_source(modality);
+    if (!source) return tl::unexpected(source.error());
+    options.media.push_back(std::move(*source));
+  }
+  return options;
+}
+
+}  // namespace cornstarch::dataio

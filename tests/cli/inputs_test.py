@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""What validate and train say of the files that a config names: inputs_test.py PROGRAM [unittest arguments]."""
+
+import json
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import model_folders
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "configs" / "example"
+program = ""  # absolute path, from the command line
+
+CONFIG = """\
+model:
+  encoders:
+    vision:
+      family: clip_vision_model
+      pretrained: clip
+  llm:
+    family: llama
+    pretrained: llama
+layout: single
+batch: {microbatch_size: 1, num_microbatches: 1, sequence_length: 64}
+data:
+  train: [{path: example/conversations.jsonl}]
+  tokenizer: example/tokenizer.json
+steps: 1
+"""
+
+
+class Inputs(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cornstarch-inputs-test-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        shutil.copytree(EXAMPLE, self.folder / "example")
+        model_folders.write_model(self.folder / "clip", model_folders.TINY_CLIP,
+                                  model_folders.clip_tensors(model_folders.TINY_CLIP), dtype="F32")
+        model_folders.write_model(self.folder / "llama", model_folders.TINY_LLAMA,
+                                  model_folders.llama_tensors(model_folders.TINY_LLAMA), dtype="F32")
+        self.config(CONFIG)
+
+    def config(self, text):
+        (self.folder / "run.yaml").write_text(text, encoding="utf-8")
+
+    def run_program(self, *words):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "PMI_", "PMIX_", "SLURM_", "MPI_"))}
+        return subprocess.run([program, *map(str, words)], capture_output=True, text=True, cwd=self.folder, env=kept,
+                              timeout=60, check=False)
+
+    def expect(self, err, code=2, verbs=("validate", "train")):
+        """Both verbs say the same, before anything starts."""
+        for verb in verbs:
+            done = self.run_program(verb, "--config", "run.yaml")
+            self.assertEqual((done.returncode, done.stderr.replace(str(self.folder), "$")), (code, err), verb)
+
+    def test_valid(self):
+        self.expect("", 0, verbs=("validate",))
+
+    def test_a_tokenizer_that_does_not_open(self):
+        (self.folder / "example" / "tokenizer.json").write_text('{"model": {"type": "Unigram"}}', encoding="utf-8")
+        done = self.run_program("validate", "--config", "run.yaml")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("run.yaml:13:14: error: ", done.stderr)
+        self.assertIn("Unigram", done.stderr)
+        self.expect(done.stderr.replace(str(self.folder), "$"))
+
+    def test_more_tokens_than_embeddings(self):
+        model_folders.write_model(self.folder / "llama", {**model_folders.TINY_LLAMA, "vocab_size": 300},
+                                  model_folders.llama_tensors({**model_folders.TINY_LLAMA, "vocab_size": 300}))
+        self.expect("""\
+run.yaml:13:14: error: the tokenizer's highest token id is 394 (' what'), but the LLM's vocab_size is 300: it has no embedding for ids from 300 on [bad_tokenizer]
+   13 |   tokenizer: example/tokenizer.json
+      |              ^~~~~~~~~~~~~~~~~~~~~~
+  help: take the tokenizer that belongs to the model, or give the model rows for all tokens: in Python, model.resize_token_embeddings(395)
+1 error
+""")
+        inline = json.dumps({**model_folders.TINY_LLAMA, "vocab_size": 394})
+        self.config(CONFIG.replace("pretrained: llama", f"config: {inline}"))
+        self.assertIn("  help: set vocab_size under model.llm.config to at least 395\n",
+                      self.run_program("validate", "--config", "run.yaml").stderr)
+
+    def test_preprocessing_of_another_model(self):
+        (self.folder / "clip" / "preprocessor_config.json").write_text('{"size": 24, "crop_size": 24}', encoding="utf-8")
+        self.expect("""\
+run.yaml:5:19: error: '$/clip': preprocessor_config.json: it makes pictures of [3, 24, 24], the encoder takes [3, 16, 16] [bad_preprocessor]
+    5 |       pretrained: clip
+      |                   ^~~~
+  help: take the file that was published with these weights; without one, media are prepared by its Hugging Face class's defaults, at the size that the encoder takes
+1 error
+""")
+        (self.folder / "clip" / "preprocessor_config.json").write_text('{"size": 16, "crop_size": 16}', encoding="utf-8")
+        self.expect("", 0, verbs=("validate",))
+
+    def test_models_of_real_size_take_no_time(self):
+        model_folders.write_model(self.folder / "llama", model_folders.LLAMA_8B,
+                                  model_folders.llama_tensors(model_folders.LLAMA_8B), shards=30)
+        model_folders.write_model(self.folder / "clip", model_folders.CLIP_L_336,
+                                  model_folders.clip_tensors(model_folders.CLIP_L_336))
+        self.config(CONFIG.replace("sequence_length: 64", "sequence_length: 2048"))
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.expect("", 0, verbs=("validate",))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 0.3)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    program = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    unittest.main(verbosity=1)
