@@ -26,6 +26,8 @@ class Template {
  private:
   void read_stage(const std::vector<std::string>& entries);
   void read_entry(const std::string& entry, const std::string& at);
+  std::vector<std::string> meant_by(const std::string& entry) const;
+  void report_bad_range(const std::string& entry, const std::string& at);
   void expect_kind(const std::string& beginning);
   std::optional<std::string> canonical(const std::string& name) const;
   void accept(const std::vector<std::string>& names, const std::string& at);
@@ -72,13 +74,7 @@ void Template::read_stage(const std::vector<std::string>& entries) {
 
 void Template::read_entry(const std::string& entry, const std::string& at) {
   const auto expanded = config::expand_module_range(entry);
-  if (!expanded) {
-    sound_ = false;
-    expect_kind(entry.substr(0, entry.find("..")));
-    context_.error("bad_module_range", at, cat("'", entry, "' is no range of modules"),
-                   "a range is written as first..last, both counted in: model.layers.0..5");
-    return;
-  }
+  if (!expanded || config::meant_range(entry) || entry.ends_with('*')) return report_bad_range(entry, at);
   std::vector<std::string> known, unknown;
   for (const std::string& name : *expanded) {
     const auto module = canonical(name);
@@ -87,6 +83,29 @@ void Template::read_entry(const std::string& entry, const std::string& at) {
   }
   if (!unknown.empty()) report_unknown(unknown, at);
   accept(known, at);
+}
+
+/// The modules that a range stands for which is written as other programs do; none if it is no such range.
+std::vector<std::string> Template::meant_by(const std::string& entry) const {
+  if (entry.ends_with('*')) {
+    const auto all = config::expand_module_range(siblings(entry.substr(0, entry.size() - 1) + "0", names_));
+    return all && !all->front().empty() ? *all : std::vector<std::string>();
+  }
+  const auto meant = config::meant_range(entry);
+  std::vector<std::string> names = meant ? *config::expand_module_range(*meant) : std::vector<std::string>();
+  for (std::string& name : names) {
+    if (!index_.count(name) && !guess(name).empty()) name = guess(name);
+  }
+  return names;
+}
+
+void Template::report_bad_range(const std::string& entry, const std::string& at) {
+  sound_ = false;
+  const std::vector<std::string> meant = meant_by(entry);
+  expect_kind(meant.empty() ? entry.substr(0, entry.find("..")) : meant.front());
+  context_.error("bad_module_range", at, cat("'", entry, "' is no range of modules"),
+                 meant.empty() ? "a range is written as first..last, both counted in: model.layers.0..5"
+                               : cat("write ", listed(meant), ": both ends are counted in"));
 }
 
 /// A range that could not be read stands for some of the layers: those are not reported as missing, too.

@@ -314,12 +314,11 @@ class Conformer {
 
   void text(Node& node, const Key& key, const std::string& path) {
     if (!node.quoted && reads_as_value(node.text)) return wrong_type(node, key, path, node.place);
-    const bool is_path = key.rules.text == Text::input_path || key.rules.text == Text::output_path;
-    if (is_path && !expand(node, path)) return;
+    if (is_path(key) && !expand(node, path)) return;
     if (node.text.empty()) {
       report_.error("out_of_range", cat(path_words(path), " must not be empty"), node.place);
       node.refused = true;
-    } else if (is_path) {
+    } else if (is_path(key)) {
       const bool to_current = key.rules.text == Text::output_path || is_set(node.place);
       node.text = absolute(node.text, to_current ? bases_.current : bases_.file);
     }

@@ -192,12 +192,13 @@ struct Describe<Parallel> : NoGroups {
         field("tp", &Parallel::tp, "Tensor-parallel size: ranks that share each layer.",
               {.min = 1,
                .aliases = {"tp_size"},
-               .hints = {"tensor_parallel", "tensor_parallel_size", "tensor_model_parallel_size"}}),
+               .hints = {"tensor_parallel", "tensor_parallel_size", "tensor_model_parallel_size",
+                         "tensor_parallel_degree"}}),
         field("sp", &Parallel::sp, "Context-parallel size: ranks that share each sequence.",
               {.min = 1,
                .aliases = {"sp_size"},
                .hints = {"cp", "cp_size", "context_parallel", "context_parallel_size",
-                         "sequence_parallel_size"}}),
+                         "context_parallel_degree", "sequence_parallel_size"}}),
         field(
             "mode", &Parallel::mode,
             "How the ranks of a sequence attend. Must be given when sp is above 1, is ignored when it is 1.",
@@ -225,7 +226,8 @@ template <>
 struct Describe<Projector> : NoGroups {
   static auto fields() {
     return std::tuple{
-        field("type", &Projector::type, "What stands between the encoder and the LLM."),
+        field("type", &Projector::type, "What stands between the encoder and the LLM.",
+              {.hints = {"projector_type", "mm_projector_type"}}),
         field("activation", &Projector::activation, "The activation of an `mlp`, by its Hugging Face name.")};
   }
 };
@@ -265,9 +267,9 @@ struct Describe<Encoder> {
               "Whose hidden states the projector reads, counted from the end: -1 the last layer, -2 the one "
               "before "
               "(LLaVA).",
-              {.max = -1, .hints = {"vision_feature_layer"}}),
+              {.max = -1, .hints = {"vision_feature_layer", "mm_vision_select_layer"}}),
         field("feature_select", &Encoder::feature_select, "Which rows of an item reach the LLM.",
-              {.hints = {"vision_feature_select_strategy"}}),
+              {.hints = {"vision_feature_select_strategy", "mm_vision_select_feature"}}),
         field("activation_checkpointing", &Encoder::activation_checkpointing,
               "What backward computes again instead of keeping it.",
               {.hints = {"gradient_checkpointing", "recompute"}}),
@@ -323,21 +325,27 @@ struct Describe<Batch> {
   static auto fields() {
     return std::tuple{
         field("microbatch_size", &Batch::microbatch_size, "Samples that one forward pass takes.",
-              {.min = 1, .hints = {"micro_batch_size", "batch_size", "per_device_train_batch_size"}}),
+              {.min = 1,
+               .hints = {"micro_batch_size", "batch_size", "per_device_train_batch_size",
+                         "per_gpu_train_batch_size", "local_batch_size", "train_micro_batch_size_per_gpu"}}),
         field("global_size", &Batch::global_size,
               "Samples of one step over all replicas: microbatch_size x num_microbatches x replicas.",
-              {.min = 1, .hints = {"global_batch_size", "train_batch_size"}, .fallback = "derived"}),
-        field(
-            "num_microbatches", &Batch::num_microbatches,
-            "Microbatches of one step in each replica. Instead of `global_size`.",
-            {.min = 1, .hints = {"gradient_accumulation_steps", "num_micro_batches"}, .fallback = "derived"}),
+              {.min = 1,
+               .hints = {"global_batch_size", "train_batch_size", "total_batch_size"},
+               .fallback = "derived"}),
+        field("num_microbatches", &Batch::num_microbatches,
+              "Microbatches of one step in each replica. Instead of `global_size`.",
+              {.min = 1,
+               .hints = {"gradient_accumulation_steps", "gradient_accumulation", "grad_accum_steps",
+                         "accumulate_grad_batches", "num_micro_batches"},
+               .fallback = "derived"}),
         field("sequence_length", &Batch::sequence_length,
               "Tokens of a row of the LLM, counted after placeholders are expanded. Shorter rows are padded, "
               "unless `packing`.",
               {.required = true,
                .min = 2,
                .hints = {"seq_len", "seq_length", "max_length", "max_seq_len", "max_seq_length",
-                         "cutoff_len"}}),
+                         "model_max_length", "sequence_len", "block_size", "cutoff_len"}}),
         field(
             "packing", &Batch::packing,
             "Whether the samples of a microbatch lie one behind the other in one row, without padding. None "
@@ -354,7 +362,7 @@ struct Describe<Dataset> : NoGroups {
               {.required = true, .text = Text::input_path, .hints = {"data_path", "file", "name"}}),
         field("media_root", &Dataset::media_root, "The folder that holds the pictures and recordings.",
               {.text = Text::input_path,
-               .hints = {"image_folder", "media_folder", "root", "image_dir"},
+               .hints = {"image_folder", "media_folder", "root", "image_dir", "media_dir", "image_root"},
                .fallback = "the folder of `path`"}),
         field("weight", &Dataset::weight, "How often its samples are taken, relative to the other data sets.",
               {.above = 0})};
@@ -370,13 +378,16 @@ struct Describe<Data> : NoGroups {
         field("eval", &Data::eval, "The data sets held out to measure on.",
               {.hints = {"validation", "valid", "test", "val"}, .fallback = "none"}),
         field("tokenizer", &Data::tokenizer, "A Hugging Face tokenizer.json.",
-              {.required = true, .text = Text::input_path, .hints = {"tokenizer_path", "tokenizer_file"}}),
+              {.required = true,
+               .text = Text::input_path,
+               .hints = {"tokenizer_path", "tokenizer_file", "tokenizer_name", "tokenizer_name_or_path"}}),
         field("chat_template", &Data::chat_template, "How a conversation becomes text.",
               {.hints = {"template", "conv_template"}}),
         field("shuffle", &Data::shuffle, "Whether the order changes from epoch to epoch, by `seed`."),
         field("on_bad_sample", &Data::on_bad_sample, "What happens when a sample cannot be read."),
         field("num_workers", &Data::num_workers, "Threads that read and decode samples, on each rank.",
-              {.min = 1, .hints = {"workers", "num_threads", "dataloader_num_workers"}})};
+              {.min = 1,
+               .hints = {"workers", "num_threads", "dataloader_num_workers", "preprocessing_num_workers"}})};
   }
 };
 
@@ -387,8 +398,9 @@ struct Describe<Optimizer> : NoGroups {
         field("type", &Optimizer::type, "The update rule.", {.hints = {"name", "optimizer"}}),
         field("lr", &Optimizer::lr, "The learning rate after the warm-up.",
               {.above = 0, .hints = {"learning_rate", "max_lr"}}),
-        field("betas", &Optimizer::betas, "AdamW: the decay of the two moments.",
-              {.min = 0, .below = 1, .count = 2, .hints = {"beta", "adam_betas"}}),
+        field(
+            "betas", &Optimizer::betas, "AdamW: the decay of the two moments.",
+            {.min = 0, .below = 1, .count = 2, .hints = {"beta", "adam_betas", "adam_beta1", "adam_beta2"}}),
         field("eps", &Optimizer::eps, "AdamW: added to the root of the second moment.",
               {.above = 0, .hints = {"epsilon", "adam_epsilon"}}),
         field("weight_decay", &Optimizer::weight_decay, "Decoupled weight decay.",
@@ -404,9 +416,11 @@ struct Describe<LrSchedule> : NoGroups {
   static auto fields() {
     return std::tuple{
         field("type", &LrSchedule::type, "The shape of the learning rate after the warm-up.",
-              {.hints = {"name"}}),
-        field("warmup_steps", &LrSchedule::warmup_steps, "Steps in which the learning rate rises from 0.",
-              {.min = 0, .hints = {"warmup", "num_warmup_steps", "lr_warmup_steps"}}),
+              {.hints = {"name", "lr_scheduler_type", "lr_decay_style"}}),
+        field(
+            "warmup_steps", &LrSchedule::warmup_steps, "Steps in which the learning rate rises from 0.",
+            {.min = 0,
+             .hints = {"warmup", "num_warmup_steps", "lr_warmup_steps", "warmup_iters", "lr_warmup_iters"}}),
         field("min_lr_ratio", &LrSchedule::min_lr_ratio,
               "The last learning rate as a share of `optimizer.lr`.",
               {.min = 0, .max = 1, .hints = {"min_lr", "final_lr_ratio"}})};
@@ -416,10 +430,12 @@ struct Describe<LrSchedule> : NoGroups {
 template <>
 struct Describe<Eval> : NoGroups {
   static auto fields() {
-    return std::tuple{field("every", &Eval::every, "Steps between measurements; 0: only at the end.",
-                            {.min = 0, .hints = {"interval", "eval_steps", "eval_interval"}}),
-                      field("max_samples", &Eval::max_samples, "The most samples that a measurement takes.",
-                            {.min = 1, .hints = {"num_samples", "limit"}})};
+    return std::tuple{
+        field("every", &Eval::every, "Steps between measurements; 0: only at the end.",
+              {.min = 0,
+               .hints = {"interval", "eval_steps", "eval_interval", "eval_strategy", "evaluation_strategy"}}),
+        field("max_samples", &Eval::max_samples, "The most samples that a measurement takes.",
+              {.min = 1, .hints = {"num_samples", "limit", "max_eval_samples"}})};
   }
 };
 
@@ -454,14 +470,16 @@ struct Describe<RunConfig> : NoGroups {
               {.hints = {"cuda_graph", "enable_cuda_graph", "use_cuda_graphs", "cudagraph"}}),
         field("seed", &RunConfig::seed,
               "Draws the weights and the order of the data; the same for every layout.",
-              {.hints = {"random_seed"}}),
-        field(
-            "steps", &RunConfig::steps, "Optimizer steps of the run.",
-            {.required = true,
-             .min = 1,
-             .hints = {"max_steps", "num_steps", "total_steps", "iterations", "train_steps", "train_iters"}}),
+              {.hints = {"random_seed", "data_seed"}}),
+        field("steps", &RunConfig::steps, "Optimizer steps of the run.",
+              {.required = true,
+               .min = 1,
+               .hints = {"max_steps", "num_steps", "total_steps", "iterations", "train_steps", "train_iters",
+                         "max_iters", "num_iterations"}}),
         field("run_dir", &RunConfig::run_dir, "The folder for metrics, the plan and the trained model.",
-              {.text = Text::output_path, .hints = {"output_dir", "out_dir", "save_dir", "log_dir"}})};
+              {.text = Text::output_path,
+               .hints = {"output_dir", "out_dir", "save_dir", "log_dir", "logging_dir", "checkpoint_dir",
+                         "dump_folder"}})};
   }
 };
 

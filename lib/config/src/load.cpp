@@ -19,6 +19,14 @@ constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxLine = 10000;  // a report repeats the line of each problem
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
+/// Whether `text` begins with a character that looks like a space and is none, as copied from web pages.
+bool begins_with_false_space(std::string_view text) {
+  const std::string_view character = text.substr(0, text.substr(0, 1) == "\xC2" ? 2 : 3);
+  const bool en_to_zero_width = character >= "\xE2\x80\x80" && character <= "\xE2\x80\x8B";
+  return en_to_zero_width || character == "\xC2\xA0" || character == "\xE2\x80\xAF" ||
+         character == "\xE3\x80\x80";
+}
+
 /// What no YAML reader should see: other encodings, endless lines, and tabs, which each reader takes
 /// differently.
 bool is_readable(const std::string& text, const std::shared_ptr<const SourceText>& source, Report& report) {
@@ -41,6 +49,11 @@ bool is_readable(const std::string& text, const std::shared_ptr<const SourceText
     } else if (tab < content && content != std::string::npos && line[content] != '#') {
       report.error("yaml_syntax", "this line is indented with a tab",
                    {source, number, static_cast<int>(tab) + 1, 1}, "indent with spaces");
+      good = false;
+    } else if (content != std::string::npos &&
+               begins_with_false_space(std::string_view(line).substr(content))) {
+      report.error("yaml_syntax", "this line is indented with a character that only looks like a space",
+                   {source, number, static_cast<int>(content) + 1, 1}, "indent with spaces");
       good = false;
     }
   }

@@ -111,7 +111,7 @@ std::string type_words(const Key& key) {
     case Key::Kind::number:
       return "a number";
     case Key::Kind::text:
-      return key.rules.text == Text::input_path || key.rules.text == Text::output_path ? "a path" : "text";
+      return is_path(key) ? "a path" : "text";
     case Key::Kind::choice: {
       std::vector<std::string> names;
       for (const Key::Option& option : key.options) names.push_back(option.name);

@@ -43,6 +43,11 @@ struct Key {
   const Key* child(std::string_view name_or_alias) const;
 };
 
+inline bool is_path(const Key& key) {
+  return key.kind == Key::Kind::text &&
+         (key.rules.text == Text::input_path || key.rules.text == Text::output_path);
+}
+
 /// The whole config.
 const Key& outline();
 

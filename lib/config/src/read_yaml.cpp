@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cornstarch/base/text.h"
+#include "slips.h"
 
 namespace cornstarch::config {
 namespace {
@@ -251,8 +252,44 @@ class Builder : public YAML::EventHandler {
   int nodes_ = 0;
 };
 
+Place content_of(const std::shared_ptr<const SourceText>& source, int number) {
+  const std::string& line = source->line(number);
+  const std::size_t begin = line.find_first_not_of(" -");
+  return {source, number, static_cast<int>(begin) + 1, static_cast<int>(trim(line.substr(begin)).size())};
+}
+
+/// A key without a space goes on into the next lines and only fails there: looks at the line where reading
+/// failed and at those before it.
+bool report_unspaced(const Place& place, Report& report) {
+  bool found = false;
+  for (int number = place.line; number > 0; --number) {
+    const std::string_view line = trim(place.source->line(number));
+    if (line.empty() || line[0] == '#') continue;
+    const auto slip = unspaced(place.source->line(number));
+    if (!slip && (found || number < place.line)) break;
+    if (!slip) continue;
+    report.error("yaml_syntax", cat("'", slip->key, "' is not set off from its value"),
+                 content_of(place.source, number), cat("write ", slip->mended));
+    found = true;
+  }
+  return found;
+}
+
+/// In a list in brackets, the brackets of a range are taken for another list.
+bool report_foreign_range(const Place& place, Report& report) {
+  const std::string& line = place.source->line(place.line);
+  const auto slip = foreign_range(line);
+  if (!slip) return false;
+  report.error("yaml_syntax", cat("'", slip->written, "' is no range of modules"),
+               {place.source, place.line, static_cast<int>(line.find(slip->written)) + 1,
+                static_cast<int>(slip->written.size())},
+               cat("write ", slip->mended, ": both ends are counted in"));
+  return true;
+}
+
 void report_syntax(const YAML::Exception& e, const Builder& builder, Report& report) {
   Place place = builder.place_of(e.mark);
+  if (report_unspaced(place, report)) return;
   std::string help;
   if (e.msg == "illegal map value") {
     help = "check the indentation of this line and the one before; text with ': ' in it needs quotes";
@@ -260,6 +297,7 @@ void report_syntax(const YAML::Exception& e, const Builder& builder, Report& rep
     help = "text that begins with this character needs quotes";
   } else if (e.msg.find("flow not found") != std::string::npos) {
     place = builder.open_place(place);  // yaml-cpp's is where it gave up, or the start of the text
+    if (report_foreign_range(place, report)) return;
     help = "this bracket is not closed";
   } else if (e.msg == "illegal flow end") {
     help = "a bracket before this place is not closed, or closed by one of the other kind";

@@ -64,11 +64,24 @@ std::string dump(const RunConfig& config);
 /// JSON Schema (draft-07) of the config, for editors.
 std::string json_schema();
 
+/// A key that --set can name.
+struct KeyInfo {
+  std::string path;                 ///< "model.encoders.*.family": any name may stand for the star
+  std::vector<std::string> values;  ///< of a choice, or true and false
+  bool is_path = false;
+  bool is_map = false;  ///< of anything: --set names what is in it
+};
+std::vector<KeyInfo> keys();
+
 /// docs/config.md.
 std::string reference_markdown();
 
 /// "model.layers.0..5" -> model.layers.0, ..., model.layers.5; any other entry is itself. Nothing if the
 /// range is malformed or empty (5..3).
 std::optional<std::vector<std::string>> expand_module_range(const std::string& entry);
+
+/// The range that an entry writes as other programs do: "layers[0:2]", "layers.0-1", "layers.{0..1}" are
+/// layers.0..1.
+std::optional<std::string> meant_range(const std::string& entry);
 
 }  // namespace cornstarch::config
