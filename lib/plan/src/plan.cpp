@@ -83,6 +83,17 @@ int ranks_per_replica(const Plan& plan, bool single) {
   return n;
 }
 
+/// Modalities and stages, before it is known how many replicas there are.
+Plan replica_of(const config::RunConfig& config, const Modalities& modalities) {
+  Plan plan;
+  plan.layout = config.layout;
+  const bool single = config.layout == config::Layout::single;
+  for (std::size_t m = 0; m < modalities.size(); ++m)
+    add_modality(plan, modalities[m], static_cast<int>(m), single);
+  plan.ranks_per_replica = ranks_per_replica(plan, single);
+  return plan;
+}
+
 template <typename Visit>  // visit(stage, dp, cp, tp)
 void for_each_place(const Plan& plan, Visit visit) {
   for (int s = 0; s < static_cast<int>(plan.stages.size()); ++s) {
@@ -221,18 +232,19 @@ std::string Plan::stage_name(int stage) const {
   return cat(modality_of(stage).name, " stage ", s.stage_in_modality);
 }
 
+int ranks_of_replica(const config::RunConfig& config, const Modalities& modalities) {
+  return replica_of(config, modalities).ranks_per_replica;
+}
+
 Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modalities, int world_size,
                        int gpus_per_node) {
-  Plan plan;
-  plan.layout = config.layout;
+  Plan plan = replica_of(config, modalities);
+  const bool single = plan.layout == config::Layout::single;
   plan.world_size = world_size;
+  plan.gpus_per_node = gpus_per_node;
   plan.sequence_length = config.batch.sequence_length;
   plan.packing = config.batch.packing;
-  const bool single = config.layout == config::Layout::single;
-  for (std::size_t m = 0; m < modalities.size(); ++m)
-    add_modality(plan, modalities[m], static_cast<int>(m), single);
   add_seams(plan);
-  plan.ranks_per_replica = ranks_per_replica(plan, single);
   if (world_size < 1 || world_size % plan.ranks_per_replica != 0)
     return tl::unexpected(wrong_world_size(world_size, plan.ranks_per_replica));
   plan.dp = world_size / plan.ranks_per_replica;

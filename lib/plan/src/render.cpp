@@ -92,6 +92,19 @@ std::string wrap(const std::vector<std::string>& items, std::size_t indent, std:
   return out + line + "\n";
 }
 
+std::string wrap_words(const std::string& text, std::size_t indent, std::size_t width) {
+  std::string out, line;
+  for (const std::string& word : split(text, ' ')) {
+    if (!line.empty() && line.size() + 1 + word.size() > width) {
+      out += line + "\n";
+      line = std::string(indent, ' ') + word;
+    } else {
+      line += (line.empty() ? "" : " ") + word;
+    }
+  }
+  return out + line + "\n";
+}
+
 std::vector<std::string> align_columns(const std::vector<std::vector<std::string>>& rows,
                                        const std::vector<std::size_t>& right) {
   std::vector<std::size_t> widths;

@@ -23,8 +23,18 @@ Plan planned(const catalog::Modalities& modalities, int world_size,
 }
 
 std::string table(const catalog::Modalities& modalities, int world_size,
-                  config::Layout layout = config::Layout::separate, int gpus_per_node = 8) {
-  return to_table(planned(modalities, world_size, layout, gpus_per_node), modalities);
+                  config::Layout layout = config::Layout::separate, int gpus_per_node = 8,
+                  std::size_t width = 110) {
+  return to_table(planned(modalities, world_size, layout, gpus_per_node), modalities, width);
+}
+
+/// A model whose table is wide: several replicas, long names, many stages.
+catalog::Modalities wide_model() {
+  catalog::Modalities out = {encoder("vision", 2, 2), encoder("audio", 1, 1, 1, false), llm(6, 4, 1, false)};
+  for (auto& module : out[2].spec.modules) module.name.insert(0, "a_name_of_its_own_");
+  for (std::size_t i = 0; i < 4; ++i) out[2].spec.modules[i].name += "_";
+  out[2].stages = {{0, 1, 2, 3, 4}, {5, 6}, {7}, {8}, {9, 10, 11}};
+  return out;
 }
 
 std::size_t widest_line(const std::string& text) {
@@ -109,7 +119,9 @@ node  ranks  stage of each rank, [tp group]
 5     40-47  4 4] [4 4 4 4] [4 4
 6     48-53  4 4] [4 4 4 4]
 
-note: 6 of 16 tp groups span two nodes or more (ranks 6-9; 14-17; 22-25; ...)
+note: 6 of 16 tp groups span two nodes or more (ranks 6-9; 14-17; 22-25; ...), none with
+  - model.encoders.vision.parallel.tp: 3, on 56 ranks
+  - 4 replicas, on 108 ranks
 
 attention of a row of 1024 tokens over 2 sp ranks, by makespan: the heaviest / the mean is
   1.00 on text, 1.00 on packed samples
@@ -182,10 +194,17 @@ TEST_CASE("the plan as JSON: a line for each rank, null for what does not apply"
   "world_size": 3,
   "ranks_per_replica": 3,
   "dp": 1,
+  "nodes": 1,
+  "gpus_per_node": 8,
   "layout": "separate",
+  "step": {"num_microbatches":8,"microbatch_size":2,"samples":16,"sequence_length":1024,"packing":false},
   "modalities": [
     {"name":"vision","tp":1,"sp":1,"mode":null,"num_stages":1,"first_stage":0},
     {"name":"llm","tp":1,"sp":2,"mode":"ring_attn","num_stages":1,"first_stage":1}
+  ],
+  "stages": [
+    {"stage":0,"modality":"vision","stage_in_modality":0,"ranks":[[0]],"nodes":[0],"params_per_rank":32,"trains":["layers.0","projector"],"frozen":[],"passes_gradients":false,"modules":["layers.0","projector"],"not_computed":[]},
+    {"stage":1,"modality":"llm","stage_in_modality":0,"ranks":[[1,2]],"nodes":[0],"params_per_rank":32,"trains":["layers.0","layers.1"],"frozen":[],"passes_gradients":true,"modules":["layers.0","layers.1"],"not_computed":[]}
   ],
   "llm_attention_heaviest_over_mean": {"text":1.0,"packed samples":1.0},
   "ranks": [
@@ -213,4 +232,266 @@ TEST_CASE("in the single layout every rank of the JSON has a part of each modali
                   R"({"modality":"llm","stage":1,"stage_in_modality":0,"sp":0,"tp":0,)"
                   R"("modules":["layers.0","layers.1","layers.2","layers.3"]}],)"
                   R"("receives_from":[],"sends_to":[]})") != std::string::npos);
+}
+
+TEST_CASE("the table in 60 columns") {
+  const std::string text = table(wide_model(), 25 * 3, config::Layout::separate, 8, 60);
+  CHECK(widest_line(text) <= 60);
+  CHECK(text == R"(75 ranks = 3 replicas of 25, on 10 nodes of 8, layout
+  separate
+step: 8 microbatches of 2 samples for each replica, 48
+  samples in all, 1024 tokens each
+
+  vision  tp 2  (0)-->(1)----+
+  audio   tp 1        (2)----+
+  llm     tp 4               +-->(3)-->(4)-->(5)-->(6)-->(7)
+
+stage  modality  ranks, by replica      nodes  params/rank
+  (0)  vision    0-1 | 2-3 | 4-5        0               32
+         trains: all
+         layers.0..1
+  (1)  vision    6-7 | 8-9 | 10-11      0-1             32
+         trains: all
+         layers.2, projector
+  (2)  audio     12 | 13 | 14           1               32
+         trains: projector
+         layers.0, projector
+  (3)  llm       15-18 | 19-22 | 23-26  1-3             80
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.0_,
+         a_name_of_its_own_layers.1_,
+         a_name_of_its_own_layers.2_,
+         a_name_of_its_own_layers.3_,
+         a_name_of_its_own_layers.4
+  (4)  llm       27-30 | 31-34 | 35-38  3-4             32
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.5..6
+  (5)  llm       39-42 | 43-46 | 47-50  4-6             16
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.7
+  (6)  llm       51-54 | 55-58 | 59-62  6-7             16
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.8
+  (7)  llm       63-66 | 67-70 | 71-74  7-9             48
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.9..11
+
+node  ranks  stage of each rank, [tp group]
+0     0-7    [0 0] [0 0] [0 0] [1 1]
+1     8-15   [1 1] [1 1] [2] [2] [2] [3
+2     16-23  3 3 3] [3 3 3 3] [3
+3     24-31  3 3 3] [4 4 4 4] [4
+4     32-39  4 4 4] [4 4 4 4] [5
+5     40-47  5 5 5] [5 5 5 5] [5
+6     48-55  5 5 5] [6 6 6 6] [6
+7     56-63  6 6 6] [6 6 6 6] [7
+8     64-71  7 7 7] [7 7 7 7] [7
+9     72-74  7 7 7]
+
+note: 8 of 24 tp groups span two nodes or more (ranks 15-18;
+  23-26; 31-34; ...), none with
+  - model.encoders.audio.parallel.tp: 4, on 84 ranks
+  - 4 replicas, on 100 ranks
+)");
+}
+
+TEST_CASE("the table in 80 columns") {
+  const std::string text = table(wide_model(), 25 * 3, config::Layout::separate, 8, 80);
+  CHECK(widest_line(text) <= 80);
+  CHECK(text == R"(75 ranks = 3 replicas of 25, on 10 nodes of 8, layout separate
+step: 8 microbatches of 2 samples for each replica, 48 samples in all, 1024
+  tokens each
+
+  vision  tp 2  (0)-->(1)----+
+  audio   tp 1        (2)----+
+  llm     tp 4               +-->(3)-->(4)-->(5)-->(6)-->(7)
+
+stage  modality  ranks, by replica      nodes  params/rank
+  (0)  vision    0-1 | 2-3 | 4-5        0               32
+         trains: all
+         layers.0..1
+  (1)  vision    6-7 | 8-9 | 10-11      0-1             32
+         trains: all
+         layers.2, projector
+  (2)  audio     12 | 13 | 14           1               32
+         trains: projector
+         layers.0, projector
+  (3)  llm       15-18 | 19-22 | 23-26  1-3             80
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.0_, a_name_of_its_own_layers.1_,
+         a_name_of_its_own_layers.2_, a_name_of_its_own_layers.3_,
+         a_name_of_its_own_layers.4
+  (4)  llm       27-30 | 31-34 | 35-38  3-4             32
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.5..6
+  (5)  llm       39-42 | 43-46 | 47-50  4-6             16
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.7
+  (6)  llm       51-54 | 55-58 | 59-62  6-7             16
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.8
+  (7)  llm       63-66 | 67-70 | 71-74  7-9             48
+         trains: frozen, passes gradients
+         a_name_of_its_own_layers.9..11
+
+node  ranks  stage of each rank, [tp group]
+0     0-7    [0 0] [0 0] [0 0] [1 1]
+1     8-15   [1 1] [1 1] [2] [2] [2] [3
+2     16-23  3 3 3] [3 3 3 3] [3
+3     24-31  3 3 3] [4 4 4 4] [4
+4     32-39  4 4 4] [4 4 4 4] [5
+5     40-47  5 5 5] [5 5 5 5] [5
+6     48-55  5 5 5] [6 6 6 6] [6
+7     56-63  6 6 6] [6 6 6 6] [7
+8     64-71  7 7 7] [7 7 7 7] [7
+9     72-74  7 7 7]
+
+note: 8 of 24 tp groups span two nodes or more (ranks 15-18; 23-26; 31-34; ...),
+  none with
+  - model.encoders.audio.parallel.tp: 4, on 84 ranks
+  - 4 replicas, on 100 ranks
+)");
+}
+
+TEST_CASE("the table in 100 columns") {
+  const std::string text = table(wide_model(), 25 * 3, config::Layout::separate, 8, 100);
+  CHECK(widest_line(text) <= 100);
+  CHECK(text == R"(75 ranks = 3 replicas of 25, on 10 nodes of 8, layout separate
+step: 8 microbatches of 2 samples for each replica, 48 samples in all, 1024 tokens each
+
+  vision  tp 2  (0)-->(1)----+
+  audio   tp 1        (2)----+
+  llm     tp 4               +-->(3)-->(4)-->(5)-->(6)-->(7)
+
+stage  modality  ranks, by replica      nodes  params/rank  trains
+  (0)  vision    0-1 | 2-3 | 4-5        0               32  all
+         layers.0..1
+  (1)  vision    6-7 | 8-9 | 10-11      0-1             32  all
+         layers.2, projector
+  (2)  audio     12 | 13 | 14           1               32  projector
+         layers.0, projector
+  (3)  llm       15-18 | 19-22 | 23-26  1-3             80  frozen, passes gradients
+         a_name_of_its_own_layers.0_, a_name_of_its_own_layers.1_, a_name_of_its_own_layers.2_,
+         a_name_of_its_own_layers.3_, a_name_of_its_own_layers.4
+  (4)  llm       27-30 | 31-34 | 35-38  3-4             32  frozen, passes gradients
+         a_name_of_its_own_layers.5..6
+  (5)  llm       39-42 | 43-46 | 47-50  4-6             16  frozen, passes gradients
+         a_name_of_its_own_layers.7
+  (6)  llm       51-54 | 55-58 | 59-62  6-7             16  frozen, passes gradients
+         a_name_of_its_own_layers.8
+  (7)  llm       63-66 | 67-70 | 71-74  7-9             48  frozen, passes gradients
+         a_name_of_its_own_layers.9..11
+
+node  ranks  stage of each rank, [tp group]
+0     0-7    [0 0] [0 0] [0 0] [1 1]
+1     8-15   [1 1] [1 1] [2] [2] [2] [3
+2     16-23  3 3 3] [3 3 3 3] [3
+3     24-31  3 3 3] [4 4 4 4] [4
+4     32-39  4 4 4] [4 4 4 4] [5
+5     40-47  5 5 5] [5 5 5 5] [5
+6     48-55  5 5 5] [6 6 6 6] [6
+7     56-63  6 6 6] [6 6 6 6] [7
+8     64-71  7 7 7] [7 7 7 7] [7
+9     72-74  7 7 7]
+
+note: 8 of 24 tp groups span two nodes or more (ranks 15-18; 23-26; 31-34; ...), none with
+  - model.encoders.audio.parallel.tp: 4, on 84 ranks
+  - 4 replicas, on 100 ranks
+)");
+}
+
+TEST_CASE("the table in 120 columns") {
+  const std::string text = table(wide_model(), 25 * 3, config::Layout::separate, 8, 120);
+  CHECK(widest_line(text) <= 120);
+  CHECK(text == R"(75 ranks = 3 replicas of 25, on 10 nodes of 8, layout separate
+step: 8 microbatches of 2 samples for each replica, 48 samples in all, 1024 tokens each
+
+  vision  tp 2  (0)-->(1)----+
+  audio   tp 1        (2)----+
+  llm     tp 4               +-->(3)-->(4)-->(5)-->(6)-->(7)
+
+stage  modality  ranks, by replica      nodes  params/rank  trains
+  (0)  vision    0-1 | 2-3 | 4-5        0               32  all
+         layers.0..1
+  (1)  vision    6-7 | 8-9 | 10-11      0-1             32  all
+         layers.2, projector
+  (2)  audio     12 | 13 | 14           1               32  projector
+         layers.0, projector
+  (3)  llm       15-18 | 19-22 | 23-26  1-3             80  frozen, passes gradients
+         a_name_of_its_own_layers.0_, a_name_of_its_own_layers.1_, a_name_of_its_own_layers.2_,
+         a_name_of_its_own_layers.3_, a_name_of_its_own_layers.4
+  (4)  llm       27-30 | 31-34 | 35-38  3-4             32  frozen, passes gradients
+         a_name_of_its_own_layers.5..6
+  (5)  llm       39-42 | 43-46 | 47-50  4-6             16  frozen, passes gradients
+         a_name_of_its_own_layers.7
+  (6)  llm       51-54 | 55-58 | 59-62  6-7             16  frozen, passes gradients
+         a_name_of_its_own_layers.8
+  (7)  llm       63-66 | 67-70 | 71-74  7-9             48  frozen, passes gradients
+         a_name_of_its_own_layers.9..11
+
+node  ranks  stage of each rank, [tp group]
+0     0-7    [0 0] [0 0] [0 0] [1 1]
+1     8-15   [1 1] [1 1] [2] [2] [2] [3
+2     16-23  3 3 3] [3 3 3 3] [3
+3     24-31  3 3 3] [4 4 4 4] [4
+4     32-39  4 4 4] [4 4 4 4] [5
+5     40-47  5 5 5] [5 5 5 5] [5
+6     48-55  5 5 5] [6 6 6 6] [6
+7     56-63  6 6 6] [6 6 6 6] [7
+8     64-71  7 7 7] [7 7 7 7] [7
+9     72-74  7 7 7]
+
+note: 8 of 24 tp groups span two nodes or more (ranks 15-18; 23-26; 31-34; ...), none with
+  - model.encoders.audio.parallel.tp: 4, on 84 ranks
+  - 4 replicas, on 100 ranks
+)");
+}
+
+TEST_CASE("what would keep tp groups inside of nodes") {
+  const auto note = [](const catalog::Modalities& modalities, int world_size, int gpus_per_node) {
+    const std::string text = table(modalities, world_size, config::Layout::separate, gpus_per_node);
+    return text.substr(text.find("note: "));
+  };
+  CHECK(note({encoder("audio", 1, 1), encoder("vision", 1, 2), llm(1, 1)}, 4, 2) ==
+        "note: 1 of 3 tp groups spans two nodes or more (ranks 1-2), none with\n"
+        "  - the encoders declared in the order vision, audio\n"
+        "  - model.encoders.audio.parallel.tp: 2, on 5 ranks\n"
+        "  - 2 replicas, on 8 ranks\n");
+  catalog::Modalities only = {llm(2, 3)};
+  CHECK(note(only, 6, 4) ==
+        "note: 1 of 2 tp groups spans two nodes or more (ranks 3-5), none with\n"
+        "  - model.llm.parallel.tp: 4, on 8 ranks\n"
+        "  - 3 ranks on each node (--gpus-per-node 3)\n");
+  only[0].spec.heads = only[0].spec.kv_heads = 6;  // 4 does not divide them
+  CHECK(note(only, 6, 4) ==
+        "note: 1 of 2 tp groups spans two nodes or more (ranks 3-5), none with\n"
+        "  - model.llm.parallel.tp: 2, on 4 ranks\n"
+        "  - 3 ranks on each node (--gpus-per-node 3)\n");
+  CHECK(note({llm(1, 4)}, 4, 2) ==
+        "note: 1 of 1 tp group spans two nodes or more (ranks 0-3), none with\n"
+        "  - model.llm.parallel.tp: 2, on 2 ranks\n");
+  catalog::Modalities stubborn = {encoder("vision", 3, 3), llm(4, 2)};
+  stubborn[0].spec.heads = stubborn[0].spec.kv_heads = 3;
+  CHECK(note(stubborn, 17, 8) ==
+        "note: 2 of 7 tp groups span two nodes or more (ranks 6-8; 15-16), and no single change keeps all "
+        "inside\n");
+}
+
+TEST_CASE("the JSON names tp groups that span nodes, and what would mend them") {
+  const catalog::Modalities modalities = {encoder("audio", 1, 1), encoder("vision", 1, 2), llm(1, 1)};
+  const std::string text = to_json(planned(modalities, 4, config::Layout::separate, 2), modalities);
+  CHECK(text.substr(text.find("  \"tp_groups_over_nodes\"")) == R"(  "tp_groups_over_nodes": [[1,2]],
+  "tp_groups_inside_nodes_with": [
+    {"encoders":["vision","audio"],"world_size":4},
+    {"modality":"audio","tp":2,"world_size":5},
+    {"dp":2,"world_size":8}
+  ]
+}
+)");
+}
+
+TEST_CASE("sentences wrap between words") {
+  CHECK(wrap_words("one two three", 2, 7) == "one two\n  three\n");
+  CHECK(wrap_words("incomprehensible it is", 1, 5) == "incomprehensible\n it\n is\n");
+  CHECK(wrap_words("", 2, 7) == "\n");
 }

@@ -65,6 +65,7 @@ struct Groups {
 struct Plan {
   int world_size = 1;
   int ranks_per_replica = 1;
+  int gpus_per_node = 8;  ///< ranks that share a node
   int dp = 1;
   config::Layout layout = config::Layout::separate;
   std::vector<ModalityPlan> modalities;
@@ -84,6 +85,9 @@ struct Plan {
   /// "llm stage 1".
   std::string stage_name(int stage) const;
 };
+
+/// The ranks of one replica, of which a world size must be a multiple.
+int ranks_of_replica(const config::RunConfig& config, const catalog::Modalities& modalities);
 
 /// Plans a run. The world size must be a multiple of the ranks of one replica (else infeasible, naming the
 /// nearest sizes that work) and the batch must divide over the replicas.
@@ -110,10 +114,11 @@ std::vector<Slice> destinations(int own, int tp, int other);
 /// Elements of `param` on the rank of a tensor-parallel group of `tp` that has most.
 std::int64_t params_on_rank(const catalog::ParamSpec& param, int tp);
 
-/// The plan as JSON, with the keys that README documents.
+/// The plan as JSON: all that the table shows, and every rank and group.
 std::string to_json(const Plan& plan, const catalog::Modalities& modalities);
 
-/// A picture of the plan that a person reads at a glance.
-std::string to_table(const Plan& plan, const catalog::Modalities& modalities);
+/// A picture of the plan that a person reads at a glance, in lines of at most `width` columns: longer ones
+/// only where a single name does not fit.
+std::string to_table(const Plan& plan, const catalog::Modalities& modalities, std::size_t width = 110);
 
 }  // namespace cornstarch::plan
