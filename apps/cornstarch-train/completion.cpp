@@ -1,7 +1,6 @@
-#include <nlohmann/json.hpp>
-
 #include "console.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
 #include "cornstarch/config/load.h"
 #include "verbs.h"
 
@@ -9,35 +8,40 @@ namespace cornstarch::app {
 
 namespace {
 
-using Json = nlohmann::json;
+constexpr std::string_view kEncoder = "model.encoders.*.";
 
-/// Aliases work, but nobody needs to be led to them.
-bool is_alias(const Json& schema) { return schema.value("description", "").rfind("The same as ", 0) == 0; }
-
-/// The config's keys that --set can name: "batch.microbatch_size=". Maps with free keys end in a dot.
-void collect_keys(const Json& root, const Json& schema, const std::string& path,
-                  std::vector<std::string>& out) {
-  if (schema.contains("$ref")) {
-    const std::string ref = schema["$ref"];
-    return collect_keys(root, root.at(Json::json_pointer(ref.substr(ref.find('#') + 1))), path, out);
+/// What --set may name, as words that end in '=', or in a dot where more must follow: all keys but the
+/// encoders', or those of one encoder.
+std::string key_words(bool of_encoder) {
+  std::vector<std::string> out;
+  if (!of_encoder) out.emplace_back("model.encoders.");
+  for (const config::KeyInfo& key : config::keys()) {
+    const bool is_encoders = key.path.rfind(kEncoder, 0) == 0;
+    if (is_encoders != of_encoder) continue;
+    const std::string name = of_encoder ? key.path.substr(kEncoder.size()) : key.path;
+    out.push_back(name + (key.is_map ? "." : "="));
   }
-  const bool has_keys = schema.contains("properties");
-  if (!has_keys && !path.empty()) {
-    const Json type = schema.value("type", Json());  // or a list of this and null
-    const bool free_keys = (type.is_array() ? type.front() : type) == "object";
-    out.push_back(path + (free_keys ? "." : "="));
-  }
-  if (!has_keys) return;
-  for (const auto& [key, value] : schema["properties"].items()) {
-    if (!is_alias(value)) collect_keys(root, value, path.empty() ? key : cat(path, ".", key), out);
-  }
+  return join(out, " ");
 }
 
-std::vector<std::string> config_keys() {
-  const Json schema = Json::parse(config::json_schema());
+std::string families(bool llm) {
   std::vector<std::string> out;
-  collect_keys(schema, schema, "", out);
-  return out;
+  for (const auto& family : catalog::families())
+    if ((family.kind == catalog::ModelKind::llm) == llm) out.push_back(family.name);
+  return join(out, " ");
+}
+
+/// The cases of --set: what to offer as the value of a key.
+std::string value_cases() {
+  std::string out = cat("    model.llm.family) words='", families(true), "' ;;\n    ", kEncoder,
+                        "family) words='", families(false), "' ;;\n");
+  std::string paths =
+      "data.train\\[*].path | data.train\\[*].media_root | data.eval\\[*].path | data.eval\\[*].media_root";
+  for (const config::KeyInfo& key : config::keys()) {
+    if (key.is_path) paths += cat(" | ", key.path);
+    if (!key.values.empty()) out += cat("    ", key.path, ") words='", join(key.values, " "), "' ;;\n");
+  }
+  return cat(out, "    ", paths, ") files=yes ;;\n");
 }
 
 /// The cases of one verb: what to offer after a flag that takes a value, and otherwise its flags.
@@ -69,23 +73,45 @@ std::string bash_script() {
   }
   return cat(R"(# bash completion for cornstarch-train; made by: cornstarch-train completion bash
 _cornstarch_train_keys=')",
-             join(config_keys(), " "), R"('
+             key_words(false), R"('
+_cornstarch_train_encoder_keys=')",
+             key_words(true), R"('
+
+# What may stand behind KEY= in --set.
+_cornstarch_train_value() {
+  case $1 in
+)",
+             value_cases(), R"(  esac
+}
 
 _cornstarch_train() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words='' files=''
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words='' files='' key='' name
   local verb=${COMP_WORDS[1]}
   COMPREPLY=()
-  [[ $previous == = || $current == = ]] && return
   [[ $verb == -* ]] && verb=train
+  # bash takes '=' for a word of its own: --set precision = fp32, --config = run.yaml
+  if [[ $current == = ]]; then
+    key=$previous current=''
+  elif [[ $previous == = ]] && ((COMP_CWORD > 2)); then
+    key=${COMP_WORDS[COMP_CWORD-2]}
+  fi
+  [[ $key == --* ]] && previous=$key
   if ((COMP_CWORD == 1)) && [[ $current != -* ]]; then
     COMPREPLY=($(compgen -W ')",
-             verb_names, R"( --config --help --version' -- "$current"))
+             verb_names, R"( help --config --help --version' -- "$current"))
     return
   fi
-  case $verb in
+  if [[ -n $key && $key != --* ]]; then
+    _cornstarch_train_value "$key"
+  else
+    case $verb in
 )",
              cases, R"(    help) words=')", verb_names, R"(' ;;
-  esac
+    esac
+    if [[ $words == "$_cornstarch_train_keys" && $current =~ ^(model\.encoders\.[A-Za-z0-9_]+\.) ]]; then
+      for name in $_cornstarch_train_encoder_keys; do words+=" ${BASH_REMATCH[1]}$name"; done
+    fi
+  fi
   if [[ -n $files ]]; then
     compopt -o filenames
     COMPREPLY=($(compgen -f -- "$current"))

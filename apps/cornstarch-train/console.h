@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "cornstarch/base/result.h"
@@ -11,5 +13,11 @@ ExitCode print_out(std::string_view text);
 
 /// Says on stderr what went wrong, and returns the exit code that goes with it.
 ExitCode complain(const Error& error);
+
+/// How wide a table may be: as the terminal, within reason, or 110 where standard output is none.
+std::size_t columns();
+
+/// How this program was started, as a shell would take it again.
+std::string command_line();
 
 }  // namespace cornstarch::app

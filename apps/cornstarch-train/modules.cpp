@@ -161,6 +161,9 @@ Run declare_modules(Options& options) {
   auto args = std::make_shared<Args>();
   declare_run_file(options, args->file);
   options.text("--family", args->family, "A family of --list, instead of --config");
+  std::vector<std::string> families;
+  for (const auto& family : catalog::families()) families.push_back(family.name);
+  options.suggest("--family", families);
   options.text("--hf-config", args->hf_config, "The config.json for --family", Flag::Takes::file);
   options.flag("--list", args->list, "The families that this build knows");
   options.choice("--format", args->format, {"text", "json"}, "Stage lists to paste, or JSON");

@@ -76,6 +76,11 @@ void Options::text(const std::string& name, std::string& target, const std::stri
   impl_->flags.push_back({name, takes, {}});
 }
 
+void Options::suggest(const std::string& name, const std::vector<std::string>& words) {
+  for (Flag& flag : impl_->flags)
+    if (flag.name == name) flag.choices = words;
+}
+
 void Options::count(const std::string& name, std::optional<int>& target, const std::string& help) {
   const auto set = [name, &target](const std::string& text) { target = positive_number(name, text); };
   impl_->app.add_option_function<std::string>(name, set, help)->type_name("N");

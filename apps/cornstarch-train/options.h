@@ -28,6 +28,8 @@ class Options {
   void flag(const std::string& name, bool& target, const std::string& help);
   void text(const std::string& name, std::string& target, const std::string& help,
             Flag::Takes takes = Flag::Takes::text);
+  /// Words that completion offers as the value of a flag declared before, which takes others, too.
+  void suggest(const std::string& name, const std::vector<std::string>& words);
   /// A whole number from 1 up.
   void count(const std::string& name, std::optional<int>& target, const std::string& help);
   void choice(const std::string& name, std::string& target, const std::vector<std::string>& choices,

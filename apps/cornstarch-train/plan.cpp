@@ -31,7 +31,7 @@ ExitCode run(const Args& args) {
                                     args.gpus_per_node.value_or(8));
   if (!plan) return complain(plan.error());
   return print_out(args.format == "json" ? plan::to_json(*plan, resolved->modalities)
-                                         : plan::to_table(*plan, resolved->modalities));
+                                         : plan::to_table(*plan, resolved->modalities, columns()));
 }
 
 }  // namespace

@@ -72,13 +72,32 @@ void check_device(const Args& args, const Resolved& resolved, Diagnostics& diagn
         "start the ranks with mpirun, srun or torchrun, or set device to cpu");
 }
 
+/// One process where a replica has several ranks: how to start them all.
+Error one_of_many(const Args& args, const config::RunConfig& config, int ranks) {
+  const std::string command = command_line();
+  std::string help = cat("as processes: mpirun -n ", ranks, " ", command);
+  if (config.device == config::Device::cpu)
+    help += cat("\n        as threads: ", command, " --local-ranks ", ranks);
+  if (args.file.layout.empty()) help += cat("\n        on one rank: ", command, " --layout single");
+  return {ExitCode::infeasible,
+          cat("one process was started, but a replica of this run has ", ranks, " ranks"), help};
+}
+
 /// Everything that is checked before the worker starts, or what is wrong with it.
-Result<Resolved> prepare(const Args& args, const Place& place, Diagnostics& diagnostics) {
+Result<Resolved> prepare(const Args& args, const Place& place, const Steps& traced,
+                         Diagnostics& diagnostics) {
   auto resolved = resolve_run_file(args.file, diagnostics);
   if (resolved) check_device(args, *resolved, diagnostics);
   if (resolved) check_inputs(*resolved, diagnostics);
   if (!resolved || diagnostics.has_errors()) return fail(ExitCode::usage, "");
   const config::RunConfig& config = resolved->loaded.config;
+  if (traced && traced->second > config.steps)
+    return fail(ExitCode::usage,
+                cat("--trace: '", args.trace, "' goes beyond the last step of the run, ", config.steps),
+                cat("the run has the steps 1..", config.steps));
+  const int ranks = plan::ranks_of_replica(config, resolved->modalities);
+  if (place.world_size == 1 && ranks > 1 && !args.local_ranks)
+    return tl::unexpected(one_of_many(args, config, ranks));
   const auto plan = plan::make_plan(config, resolved->modalities, place.world_size, place.per_node);
   if (!plan) return tl::unexpected(plan.error());
   return std::move(*resolved);
@@ -93,7 +112,7 @@ ExitCode run(const Args& args) {
   if (args.file.path.empty()) return speaks ? complain(missing_config("train")) : ExitCode::usage;
 
   Diagnostics diagnostics;
-  const auto resolved = prepare(args, *place, diagnostics);
+  const auto resolved = prepare(args, *place, *traced, diagnostics);
   if (speaks) std::fputs(render_text(diagnostics).c_str(), stderr);
   if (!resolved) {
     const Error& error = resolved.error();

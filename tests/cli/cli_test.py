@@ -1,14 +1,21 @@
 #!/usr/bin/env python3
 """Runs the cornstarch-train program as a user does: cli_test.py PROGRAM [unittest arguments]."""
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
+import re
+import select
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -152,7 +159,7 @@ class Validate(Case):
                     "--set:1:7: error: unknown key 'lm' in 'model' [unknown_key]\n"
                     "    1 | model.lm.x=3\n"
                     "      |       ^~\n"
-                    "  help: did you mean 'llm'?\n"
+                    "  help: here it is 'llm': The language model.\n"
                     "--set:1:23: error: 'batch.microbatch_size' must be at least 1, not 0 [out_of_range]\n"
                     "    1 | batch.microbatch_size=0\n"
                     "      |                       ^\n"
@@ -176,6 +183,18 @@ class Validate(Case):
         self.assertEqual(outcome.code, 2)
         self.assertIn("nope.yaml: error: cannot read 'nope.yaml': No such file or directory", outcome.err)
 
+    def test_ranges_of_modules_as_others_write_them(self):
+        stages = "[[model.embed_tokens, {}], [\"model.layers.5..9\"], [\"model.layers.10..15\", model.norm, lm_head]]"
+        for written, meant in (("model.layers[0:5]", "model.layers.0..4"), ("model.layers.0-4", "model.layers.0..4"),
+                               ("model.layers.{0..4}", "model.layers.0..4"), ("model.layers.*", "model.layers.0..15"),
+                               ("layers.0-4", "model.layers.0..4")):
+            with self.subTest(written):
+                flag = "model.llm.parallel.stages=" + stages.format(f'"{written}"')
+                self.expect(run("validate", "--config", EXAMPLE, "--set", flag), 2, "",
+                            f"--set:1:49: error: '{written}' is no range of modules [bad_module_range]\n"
+                            f"    1 | {flag}\n      | {' ' * 48}^{'~' * (len(written) + 1)}\n"
+                            f"  help: write {meant}: both ends are counted in\n1 error\n")
+
     def test_world_size_that_does_not_fit(self):
         self.expect(run("validate", "--config", EXAMPLE, "--world-size", 28), 78, "",
                     f"{EXAMPLE}: error: world size 28 is not a multiple of the 27 ranks of one replica "
@@ -183,6 +202,71 @@ class Validate(Case):
         outcome = run("validate", "--config", EXAMPLE, "--world-size", 28, "--format", "json")
         self.assertEqual(outcome.code, 78)
         self.assertEqual([d["code"] for d in json.loads(outcome.out)["diagnostics"]], ["infeasible"])
+
+
+def on_a_terminal(columns, words):
+    """What a program prints on a terminal so wide."""
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen(words, stdout=other, stderr=other, stdin=other, cwd=ROOT, env=environment())
+    os.close(other)
+    out = b""
+    try:
+        while chunk := os.read(main, 65536):
+            out += chunk
+    except OSError:  # the program is gone
+        pass
+    os.close(main)
+    process.wait(timeout=60)
+    return out.decode().replace("\r\n", "\n")
+
+
+class Shown:
+    """The numbers and names that a plan's JSON holds."""
+
+    def __init__(self, plan):
+        self.numbers, self.names = set(), set()
+        self.collect(plan)
+
+    def collect(self, value):
+        if isinstance(value, dict):
+            self.names.update(value)
+            for each in value.values():
+                self.collect(each)
+        elif isinstance(value, list):
+            self.numbers.add(len(value))
+            for each in value:
+                self.collect(each)
+        elif isinstance(value, str):
+            self.names.add(value)
+        elif value is not None:
+            self.numbers.add(value)
+
+    def has_number(self, text):
+        if text[-1] in "KMBT":
+            unit = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}[text[-1]]
+            decimals = len(text[:-1].partition(".")[2])
+            return any(f"{n / unit:.{decimals}f}" == text[:-1] for n in self.numbers)
+        if "." in text:
+            return any(f"{n:.2f}" == text for n in self.numbers)
+        return int(text) in self.numbers
+
+    def has_name(self, text):
+        """A module's name or a range of them."""
+        first, dots, last = text.partition("..")
+        if not dots:
+            return text in self.names
+        stem, _, number = first.rpartition(".")
+        return all(f"{stem}.{i}" in self.names for i in range(int(number), int(last) + 1))
+
+    def missing(self, line):
+        """What a line of the table says and the JSON does not."""
+        for word in re.findall(r"[\w.]*[A-Za-z_][\w]*\.[\w.]+", line):
+            if not word.startswith("model.encoders.") and not word.endswith(".parallel.tp") and not self.has_name(word):
+                yield word
+        for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?[KMBT]?(?![\w])(?!\.\.)", line):
+            if not self.has_number(number):
+                yield number
 
 
 class Plan(Case):
@@ -193,8 +277,9 @@ class Plan(Case):
 
     def test_one_replica_of_the_example(self):
         plan = self.plan("--world-size", 27)
-        self.assertEqual(list(plan), ["world_size", "ranks_per_replica", "dp", "layout", "modalities",
-                                      "llm_attention_heaviest_over_mean", "ranks", "groups"])
+        self.assertEqual(list(plan), ["world_size", "ranks_per_replica", "dp", "nodes", "gpus_per_node", "layout", "step",
+                                      "modalities", "stages", "llm_attention_heaviest_over_mean", "ranks", "groups",
+                                      "tp_groups_over_nodes", "tp_groups_inside_nodes_with"])
         self.assertEqual(list(plan["llm_attention_heaviest_over_mean"]), ["text", "half pictures", "packed samples"])
         self.assertEqual((plan["world_size"], plan["ranks_per_replica"], plan["dp"], plan["layout"]),
                          (27, 27, 1, "separate"))
@@ -258,6 +343,35 @@ class Plan(Case):
         self.assertLessEqual(max(map(len, lines)), 110)
         self.assertIn("  llm     tp 4 sp 2 ring_attn         +-->(2)-->(3)-->(4)", lines)
         self.assertIn("8-25   64-207   2] [2 2 2 2] [2 2 2", lines)
+
+    def test_json_holds_every_number_and_name_of_the_table(self):
+        for args in (["--world-size", 27], ["--world-size", 54, "--gpus-per-node", 4], ["--world-size", 513],
+                     ["--world-size", 3, "--layout", "single"],
+                     ["--world-size", 27, "--set", "model.encoders.vision.train={encoder: false}", "--set",
+                      "model.encoders.vision.feature_layer=-2", "--set", "batch.packing=true", "--gpus-per-node", 5]):
+            with self.subTest(args):
+                known = Shown(self.plan(*args))
+                table = run("plan", "--config", EXAMPLE, *args).out
+                self.assertGreater(len(table.splitlines()), 10)
+                for line in table.splitlines():
+                    for missing in known.missing(line):
+                        self.fail(f"{missing!r} is not in the JSON: {line}")
+                self.assertEqual(list(known.missing("31337 ranks of model.layers.7..99, 9.87M, 7.77")),
+                                 ["model.layers.7..99", "31337", "9.87M", "7.77"])
+
+    def test_width_of_the_terminal(self):
+        words = ["plan", "--config", EXAMPLE, "--world-size", "54"]
+        piped = run(*words).out
+        shapes = {}
+        for columns in (60, 80, 100, 200):
+            text = on_a_terminal(columns, [program, *words])
+            self.assertLessEqual(max(map(len, text.splitlines())), columns)
+            shapes[columns] = text
+            # No word is broken: what differs is where lines end, and what trains may have a line of its own.
+            self.assertEqual(sorted(set(re.findall(r"\S+", text)) ^ set(re.findall(r"\S+", piped))),
+                             ["trains", "trains:"] if columns == 60 else [])
+        self.assertEqual(piped, shapes[200])
+        self.assertNotEqual(shapes[80], shapes[100])
 
     def test_world_size_that_does_not_fit(self):
         self.expect(run("plan", "--config", EXAMPLE, "--world-size", 50), 78, "",
@@ -354,10 +468,60 @@ class Completion(Case):
         self.assertEqual(self.complete("validate", "--format", "j"), ["json"])
         self.assertEqual(self.complete("--config", "x", "--over"), ["--overwrite"])
         self.assertEqual(self.complete("plan", "--config", "configs/cornstarch-e"), [EXAMPLE])
+        self.assertEqual(self.complete("plan", "--config", "=", "configs/cornstarch-e"), [EXAMPLE])
         self.assertEqual(self.complete("train", "--set", "batch.g"), ["batch.global_size="])
         self.assertEqual(self.complete("train", "--set", "model.enc"), ["model.encoders."])
         self.assertEqual(self.complete("train", "--set", "model.lang"), [])
+        self.assertEqual(self.complete("train", "--set", "model.llm.conf"), ["model.llm.config."])
         self.assertEqual(self.complete("completion", "b"), ["bash"])
+        self.assertEqual(self.complete("modules", "--family", "ll"), ["llama"])
+
+    def test_keys_of_an_encoder(self):
+        self.assertEqual(self.complete("--config", "x", "--set", "model.encoders.vision.parallel.s"),
+                         ["model.encoders.vision.parallel.sp=", "model.encoders.vision.parallel.stages="])
+        self.assertEqual(self.complete("--config", "x", "--set", "model.encoders.my_ear.f"),
+                         ["model.encoders.my_ear.family=", "model.encoders.my_ear.feature_layer=",
+                          "model.encoders.my_ear.feature_select="])
+
+    def test_values_of_keys(self):
+        for words, offered in ((["precision", "=", "bf"], ["bf16", "bf16_pure"]),
+                               (["device", "="], ["cpu", "cuda"]),
+                               (["batch.packing", "=", ""], ["true", "false"]),
+                               (["model.llm.family", "=", "lla"], ["llama"]),
+                               (["model.encoders.vision.family", "=", "clip"], ["clip_vision_model"]),
+                               (["model.encoders.vision.parallel.mode", "=", "ring"], ["ring_attn", "ring"]),
+                               (["data.tokenizer", "=", "configs/cornstarch-e"], [EXAMPLE]),
+                               (["data.train[0].path", "=", "configs/cornstarch-e"], [EXAMPLE]),
+                               (["steps", "=", ""], [])):
+            with self.subTest(words):
+                self.assertEqual(self.complete("train", "--set", *words), offered)
+
+    def test_in_a_shell_that_a_person_types_into(self):
+        main, other = pty.openpty()
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
+        shell = subprocess.Popen(["bash", "--norc", "--noprofile", "-i"], stdin=other, stdout=other, stderr=other, cwd=ROOT,
+                                 env=environment({"TERM": "dumb", "PS1": "> ", "INPUTRC": "/dev/null"}),
+                                 start_new_session=True)
+        os.close(other)
+        self.addCleanup(lambda: (shell.kill(), shell.wait(), os.close(main)))
+        seen = ""
+
+        def type_until(keys, expected):
+            nonlocal seen
+            seen = ""
+            os.write(main, keys.encode())
+            end = time.monotonic() + 30
+            while not re.search(expected, seen):
+                self.assertLess(time.monotonic(), end, f"{keys!r}: {seen!r} lacks {expected!r}")
+                if select.select([main], [], [], 0.2)[0]:
+                    seen += os.read(main, 65536).decode()
+
+        type_until(f"source <({program} completion bash); echo rea''dy\n", "ready")
+        type_until("cornstarch-train pl\t--wor\t27 --form\tj\t", r"plan --world-size 27 --format json ")
+        type_until("\x15cornstarch-train --set prec\tbf16_\t", r"--set precision=bf16_pure ")
+        type_until("\x15cornstarch-train --config=configs/cornstarch-e\t", rf"--config={re.escape(EXAMPLE)} ")
+        type_until("\x15cornstarch-train --set sharding=\t\t", r"none +zero1 +zero3")
+        type_until("\x15cornstarch-train --set model.encoders.ear.fam\twh\t", r"model\.encoders\.ear\.family=whisper ")
 
     def test_unknown_shell(self):
         self.expect(run("completion", "zsh"), 2, "", "error: shell: expected bash, got 'zsh'\n"
@@ -454,6 +618,40 @@ class Train(Case):
                     "error: world size 2 is not a multiple of the 15 ranks of one replica\n"
                     "  help: start 15 ranks\n")
         self.expect(run(*separate, env=self.openmpi(1)), 78, "", "")
+
+    def test_one_process_where_many_are_wanted(self):
+        self.add_worker()
+        config = self.folder / "my run.yaml"
+        shutil.copy(ROOT / EXAMPLE, config)
+        shutil.copytree(ROOT / "configs" / "example", self.folder / "example")
+        words = ["train", "--config", config, "--set", "optimizer.lr=0.1"]
+        command = f"{self.binary} train --config '{config}' --set optimizer.lr=0.1"
+        problem = "error: one process was started, but a replica of this run has 27 ranks\n"
+        processes = f"  help: as processes: mpirun -n 27 {command}\n"
+        threads = f"        as threads: {command} --local-ranks 27\n"
+        self.expect(run(*words, binary=self.binary), 78, "",
+                    problem + processes + threads + f"        on one rank: {command} --layout single\n")
+        self.expect(run(*words, "--layout", "separate", binary=self.binary), 78, "",
+                    (problem + processes + threads).replace("=0.1", "=0.1 --layout separate"))
+        # Each of the two that need no mpirun works.
+        outcome = run(*words, "--local-ranks", "27", binary=self.binary)
+        self.assertEqual((outcome.code, outcome.err), (0, ""))
+        outcome = run(*words, "--layout", "single", binary=self.binary)
+        self.assertEqual((outcome.code, outcome.err), (0, ""))
+        self.expect(run(*words, "--local-ranks", 4, binary=self.binary), 78, "",
+                    "error: world size 4 is not a multiple of the 27 ranks of one replica\n  help: start 27 ranks\n")
+
+    def test_steps_to_trace(self):
+        self.add_worker()
+        self.assertIn(" --trace 198 200\n", self.train("--trace", "198..200", "--set", "steps=200").out)
+        for traced, problem in (
+                ("201", "--trace: '201' goes beyond the last step of the run, 200\n  help: the run has the steps 1..200"),
+                ("198..201", "--trace: '198..201' goes beyond the last step of the run, 200\n"
+                             "  help: the run has the steps 1..200"),
+                ("0", "--trace: '0' is no step and no range of steps\n"
+                      "  help: steps count from 1: --trace 10, or --trace 10..12")):
+            with self.subTest(traced):
+                self.expect(self.train("--trace", traced, "--set", "steps=200"), 2, "", f"error: {problem}\n")
 
     def test_launch_environment(self):
         self.expect(self.train("--local-ranks", 2, env=self.openmpi(0)), 2, "",
