@@ -1,9 +1,11 @@
 """Writes tests/golden/dataio: tokenizers, pictures, recordings, and what Hugging Face makes of them.
 
-Needs transformers, tokenizers, torch, numpy and pillow below 13 (which resizes some shapes in another order); run from
-the root of the repository:
+Needs transformers, tokenizers, torch, numpy and pillow 11.3 to 12.1 (later ones resize some pictures otherwise); run
+from the root of the repository:
 
     python tests/golden/make_dataio.py
+
+The versions that made what is there are in versions.json.
 
 Arrays are float32, little-endian, row-major, in .bin files beside an index in JSON.
 """
@@ -17,9 +19,12 @@ from pathlib import Path
 
 import numpy
 import PIL
-from PIL import Image
+import transformers
+from PIL import Image, features
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import __version__ as tokenizers_version
 from transformers import WhisperFeatureExtractor
+from transformers.image_utils import load_image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 OUT = Path(__file__).parent / "dataio"
@@ -225,6 +230,183 @@ def make_pictures():
     (OUT / "resized.json").write_text(json.dumps(resized, separators=(",", ":")) + "\n")
 
 
+# ---- pictures of other formats -----------------------------------------------------------------------------------
+
+
+def jpeg(name, image, **options):
+    image.save(OUT / "photos" / name, "JPEG", **options)
+
+
+def without_segment(data, marker):
+    """The JPEG without its segments of a kind."""
+    kept, at = data[:2], 2
+    while data[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        kept += b"" if data[at + 1] == marker else data[at:end]
+        at = end
+    return kept + data[at:]
+
+
+def exif_of(orientation, order):
+    """One entry, as a camera writes it; `order`: "<" or ">"."""
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    entry = struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    return b"Exif\0\0" + head + struct.pack(order + "IH", 8, 1) + entry + struct.pack(order + "I", 0)
+
+
+def xmp_of(orientation):
+    return f'<x:xmpmeta><rdf:Description tiff:Make="x" tiff:Orientation="{orientation}"/></x:xmpmeta>'.encode()
+
+
+def make_jpegs():
+    folder = OUT / "photos"
+    rgb = Image.fromarray(waves(41, 29, 3))
+    for name, sampling in [("jpeg_444", "4:4:4"), ("jpeg_422", "4:2:2"), ("jpeg_420", "4:2:0")]:
+        jpeg(f"{name}.jpg", rgb, subsampling=sampling, quality=85)
+    jpeg("jpeg_large.jpg", Image.fromarray(waves(150, 101, 3)), quality=40)
+    jpeg("jpeg_progressive.jpg", rgb, progressive=True)
+    jpeg("jpeg_restarts.jpg", rgb, restart_marker_blocks=2)
+    jpeg("jpeg_grey.jpg", Image.fromarray(waves(19, 19, 1)[..., 0]))
+    jpeg("jpeg_rgb.jpg", rgb, keep_rgb=True)
+    cmyk = Image.fromarray(waves(41, 29, 4), "CMYK")
+    jpeg("jpeg_cmyk.jpg", cmyk)
+    data = (folder / "jpeg_cmyk.jpg").read_bytes()
+    (folder / "jpeg_cmyk_plain.jpg").write_bytes(without_segment(data, 0xEE))
+    at = data.index(b"Adobe") + 11  # the transform: 2 says YCCK
+    (folder / "jpeg_ycck.jpg").write_bytes(data[:at] + b"\x02" + data[at + 1 :])
+    small = Image.fromarray(waves(9, 6, 3))
+    for orientation in range(1, 10):  # 9 means nothing
+        exif = exif_of(orientation, "<>"[orientation % 2])
+        jpeg(f"jpeg_turned{orientation}.jpg", small, exif=exif, quality=95, subsampling=0)
+    jpeg("jpeg_xmp.jpg", small, xmp=xmp_of(6))
+    jpeg("jpeg_exif_xmp.jpg", small, exif=exif_of(3, "<"), xmp=xmp_of(6))
+
+
+def make_turned_pngs():
+    small = Image.fromarray(waves(9, 6, 3))
+    small.save(OUT / "photos" / "png_turned.png", exif=exif_of(8, ">"))
+    data = (OUT / "photos" / "png_turned.png").read_bytes()
+    at = data.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+    (OUT / "photos" / "png_turned_behind.png").write_bytes(data[:at] + data[end:-12] + data[at:end] + data[-12:])
+    xmp = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp_of(5))
+    (OUT / "photos" / "png_xmp.png").write_bytes(data[:at] + xmp + data[end:])
+
+
+def make_webps():
+    folder = OUT / "photos"
+    rgb, rgba = Image.fromarray(waves(41, 29, 3)), Image.fromarray(waves(23, 37, 4))
+    rgb.save(folder / "webp_lossy.webp", quality=60)
+    rgb.save(folder / "webp_lossless.webp", lossless=True)
+    rgba.save(folder / "webp_lossy_alpha.webp", quality=60)
+    rgba.save(folder / "webp_lossless_alpha.webp", lossless=True, exact=True)
+    rgb.save(folder / "webp_turned.webp", exif=exif_of(6, "<"), xmp=xmp_of(3))
+    rgb.save(folder / "webp_xmp.webp", xmp=xmp_of(7))
+    framed = numpy.zeros((37, 23, 4), "u1")
+    framed[11:30, 4:15] = waves(11, 19, 4)
+    framed[11:30, 4:15, 3] |= 1
+    frames = [Image.fromarray(framed), rgba]
+    frames[0].save(folder / "webp_animated.webp", save_all=True, append_images=frames[1:], quality=60, minimize_size=True)
+    frames[1].save(folder / "webp_animated_lossless.webp", save_all=True, append_images=frames[:1], lossless=True)
+
+
+def lzw(indices):
+    """GIF's compression without any: the dictionary is emptied before codes grow."""
+    bits, at, codes = 0, 0, []
+    for start in range(0, len(indices), 250):
+        codes += [256, *indices[start : start + 250]]
+    for code in [*codes, 257]:
+        bits |= code << at
+        at += 9
+    data = bits.to_bytes((at + 7) // 8, "little")
+    blocks = b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
+    return b"\x08" + blocks + b"\0"
+
+
+def write_gif(name, screen, place, indices, global_colors=b"", local_colors=b"", transparent=None):
+    """One frame; colours: 3 bytes each, a power of two of them."""
+    bits_of = [max(0, (len(c) // 3).bit_length() - 1) for c in (global_colors, local_colors)]
+    flags = [0x80 | (b - 1) if b else 0 for b in bits_of]
+    data = b"GIF89a" + struct.pack("<HHBBB", *screen, flags[0], 5, 0) + global_colors
+    data += b"!\xfe\x03hey\0"
+    if transparent is not None:
+        data += struct.pack("<BBBBHBB", 0x21, 0xF9, 4, 1, 10, transparent, 0)
+    height, width = indices.shape
+    data += b"," + struct.pack("<HHHHB", *place, width, height, flags[1]) + local_colors + lzw(indices.reshape(-1).tolist())
+    (OUT / "photos" / name).write_bytes(data + b";")
+
+
+def make_gifs():
+    folder = OUT / "photos"
+    palette = Image.fromarray(waves(33, 21, 3)).quantize(13)
+    palette.save(folder / "gif_plain.gif", interlace=0)
+    palette.save(folder / "gif_interlaced.gif", interlace=1)
+    frames = [Image.fromarray(waves(33, 21, 3)).quantize(n) for n in (5, 60)]
+    frames[0].save(folder / "gif_animated.gif", save_all=True, append_images=frames[1:], transparency=2)
+    Image.fromarray(waves(19, 19, 1)[..., 0]).save(folder / "gif_grey.gif")
+    indices = (waves(11, 9, 1)[..., 0] % 8).astype(int)
+    colors = bytes(range(40, 64))
+    write_gif("gif_offset.gif", (17, 14), (4, 3), indices, colors)
+    write_gif("gif_offset_transparent.gif", (17, 14), (4, 3), indices, colors, bytes(range(100, 124)), 6)
+    write_gif("gif_beyond_screen.gif", (6, 14), (4, 3), indices, colors)
+    write_gif("gif_no_colors.gif", (11, 9), (0, 0), indices * 30)
+    write_gif("gif_few_colors.gif", (11, 9), (0, 0), indices * 4, colors)
+
+
+def write_bmp(name, head, bits, compression, height, body, extra=b"", width=7):
+    """`extra`: masks, palette."""
+    if head == 12:
+        form = struct.pack("<IHHHH", 12, width, height, 1, bits)
+    else:
+        form = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 0, 0, 0, 0)
+    begin = 14 + len(form) + len(extra)
+    (OUT / "photos" / name).write_bytes(b"BM" + struct.pack("<IHHI", begin + len(body), 0, 0, begin) + form + extra + body)
+
+
+def make_bmps():
+    folder = OUT / "photos"
+    rgb = waves(7, 5, 3)
+    Image.fromarray(waves(30, 11, 1)[..., 0] > 127).save(folder / "bmp_bits.bmp")
+    Image.fromarray(waves(19, 19, 1)[..., 0]).save(folder / "bmp_grey.bmp")
+    Image.fromarray(waves(33, 21, 3)).quantize(13).save(folder / "bmp_palette.bmp")
+    Image.fromarray(waves(41, 29, 3)).save(folder / "bmp_rgb.bmp")
+    Image.fromarray(waves(23, 17, 4)).save(folder / "bmp_rgba.bmp")
+    colors = bytes(range(48))
+    four = b"".join(bytes([(y * 16 + x) * 37 % 256 for x in range(4)]) for y in range(5))
+    write_bmp("bmp_four_bits.bmp", 40, 4, 0, 5, four, b"".join(colors[i : i + 3] + b"\0" for i in range(0, 48, 3)))
+    write_bmp("bmp_os2.bmp", 12, 4, 0, 5, four, colors)
+    sixteen = numpy.pad(waves(7, 5, 1, 65535)[..., 0], ((0, 0), (0, 1))).astype("<u2").tobytes()
+    write_bmp("bmp_555.bmp", 40, 16, 0, 5, sixteen)
+    write_bmp("bmp_565.bmp", 40, 16, 3, 5, sixteen, struct.pack("<III", 0xF800, 0x7E0, 0x1F))
+    write_bmp("bmp_top_down.bmp", 40, 24, 0, -5, b"".join(row.tobytes() + b"\0\0\0" for row in rgb))
+    wide = numpy.pad(rgb, ((0, 0), (0, 0), (0, 1))).tobytes()
+    write_bmp("bmp_masks.bmp", 40, 32, 3, 5, wide, struct.pack("<III", 0xFF000000, 0xFF0000, 0xFF00))
+
+
+def make_photos():
+    """What transformers' load_image makes of each, in one file of bytes."""
+    (OUT / "photos").mkdir(exist_ok=True)
+    make_jpegs()
+    make_turned_pngs()
+    make_webps()
+    make_gifs()
+    make_bmps()
+    index, pixels = {}, b""
+    for path in sorted((OUT / "photos").iterdir()):
+        image = load_image(str(path))
+        index[path.name] = {"width": image.width, "height": image.height, "begin": len(pixels)}
+        pixels += image.tobytes()
+    (OUT / "photos.bin").write_bytes(pixels)
+    (OUT / "photos.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def write_versions():
+    """Of what made everything in the folder."""
+    names = {"libjpeg-turbo": features.version("libjpeg_turbo"), "libwebp": features.version("webp")}
+    names |= {"pillow": PIL.__version__, "transformers": transformers.__version__, "tokenizers": tokenizers_version}
+    (OUT / "versions.json").write_text(json.dumps(names | {"numpy": numpy.__version__}, indent=1, sort_keys=True) + "\n")
+
+
 def make_clip():
     half = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.25, 0.125]}
     cases = [
@@ -326,9 +508,11 @@ def make_whisper(mono):
 
 
 if __name__ == "__main__":
-    assert int(PIL.__version__.split(".")[0]) < 13, "pillow below 13 is needed"
+    assert (11, 3) <= tuple(map(int, PIL.__version__.split(".")[:2])) <= (12, 1), "pillow 11.3 to 12.1 is needed"
     OUT.mkdir(exist_ok=True)
     make_tokenizers()
     make_pictures()
+    make_photos()
     make_clip()
     make_whisper(make_recordings())
+    write_versions()

@@ -3,9 +3,7 @@
 #include <csetjmp>
 #include <cstring>
 
-#include "cornstarch/base/files.h"
-#include "cornstarch/base/text.h"
-#include "cornstarch/dataio/image.h"
+#include "image_header.h"
 
 namespace cornstarch::dataio {
 namespace {
@@ -49,11 +47,13 @@ struct Png {
 // Between setjmp and a possible longjmp no object with a destructor may be made: each of these three
 // functions keeps its objects outside.
 
-bool read_header(Png& png, Reader& reader, const ImageLimits& limits) {
+bool read_header(Png& png, Reader& reader, const ImageHeader& header) {
   if (setjmp(reader.jump) != 0) return false;
-  const auto edge = static_cast<png_uint_32>(limits.edge);
-  png_set_user_limits(png.png, edge, edge);
+  png_set_user_limits(png.png, static_cast<png_uint_32>(header.width),
+                      static_cast<png_uint_32>(header.height));
   png_set_chunk_malloc_max(png.png, 8U << 20);
+  // Texts, profiles and the like are skipped: nothing is unpacked that no pixel needs.
+  png_set_keep_unknown_chunks(png.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_read_info(png.png, png.info);
   return true;
 }
@@ -89,48 +89,27 @@ std::vector<std::uint8_t> rgb_of_grey16(const std::vector<std::uint8_t>& bytes) 
   return rgb;
 }
 
-Result<void> check_size(std::int64_t width, std::int64_t height, const ImageLimits& limits) {
-  if (width * height <= limits.pixels) return {};
-  return fail(ExitCode::bad_data, cat("a picture of ", width, " x ", height, " pixels, more than the ",
-                                      limits.pixels, " that are read"));
-}
-
 }  // namespace
 
-Result<Image> decode_png(std::string_view bytes, const ImageLimits& limits) {
-  if (!bytes.starts_with("\x89PNG\r\n\x1a\n"))
-    return fail(ExitCode::bad_data, "not a PNG picture", "pictures are read from PNG files");
+Result<Image> decode_png(std::string_view bytes, const ImageHeader& header) {
   Reader reader{bytes, {}, {}};
   Png png(reader);
   if (png.info == nullptr) return fail(ExitCode::device, "out of memory for libpng");
-  const auto broken = [&] { return fail(ExitCode::bad_data, cat("a broken PNG picture: ", reader.problem)); };
-  if (!read_header(png, reader, limits)) return broken();
-
-  Image image;
-  image.width = static_cast<int>(png_get_image_width(png.png, png.info));
-  image.height = static_cast<int>(png_get_image_height(png.png, png.info));
-  auto fits = check_size(image.width, image.height, limits);
-  if (!fits) return tl::unexpected(fits.error());
-  if (!prepare(png, reader)) return broken();
+  if (!read_header(png, reader, header) || !prepare(png, reader))
+    return broken(ImageFormat::png, reader.problem);
 
   const bool grey16 = png_get_channels(png.png, png.info) == 1;
-  const std::size_t row_bytes = static_cast<std::size_t>(image.width) * (grey16 ? 2 : 3);
-  if (png_get_rowbytes(png.png, png.info) != row_bytes)
-    return fail(ExitCode::internal, "libpng gave rows of another size than asked for");
-  std::vector<std::uint8_t> pixels(row_bytes * static_cast<std::size_t>(image.height));
+  const auto width = static_cast<std::size_t>(header.width), height = static_cast<std::size_t>(header.height);
+  const std::size_t row_bytes = width * (grey16 ? 2 : 3);
+  if (png_get_rowbytes(png.png, png.info) != row_bytes || png_get_image_height(png.png, png.info) != height)
+    return broken(ImageFormat::png, "it gives two sizes");
+  std::vector<std::uint8_t> pixels(row_bytes * height);
   std::vector<png_bytep> rows;
-  rows.reserve(static_cast<std::size_t>(image.height));
-  for (int y = 0; y < image.height; ++y)
-    rows.push_back(pixels.data() + row_bytes * static_cast<std::size_t>(y));
-  if (!read_rows(png, reader, rows.data())) return broken();
-  image.rgb = grey16 ? rgb_of_grey16(pixels) : std::move(pixels);
-  return image;
-}
-
-Result<Image> read_image(const std::filesystem::path& path, const ImageLimits& limits) {
-  auto bytes = read_file(path, static_cast<std::size_t>(limits.file_bytes));
-  if (!bytes) return tl::unexpected(bytes.error());
-  return decode_png(*bytes, limits);
+  rows.reserve(height);
+  for (std::size_t y = 0; y < height; ++y) rows.push_back(pixels.data() + row_bytes * y);
+  if (!read_rows(png, reader, rows.data())) return broken(ImageFormat::png, reader.problem);
+  return Image{static_cast<int>(width), static_cast<int>(height),
+               grey16 ? rgb_of_grey16(pixels) : std::move(pixels)};
 }
 
 }  // namespace cornstarch::dataio
