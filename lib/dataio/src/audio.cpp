@@ -1,100 +1,161 @@
 #include "cornstarch/dataio/audio.h"
 
 #include <sndfile.h>
-#include <soxr.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <mutex>
 
+#include "byte_source.h"
 #include "cornstarch/base/text.h"
+#include "file_kind.h"
+#include "resampler.h"
 
 namespace cornstarch::dataio {
 namespace {
 
 constexpr sf_count_t kChunk = 1 << 14;  // frames
 
+/// Louder than whole numbers of 32 bits that nobody scaled. Beyond it sums overflow somewhere on the way.
+constexpr float kLoudest = 4294967296.0F;
+
 using File = std::unique_ptr<SNDFILE, decltype(&sf_close)>;
 
-Result<File> open(const std::filesystem::path& path, SF_INFO& info) {
+bool reads_mp3() {
+  int count = 0;
+  sf_command(nullptr, SFC_GET_FORMAT_MAJOR_COUNT, &count, sizeof count);
+  for (int i = 0; i < count; ++i) {
+    SF_FORMAT_INFO info{};
+    info.format = i;
+    sf_command(nullptr, SFC_GET_FORMAT_MAJOR, &info, sizeof info);
+    constexpr int mpeg = 0x230000;  // SF_FORMAT_MPEG, which headers before 1.1 do not have
+    if (info.format == mpeg) return true;
+  }
+  return false;
+}
+
+/// `reason`: libsndfile's.
+tl::unexpected<Error> not_read(const std::filesystem::path& path, std::string_view reason) {
+  std::string start;
+  if (auto bytes = ByteSource::open(path)) start = bytes->read(0, 512);
+  const FileKind kind = kind_of_file(start);
+  const std::string formats =
+      cat("WAV, FLAC, Ogg, AIFF, AU, CAF", reads_mp3() ? " and MP3" : "", " recordings are read");
+  std::string help = cat(formats, "; convert it, as with: ffmpeg -i IN -ac 1 OUT.wav");
+  if (!reads_mp3()) help += cat(" (MP3 takes libsndfile 1.1; this is ", sf_version_string(), ")");
+  return fail(
+      ExitCode::bad_data,
+      cat(kind.name.empty() ? "not a recording that can" : kind.name + " that cannot", " be read: ", reason),
+      std::move(help));
+}
+
+struct Opened {
+  File file;
+  AudioInfo info;
+};
+
+Result<File> open_file(const std::filesystem::path& path, SF_INFO& info) {
   // Why a file cannot be opened stands in variables that all threads share and each opening begins anew.
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   File file(sf_open(path.c_str(), SFM_READ, &info), &sf_close);
-  if (!file) return fail(ExitCode::bad_data, cat("not a recording that can be read: ", sf_strerror(nullptr)));
+  if (!file) return not_read(path, sf_strerror(nullptr));
   return file;
 }
 
-Result<void> check(const SF_INFO& info, const AudioLimits& limits) {
+Result<Opened> open(const std::filesystem::path& path, const AudioLimits& limits) {
+  const auto size = regular_file_size(path);
+  if (!size) return tl::unexpected(size.error());
+  SF_INFO info{};
+  auto file = open_file(path, info);
+  if (!file) return tl::unexpected(file.error());
   if (info.channels < 1 || info.channels > limits.channels)
     return fail(ExitCode::bad_data,
                 cat("a recording of ", info.channels, " channels; 1 to ", limits.channels, " are read"));
   if (info.samplerate < 1 || info.samplerate > limits.max_rate)
     return fail(ExitCode::bad_data,
                 cat("a recording at ", info.samplerate, " Hz; 1 to ", limits.max_rate, " are read"));
-  if (static_cast<double>(info.frames) > limits.seconds * info.samplerate)
-    return fail(ExitCode::bad_data, cat("a recording of ", static_cast<double>(info.frames) / info.samplerate,
-                                        " s, longer than the ", limits.seconds, " s that are read"));
-  return {};
+  Opened opened{std::move(*file), {info.samplerate, info.channels, info.frames}};
+  if (info.frames < 0 || info.frames == SF_COUNT_MAX) opened.info.frames.reset();
+  return opened;
 }
 
-/// Reads to the end, whatever length the header claims.
-void read_mono(SNDFILE* file, const SF_INFO& info, double max_samples, std::vector<float>& out) {
-  const auto channels = static_cast<std::size_t>(info.channels);
-  std::vector<float> frames(static_cast<std::size_t>(kChunk) * channels);
-  while (static_cast<double>(out.size()) <= max_samples) {
-    const sf_count_t n = sf_readf_float(file, frames.data(), kChunk);
-    if (n <= 0) return;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
-      float sum = 0;
-      for (std::size_t c = 0; c < channels; ++c) sum += frames[i * channels + c];
-      out.push_back(sum / static_cast<float>(channels));
+/// Reads a recording chunk by chunk, as one channel.
+class MonoReader {
+ public:
+  explicit MonoReader(const Opened& opened)
+      : file_(opened.file.get()),
+        rate_(opened.info.rate),
+        channels_(static_cast<std::size_t>(opened.info.channels)),
+        frames_(static_cast<std::size_t>(kChunk) * channels_) {}
+
+  /// Nothing at the end, whatever length the header claims.
+  Result<std::vector<float>> next() {
+    const sf_count_t n = sf_readf_float(file_, frames_.data(), kChunk);
+    if (n <= 0 && sf_error(file_) != SF_ERR_NO_ERROR)
+      return fail(ExitCode::bad_data, cat("a broken recording: ", sf_strerror(file_)), kAnew);
+    std::vector<float> mono(static_cast<std::size_t>(std::max<sf_count_t>(n, 0)));
+    for (std::size_t i = 0; i < mono.size(); ++i) {
+      for (std::size_t c = 0; c < channels_; ++c) {
+        const float sample = frames_[i * channels_ + c];
+        if (!(std::abs(sample) <= kLoudest)) return refuse(sample, i);
+        mono[i] += sample;
+      }
+      mono[i] /= static_cast<float>(channels_);
     }
+    read_ += n;
+    return mono;
   }
-}
+
+ private:
+  static constexpr const char* kAnew =
+      "copy or download it again, or save it anew with a program that still opens it";
+
+  tl::unexpected<Error> refuse(float sample, std::size_t at) const {
+    const double seconds = static_cast<double>(read_ + static_cast<std::int64_t>(at)) / rate_;
+    return fail(ExitCode::bad_data,
+                cat("a recording with a sample of ", std::isnan(sample) ? "nan" : cat(sample), " at ",
+                    seconds, " s; full scale is 1"),
+                kAnew);
+  }
+
+  SNDFILE* file_;
+  int rate_;
+  std::size_t channels_;
+  std::vector<float> frames_;
+  std::int64_t read_ = 0;
+};
 
 }  // namespace
 
-Result<Audio> read_audio(const std::filesystem::path& path, const AudioLimits& limits) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored))
-    return fail(ExitCode::missing_input, cat("cannot read '", path.string(), "': No such file or directory"));
-  SF_INFO info{};
-  const auto opened = open(path, info);
+Result<AudioInfo> probe_audio(const std::filesystem::path& path, const AudioLimits& limits) {
+  const auto opened = open(path, limits);
   if (!opened) return tl::unexpected(opened.error());
-  SNDFILE* file = opened->get();
-  auto fits = check(info, limits);
-  if (!fits) return tl::unexpected(fits.error());
-  Audio audio;
-  audio.rate = info.samplerate;
-  read_mono(file, info, limits.seconds * info.samplerate, audio.samples);
-  if (sf_error(file) != SF_ERR_NO_ERROR)
-    return fail(ExitCode::bad_data, cat("a broken recording: ", sf_strerror(file)));
-  if (audio.samples.empty()) return fail(ExitCode::bad_data, "a recording without samples");
-  for (const float sample : audio.samples) {
-    if (!std::isfinite(sample))
-      return fail(ExitCode::bad_data, "a recording with samples that are no numbers");
-  }
-  return audio;
+  return opened->info;
 }
 
-Result<Audio> resample(Audio audio, int rate) {
-  if (audio.rate == rate) return audio;
-  const double ratio = static_cast<double>(rate) / audio.rate;
-  Audio out;
-  out.rate = rate;
-  out.samples.resize(static_cast<std::size_t>(std::ceil(static_cast<double>(audio.samples.size()) * ratio)) +
-                     1);
-  const soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
-  std::size_t made = 0;
-  const soxr_error_t error =
-      soxr_oneshot(audio.rate, rate, 1, audio.samples.data(), audio.samples.size(), nullptr,
-                   out.samples.data(), out.samples.size(), &made, nullptr, &quality, nullptr);
-  if (error != nullptr)
-    return fail(ExitCode::bad_data,
-                cat("cannot resample from ", audio.rate, " to ", rate, " Hz: ", soxr_strerror(error)));
-  out.samples.resize(made);
-  return out;
+Result<Audio> read_audio(const std::filesystem::path& path, int rate, std::int64_t samples,
+                         const AudioLimits& limits) {
+  const auto opened = open(path, limits);
+  if (!opened) return tl::unexpected(opened.error());
+  auto resampler = Resampler::make(opened->info.rate, rate);
+  if (!resampler) return tl::unexpected(resampler.error());
+  MonoReader reader(*opened);
+  Audio audio{rate, {}};
+  const auto wanted = static_cast<std::size_t>(samples);
+  bool any = false;
+  while (audio.samples.size() < wanted) {
+    const auto chunk = reader.next();
+    if (!chunk) return tl::unexpected(chunk.error());
+    auto added = resampler->add(*chunk, audio.samples);
+    if (!added) return tl::unexpected(added.error());
+    if (chunk->empty()) break;
+    any = true;
+  }
+  if (!any) return fail(ExitCode::bad_data, "a recording without samples");
+  if (audio.samples.size() > wanted) audio.samples.resize(wanted);
+  return audio;
 }
 
 }  // namespace cornstarch::dataio

@@ -73,7 +73,8 @@ Result<MediaItem> prepare(const Preparer& preparer, const std::filesystem::path&
     if (!image) return tl::unexpected(image.error());
     return (*preparer.image)(*image);
   }
-  auto audio = read_audio(path);
+  const LogMel::Options& wanted = preparer.audio->options();
+  auto audio = read_audio(path, wanted.sampling_rate, wanted.n_samples);
   if (!audio) return tl::unexpected(audio.error());
   return (*preparer.audio)(std::move(*audio));
 }

@@ -20,6 +20,10 @@ struct Magic {
 
 /// The first that fits counts.
 constexpr Magic kMagic[] = {
+    {0, "\xFF\xD8\xFF", "a JPEG picture", Family::picture},
+    {0, "\x89PNG", "a PNG picture", Family::picture},
+    {0, "GIF8", "a GIF picture", Family::picture},
+    {8, "WEBP", "a WebP picture", Family::picture},
     {0, "II*\0"sv, "a TIFF picture", Family::picture},
     {0, "MM\0*"sv, "a TIFF picture", Family::picture},
     {0, "II+\0"sv, "a TIFF picture", Family::picture},

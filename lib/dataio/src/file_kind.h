@@ -12,7 +12,7 @@ struct FileKind {
   Family family = Family::other;
 };
 
-/// `start`: the first 512 bytes, or as many as there are. Of kinds that are not read as pictures here.
+/// `start`: the first 512 bytes, or as many as there are.
 FileKind kind_of_file(std::string_view start);
 
 }  // namespace cornstarch::dataio

@@ -163,9 +163,9 @@ Result<LogMel> LogMel::parse(const std::string& json, const std::vector<std::int
 
 Result<MediaItem> LogMel::operator()(Audio audio) const {
   const Options& o = state_->options;
-  auto resampled = resample(std::move(audio), o.sampling_rate);
-  if (!resampled) return tl::unexpected(resampled.error());
-  std::vector<float>& samples = resampled->samples;
+  if (audio.rate != o.sampling_rate)
+    return fail(ExitCode::internal, cat("a recording at ", audio.rate, " Hz, not ", o.sampling_rate));
+  std::vector<float>& samples = audio.samples;
   samples.resize(static_cast<std::size_t>(o.n_samples), o.padding_value);
 
   const std::size_t frames = state_->frames();

@@ -1,6 +1,7 @@
 #include "cornstarch/dataio/audio.h"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "catch.h"
@@ -12,11 +13,42 @@ using namespace cornstarch::dataio;
 
 namespace {
 
-Audio sine(double hertz, int rate, double seconds) {
-  Audio audio{rate, {}};
+constexpr std::int64_t kAll = std::int64_t{1} << 20;
+
+std::string bytes_of(std::uint64_t value, std::size_t n) {
+  std::string bytes;
+  for (std::size_t i = 0; i < n; ++i) bytes.push_back(static_cast<char>(value >> (8 * i)));
+  return bytes;
+}
+
+/// The header of a WAV of 32-bit floats.
+std::string wav_header(int rate, int channels, std::size_t bytes) {
+  const auto r = static_cast<std::uint64_t>(rate), c = static_cast<std::uint64_t>(channels);
+  return "RIFF" + bytes_of(36 + bytes, 4) + "WAVEfmt " + bytes_of(16, 4) + bytes_of(3, 2) + bytes_of(c, 2) +
+         bytes_of(r, 4) + bytes_of(4 * r * c, 4) + bytes_of(4 * c, 2) + bytes_of(32, 2) + "data" +
+         bytes_of(bytes, 4);
+}
+
+std::string wav(const std::vector<float>& samples, int rate, int channels = 1) {
+  std::string body(samples.size() * sizeof(float), '\0');
+  std::memcpy(body.data(), samples.data(), body.size());
+  return wav_header(rate, channels, body.size()) + body;
+}
+
+std::vector<float> sine(double hertz, int rate, double seconds) {
+  std::vector<float> samples;
   for (int i = 0; i < static_cast<int>(seconds * rate); ++i)
-    audio.samples.push_back(static_cast<float>(std::sin(2 * std::numbers::pi * hertz * i / rate)));
-  return audio;
+    samples.push_back(static_cast<float>(std::sin(2 * std::numbers::pi * hertz * i / rate)));
+  return samples;
+}
+
+Audio read(const std::filesystem::path& path, int rate, std::int64_t samples = kAll) {
+  return cornstarch::value_or_throw(read_audio(path, rate, samples));
+}
+
+std::string problem(const std::filesystem::path& path) {
+  const auto audio = read_audio(path, 16000, kAll);
+  return audio ? "" : audio.error().message;
 }
 
 }  // namespace
@@ -26,55 +58,100 @@ TEST_CASE("WAV files of several kinds, channels averaged") {
   REQUIRE(rates.size() == 4);
   for (const auto& [name, rate] : rates.items()) {
     CAPTURE(name);
-    const auto audio = read_audio(golden::path("recordings/" + name));
-    REQUIRE(audio);
-    CHECK(audio->rate == rate.get<int>());
-    CHECK(golden::distance(audio->samples, golden::floats(name.substr(0, name.size() - 4) + ".bin")) <= 6e-8);
+    const Audio audio = read(golden::path("recordings/" + name), rate.get<int>());
+    CHECK(audio.rate == rate.get<int>());
+    CHECK(golden::distance(audio.samples, golden::floats(name.substr(0, name.size() - 4) + ".bin")) <= 6e-8);
   }
 }
 
-TEST_CASE("a sine keeps its height, pitch and length at another rate") {
-  const auto out = resample(sine(440, 22050, 0.5), 16000);
-  REQUIRE(out);
-  CHECK(out->rate == 16000);
-  REQUIRE(out->samples.size() == 8000);
-  const Audio wanted = sine(440, 16000, 0.5);
-  double worst = 0;  // away from the ends, where the filter sees silence
-  for (std::size_t i = 400; i < 7600; ++i)
-    worst = std::max(worst, static_cast<double>(std::abs(out->samples[i] - wanted.samples[i])));
-  CHECK(worst < 1e-3);
-  const auto high = resample(sine(10000, 44100, 0.5), 16000);  // above half the new rate: nothing is left
-  REQUIRE(high);
-  for (std::size_t i = 400; i < 7600; ++i) REQUIRE(std::abs(high->samples[i]) < 1e-3);
+TEST_CASE("a header tells rate, channels and length") {
+  const auto info = probe_audio(golden::path("recordings/stereo8.wav"));
+  REQUIRE(info);
+  CHECK(info->rate == 16000);
+  CHECK(info->channels == 2);
+  CHECK(info->frames == 1600);
+  CHECK(info->seconds() == 0.1);
 }
 
-TEST_CASE("the same rate changes nothing") {
-  const Audio audio = sine(440, 16000, 0.01);
-  CHECK(resample(audio, 16000)->samples == audio.samples);
+TEST_CASE("a sine keeps its height, pitch and length at another rate") {
+  const golden::Folder folder;
+  const Audio out = read(folder.write("sine.wav", wav(sine(440, 22050, 0.5), 22050)), 16000);
+  CHECK(out.rate == 16000);
+  REQUIRE(out.samples.size() == 8000);
+  const auto wanted = sine(440, 16000, 0.5);
+  double worst = 0;  // away from the ends, where the filter sees silence
+  for (std::size_t i = 400; i < 7600; ++i)
+    worst = std::max(worst, static_cast<double>(std::abs(out.samples[i] - wanted[i])));
+  CHECK(worst < 1e-3);
+  // Above half the new rate: nothing is left.
+  const Audio high = read(folder.write("high.wav", wav(sine(10000, 44100, 0.5), 44100)), 16000);
+  for (std::size_t i = 400; i < 7600; ++i) REQUIRE(std::abs(high.samples[i]) < 1e-3);
+}
+
+TEST_CASE("what is read of a recording is what the whole of it begins with, at any rate") {
+  const golden::Folder folder;
+  for (const int rate : {7999, 8000, 16000, 44100, 48000, 192000}) {
+    CAPTURE(rate);
+    std::vector<float> samples = sine(440, rate, 1.5);
+    for (std::size_t i = 0; i < samples.size(); i += 97) samples[i] *= 0.5F;
+    const auto path = folder.write("long.wav", wav(samples, rate));
+    const Audio whole = read(path, 16000);
+    CHECK(std::ssize(whole.samples) == std::llround(static_cast<double>(samples.size()) * 16000 / rate));
+    for (const std::int64_t n : {1, 1000, 16000}) {
+      const Audio part = read(path, 16000, n);
+      CHECK(part.samples == std::vector<float>(whole.samples.begin(), whole.samples.begin() + n));
+    }
+  }
 }
 
 TEST_CASE("recordings that are not read") {
   const golden::Folder folder;
-  CHECK(read_audio(folder.path() / "none.wav").error().code == ExitCode::missing_input);
-  const auto text = read_audio(folder.write("text.wav", "no sound at all"));
+  const auto missing = folder.path() / "none.wav";
+  CHECK(read_audio(missing, 16000, kAll).error().code == ExitCode::missing_input);
+  CHECK(problem(missing) == "cannot read '" + missing.string() + "': No such file or directory");
+  CHECK(probe_audio(missing).error().message == problem(missing));
+  CHECK(problem(folder.path()) == "cannot read '" + folder.path().string() + "': it is a folder");
+  const auto text = read_audio(folder.write("text.wav", "no sound at all"), 16000, kAll);
   REQUIRE_FALSE(text);
   CHECK(text.error().code == ExitCode::bad_data);
   CHECK(text.error().message.starts_with("not a recording that can be read: "));
-  const std::string whole =
-      cornstarch::value_or_throw(cornstarch::read_file(golden::path("recordings/pcm16.wav")));
-  CHECK(read_audio(folder.write("empty.wav", whole.substr(0, 44))).error().message ==
-        "a recording without samples");
+  CHECK(text.error().help ==
+        "WAV, FLAC, Ogg, AIFF, AU, CAF and MP3 recordings are read; convert it, as with: "
+        "ffmpeg -i IN -ac 1 OUT.wav");
+  const std::string m4a(
+      "\0\0\0\x1C"
+      "ftypM4A \0\0\0\0",
+      16);
+  CHECK(problem(folder.write("sound.wav", m4a)).starts_with("an M4A recording that cannot be read: "));
+  CHECK(problem(folder.write("page.wav", "<html>404")).starts_with("an HTML page that cannot be read: "));
+  CHECK(problem(folder.write("empty.wav", wav({}, 16000))) == "a recording without samples");
+}
+
+TEST_CASE("samples that are no numbers, or so loud that sums overflow, are refused") {
+  const golden::Folder folder;
+  const auto said = [&](float sample) {
+    std::vector<float> samples(8000);
+    samples[6001] = sample;
+    return problem(folder.write("loud.wav", wav(samples, 8000, 2)));
+  };
+  CHECK(said(3e38F) == "a recording with a sample of 3e+38 at 0.375 s; full scale is 1");
+  CHECK(said(-5e9F) == "a recording with a sample of -5e+09 at 0.375 s; full scale is 1");
+  CHECK(said(std::numeric_limits<float>::infinity()) ==
+        "a recording with a sample of inf at 0.375 s; full scale is 1");
+  CHECK(said(std::numeric_limits<float>::quiet_NaN()) ==
+        "a recording with a sample of nan at 0.375 s; full scale is 1");
+  CHECK(said(2e9F).empty());
 }
 
 TEST_CASE("what is wrong with a recording is said while other threads open theirs") {
   const golden::Folder folder;
   const auto broken = folder.write("text.wav", "no sound at all");
   const auto whole = golden::path("recordings/pcm16.wav");
-  const auto alone = read_audio(broken);
+  const auto alone = read_audio(broken, 16000, kAll);
   REQUIRE_FALSE(alone);
   std::vector<std::string> said(4000);
   parallel_for(said.size(), 2, [&](std::size_t i) {
-    const auto audio = read_audio(i % 2 == 0 ? broken : whole);
+    const auto audio = read_audio(i % 2 == 0 ? broken : whole, 16000, kAll);
     if (!audio) said[i] = audio.error().message;
   });
   for (std::size_t i = 0; i < said.size(); ++i) REQUIRE(said[i] == (i % 2 == 0 ? alone.error().message : ""));
@@ -82,10 +159,9 @@ TEST_CASE("what is wrong with a recording is said while other threads open their
 
 TEST_CASE("recordings beyond the limits are refused before they are decoded") {
   const auto stereo = golden::path("recordings/stereo8.wav");
-  CHECK(read_audio(stereo, {.seconds = 0.05}).error().message ==
-        "a recording of 0.1 s, longer than the 0.05 s that are read");
-  CHECK(read_audio(stereo, {.channels = 1}).error().message == "a recording of 2 channels; 1 to 1 are read");
-  CHECK(read_audio(stereo, {.max_rate = 8000}).error().message ==
+  CHECK(read_audio(stereo, 16000, kAll, {.channels = 1}).error().message ==
+        "a recording of 2 channels; 1 to 1 are read");
+  CHECK(read_audio(stereo, 16000, kAll, {.max_rate = 8000}).error().message ==
         "a recording at 16000 Hz; 1 to 8000 are read");
 }
 
@@ -97,7 +173,7 @@ TEST_CASE("no damage to a WAV does worse than an error") {
     for (const int flip : {0x01, 0x80, 0xFF}) {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ flip);
-      const auto audio = read_audio(folder.write("damaged.wav", damaged));
+      const auto audio = read_audio(folder.write("damaged.wav", damaged), 16000, kAll);
       if (audio) CHECK_FALSE(audio->samples.empty());
     }
   }

@@ -2,10 +2,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "cornstarch/base/result.h"
 
+/// Recordings, as libsndfile reads them, told by content: WAV (PCM of 8 to 32 bits, float, A-law, mu-law,
+/// ADPCM; RF64 and W64, too), FLAC, Ogg (Vorbis and, from libsndfile 1.0.29 on, Opus), MP3 (from 1.1 on),
+/// AIFF, AU, CAF and what else it knows. Not AAC (M4A), WMA, AMR nor the sound of a video.
 namespace cornstarch::dataio {
 
 /// One channel, full scale at +-1.
@@ -15,16 +19,29 @@ struct Audio {
 };
 
 struct AudioLimits {
-  double seconds = 3600;
   int channels = 16;
   int max_rate = 768000;
 };
 
-/// Any file that libsndfile reads (WAV, FLAC, Ogg, ...), channels averaged to one. Checked against the limits
-/// before the samples are decoded. Messages name no file; the caller knows it.
-Result<Audio> read_audio(const std::filesystem::path& path, const AudioLimits& limits = {});
+/// What a header says.
+struct AudioInfo {
+  int rate = 0;
+  int channels = 0;
+  std::optional<std::int64_t> frames;  ///< samples of each channel; nothing where the header does not tell
 
-/// At another rate (soxr, high quality); unchanged if it has that rate.
-Result<Audio> resample(Audio audio, int rate);
+  std::optional<double> seconds() const {
+    return frames ? std::optional(static_cast<double>(*frames) / rate) : std::nullopt;
+  }
+};
+
+/// Reads the header alone (of Ogg the last page, too, and of an MP3 without a table of contents, all of it).
+/// The same limits hold.
+Result<AudioInfo> probe_audio(const std::filesystem::path& path, const AudioLimits& limits = {});
+
+/// The first `samples` samples at `rate`, or fewer if there are not as many: channels averaged, resampled by
+/// soxr in high quality if need be. No more of the file is read, however long it is, than these depend on,
+/// and no more memory is taken than they and a few chunks need. Messages name no file; the caller knows it.
+Result<Audio> read_audio(const std::filesystem::path& path, int rate, std::int64_t samples,
+                         const AudioLimits& limits = {});
 
 }  // namespace cornstarch::dataio

@@ -61,7 +61,7 @@ class LogMel {
   ~LogMel();
 
   const Options& options() const;
-  /// Resamples first if need be.
+  /// Of a recording at sampling_rate.
   Result<MediaItem> operator()(Audio audio) const;
 
  private:
