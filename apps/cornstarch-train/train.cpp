@@ -18,6 +18,7 @@ struct Args {
   RunFile file;
   std::optional<int> local_ranks;
   bool overwrite = false;
+  bool quiet = false;
   std::string trace;
 };
 
@@ -86,7 +87,9 @@ Error one_of_many(const Args& args, const config::RunConfig& config, int ranks) 
 /// Everything that is checked before the worker starts, or what is wrong with it.
 Result<Resolved> prepare(const Args& args, const Place& place, const Steps& traced,
                          Diagnostics& diagnostics) {
-  auto resolved = resolve_run_file(args.file, diagnostics);
+  RunFile file = args.file;
+  if (args.quiet) file.overrides.emplace_back("log.level=warning");
+  auto resolved = resolve_run_file(file, diagnostics);
   if (resolved) check_device(args, *resolved, diagnostics);
   if (resolved) check_inputs(*resolved, diagnostics);
   if (!resolved || diagnostics.has_errors()) return fail(ExitCode::usage, "");
@@ -130,6 +133,7 @@ Run declare_train(Options& options) {
   options.count("--local-ranks", args->local_ranks, "Run so many ranks as threads of this process");
   options.text("--trace", args->trace, "Write the timelines of these steps (10 or 10..12) to trace.json");
   options.flag("--overwrite", args->overwrite, "Move the run that the run folder holds aside");
+  options.flag("--quiet", args->quiet, "Short for --set log.level=warning");
   return [args] { return run(*args); };
 }
 

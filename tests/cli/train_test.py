@@ -52,7 +52,7 @@ class Training(unittest.TestCase):
     def test_a_run_leaves_metrics_plan_config_and_the_model(self):
         self.train()
         steps, evaluations = self.metrics()
-        self.assertEqual(list(steps[0]), ["step", "loss", "grad_norm", "lr", "tokens", "target_tokens", "step_time_s",
+        self.assertEqual(list(steps[0]), ["time", "step", "loss", "grad_norm", "lr", "tokens", "target_tokens", "step_time_s",
                                           "tokens_per_s", "model_flops", "model_flops_full_attention"])
         self.assertGreater(steps[0]["model_flops_full_attention"], steps[0]["model_flops"])
         self.assertEqual([s["stage"] for s in steps[1]["previous_step"]],

@@ -1,10 +1,13 @@
 #include "cornstarch/base/log.h"
 
 #include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 
+#include <algorithm>
 #include <memory>
+#include <mutex>
 
+#include "cornstarch/base/console.h"
 #include "cornstarch/base/text.h"
 
 namespace cornstarch::log {
@@ -13,12 +16,26 @@ namespace {
 constexpr int kNoRank = -1;
 thread_local int current_rank = kNoRank;
 
+Level level_of(spdlog::level::level_enum level) {
+  if (level <= spdlog::level::debug) return Level::debug;
+  if (level == spdlog::level::info) return Level::info;
+  return level == spdlog::level::warn ? Level::warning : Level::error;
+}
+
+class ConsoleSink final : public spdlog::sinks::base_sink<std::mutex> {
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    console().say({line.data(), line.size()}, level_of(message.level));
+  }
+  void flush_() override {}
+};
+
 spdlog::logger& logger() {
   // Never destroyed: threads may log while the program ends.
   static spdlog::logger& instance = *[] {
-    auto* made = new spdlog::logger("cornstarch", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto* made = new spdlog::logger("cornstarch", std::make_shared<ConsoleSink>());
     made->set_pattern("%T %l %v");
-    made->flush_on(spdlog::level::trace);
     return made;
   }();
   return instance;
@@ -41,8 +58,12 @@ spdlog::level::level_enum translated(Level level) {
 }  // namespace
 
 void set_rank(int rank) { current_rank = rank; }
+int rank() { return current_rank; }
 
-void set_level(Level level) { logger().set_level(translated(level)); }
+void set_level(Level level) {
+  console().set_level(level);
+  logger().set_level(translated(std::min(level, Level::info)));  // the log is complete
+}
 
 void write(Level level, std::string_view message) {
   if (current_rank > 0 && level < Level::warning) return;

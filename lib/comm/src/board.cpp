@@ -11,6 +11,7 @@
 #include <random>
 #include <sstream>
 
+#include "cornstarch/base/console.h"
 #include "cornstarch/base/text.h"
 #include "describe.h"
 #include "sockets.h"
@@ -37,15 +38,13 @@ std::string rest_of(std::istringstream& in) {
   return text;
 }
 
-void print_to_stderr(const std::string& line) {
-  [[maybe_unused]] const auto n = write(2, line.data(), line.size());
-}
+void print_to_console(const std::string& line) { console().say(line, log::Level::error); }
 
 }  // namespace
 
 FailureBoard::FailureBoard(int rank, int world_size, BoardOptions options)
     : rank_(rank), world_size_(world_size), options_(std::move(options)), host_(host_name()) {
-  if (!options_.print) options_.print = print_to_stderr;
+  if (!options_.print) options_.print = print_to_console;
   if (!options_.end_process) options_.end_process = [](int code) { _exit(code); };
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }

@@ -28,7 +28,7 @@ struct BoardOptions {
   std::chrono::milliseconds ack{2'000};  ///< how long a failing rank waits to be heard
   std::chrono::milliseconds grace{
       5'000};  ///< from the notice to the end of a process that does not end by itself
-  std::function<void(const std::string&)> print;  ///< where the FATAL line goes; default: stderr
+  std::function<void(const std::string&)> print;  ///< where the FATAL line goes; default: the console
   std::function<void(int)> end_process;           ///< default: _exit
 };
 

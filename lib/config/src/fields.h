@@ -174,6 +174,15 @@ struct Choices<Sharding> {
                        {"zero_3", "fsdp", "full_shard"}}};
 };
 
+template <>
+struct Choices<LogLevel> {
+  static constexpr std::array values = {
+      Choice<LogLevel>{"debug", LogLevel::debug, "everything"},
+      Choice<LogLevel>{"info", LogLevel::info, "the plan, steps, measurements and what takes long"},
+      Choice<LogLevel>{"warning", LogLevel::warning, "warnings and errors only", {"warn", "quiet"}},
+      Choice<LogLevel>{"error", LogLevel::error, "errors only"}};
+};
+
 /// The fields of a struct. `fields()` lists all members but `key()`, the member that holds the struct's own
 /// key in a map of them. Of each group in `exactly_one()` one key must be given.
 template <typename T>
@@ -440,6 +449,22 @@ struct Describe<Eval> : NoGroups {
 };
 
 template <>
+struct Describe<Log> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("every", &Log::every,
+              "Steps between lines, in log.txt and where stderr is no terminal; 0: as `every_seconds` says. "
+              "metrics.jsonl has every step.",
+              {.min = 0, .hints = {"interval", "logging_steps", "log_interval", "every_steps"}}),
+        field("every_seconds", &Log::every_seconds,
+              "With `every: 0`: the least time between two steps' lines.", {.min = 0}),
+        field("level", &Log::level,
+              "What stderr is told (`--quiet`: warning). log.txt in the run folder has it all.",
+              {.hints = {"verbosity", "log_level"}})};
+  }
+};
+
+template <>
 struct Describe<RunConfig> : NoGroups {
   static auto fields() {
     return std::tuple{
@@ -454,6 +479,7 @@ struct Describe<RunConfig> : NoGroups {
               {.hints = {"scheduler", "lr_scheduler", "schedule"}}),
         field("eval", &RunConfig::eval, "When and how much is measured on `data.eval`.",
               {.hints = {"evaluation", "validation"}}),
+        field("log", &RunConfig::log, "How much is said while a run goes.", {.hints = {"logging"}}),
         field("precision", &RunConfig::precision, "The type of parameters and activations.",
               {.hints = {"dtype", "torch_dtype"}}),
         field("sharding", &RunConfig::sharding,
@@ -553,6 +579,7 @@ static_assert(describes_every_member<Data>());
 static_assert(describes_every_member<Optimizer>());
 static_assert(describes_every_member<LrSchedule>());
 static_assert(describes_every_member<Eval>());
+static_assert(describes_every_member<Log>());
 static_assert(describes_every_member<RunConfig>());
 
 }  // namespace cornstarch::config

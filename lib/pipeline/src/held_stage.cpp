@@ -3,6 +3,7 @@
 #include "cornstarch/base/text.h"
 #include "cornstarch/models/weights.h"
 #include "cornstarch/pipeline/module_store.h"
+#include "cornstarch/telemetry/progress.h"
 
 namespace cornstarch::pipeline {
 namespace {
@@ -39,6 +40,8 @@ class Builder {
   }
 
   models::FirstValues values(std::uint64_t seed) const { return {modality_, seed}; }
+  bool reads() const { return modality_.pretrained.has_value(); }
+  const std::string& name() const { return name_; }
 
   /// The parameters that the ranks which hold the same shards keep together; all of them or what trains.
   std::vector<Stored> stored(models::Stage& module, bool all) {
@@ -131,6 +134,12 @@ class Builder {
   std::string name_;
 };
 
+std::int64_t bytes_of(const std::vector<models::Parameter>& parameters) {
+  std::int64_t bytes = 0;
+  for (const models::Parameter& p : parameters) bytes += static_cast<std::int64_t>(p.value.nbytes());
+  return bytes;
+}
+
 }  // namespace
 
 HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modalities,
@@ -143,7 +152,12 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
     stage.device = at::kCPU;  // never all of it: what has no value takes no memory yet
   HeldStage held = builder.build(stage);
   models::FirstValues values = builder.values(stage.seed);
-  const auto fill = [&](models::Parameter& p) { values.fill(p); };
+  telemetry::Progress filling(cat(builder.reads() ? "reading" : "drawing", " weights of ", builder.name()),
+                              bytes_of(held.module.parameters()), telemetry::Progress::kBytes);
+  const auto fill = [&](models::Parameter& p) {
+    values.fill(p);
+    filling.add(static_cast<std::int64_t>(p.value.nbytes()));
+  };
   const std::vector<Stored> stored = builder.stored(held.module, options.shard_values);
   if (options.shard_values) {
     auto store = std::make_unique<ModuleStore>(builder.by_module(stored), options.store, fill);

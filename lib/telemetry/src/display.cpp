@@ -1,11 +1,11 @@
 #include "cornstarch/telemetry/display.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <cstdio>
+#include <vector>
+
+#include "cornstarch/base/text.h"
 
 namespace cornstarch::telemetry {
 
@@ -14,7 +14,6 @@ namespace {
 constexpr const char* kDim = "\x1b[2m";
 constexpr const char* kRed = "\x1b[31m";
 constexpr const char* kReset = "\x1b[0m";
-constexpr const char* kEraseLine = "\r\x1b[K";
 
 template <typename... Args>
 std::string print(const char* format, Args... args) {
@@ -40,9 +39,32 @@ std::string progress_bar(std::int64_t step, std::int64_t total, int columns) {
   return bar + "]";
 }
 
-std::optional<std::string> environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? std::optional<std::string>(value) : std::nullopt;
+/// A field of a step's line. Where there is no room for all, those that matter least go.
+struct Field {
+  int matters = 0;
+  std::string text;
+};
+
+std::vector<Field> fields_of(const StepRecord& record, std::int64_t total_steps, bool color) {
+  const auto total = static_cast<long long>(total_steps);
+  const int digits = static_cast<int>(print("%lld", total).size());
+  std::vector<Field> fields = {
+      {9, print("step %*lld/%lld", digits, static_cast<long long>(record.step), total)},
+      {8, field("loss", print("%.4f", record.loss), record.loss, color)},
+      {2, field("grad", print("%.3f", record.grad_norm), record.grad_norm, color)},
+      {1, field("lr", print("%.2e", record.lr), record.lr, color)},
+      {4, format_count(record.tokens_per_s) + " tok/s"},
+      {5, format_duration(record.step_time_s)}};
+  if (record.mfu) fields.push_back({3, print("mfu %.1f%%", 100 * *record.mfu)});
+  if (record.skipped_samples > 0)
+    fields.push_back({6, print("skipped %lld", static_cast<long long>(record.skipped_samples))});
+  return fields;
+}
+
+std::string line_of(const std::vector<Field>& fields) {
+  std::vector<std::string> texts;
+  for (const Field& f : fields) texts.push_back(f.text);
+  return join(texts, "  ");
 }
 
 }  // namespace
@@ -70,18 +92,7 @@ std::string format_count(double value) {
 }
 
 std::string format_step(const StepRecord& record, std::int64_t total_steps, bool color) {
-  const auto total = static_cast<long long>(total_steps);
-  const int digits = print("%lld", total).size();
-  std::string text = print("step %*lld/%lld", digits, static_cast<long long>(record.step), total);
-  text += "  " + field("loss", print("%.4f", record.loss), record.loss, color);
-  text += "  " + field("grad", print("%.3f", record.grad_norm), record.grad_norm, color);
-  text += "  " + field("lr", print("%.2e", record.lr), record.lr, color);
-  text += "  " + format_count(record.tokens_per_s) + " tok/s  " + format_duration(record.step_time_s);
-  if (record.mfu) text += print("  mfu %.1f%%", 100 * *record.mfu);
-  if (record.skipped_samples > 0) {
-    text += print("  skipped %lld", static_cast<long long>(record.skipped_samples));
-  }
-  return text;
+  return line_of(fields_of(record, total_steps, color));
 }
 
 std::string format_eval(const EvalRecord& record, bool color) {
@@ -94,9 +105,15 @@ std::string format_eval(const EvalRecord& record, bool color) {
 std::string format_progress(const StepRecord& record, std::int64_t total_steps, double seconds_left,
                             int width) {
   const auto limit = static_cast<std::size_t>(std::max(width, 1));
-  std::string text = format_step(record, total_steps) + "  " + format_duration(seconds_left) + " left";
+  std::vector<Field> fields = fields_of(record, total_steps, false);
+  fields.push_back({7, format_duration(seconds_left) + " left"});
+  std::string text = line_of(fields);
+  while (text.size() > limit && fields.size() > 1) {
+    fields.erase(std::ranges::min_element(fields, {}, &Field::matters));
+    text = line_of(fields);
+  }
   const auto spare = static_cast<std::int64_t>(limit) - static_cast<std::int64_t>(text.size()) - 1;
-  if (spare >= 10) {
+  if (fields.size() > 6 && spare >= 10) {
     text = progress_bar(record.step, total_steps, static_cast<int>(std::min<std::int64_t>(spare, 32))) + " " +
            text;
   }
@@ -104,54 +121,44 @@ std::string format_progress(const StepRecord& record, std::int64_t total_steps, 
   return text;
 }
 
-Terminal terminal_from(bool is_terminal, int width, const std::optional<std::string>& term,
-                       const std::optional<std::string>& no_color) {
-  Terminal terminal;
-  terminal.interactive = is_terminal && term.value_or("dumb") != "dumb";
-  terminal.color = terminal.interactive && no_color.value_or("").empty();
-  terminal.width = width > 0 ? width : 80;
-  return terminal;
-}
-
-Terminal detect_terminal(int descriptor) {
-  const bool is_terminal = ::isatty(descriptor) == 1;
-  winsize size{};
-  if (is_terminal) ::ioctl(descriptor, TIOCGWINSZ, &size);
-  return terminal_from(is_terminal, size.ws_col, environment("TERM"), environment("NO_COLOR"));
-}
-
-Display::Display(std::int64_t total_steps) : Display(total_steps, stderr, detect_terminal(STDERR_FILENO)) {}
-
-Display::Display(std::int64_t total_steps, std::FILE* out, Terminal terminal)
-    : total_steps_(total_steps), out_(out), terminal_(terminal) {}
+Display::Display(std::int64_t total_steps, LinePace pace, Console& console)
+    : total_steps_(total_steps), pace_(pace), console_(console) {}
 
 void Display::step(const StepRecord& record) {
-  if (!terminal_.interactive) {
-    std::fprintf(out_, "%s\n", format_step(record, total_steps_).c_str());
-    std::fflush(out_);
-    return;
-  }
-  // One column stays free: some terminals wrap once the last one is written. The cursor goes back to the
-  // start, so that whatever else is printed begins there.
-  const std::string text = format_progress(record, total_steps_, seconds_left(record), terminal_.width - 1);
-  std::fprintf(out_, "%s%s\r", kEraseLine, text.c_str());
-  std::fflush(out_);
-  shown_ = record;
+  const Terminal terminal = console_.terminal();
+  if (terminal.interactive)
+    console_.show(format_progress(record, total_steps_, seconds_left(record), terminal.width - 1));
+  latest_ = record;
+  written_ = false;
+  if (due(record)) write_down();
 }
 
-void Display::eval(const EvalRecord& record) { line(format_eval(record, terminal_.color)); }
+void Display::write_down() {
+  const std::string text = format_step(*latest_, total_steps_);
+  console_.terminal().interactive ? console_.note(text) : console_.say(text);
+  written_ = true;
+  last_line_ = Clock::now();
+}
+
+bool Display::due(const StepRecord& record) const {
+  if (!last_line_ || record.step == total_steps_) return true;
+  if (pace_.steps > 0) return record.step % pace_.steps == 0;
+  return std::chrono::duration<double>(Clock::now() - *last_line_).count() >= pace_.seconds;
+}
+
+void Display::eval(const EvalRecord& record) { line(format_eval(record, console_.terminal().color)); }
 
 void Display::line(std::string_view text) {
   finish();
-  std::fprintf(out_, "%.*s\n", static_cast<int>(text.size()), text.data());
-  std::fflush(out_);
+  console_.say(text);
 }
 
 void Display::finish() {
-  if (!shown_) return;
-  std::fprintf(out_, "%s%s\n", kEraseLine, format_step(*shown_, total_steps_, terminal_.color).c_str());
-  std::fflush(out_);
-  shown_.reset();
+  if (!latest_) return;
+  if (!written_) write_down();
+  const Terminal terminal = console_.terminal();
+  if (terminal.interactive) console_.leave(format_step(*latest_, total_steps_, terminal.color));
+  latest_.reset();
 }
 
 /// The mean leans to recent steps: the first is often slow, and a shared machine changes its pace.

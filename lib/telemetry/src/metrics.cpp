@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -15,8 +17,24 @@ namespace cornstarch::telemetry {
 
 using Json = nlohmann::ordered_json;
 
-std::string to_json_line(const StepRecord& record) {
-  Json line = {{"step", record.step},
+namespace {
+
+std::string to_utc(WallTime time) {
+  const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  const std::time_t seconds = static_cast<std::time_t>(since / 1000);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[64];
+  const std::size_t length = std::strftime(text, sizeof text, "%FT%T", &parts);
+  std::snprintf(text + length, sizeof text - length, ".%03dZ", static_cast<int>(since % 1000));
+  return text;
+}
+
+}  // namespace
+
+std::string to_json_line(const StepRecord& record, WallTime time) {
+  Json line = {{"time", to_utc(time)},
+               {"step", record.step},
                {"loss", record.loss},
                {"grad_norm", record.grad_norm},
                {"lr", record.lr},
@@ -39,8 +57,9 @@ std::string to_json_line(const StepRecord& record) {
   return line.dump();
 }
 
-std::string to_json_line(const EvalRecord& record) {
-  return Json{{"step", record.step},
+std::string to_json_line(const EvalRecord& record, WallTime time) {
+  return Json{{"time", to_utc(time)},
+              {"step", record.step},
               {"eval_loss", record.loss},
               {"eval_accuracy", record.accuracy},
               {"eval_samples", record.samples}}
@@ -83,11 +102,14 @@ Result<MetricsFile> MetricsFile::open(const std::filesystem::path& path) {
 }
 
 MetricsFile::MetricsFile(MetricsFile&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      cut_short_(other.cut_short_) {}
 
 MetricsFile& MetricsFile::operator=(MetricsFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
+  std::swap(cut_short_, other.cut_short_);
   return *this;
 }
 
@@ -97,7 +119,10 @@ MetricsFile::~MetricsFile() {
 
 Result<void> MetricsFile::append(std::string line) {
   line += '\n';
-  return write_all(descriptor_, path_, line);
+  if (cut_short_) line.insert(0, "\n");
+  auto written = write_all(descriptor_, path_, line);
+  cut_short_ = !written && (cut_short_ || ends_within_a_line(descriptor_));
+  return written;
 }
 
 }  // namespace cornstarch::telemetry

@@ -2,10 +2,10 @@
 
 #include <c10/util/Exception.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <optional>
 
+#include "cornstarch/base/console.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/resolve.h"
@@ -40,6 +40,7 @@ config::Loaded load(const std::string& config_text) {
   Diagnostics diagnostics;
   auto loaded = config::load_text(config_text, "the resolved config", fs::current_path(), {}, diagnostics);
   if (!loaded || diagnostics.has_errors()) throw Failure(ExitCode::usage, render_text(diagnostics));
+  log::set_level(loaded->config.log.level);
   return std::move(*loaded);
 }
 
@@ -73,8 +74,10 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
     folder =
         value_or_throw(RunFolder::create(job.config.run_dir, job.options.overwrite, config::dump(job.config),
                                          plan::to_json(job.plan, job.modalities)));
-    std::fputs(plan::to_table(job.plan, job.modalities).c_str(), stderr);
-    display.emplace(job.config.steps);
+    value_or_throw(console().keep_log(fs::path(job.config.run_dir) / "log.txt"));
+    console().say(plan::to_table(job.plan, job.modalities));
+    display.emplace(job.config.steps,
+                    telemetry::LinePace{job.config.log.every, job.config.log.every_seconds});
   }
   Observer observer;
   observer.on_step = [&](const telemetry::StepRecord& record) {
@@ -118,8 +121,8 @@ int train_rank_in_memory(const Job& job, const comm::CommunicatorPtr& comm, at::
 }
 
 int report(const Error& error) {
-  std::fprintf(stderr, "error: %s\n", error.message.c_str());
-  if (!error.help.empty()) std::fprintf(stderr, "  help: %s\n", error.help.c_str());
+  const std::string help = error.help.empty() ? "" : cat("\n  help: ", error.help);
+  console().say(cat("error: ", error.message, help), log::Level::error);
   return static_cast<int>(error.code);
 }
 

@@ -20,6 +20,7 @@
 #include "cornstarch/optim/lr_schedule.h"
 #include "cornstarch/optim/optimizer.h"
 #include "cornstarch/plan/flops.h"
+#include "cornstarch/telemetry/progress.h"
 #include "cornstarch/train/batch.h"
 #include "gather.h"
 #include "memory.h"
@@ -159,10 +160,12 @@ struct Trainer::Impl {
           return read(train_data, sampler.global_batch(step));
         },
         0, config.steps, 2);
+    std::optional<telemetry::Progress> starting(std::in_place, "reading the first batch");
     for (int step = 0; step < std::min(1 + report_lag, config.steps); ++step) {
       upcoming.push_back(batches.next());
       agree_on_bad(upcoming.back());
     }
+    starting.emplace("computing the first step");
     for (int step = 0; step < config.steps; ++step) {
       const auto begin = Clock::now();
       if (tracer) tracer->begin(step);
@@ -174,6 +177,7 @@ struct Trainer::Impl {
       if (more) upcoming.push_back(batches.next());
       issue(step, inputs, sums, more, begin);
       if (tracer) tracer->issued();
+      starting.reset();
       const bool last = step + 1 == config.steps;
       const bool evaluates = last || (config.eval.every > 0 && (step + 1) % config.eval.every == 0);
       if (const int signal = conclude(evaluates ? 0 : report_lag); signal != 0) return signal;

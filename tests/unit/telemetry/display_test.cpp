@@ -1,10 +1,12 @@
 #include "cornstarch/telemetry/display.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <limits>
 
+#include "captured_console.h"
 #include "catch.h"
 
+using namespace cornstarch;
 using namespace cornstarch::telemetry;
 
 namespace {
@@ -20,20 +22,19 @@ StepRecord record(std::int64_t step) {
           .tokens_per_s = 3210};
 }
 
-/// Everything that `use` makes a display write.
+/// What `use` makes a display write, and what it leaves in the log.
+struct Output {
+  std::string stream, log;
+};
 template <typename Use>
-std::string output(Terminal terminal, Use use) {
-  char* text = nullptr;
-  std::size_t size = 0;
-  std::FILE* stream = open_memstream(&text, &size);
+Output output(Terminal terminal, LinePace pace, Use use) {
+  test::CapturedConsole console(terminal);
+  REQUIRE(console->keep_log(console.log_name()));
   {
-    Display display(200, stream, terminal);
+    Display display(200, pace, *console);
     use(display);
   }
-  std::fclose(stream);
-  std::string result(text, size);
-  std::free(text);
-  return result;
+  return {console.stream(), console.log()};
 }
 
 }  // namespace
@@ -82,61 +83,76 @@ TEST_CASE("An evaluation says how many were right of how many") {
   CHECK(format_eval({100, 0.43211, 0.9375, 512}) == "eval at step 100  loss 0.4321  accuracy 93.8% of 512");
 }
 
-TEST_CASE("The progress line fits its width: the bar goes first, then the end of the text") {
-  CHECK(format_progress(record(100), 200, 93, 120) ==
+TEST_CASE("The progress line fits its width: the bar goes first, then what matters least") {
+  const auto at = [](int width) { return format_progress(record(100), 200, 93, width); };
+  CHECK(at(120) ==
         "[===============>              ] step 100/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  "
         "0.52s"
         "  1m33s left");
   CHECK(format_progress(record(200), 200, 0, 93) ==
         "[========] step 200/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s  0.00s left");
-  CHECK(format_progress(record(100), 200, 93, 90) ==
-        "step 100/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s  1m33s left");
-  CHECK(format_progress(record(100), 200, 93, 25) == "step 100/200  loss 2.3456");
+  CHECK(at(90) == "step 100/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s  1m33s left");
+  CHECK(at(80) == "step 100/200  loss 2.3456  grad 1.234  3.21k tok/s  0.52s  1m33s left");
+  CHECK(at(60) == "step 100/200  loss 2.3456  3.21k tok/s  0.52s  1m33s left");
+  CHECK(at(50) == "step 100/200  loss 2.3456  0.52s  1m33s left");
+  CHECK(at(25) == "step 100/200  loss 2.3456");
+  CHECK(at(20) == "step 100/200");
+  CHECK(at(8) == "step 100");
 }
 
-TEST_CASE("Only a terminal that can move its cursor is redrawn, and NO_COLOR turns colour off") {
-  const Terminal plain = terminal_from(false, 0, "xterm", std::nullopt);
-  CHECK_FALSE(plain.interactive);
-  CHECK_FALSE(plain.color);
-  CHECK(plain.width == 80);
-  CHECK_FALSE(terminal_from(true, 120, "dumb", std::nullopt).interactive);
-  CHECK_FALSE(terminal_from(true, 120, std::nullopt, std::nullopt).interactive);
-  CHECK(terminal_from(true, 120, "xterm", std::nullopt).color);
-  CHECK(terminal_from(true, 120, "xterm", "").color);
-  CHECK_FALSE(terminal_from(true, 120, "xterm", "1").color);
-  CHECK(terminal_from(true, 120, "xterm", "1").interactive);
-  CHECK(terminal_from(true, 120, "xterm", "1").width == 120);
-}
-
-TEST_CASE("In a log every step is a line") {
-  const std::string text = output({}, [](Display& display) {
+TEST_CASE("Where lines cannot be redrawn, a step's line comes as time goes, and before any other") {
+  const auto [stream, log] = output({}, {.steps = 0, .seconds = 3600}, [](Display& display) {
     display.step(record(1));
-    display.eval({1, 1, 0, 3});
     display.step(record(2));
+    display.step(record(3));
+    display.eval({3, 1, 0, 3});
+    display.step(record(4));
+    display.step(record(200));
   });
-  CHECK(text ==
+  CHECK(stream ==
         "step   1/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n"
-        "eval at step 1  loss 1.0000  accuracy 0.0% of 3\n"
-        "step   2/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n");
+        "step   3/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n"
+        "eval at step 3  loss 1.0000  accuracy 0.0% of 3\n"
+        "step 200/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n");
+  CHECK(log == stream);
+  const auto all = output({}, {.steps = 0, .seconds = 0}, [](Display& display) {
+    for (int step = 1; step <= 3; ++step) display.step(record(step));
+  });
+  CHECK(std::ranges::count(all.stream, '\n') == 3);
+}
+
+TEST_CASE("Or every so many steps") {
+  const auto [stream, log] = output({}, {.steps = 2}, [](Display& display) {
+    for (int step = 1; step <= 4; ++step) display.step(record(step));
+  });
+  CHECK(stream ==
+        "step   1/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n"
+        "step   2/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n"
+        "step   4/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n");
+  CHECK(log == stream);
 }
 
 TEST_CASE("On a terminal a step redraws one line, other lines push it up, and the last one stays") {
-  const Terminal terminal{.interactive = true, .color = false, .width = 24};
-  const std::string text = output(terminal, [](Display& display) {
+  const Terminal terminal{.interactive = true, .color = false, .width = 26};
+  const auto [stream, log] = output(terminal, {}, [](Display& display) {
     display.step(record(1));
     display.step(record(2));
     display.line("saved");
   });
-  CHECK(text ==
-        "\r\x1b[Kstep   1/200  loss 2.34\r"
-        "\r\x1b[Kstep   2/200  loss 2.34\r"
+  CHECK(stream ==
+        "\r\x1b[Kstep   1/200  loss 2.3456\r"
+        "\r\x1b[Kstep   2/200  loss 2.3456\r"
         "\r\x1b[Kstep   2/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n"
+        "saved\n");
+  CHECK(log ==
+        "step   1/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n"
+        "step   2/200  loss 2.3456  grad 1.234  lr 1.00e-03  3.21k tok/s  0.52s\n"
         "saved\n");
 }
 
 TEST_CASE("The time left follows the pace of recent steps") {
   const Terminal terminal{.interactive = true, .color = false, .width = 140};
-  const std::string text = output(terminal, [](Display& display) {
+  const auto [text, log] = output(terminal, {}, [](Display& display) {
     StepRecord slow = record(1);
     slow.step_time_s = 10;
     display.step(slow);

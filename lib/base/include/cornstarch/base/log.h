@@ -8,11 +8,12 @@ namespace cornstarch::log {
 
 enum class Level { debug, info, warning, error };
 
-/// Lines go to stderr as `HH:MM:SS level [rank 3] message`; ranks above 0 print warnings and errors only.
-/// Thread-safe. Call set_rank once, from the thread of the rank (it is thread-local, since ranks can be
+/// Lines go to the console as `HH:MM:SS level [rank 3] message`; ranks above 0 print warnings and errors
+/// only. Thread-safe. Call set_rank once, from the thread of the rank (it is thread-local, since ranks can be
 /// threads).
 void set_rank(int rank);
-void set_level(Level level);
+int rank();                   ///< of this thread; -1 where none was set
+void set_level(Level level);  ///< the console's: what is less stands in a run's log only
 void write(Level level, std::string_view message);
 
 inline void debug(std::string_view m) { write(Level::debug, m); }

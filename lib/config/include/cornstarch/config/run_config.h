@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "cornstarch/base/log.h"
+
 /// The config as plain values. What a key means, its range and its default stand in one field description per
 /// struct (src/fields.h), from which parsing, `--set`, the dump, the JSON Schema, docs/config.md and
 /// did-you-mean derive.
@@ -24,6 +26,7 @@ enum class LrScheduleType { cosine, linear, constant };
 enum class Precision { fp32, fp64, bf16, bf16_pure };
 enum class Device { cpu, cuda };
 enum class Sharding { none, zero1, zero3 };
+using LogLevel = log::Level;
 
 /// How a config spells a choice.
 template <typename Enum>
@@ -122,6 +125,12 @@ struct Eval {
   int max_samples = 512;
 };
 
+struct Log {
+  int every = 0;  ///< steps; 0: as time goes
+  double every_seconds = 10;
+  LogLevel level = LogLevel::info;
+};
+
 struct RunConfig {
   Model model;
   Layout layout = Layout::separate;
@@ -130,6 +139,7 @@ struct RunConfig {
   Optimizer optimizer;
   LrSchedule lr_schedule;
   Eval eval;
+  Log log;
   Precision precision = Precision::fp32;
   Sharding sharding = Sharding::none;
   Device device = Device::cpu;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -41,14 +42,17 @@ struct EvalRecord {
   std::int64_t samples = 0;
 };
 
+using WallTime = std::chrono::system_clock::time_point;
+
 /// One line of metrics.jsonl, without its newline: the keys in a fixed order, doubles with as many digits as
-/// it takes to read the same value back. JSON has no NaN or infinity: those become null.
-std::string to_json_line(const StepRecord& record);
-std::string to_json_line(const EvalRecord& record);
+/// it takes to read the same value back, the time in UTC ("2026-11-27T14:50:52.123Z"). JSON has no NaN or
+/// infinity: those become null.
+std::string to_json_line(const StepRecord& record, WallTime time);
+std::string to_json_line(const EvalRecord& record, WallTime time);
 
 /// metrics.jsonl: the truth about a run. Every line reaches the kernel before write() returns, so that a
-/// reader can follow the file and a crash loses nothing. Appends; a line that a crash cut short is closed
-/// first.
+/// reader can follow the file and a crash loses nothing. Appends; a line that a crash or a full disk cut
+/// short is closed first.
 class MetricsFile {
  public:
   static Result<MetricsFile> open(const std::filesystem::path& path);
@@ -56,8 +60,10 @@ class MetricsFile {
   MetricsFile& operator=(MetricsFile&& other) noexcept;
   ~MetricsFile();
 
-  Result<void> write(const StepRecord& record) { return append(to_json_line(record)); }
-  Result<void> write(const EvalRecord& record) { return append(to_json_line(record)); }
+  template <typename Record>
+  Result<void> write(const Record& record) {
+    return append(to_json_line(record, std::chrono::system_clock::now()));
+  }
 
  private:
   MetricsFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
@@ -65,6 +71,7 @@ class MetricsFile {
 
   std::filesystem::path path_;
   int descriptor_ = -1;
+  bool cut_short_ = false;  ///< a part of a line may stand at the end
 };
 
 }  // namespace cornstarch::telemetry
