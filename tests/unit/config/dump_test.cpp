@@ -70,6 +70,10 @@ lr_schedule:
 eval:
   every: 0
   max_samples: 512
+log:
+  every: 0
+  every_seconds: 10.0
+  level: info
 precision: fp32
 sharding: none
 device: cpu
