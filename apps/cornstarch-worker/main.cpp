@@ -10,6 +10,7 @@
 #include <string>
 
 #include "cornstarch/train/run.h"
+#include "version.h"
 
 namespace {
 
@@ -42,5 +43,6 @@ int main(int argc, char** argv) {
     std::fputs("cornstarch-worker is started by cornstarch-train; run that instead\n", stderr);
     return static_cast<int>(cornstarch::ExitCode::usage);
   }
+  options.versions = cornstarch::app::versions();
   return cornstarch::train::run(read_descriptor(descriptor), options);
 }

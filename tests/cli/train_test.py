@@ -30,10 +30,11 @@ class Training(unittest.TestCase):
         self.data = self.folder / "data"
         shutil.copytree(EXAMPLE, self.data)
 
-    def command(self, *extra, name="run", steps=3, layout=("--local-ranks", "4"), config="demo.yaml"):
+    def command(self, *extra, name="run", steps=3, layout=("--local-ranks", "4"), config="demo.yaml",
+                launcher=()):
         data = self.data / "conversations.jsonl"
         files = f"[{{path: {data}, media_root: {self.data}}}]"
-        return [program, "--config", str(ROOT / "configs" / config), *layout, "--set", f"run_dir={self.folder / name}",
+        return [*launcher, program, "--config", str(ROOT / "configs" / config), *layout, "--set", f"run_dir={self.folder / name}",
                 "--set", f"steps={steps}", "--set", f"data.train={files}", "--set", f"data.eval={files}",
                 "--set", f"data.tokenizer={self.data / 'tokenizer.json'}", "--set", "lr_schedule.warmup_steps=1",
                 "--set", "batch.global_size=8", "--set", "batch.microbatch_size=2", *extra]
@@ -123,19 +124,111 @@ class Training(unittest.TestCase):
         self.train("--overwrite", steps=1)
         self.assertTrue((self.folder / "run.old-1" / "metrics.jsonl").exists())
 
+    def start(self, *extra, steps=100000, signals_after=1, **kinds):
+        """A run in the background, once it has so many lines of metrics; what it says goes to a file."""
+        self.said = self.folder / "said"
+        with open(self.said, "w") as said:
+            process = subprocess.Popen(self.command(*extra, steps=steps, **kinds), env=environment(),
+                                       stdout=subprocess.DEVNULL, stderr=said)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        metrics = self.folder / kinds.get("name", "run") / "metrics.jsonl"
+        self.await_true(lambda: metrics.exists() and metrics.read_text().count("\n") >= signals_after)
+        return process
+
+    def await_true(self, condition, limit=120):
+        deadline = time.monotonic() + limit
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, self.said.read_text())
+            time.sleep(0.05)
+
+    def files(self, name, folder="model"):
+        root = self.folder / name / folder
+        return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
     def test_a_signal_ends_the_run_after_the_step_with_the_model_written(self):
-        for layout, number in ((("--local-ranks", "4"), signal.SIGINT), (("--layout", "single"), signal.SIGTERM)):
+        for layout, number in ((("--local-ranks", "4"), signal.SIGINT), (("--layout", "single"), signal.SIGTERM),
+                               (("--layout", "single"), signal.SIGHUP), (("--layout", "single"), signal.SIGUSR1)):
             name = f"stop-{number}"
-            process = subprocess.Popen(self.command(name=name, steps=100000, layout=layout), env=environment(),
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            metrics = self.folder / name / "metrics.jsonl"
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size > 0):
-                time.sleep(0.1)
+            process = self.start(name=name, layout=layout)
             process.send_signal(number)
-            _, errors = process.communicate(timeout=60)
-            self.assertEqual(process.returncode, 128 + number, errors)
+            self.assertEqual(process.wait(timeout=60), 128 + number, self.said.read_text())
+            steps, _ = self.metrics(name)
+            word = signal.Signals(number).name
+            again = "; Ctrl-C again ends at once" if number == signal.SIGINT else ""
+            self.assertIn(f"{word} received: the step under way is finished, then the model is saved{again}\n",
+                          self.said.read_text())
+            self.assertIn(f"stopped by {word} after step {len(steps)}\n", self.said.read_text())
             self.assertTrue((self.folder / name / "model" / "llm" / "model.safetensors").exists())
+
+    # Steps of these take long beside the grace, of which half is for them; the rate is the same in shorter runs.
+    DROPPING = ("--set", "stop.grace_seconds=0.002", "--set", "batch.global_size=32", "--set", "batch.microbatch_size=1",
+                "--set", "lr_schedule.type=constant")
+
+    def check_dropped(self, name):
+        steps, _ = self.metrics(name)
+        self.assertIn(f"stopped by SIGTERM after step {len(steps)}; the step behind it was dropped\n",
+                      self.said.read_text())
+        self.train(*self.DROPPING, name="same", steps=len(steps))
+        self.assertEqual(self.files(name), self.files("same"))
+
+    def test_a_step_that_would_outlast_the_grace_is_dropped_and_the_one_before_is_saved(self):
+        process = self.start(*self.DROPPING)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=60), 143, self.said.read_text())
+        self.assertIn("SIGTERM received: killed in 0.002 s: a step that would take too long is dropped, then the model "
+                      "is saved\n", self.said.read_text())
+        self.check_dropped("run")
+
+    @unittest.skipUnless(shutil.which("mpirun"), "there is no mpirun")
+    def test_under_mpirun_the_first_signal_is_heard_long_before_sigterm(self):
+        mpirun = (str(ROOT / "scripts" / "mpirun-local"), "--mca", "odls_base_sigkill_timeout", "60", "-n", "4")
+        process = self.start(*self.DROPPING, layout=(), launcher=mpirun)
+        process.send_signal(signal.SIGINT)
+        self.await_true(lambda: "run folder: " in self.said.read_text(), limit=50)
+        process.send_signal(signal.SIGINT)  # the ranks are gone, which mpirun does not look at
+        process.wait(timeout=60)
+        self.assertIn("mpirun begins to end this run: killed in 0.002 s", self.said.read_text())
+        self.check_dropped("run")
+
+    def test_a_reader_that_goes_away_does_not_end_the_run(self):
+        process = subprocess.Popen(self.command(steps=3), env=environment(), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE)
+        process.stderr.close()
+        self.assertEqual(process.wait(timeout=120), 0)
+        log = (self.folder / "run" / "log.txt").read_text()
+        self.assertIn("\nstep 3/3  loss ", log)
+        self.assertTrue(log.endswith(f"run folder: {self.folder / 'run'}\n"), log)
+
+    def test_the_log_is_what_was_said_and_quiet_runs_say_nothing(self):
+        said = self.train("--set", "log.every=2", steps=5, name="loud").stderr
+        self.assertEqual((self.folder / "loud" / "log.txt").read_text(), said)
+        self.assertEqual([line.split("/")[0] for line in said.splitlines() if line.startswith("step ")],
+                         ["step 1", "step 2", "step 4", "step 5"])
+        self.assertEqual(self.train("--quiet", steps=1, name="quiet").stderr, "")
+        self.assertIn("\nstep 1/1  loss ", (self.folder / "quiet" / "log.txt").read_text())
+
+    def test_the_run_folder_says_what_it_was_made_with(self):
+        self.train(steps=1)
+        versions = json.loads((self.folder / "run" / "versions.json").read_text())
+        self.assertEqual(set(versions) - {"commit", "CUDA", "gpu"},
+                         {"cornstarch-train", "compiler", "yaml-cpp", "CLI11", "spdlog", "nlohmann-json", "LibTorch",
+                          "messages", "host", "system", "processor", "cores", "launcher", "ranks"})
+        self.assertEqual((versions["messages"], versions["launcher"], versions["ranks"]), ("threads", "--local-ranks", 4))
+        steps, _ = self.metrics()
+        self.assertRegex(steps[0]["time"], r"\A20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ\Z")
+
+    def test_a_loss_that_is_no_number_leaves_the_parameters_of_the_step_before(self):
+        failed = self.train("--set", "optimizer.lr=1e30", "--set", "lr_schedule.warmup_steps=0", code=80)
+        self.assertIn("step 2: loss ", failed.stderr)
+        for modality in ("vision", "audio", "llm"):
+            folder = self.folder / "run" / "model.last" / modality
+            self.assertIn(f"parameters of {modality} as step 1 left them: {folder}\n", failed.stderr)
+        self.assertEqual(sorted({p.parts[0] for p in self.files("run", "model.last")}), ["audio", "llm", "vision"])
+        self.assertEqual(self.files("run"), {})
+        # What is not finite itself is no model.
+        failed = self.train("--set", "optimizer.lr=1e39", "--set", "lr_schedule.warmup_steps=0", name="inf", code=80)
+        self.assertIn("warning [rank 0] parameters of vision are not finite: they are not saved\n", failed.stderr)
+        self.assertEqual(self.files("inf", "model.last"), {})
 
     def test_a_bad_sample_ends_the_run_or_is_counted(self):
         (self.data / "seven.png").write_bytes((self.data / "seven.png").read_bytes()[:60])

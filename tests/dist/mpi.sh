@@ -9,8 +9,7 @@ if ! command -v mpirun > /dev/null; then
   echo "skipped: there is no mpirun on this machine (package openmpi-bin)"
   exit 77
 fi
-# Open MPI refuses root and more ranks than cores unless told otherwise.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+mpirun_local=$(dirname "$0")/../../scripts/mpirun-local
 
 fail() {
   echo "FAILED: $*"
@@ -32,7 +31,7 @@ leave_survivors_alone() {
 # start RANKS: leaves the exit code in $code and the time in $seconds.
 start() {
   local begin=$SECONDS
-  timeout -k 5 60 mpirun --oversubscribe "${launcher_flags[@]}" -n "$1" "$program" "$scenario" > "$out/out" 2> "$out/err"
+  timeout -k 5 60 "$mpirun_local" "${launcher_flags[@]}" -n "$1" "$program" "$scenario" > "$out/out" 2> "$out/err"
   code=$?
   seconds=$((SECONDS - begin))
 }

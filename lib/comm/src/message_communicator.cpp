@@ -57,6 +57,7 @@ class EngineCommunicator final : public Communicator {
   int rank() const override { return engine_->transport().rank(); }
   int size() const override { return engine_->transport().size(); }
   Traffic traffic() const override { return engine_->traffic(); }
+  std::string backend() const override { return engine_->transport().library(); }
   void abort(const Error& error) override { engine_->board().fail(error.code, error.message); }
 
   GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {

@@ -26,6 +26,11 @@ class NcclCommunicator final : public Communicator {
   int rank() const override { return hub_->rank(); }
   int size() const override { return hub_->size(); }
   Traffic traffic() const override { return hub_->traffic(); }
+  std::string backend() const override {
+    int version = 0;
+    ncclGetVersion(&version);
+    return cat("NCCL ", version / 10000, ".", version / 100 % 100, ".", version % 100);
+  }
   void abort(const Error& error) override { hub_->board().fail(error.code, error.message); }
   void check() override { hub_->check(); }
   void settle() override { hub_->settle(); }

@@ -465,6 +465,20 @@ struct Describe<Log> : NoGroups {
 };
 
 template <>
+struct Describe<Stop> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("grace_seconds", &Stop::grace_seconds,
+              "How long after a signal (SIGINT, SIGTERM, SIGHUP, SIGUSR1) the run is killed. A step that "
+              "would take "
+              "more than half of that is dropped, and the model is saved as the step before left it.",
+              {.above = 0,
+               .hints = {"grace", "grace_period", "timeout"},
+               .fallback = "as docs/launch.md says for each launcher; none where nobody kills"})};
+  }
+};
+
+template <>
 struct Describe<RunConfig> : NoGroups {
   static auto fields() {
     return std::tuple{
@@ -480,6 +494,7 @@ struct Describe<RunConfig> : NoGroups {
         field("eval", &RunConfig::eval, "When and how much is measured on `data.eval`.",
               {.hints = {"evaluation", "validation"}}),
         field("log", &RunConfig::log, "How much is said while a run goes.", {.hints = {"logging"}}),
+        field("stop", &RunConfig::stop, "How a run ends early."),
         field("precision", &RunConfig::precision, "The type of parameters and activations.",
               {.hints = {"dtype", "torch_dtype"}}),
         field("sharding", &RunConfig::sharding,
@@ -580,6 +595,7 @@ static_assert(describes_every_member<Optimizer>());
 static_assert(describes_every_member<LrSchedule>());
 static_assert(describes_every_member<Eval>());
 static_assert(describes_every_member<Log>());
+static_assert(describes_every_member<Stop>());
 static_assert(describes_every_member<RunConfig>());
 
 }  // namespace cornstarch::config

@@ -2,14 +2,19 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <exception>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "answers.h"
 #include "context_tokens.h"
+#include "cornstarch/base/text.h"
 #include "describe.h"
 #include "held_stage.h"
 #include "mailbox.h"
@@ -30,6 +35,22 @@ constexpr std::size_t kItemTokens = 64;
 
 using StepKey = std::pair<int, int>;  // (stage or seam, microbatch)
 
+struct Dropped : std::exception {};  // autograd's engine lets no others through
+
+/// Asks before every module.
+class Watch final : public models::ModuleObserver {
+ public:
+  explicit Watch(std::function<bool()> drops) : drops_(std::move(drops)) {}
+  void before_forward(int) override { ask(); }
+  void before_backward(int) override { ask(); }
+
+ private:
+  void ask() const {
+    if (drops_()) throw Dropped{};
+  }
+  std::function<bool()> drops_;
+};
+
 }  // namespace
 
 struct Executor::Impl {
@@ -42,12 +63,15 @@ struct Executor::Impl {
   std::map<int, HeldStage> held;
   Mailbox mailbox;
   Recorder recorder{options.stage.device};
+  comm::GroupPtr peers;  ///< that compute with this rank, where it may drop a step
+  std::optional<Watch> watch;
 
   // The step under way.
   const plan::Activity* activity = nullptr;
   const plan::Activity* anyone = nullptr;
   const StepInputs* inputs = nullptr;
   bool training = false;
+  bool dropped = false;
   StepSums sums;
   at::Tensor loss;
   std::map<StepKey, Flight> flights;             // by stage
@@ -70,6 +94,21 @@ struct Executor::Impl {
         evaluate_program.push_back(i);
     for (const plan::Part& part : me.parts)
       held.emplace(part.stage, hold_stage(plan, modalities, comm, part, options));
+    if (options.drops) prepare_to_drop();
+  }
+
+  /// Only a rank whose modules talk to no other may leave one out without a word.
+  void prepare_to_drop() {
+    const plan::Part& own = me.parts.front();
+    const plan::ModalityPlan& sizes = plan.modality_of(own.stage);
+    std::vector<int> ranks;
+    for (int c = 0; c < sizes.sp; ++c)
+      for (int t = 0; t < sizes.tp; ++t) ranks.push_back(plan.rank_of(me.dp, own.stage, c, t));
+    peers = comm->group(ranks, cat("sp x tp of ", plan.stage_name(own.stage)));
+    const bool alone = ranks.size() == 1 && !options.shard_values && options.stage.device.is_cpu();
+    if (!alone) return;
+    watch.emplace(options.drops);
+    for (auto& [_, h] : held) h.module.observe(&*watch);
   }
 
   const plan::StagePlan& stage_plan(int stage) const { return plan.stages[static_cast<std::size_t>(stage)]; }
@@ -99,6 +138,7 @@ struct Executor::Impl {
     activity = &a;
     anyone = &any;
     inputs = &in;
+    dropped = false;
     sums = {};
     loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
     mailbox.start(program, a, in);
@@ -113,20 +153,50 @@ struct Executor::Impl {
     mailbox.finish();
     flights.clear();
     text_tokens.clear();
+    for (auto* left : {&activations_in, &gradients_in, &gradients_out}) left->clear();
     sums.loss = loss;
     // Every tp rank of the last stage has the same sums; one of them speaks for all.
-    if (me.parts.back().tp != 0) return {at::zeros_like(loss)};
+    if (me.parts.back().tp != 0) sums = {at::zeros_like(loss)};
+    sums.dropped = dropped;
     return sums;
+  }
+
+  /// Whether the step is being dropped, which ranks that compute together begin together.
+  bool drops() {
+    if (dropped || !options.drops) return dropped;
+    const bool asked = options.drops();
+    if (peers->size() == 1) return dropped = asked;
+    const at::Tensor any =
+        at::full({1}, asked ? 1 : 0, at::TensorOptions(options.stage.device).dtype(at::kInt));
+    peers->all_reduce(any, comm::Reduce::max);
+    return dropped = any.item<int>() != 0;
+  }
+
+  void compute(const plan::Instruction& i) {
+    HeldStage& h = held.at(i.stage);
+    if (!drops()) {
+      try {
+        return i.op == Op::forward ? forward(h, i.microbatch) : backward(h, i.microbatch);
+      } catch (const Dropped&) {
+        dropped = true;
+      }
+    }
+    pass_through(h, i.op);
+    if (i.op == Op::forward) flights[{h.stage, i.microbatch}] = {};
   }
 
   /// Takes part in what other replicas do while this one has nothing to do.
   void accompany(const plan::Instruction& i) {
     const bool forward = i.op == Op::forward;
     if ((!forward && i.op != Op::backward) || !anyone->has_work(i)) return;
-    const auto& store = held.at(i.stage).store;
-    if (!store) return;
-    forward ? store->begin_forward() : store->begin_backward();
-    store->end_pass();
+    pass_through(held.at(i.stage), i.op);
+  }
+
+  /// What other replicas need of a forward or backward that this one does not compute.
+  static void pass_through(const HeldStage& h, Op op) {
+    if (!h.store) return;
+    op == Op::forward ? h.store->begin_forward() : h.store->begin_backward();
+    h.store->end_pass();
   }
 
   /// Waits until every value is whole.
@@ -144,7 +214,8 @@ struct Executor::Impl {
         activations_in[key] = mailbox.take(position);
         break;
       case Op::forward:
-        forward(held.at(i.stage), i.microbatch);
+      case Op::backward:
+        compute(i);
         break;
       case Op::send_forward:
         send_forward(i);
@@ -152,11 +223,8 @@ struct Executor::Impl {
       case Op::receive_backward:
         gradients_in[key] = mailbox.take(position);
         break;
-      case Op::backward:
-        backward(held.at(i.stage), i.microbatch);
-        break;
       case Op::send_backward:
-        mailbox.send(i, gradients_out.extract(key).mapped());
+        mailbox.send(i, std::exchange(gradients_out[key], {}));
         break;
       case Op::reduce_gradients:
         if (reached[static_cast<std::size_t>(stage_plan(i.stage).modality)]) held.at(i.stage).store->finish();

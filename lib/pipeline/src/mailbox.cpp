@@ -1,6 +1,7 @@
 #include "mailbox.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/pipeline/shapes.h"
@@ -136,9 +137,14 @@ at::Tensor Mailbox::take(std::size_t position) {
   return node.mapped().buffer;
 }
 
-void Mailbox::send(const plan::Instruction& instruction, const at::Tensor& tensor) {
+void Mailbox::send(const plan::Instruction& instruction, const at::Tensor& given) {
+  const plan::Part& own = own_end(instruction);
+  const plan::Seam& seam = plan_.seams[static_cast<std::size_t>(instruction.seam)];
+  const at::Tensor tensor = given.defined()
+                                ? given.detach().contiguous()
+                                : at::zeros(shape_of(seam, instruction.microbatch, own), tensors_);
   std::vector<comm::WorkPtr> works;
-  for (const Message& m : messages(instruction, own_end(instruction), tensor.detach().contiguous()))
+  for (const Message& m : messages(instruction, own, tensor))
     works.push_back(comm_->send(m.rows, m.peer, tag_of(instruction), describe_message(plan_, instruction)));
   sent_.push_back(std::move(works));
 }

@@ -31,7 +31,8 @@ class Mailbox {
   void post_ahead(std::size_t position);
   /// The tensor of the receive instruction at `position`.
   at::Tensor take(std::size_t position);
-  void send(const plan::Instruction& instruction, const at::Tensor& tensor);
+  /// Zeros where there is no tensor.
+  void send(const plan::Instruction& instruction, const at::Tensor& given);
   /// Waits until at most `ahead` messages of this rank have not been taken.
   void throttle(std::size_t ahead);
   void finish() { throttle(0); }

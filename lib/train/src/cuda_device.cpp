@@ -86,9 +86,13 @@ at::Device open_gpu(const launch::LaunchContext& launch) {
 std::optional<double> peak_flops(at::Device device, config::Precision precision) {
   const bool bf16 = precision == config::Precision::bf16 || precision == config::Precision::bf16_pure;
   if (!device.is_cuda() || !bf16) return std::nullopt;
+  return telemetry::bf16_peak_flops(gpu_name(device));
+}
+
+std::string gpu_name(at::Device device) {
   cudaDeviceProp gpu{};
   cudaGetDeviceProperties(&gpu, device.index());
-  return telemetry::bf16_peak_flops(gpu.name);
+  return gpu.name;
 }
 
 }  // namespace cornstarch::train

@@ -3,6 +3,7 @@
 #include <c10/core/Device.h>
 
 #include <optional>
+#include <string>
 
 #include "cornstarch/config/run_config.h"
 #include "cornstarch/launch/environment.h"
@@ -16,6 +17,9 @@ at::Device open_gpu(const launch::LaunchContext& launch);
 
 /// What the device does at most in a precision, in floating-point operations a second, where that is known.
 std::optional<double> peak_flops(at::Device device, config::Precision precision);
+
+/// As its driver calls it.
+std::string gpu_name(at::Device device);
 
 inline at::Device open_device(config::Device device, const launch::LaunchContext& launch) {
   return device == config::Device::cuda ? open_gpu(launch) : at::Device(at::kCPU);

@@ -10,4 +10,6 @@ at::Device open_gpu(const launch::LaunchContext&) {
 
 std::optional<double> peak_flops(at::Device, config::Precision) { return std::nullopt; }
 
+std::string gpu_name(at::Device) { return ""; }
+
 }  // namespace cornstarch::train

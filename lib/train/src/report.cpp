@@ -5,12 +5,24 @@
 namespace cornstarch::train {
 
 std::vector<double*> Report::fields() {
-  std::vector<double*> out = {&loss,        &targets,       &squared_norm, &tokens,
-                              &token_pairs, &visible_pairs, &signals,      &stoppers};
+  std::vector<double*> out = {&loss,   &targets,     &squared_norm, &dropped,
+                              &tokens, &token_pairs, &visible_pairs};
+  for (double& ranks : stops) out.push_back(&ranks);
   for (Times& t : previous)
     out.insert(out.end(), {&t.ranks, &t.compute, &t.bubble, &t.communication, &t.peak_memory});
   for (double& bad : next_bad) out.push_back(&bad);
   return out;
+}
+
+void Report::add_stop(int signal) {
+  for (std::size_t i = 0; i < stops.size(); ++i)
+    if (kStopSignals[i] == signal) ++stops[i];
+}
+
+int Report::stop_signal() const {
+  for (std::size_t i = 0; i < stops.size(); ++i)
+    if (stops[i] > 0) return kStopSignals[i];
+  return 0;
 }
 
 Sums Report::start(comm::Group& world, at::Device device, const at::Tensor& sum_of_losses,

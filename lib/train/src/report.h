@@ -4,6 +4,9 @@
 
 #include <c10/core/Event.h>
 
+#include <array>
+#include <csignal>
+#include <iterator>
 #include <optional>
 #include <vector>
 
@@ -13,7 +16,7 @@ namespace cornstarch::train {
 
 /// A report's sums on their way to the host.
 struct Sums {
-  at::Tensor values;  ///< [n] fp64 on the device; the first three are those of the report's first members
+  at::Tensor values;  ///< [n] fp64 on the device; the first four are those of the report's first members
   at::Tensor host;    ///< the same, once they have
   std::optional<c10::Event> arrived;  ///< where the device is not the host
 };
@@ -23,12 +26,20 @@ struct Times {
   double ranks = 0, compute = 0, bubble = 0, communication = 0, peak_memory = 0;
 };
 
+/// Which signal ends a run that ranks were asked to stop by several: the first of these.
+constexpr int kStopSignals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+
 /// What every rank adds to at the end of a step, in one reduction.
 struct Report {
+  /// The signal that ends the run, or 0.
+  int stop_signal() const;
+  void add_stop(int signal);
+
   double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0, visible_pairs = 0;
-  double signals = 0, stoppers = 0;  ///< the numbers of signals that asked ranks to stop, and how many ranks
-  std::vector<Times> previous;       ///< per stage: of the step before
-  std::vector<double> next_bad;      ///< samples of the next step that some rank could not read
+  double dropped = 0;                                   ///< ranks that did not compute all of the step
+  std::array<double, std::size(kStopSignals)> stops{};  ///< ranks that each of them asked to stop
+  std::vector<Times> previous;                          ///< per stage: of the step before
+  std::vector<double> next_bad;  ///< samples of the next step that some rank could not read
 
   /// Begins the sum over `world`; `loss` and `squared_norm`, scalars of the device, take part where they are.
   /// Nothing here waits for a GPU.

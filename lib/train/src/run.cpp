@@ -1,7 +1,11 @@
 #include "cornstarch/train/run.h"
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/isfinite.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -21,6 +25,7 @@
 #include "device.h"
 #include "memory.h"
 #include "run_folder.h"
+#include "versions.h"
 
 namespace cornstarch::train {
 namespace {
@@ -34,6 +39,7 @@ struct Job {
   plan::Plan plan;
   std::unique_ptr<dataio::ConversationDataset> train_data, eval_data;
   RunOptions options;
+  std::string launcher;
 };
 
 config::Loaded load(const std::string& config_text) {
@@ -44,18 +50,25 @@ config::Loaded load(const std::string& config_text) {
   return std::move(*loaded);
 }
 
-Job prepare(const config::Loaded& loaded, int world_size, int local_size, const RunOptions& options) {
+Job prepare(const config::Loaded& loaded, int world_size, int local_size, const RunOptions& options,
+            const std::string& launcher) {
   Diagnostics diagnostics;
   auto modalities = catalog::resolve(loaded, diagnostics);
   if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
   auto plan = value_or_throw(plan::make_plan(loaded.config, *modalities, world_size, local_size));
-  Job job{loaded.config, std::move(*modalities), std::move(plan), nullptr, nullptr, options};
+  Job job{loaded.config, std::move(*modalities), std::move(plan), nullptr, nullptr, options, launcher};
   job.train_data = open_data(job.config, job.modalities, job.config.data.train);
   if (!job.config.data.eval.empty())
     job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
   return job;
 }
 
+bool sound(const std::vector<models::NamedTensor>& tensors) {
+  return std::ranges::all_of(
+      tensors, [](const models::NamedTensor& t) { return at::isfinite(t.value).all().item<bool>(); });
+}
+
+/// Every rank calls it.
 void write_model(const Job& job, Trainer& trainer) {
   for (std::size_t m = 0; m < job.modalities.size(); ++m) {
     const auto tensors = trainer.gather(static_cast<int>(m));
@@ -66,29 +79,100 @@ void write_model(const Job& job, Trainer& trainer) {
   }
 }
 
-/// One rank's whole life; returns the exit code.
-int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device device) {
-  std::optional<RunFolder> folder;
-  std::optional<telemetry::Display> display;
-  if (comm->rank() == 0) {
-    folder =
-        value_or_throw(RunFolder::create(job.config.run_dir, job.options.overwrite, config::dump(job.config),
-                                         plan::to_json(job.plan, job.modalities)));
+/// The same for a run that failed: what is not finite is no model.
+void write_last_model(const Job& job, Trainer& trainer) {
+  for (std::size_t m = 0; m < job.modalities.size(); ++m) {
+    const auto tensors = trainer.gather(static_cast<int>(m));
+    if (!tensors) continue;
+    const std::string& name = job.modalities[m].name;
+    if (!sound(*tensors)) {
+      log::warning(cat("parameters of ", name, " are not finite: they are not saved"));
+      continue;
+    }
+    const fs::path folder = fs::path(job.config.run_dir) / "model.last" / name;
+    fs::create_directories(folder);
+    models::save_pretrained(folder, job.modalities[m], *tensors);
+    console().say(
+        cat("parameters of ", name, " as step ", trainer.steps_done(), " left them: ", folder.string()));
+  }
+}
+
+/// Of a run that a loss or a gradient which is no number ends, on all ranks in the same step: the parameters
+/// are those of the step before.
+void save_before_the_end(const Job& job, Trainer& trainer, comm::Communicator& comm, const Failure& failure) {
+  if (failure.error().code != ExitCode::numerics || trainer.steps_done() == 0) return;
+  try {
+    write_last_model(job, trainer);
+    comm.world()->barrier();  // the first to leave ends the others
+  } catch (const Failure& second) {
+    log::warning(cat("the model is not saved: ", second.what()));
+  }
+}
+
+/// What rank 0 writes and shows.
+class Speaker {
+ public:
+  Speaker(const Job& job, const std::string& versions)
+      : folder_(value_or_throw(RunFolder::create(job.config.run_dir, job.options.overwrite,
+                                                 config::dump(job.config),
+                                                 plan::to_json(job.plan, job.modalities), versions))),
+        display_(job.config.steps, {job.config.log.every, job.config.log.every_seconds}) {
     value_or_throw(console().keep_log(fs::path(job.config.run_dir) / "log.txt"));
     console().say(plan::to_table(job.plan, job.modalities));
-    display.emplace(job.config.steps,
-                    telemetry::LinePace{job.config.log.every, job.config.log.every_seconds});
   }
+
+  void tell(const telemetry::StepRecord& record) {
+    keep(folder_.metrics().write(record));
+    display_.step(record);
+  }
+  void tell(const telemetry::EvalRecord& record) {
+    keep(folder_.metrics().write(record));
+    display_.eval(record);
+  }
+  telemetry::Display& display() { return display_; }
+
+  void finish(const Ending& ending, int steps_done, const std::string& run_dir) {
+    display_.finish();
+    if (lost_lines_ > 0) log::warning(cat(lost_lines_, " lines of metrics.jsonl are lost"));
+    if (ending.signal != 0)
+      console().say(cat("stopped by SIG", ::sigabbrev_np(ending.signal), " after step ", steps_done,
+                        ending.dropped ? "; the step behind it was dropped" : "",
+                        steps_done == 0 ? ": there is nothing to save" : ""));
+    console().say(cat("run folder: ", run_dir));
+  }
+
+ private:
+  /// A disk that is full for a while costs lines, not the run.
+  void keep(const Result<void>& written) {
+    if (written) return;
+    if (lost_lines_++ == 0)
+      log::warning(cat(written.error().message, "; training goes on without such lines"));
+  }
+
+  RunFolder folder_;
+  telemetry::Display display_;
+  int lost_lines_ = 0;
+};
+
+/// Warnings of processes other than rank 0's go to the log, too, once that is there.
+void share_log(const Job& job, const comm::Communicator& comm) {
+  const fs::path log = fs::path(job.config.run_dir) / "log.txt";
+  const bool own_process = job.options.local_ranks == 0 && comm.rank() != 0;
+  if (own_process && fs::exists(log)) static_cast<void>(console().keep_log(log));
+}
+
+/// One rank's whole life; returns the exit code.
+int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device device) {
+  std::optional<Speaker> speaker;
+  if (comm->rank() == 0)
+    speaker.emplace(job, versions_json(job.options.versions, *comm, device, job.launcher));
   Observer observer;
   observer.on_step = [&](const telemetry::StepRecord& record) {
-    if (!folder) return;
-    value_or_throw(folder->metrics().write(record));
-    display->step(record);
+    if (speaker) return speaker->tell(record);
+    if (record.step == 1) share_log(job, *comm);
   };
   observer.on_eval = [&](const telemetry::EvalRecord& record) {
-    if (!folder) return;
-    value_or_throw(folder->metrics().write(record));
-    display->eval(record);
+    if (speaker) speaker->tell(record);
   };
   require_memory(held_bytes(job.config, job.modalities, job.plan, comm->rank()), device, comm->rank());
   Setup setup{job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()};
@@ -97,15 +181,17 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   setup.report_lag = device.is_cuda() ? 1 : 0;
   setup.peak_flops = peak_flops(device, job.config.precision);
   Trainer trainer(setup, observer);
-  const int signal = trainer.run();
-  if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
-  write_model(job, trainer);
-  if (display) {
-    display->finish();
-    if (signal != 0) display->line(cat("stopped by signal ", signal, " after the step under way"));
-    display->line(cat("run folder: ", job.config.run_dir));
+  Ending ending;
+  try {
+    ending = trainer.run();
+  } catch (const Failure& failure) {
+    save_before_the_end(job, trainer, *comm, failure);
+    throw;
   }
-  return signal == 0 ? 0 : static_cast<int>(ExitCode::signal_base) + signal;
+  if (trainer.steps_done() > 0) write_model(job, trainer);
+  if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
+  if (speaker) speaker->finish(ending, trainer.steps_done(), job.config.run_dir);
+  return ending.signal == 0 ? 0 : static_cast<int>(ExitCode::signal_base) + ending.signal;
 }
 
 /// Memory that is not there is nobody's bug.
@@ -126,8 +212,8 @@ int report(const Error& error) {
   return static_cast<int>(error.code);
 }
 
-int train_threads(const std::string& config_text, const RunOptions& options) {
-  const Job job = prepare(load(config_text), options.local_ranks, options.local_ranks, options);
+int train_threads(const config::Loaded& loaded, const RunOptions& options) {
+  const Job job = prepare(loaded, options.local_ranks, options.local_ranks, options, "--local-ranks");
   int code = 0;
   comm::run_threads(options.local_ranks, {}, [&](const comm::CommunicatorPtr& comm) {
     const int own = train_rank_in_memory(job, comm, at::kCPU);
@@ -144,13 +230,12 @@ comm::CommunicatorPtr connect(config::Device device, const launch::LaunchContext
 }
 
 /// A process of several: whatever ends it early is told to the others before it exits.
-int train_process(const std::string& config_text, const RunOptions& options,
+int train_process(const config::Loaded& loaded, const RunOptions& options,
                   const launch::LaunchContext& launch) {
-  const config::Loaded loaded = load(config_text);
   const comm::CommunicatorPtr comm = connect(loaded.config.device, launch);
   try {
     const at::Device device = open_device(loaded.config.device, launch);
-    const Job job = prepare(loaded, launch.world_size, launch.local_size, options);
+    const Job job = prepare(loaded, launch.world_size, launch.local_size, options, launch.source);
     return train_rank_in_memory(job, comm, device);
   } catch (const Failure& failure) {
     if (launch.world_size == 1) throw;
@@ -166,14 +251,21 @@ int train_process(const std::string& config_text, const RunOptions& options,
 }  // namespace
 
 int run(const std::string& config_text, const RunOptions& options) {
-  launch::install_stop_handlers();
   try {
-    if (options.local_ranks > 0) return train_threads(config_text, options);
-    const auto launch = value_or_throw(launch::detect());
+    const config::Loaded loaded = load(config_text);
+    const auto detected = launch::detect();
+    const auto launch = options.local_ranks > 0
+                            ? detected.value_or(launch::LaunchContext{})  // of one process
+                            : value_or_throw(detected);
+    std::optional<launch::Milliseconds> grace;
+    if (const auto seconds = loaded.config.stop.grace_seconds)
+      grace = launch::Milliseconds(static_cast<std::int64_t>(1000 * *seconds));
+    launch::hear_signals(launch, grace);
+    if (options.local_ranks > 0) return train_threads(loaded, options);
     log::set_rank(launch.rank);
     if (launch.rank == 0)
       for (const std::string& warning : launch.warnings) log::warning(warning);
-    return train_process(config_text, options, launch);
+    return train_process(loaded, options, launch);
   } catch (const Failure& failure) {
     return report(failure.error());
   } catch (const std::exception& e) {

@@ -1,5 +1,7 @@
 #include "run_folder.h"
 
+#include <utility>
+
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 
@@ -23,7 +25,7 @@ fs::path free_name(const fs::path& path) {
 }  // namespace
 
 Result<RunFolder> RunFolder::create(const fs::path& given, bool overwrite, const std::string& config_yaml,
-                                    const std::string& plan_json) {
+                                    const std::string& plan_json, const std::string& versions_json) {
   fs::path path = fs::absolute(given).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "runs/demo/"
   try {
@@ -37,8 +39,10 @@ Result<RunFolder> RunFolder::create(const fs::path& given, bool overwrite, const
   } catch (const fs::filesystem_error& e) {
     return fail(ExitCode::io, cat("cannot make the run folder: ", e.what()));
   }
-  if (auto w = write_file_atomically(path / "config.yaml", config_yaml); !w) return tl::unexpected(w.error());
-  if (auto w = write_file_atomically(path / "plan.json", plan_json); !w) return tl::unexpected(w.error());
+  for (const auto& [name, content] :
+       {std::pair{"config.yaml", &config_yaml}, std::pair{"plan.json", &plan_json},
+        std::pair{"versions.json", &versions_json}})
+    if (auto w = write_file_atomically(path / name, *content); !w) return tl::unexpected(w.error());
   auto metrics = telemetry::MetricsFile::open(path / "metrics.jsonl");
   if (!metrics) return tl::unexpected(metrics.error());
   return RunFolder(std::move(*metrics));

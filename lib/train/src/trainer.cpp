@@ -7,6 +7,7 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <deque>
@@ -88,11 +89,17 @@ struct Trainer::Impl {
   Needs needs;
   comm::GroupPtr world;
   std::optional<Tracer> tracer;
-  int steps_done = 0;
-  std::deque<RankBatch> upcoming;  ///< from the next step on
-  std::deque<Issued> issued;       ///< steps whose report has not been read
+  int steps_issued = 0;
+  int steps_done = 0;                         ///< of those, and known to be updated everywhere
+  std::deque<RankBatch> upcoming;             ///< from the next step on
+  std::deque<Issued> issued;                  ///< steps whose report has not been read
+  Clock::time_point begun;                    ///< what is under way,
+  std::optional<Clock::duration> usual_time;  ///< and how long its like took
+  std::optional<Clock::duration> step_time;   ///< of the last step that was recorded
+  Ending ending;
   pipeline::Executor executor;
   optim::Optimizer optimizer;
+  std::optional<dataio::Prefetcher<RankBatch>> batches;  ///< waits at its end for what it reads
 
   Impl(const Setup& s, Observer o)
       : config(s.config),
@@ -116,8 +123,29 @@ struct Trainer::Impl {
                  {{dtype, config.seed, device},
                   store_options(config, s.bucket_bytes, device),
                   config.sharding == config::Sharding::zero3,
-                  cuda_graphs}),
+                  cuda_graphs,
+                  pipeline::ExecutorOptions{}.run_ahead,
+                  drops(s.drops)}),
         optimizer(config.optimizer, executor.segments()) {}
+
+  /// Not of ranks that share layers on GPUs: they would have to wait for these to agree.
+  std::function<bool()> drops(const std::function<bool()>& given) {
+    if (given) return given;
+    const bool shares = std::ranges::any_of(plan.modalities, [](const auto& m) { return m.tp * m.sp > 1; });
+    if (!launch::may_be_killed() || (device.is_cuda() && shares)) return {};
+    return [this] { return outlasts_the_launcher(); };
+  }
+
+  bool outlasts_the_launcher() const {
+    const auto limit = launch::finish_by();
+    if (!limit) return false;
+    return !usual_time || std::max(Clock::now(), begun + *usual_time) > *limit;
+  }
+
+  void begin(std::optional<Clock::duration> usual) {
+    begun = Clock::now();
+    usual_time = usual;
+  }
 
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {
     RankBatch batch =
@@ -152,44 +180,47 @@ struct Trainer::Impl {
     return step;
   }
 
-  int run() {
+  Ending run() {
+    launch::stops_wait();
     const dataio::Sampler sampler(train_data.size(), global_batch, config.data.shuffle, config.seed);
-    dataio::Prefetcher<RankBatch> batches(
-        [&](std::int64_t step) {
+    batches.emplace(
+        [this, sampler](std::int64_t step) {
           log::set_rank(comm->rank());  // of the thread that reads ahead
           return read(train_data, sampler.global_batch(step));
         },
         0, config.steps, 2);
     std::optional<telemetry::Progress> starting(std::in_place, "reading the first batch");
     for (int step = 0; step < std::min(1 + report_lag, config.steps); ++step) {
-      upcoming.push_back(batches.next());
+      upcoming.push_back(batches->next());
       agree_on_bad(upcoming.back());
     }
     starting.emplace("computing the first step");
     for (int step = 0; step < config.steps; ++step) {
-      const auto begin = Clock::now();
+      begin(step_time);
       if (tracer) tracer->begin(step);
       const Step inputs = to_step(std::move(upcoming.front()), train_data);
       upcoming.pop_front();
       const pipeline::StepSums sums =
           executor.train(inputs.activity, inputs.anyone, inputs.reached, inputs.inputs);
       const bool more = step + 1 + report_lag < config.steps;
-      if (more) upcoming.push_back(batches.next());
-      issue(step, inputs, sums, more, begin);
+      if (more && !sums.dropped) upcoming.push_back(batches->next());
+      issue(step, inputs, sums, more);
       if (tracer) tracer->issued();
       starting.reset();
       const bool last = step + 1 == config.steps;
       const bool evaluates = last || (config.eval.every > 0 && (step + 1) % config.eval.every == 0);
-      if (const int signal = conclude(evaluates ? 0 : report_lag); signal != 0) return signal;
+      if (conclude(evaluates ? 0 : report_lag)) return ending;
       if (evaluates) evaluate(step + 1);
+      if (ended()) return ending;
     }
-    return 0;
+    return ending;
   }
 
+  bool ended() const { return ending.signal != 0 || ending.dropped; }
+
   /// The rest of a step: its report on the way, its update done by a device that has the sums.
-  void issue(int step, const Step& inputs, const pipeline::StepSums& sums, bool more,
-             Clock::time_point begin) {
-    Issued out{step, {}, {}, inputs.skipped, inputs.items, begin};
+  void issue(int step, const Step& inputs, const pipeline::StepSums& sums, bool more) {
+    Issued out{step, {}, {}, inputs.skipped, inputs.items, begun};
     Report& report = out.report;
     report.targets = static_cast<double>(sums.targets);
     // Every rank with text read the same rows; the one whose loss counts reports them.
@@ -198,31 +229,35 @@ struct Trainer::Impl {
       report.token_pairs = inputs.token_pairs;
       report.visible_pairs = inputs.visible_pairs;
     }
-    steps_done = step + 1;
+    steps_issued = step + 1;
     report.previous = times_of(step - 1);
-    if (more && config.data.on_bad_sample == config::OnBadSample::skip) report.next_bad = upcoming.back().bad;
-    report.signals = launch::stop_requested();
-    report.stoppers = report.signals > 0 ? 1 : 0;
+    report.dropped = sums.dropped ? 1 : 0;
+    if (more && config.data.on_bad_sample == config::OnBadSample::skip)
+      report.next_bad =
+          sums.dropped ? std::vector<double>(static_cast<std::size_t>(global_batch)) : upcoming.back().bad;
+    report.add_stop(launch::stop_requested());
     out.sums = report.start(*world, device, sums.loss, optim::squared_norm(executor.segments()));
     update(step, inputs, out.sums.values);
     issued.push_back(std::move(out));
   }
 
-  /// Reads reports until `ahead` are left; returns the signal that ends the run, or 0.
-  int conclude(int ahead) {
-    int signal = 0;
-    while (issued.size() > static_cast<std::size_t>(signal != 0 ? 0 : ahead)) {
+  /// Reads reports until `ahead` are left, or all of them at the run's end; returns whether that has come.
+  bool conclude(int ahead) {
+    while (issued.size() > static_cast<std::size_t>(ended() ? 0 : ahead)) {
       Issued step = std::move(issued.front());
       issued.pop_front();
       Report& report = step.report;
       take(report, step.sums);
       // The batch that this report spoke of, where the first of `upcoming` follows the last step issued.
       const std::size_t spoken_of = static_cast<std::size_t>(report_lag) - issued.size();
-      if (!report.next_bad.empty()) upcoming.at(spoken_of).bad = report.next_bad;
+      if (!report.next_bad.empty() && spoken_of < upcoming.size()) upcoming[spoken_of].bad = report.next_bad;
+      if (const int signal = report.stop_signal(); signal != 0) ending.signal = signal;
+      if (report.dropped > 0) ending.dropped = true;
+      if (ending.dropped) continue;
       record(step);
-      if (report.stoppers > 0) signal = static_cast<int>(report.signals / report.stoppers);
+      steps_done = step.step + 1;
     }
-    return signal;
+    return ended();
   }
 
   bool speaks_for_replica() const {
@@ -280,6 +315,7 @@ struct Trainer::Impl {
     const auto end = issued.empty() ? Clock::now() : issued.front().begin;
     record.step_time_s = std::chrono::duration<double>(end - step.begin).count();
     record.tokens_per_s = static_cast<double>(record.tokens) / record.step_time_s;
+    step_time = std::chrono::duration_cast<Clock::duration>(end - step.begin);
     if (peak_flops) {
       const double possible = *peak_flops * plan.world_size * record.step_time_s;
       record.mfu = record.model_flops / possible;
@@ -293,13 +329,14 @@ struct Trainer::Impl {
   }
 
   /// Gradients of the summed loss become those of the mean over the global batch's targets, clipped as
-  /// torch.nn.utils.clip_grad_norm_ does. Without targets, or where something is not finite, nothing changes.
+  /// torch.nn.utils.clip_grad_norm_ does. Without targets, where something is not finite, or if any rank
+  /// dropped the step, nothing changes.
   /// All of it on the device: the host does not know the sums yet.
   void update(int step, const Step& inputs, const at::Tensor& sums) {
     const at::NoGradGuard no_grad;
     const at::Tensor loss = sums[0], targets = sums[1];
     const at::Tensor norm = sums[2].sqrt() / targets;
-    const at::Tensor sound = (targets > 0).logical_and_(at::isfinite(loss + norm));
+    const at::Tensor sound = (targets > 0).logical_and_(at::isfinite(loss + norm)).logical_and_(sums[3] == 0);
     at::Tensor scale = targets.reciprocal();
     const double clip = config.optimizer.grad_clip;
     if (clip > 0) scale = scale * (clip / (norm + 1e-6)).clamp_max_(1.0);
@@ -313,6 +350,15 @@ struct Trainer::Impl {
     executor.publish(inputs.reached);
   }
 
+  /// Whether any rank has been asked to stop; all of them call it.
+  bool stops() {
+    Report report;
+    report.add_stop(launch::stop_requested());
+    take(report, report.start(*world, device));
+    ending.signal = report.stop_signal();
+    return ending.signal != 0;
+  }
+
   telemetry::EvalRecord evaluate(std::int64_t step) {
     telemetry::EvalRecord record;
     record.step = step;
@@ -321,6 +367,8 @@ struct Trainer::Impl {
     pipeline::StepSums sums;
     sums.loss = at::zeros({}, at::TensorOptions(device).dtype(at::kDouble));
     for (std::int64_t first = 0; first < count; first += global_batch) {
+      if (stops()) return record;
+      begin({});
       std::vector<std::int64_t> samples;
       for (std::int64_t i = first; i < first + global_batch; ++i) samples.push_back(i < count ? i : -1);
       RankBatch batch = read(*eval_data, std::move(samples));
@@ -335,7 +383,10 @@ struct Trainer::Impl {
     Report report;
     report.targets = static_cast<double>(sums.targets);
     report.next_bad = {static_cast<double>(sums.answers), static_cast<double>(sums.correct)};
+    report.add_stop(launch::stop_requested());
     take(report, report.start(*world, device, sums.loss));
+    ending.signal = report.stop_signal();
+    if (ending.signal != 0) return record;
     record.loss = report.targets > 0 ? report.loss / report.targets : 0;
     record.samples = static_cast<std::int64_t>(report.next_bad[0]);
     record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;
@@ -348,7 +399,9 @@ Trainer::Trainer(const Setup& setup, Observer observer)
     : impl_(std::make_unique<Impl>(setup, std::move(observer))) {}
 Trainer::~Trainer() = default;
 
-int Trainer::run() { return impl_->run(); }
+Ending Trainer::run() { return impl_->run(); }
+
+int Trainer::steps_done() const { return impl_->steps_done; }
 
 telemetry::EvalRecord Trainer::evaluate(std::int64_t step) { return impl_->evaluate(step); }
 
@@ -360,7 +413,7 @@ std::optional<std::vector<models::NamedTensor>> Trainer::gather(int modality) {
 void Trainer::write_trace(const std::filesystem::path& path) {
   // The last step's times are taken when the next one begins: here nothing does.
   impl_->executor.recorder().start();
-  impl_->times_of(impl_->steps_done - 1);
+  impl_->times_of(impl_->steps_issued - 1);
   if (impl_->tracer) impl_->tracer->write(path);
 }
 

@@ -74,6 +74,7 @@ log:
   every: 0
   every_seconds: 10.0
   level: info
+stop: {}
 precision: fp32
 sharding: none
 device: cpu

@@ -118,6 +118,9 @@ class Communicator {
   };
   virtual Traffic traffic() const = 0;
 
+  /// What carries messages, with its version: "Open MPI v4.1.4", "NCCL 2.28.9", "threads".
+  virtual std::string backend() const { return "threads"; }
+
   /// Whether operations begun from now on are timed where they run; nothing waits for that. Backends without
   /// streams of their own time none.
   virtual void time_transfers(bool) {}

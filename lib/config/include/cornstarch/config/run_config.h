@@ -131,6 +131,10 @@ struct Log {
   LogLevel level = LogLevel::info;
 };
 
+struct Stop {
+  std::optional<double> grace_seconds;  ///< from a signal to the kill; default: what is known of the launcher
+};
+
 struct RunConfig {
   Model model;
   Layout layout = Layout::separate;
@@ -140,6 +144,7 @@ struct RunConfig {
   LrSchedule lr_schedule;
   Eval eval;
   Log log;
+  Stop stop;
   Precision precision = Precision::fp32;
   Sharding sharding = Sharding::none;
   Device device = Device::cpu;

@@ -47,6 +47,8 @@ struct StepSums {
   std::int64_t answers = 0;  ///< evaluation: samples with targets,
   std::int64_t correct =
       0;  ///< and those whose every target has the largest logit (what greedy decoding would say)
+  bool dropped =
+      false;  ///< this rank did not compute all of it: none of the sums or gradients means anything
 };
 
 struct ExecutorOptions {
@@ -56,6 +58,11 @@ struct ExecutorOptions {
   bool cuda_graphs = false;   ///< training replays the layers of a stage where it can
   /// How many microbatches a stage that runs forward only may be ahead of its consumer.
   int run_ahead = 4;
+  /// Whether what is under way shall be dropped; asked by each rank for itself, before every module on ranks
+  /// that compute alone, before every forward and backward elsewhere. None: never. A rank that drops computes
+  /// nothing more, but sends and receives as ever, in zeros; so the others come to their end, too. Ranks
+  /// that share layers (tp, sp) agree first: all of these must have been given this, or none.
+  std::function<bool()> drops = {};
 };
 
 /// Runs one rank's program of the plan's schedule over its stages.

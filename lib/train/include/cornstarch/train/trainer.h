@@ -31,8 +31,17 @@ struct Setup {
   std::optional<Range> traced_steps = {};  ///< from 0, end excluded: write_trace() gives their timelines
   at::Device device = at::kCPU;            ///< of this rank
   std::optional<double> peak_flops =
-      {};              ///< of each rank's device, a second; where known, steps say their MFU
+      {};  ///< of each rank's device, a second; where known, steps say their MFU
+  /// Whether the step under way is to be dropped, see pipeline::ExecutorOptions; default: where it would
+  /// outlast the launcher's patience.
+  std::function<bool()> drops = {};
   int report_lag = 0;  ///< steps begun before a step's report is read: with 1, no host waits for its GPU
+};
+
+/// How the steps of a run ended.
+struct Ending {
+  int signal = 0;        ///< that ended it early, or 0
+  bool dropped = false;  ///< the step under way was dropped, since the launcher would not wait for it
 };
 
 /// Called as the run goes, on every rank (records are the same everywhere; the caller writes on rank 0).
@@ -49,11 +58,14 @@ class Trainer {
   Trainer(const Setup& setup, Observer observer);
   ~Trainer();
 
-  /// Trains for config.steps steps, with evaluations as configured. Returns the signal that ended it early,
-  /// or 0.
-  int run();
+  /// Trains for config.steps steps, with evaluations as configured, or until any rank is asked to stop or
+  /// drops a step, which then no rank updates for.
+  Ending run();
+  /// Complete, updates included.
+  int steps_done() const;
 
-  /// Loss and answer accuracy on the first config.eval.max_samples held-out samples.
+  /// Loss and answer accuracy on the first config.eval.max_samples held-out samples. Not observed, and of no
+  /// meaning, if any rank was asked to stop meanwhile.
   telemetry::EvalRecord evaluate(std::int64_t step);
 
   /// The whole tensors of a modality on the rank that holds its first stage's first shard in replica 0; empty
