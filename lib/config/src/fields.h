@@ -455,7 +455,7 @@ struct Describe<Log> : NoGroups {
         field("every", &Log::every,
               "Steps between lines, in log.txt and where stderr is no terminal; 0: as `every_seconds` says. "
               "metrics.jsonl has every step.",
-              {.min = 0, .hints = {"interval", "logging_steps", "log_interval", "every_steps"}}),
+              {.min = 0, .hints = {"every_steps"}}),
         field("every_seconds", &Log::every_seconds,
               "With `every: 0`: the least time between two steps' lines.", {.min = 0}),
         field("level", &Log::level,
@@ -473,7 +473,7 @@ struct Describe<Stop> : NoGroups {
               "would take "
               "more than half of that is dropped, and the model is saved as the step before left it.",
               {.above = 0,
-               .hints = {"grace", "grace_period", "timeout"},
+               .hints = {"grace", "grace_period"},
                .fallback = "as docs/launch.md says for each launcher; none where nobody kills"})};
   }
 };

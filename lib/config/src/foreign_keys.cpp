@@ -24,7 +24,7 @@ const std::vector<Foreign>& foreign_keys() {
        "a run is not resumed: another can start from its model by 'pretrained'"},
       {{"logging_steps", "logging_strategy", "logging_first_step", "log_interval", "log_every", "log_freq",
         "log_steps", "steps_per_print", "print_freq"},
-       "every step is a line of metrics.jsonl in 'run_dir'"},
+       "every step is a line of metrics.jsonl in 'run_dir'; 'log.every' is for what is said"},
       {{"report_to", "wandb", "wandb_project", "wandb_run_id", "use_wandb", "enable_wandb", "tensorboard",
         "enable_tensorboard", "mlflow"},
        "there is nothing like it: metrics.jsonl in 'run_dir' has a line of JSON for every step"},

@@ -16,7 +16,8 @@ const char* const kNoEpochs = "a run is counted in steps: 'steps' is epochs x sa
 const char* const kNoTracker =
     "there is nothing like it: metrics.jsonl in 'run_dir' has a line of JSON for every step";
 const char* const kTopKeys =
-    "known here: model, layout, batch, data, optimizer, lr_schedule, eval, precision, sharding, device, "
+    "known here: model, layout, batch, data, optimizer, lr_schedule, eval, log, stop, precision, sharding, "
+    "device, "
     "cuda_graphs, seed, steps, run_dir";
 
 const Key& key_at(std::initializer_list<const char*> path) {
@@ -63,7 +64,8 @@ TEST_CASE("Keys of other trainers: what they are called here, or that there is n
       {"Save_Strategy", kNoCheckpoints},
       {"num_train_epochs", kNoEpochs},
       {"epochs", kNoEpochs},
-      {"logging_steps", "every step is a line of metrics.jsonl in 'run_dir'"},
+      {"logging_steps",
+       "every step is a line of metrics.jsonl in 'run_dir'; 'log.every' is for what is said"},
       {"report_to", kNoTracker},
       {"wandb_project", kNoTracker},
       {"warmup_ratio", "write the number of steps: 'lr_schedule.warmup_steps' is the ratio x 'steps'"},
