@@ -78,7 +78,7 @@ scenario_losses() {
 
 scenario_kill() {
   local victim
-  srun_demo --set steps=100000
+  srun_demo --set steps=100000 --set log.every=1
   for _ in {1..600}; do
     grep -q '^step *3/' "$log" && break
     kill -0 "$job" 2>/dev/null || fail "the run ended too early"

@@ -20,6 +20,7 @@
 #include "cornstarch/launch/stop.h"
 #include "cornstarch/plan/plan.h"
 #include "cornstarch/telemetry/display.h"
+#include "cornstarch/telemetry/progress.h"
 #include "cornstarch/train/trainer.h"
 #include "data.h"
 #include "device.h"
@@ -70,6 +71,7 @@ bool sound(const std::vector<models::NamedTensor>& tensors) {
 
 /// Every rank calls it.
 void write_model(const Job& job, Trainer& trainer) {
+  const telemetry::Progress writing("writing the model");
   for (std::size_t m = 0; m < job.modalities.size(); ++m) {
     const auto tensors = trainer.gather(static_cast<int>(m));
     if (!tensors) continue;
@@ -224,6 +226,7 @@ int train_threads(const config::Loaded& loaded, const RunOptions& options) {
 
 comm::CommunicatorPtr connect(config::Device device, const launch::LaunchContext& launch) {
   if (launch.world_size == 1) return comm::alone();
+  const telemetry::Progress connecting(cat("connecting ", launch.world_size, " ranks"));
   if (device == config::Device::cpu)
     return value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));
   return value_or_throw(comm::connect_nccl(launch, value_or_throw(launch::rendezvous(launch)), {}));
