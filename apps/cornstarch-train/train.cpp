@@ -116,13 +116,14 @@ ExitCode run(const Args& args) {
 
   Diagnostics diagnostics;
   const auto resolved = prepare(args, *place, *traced, diagnostics);
-  if (speaks) std::fputs(render_text(diagnostics).c_str(), stderr);
+  const std::string said = speaks ? render_text(diagnostics) : "";
+  std::fputs(said.c_str(), stderr);
   if (!resolved) {
     const Error& error = resolved.error();
     return speaks && !error.message.empty() ? complain(error) : error.code;
   }
-  return complain(
-      become_worker({config::dump(resolved->loaded.config), args.local_ranks, args.overwrite, *traced}));
+  return complain(become_worker(
+      {config::dump(resolved->loaded.config), said, args.local_ranks, args.overwrite, *traced}));
 }
 
 }  // namespace

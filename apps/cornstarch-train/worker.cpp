@@ -55,10 +55,12 @@ Result<int> inherited_file(const std::string& text) {
 Error become_worker(const WorkerStart& start) {
   const auto worker = find_worker();
   if (!worker) return worker.error();
-  const auto descriptor = inherited_file(start.config_yaml);
-  if (!descriptor) return descriptor.error();
+  const auto config = inherited_file(start.config_yaml), said = inherited_file(start.said);
+  if (!config) return config.error();
+  if (!said) return said.error();
 
-  std::vector<std::string> words = {worker->string(), "--config-fd", std::to_string(*descriptor)};
+  std::vector<std::string> words = {worker->string(), "--config-fd", std::to_string(*config), "--said-fd",
+                                    std::to_string(*said)};
   if (start.local_ranks) words.insert(words.end(), {"--local-ranks", std::to_string(*start.local_ranks)});
   if (start.overwrite) words.emplace_back("--overwrite");
   if (start.traced_steps) {

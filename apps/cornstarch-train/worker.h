@@ -11,6 +11,7 @@ namespace cornstarch::app {
 /// How `train` becomes the program that links LibTorch.
 struct WorkerStart {
   std::string config_yaml;  ///< resolved
+  std::string said;         ///< on stderr so far: for the run's log
   std::optional<int> local_ranks;
   bool overwrite = false;
   std::optional<std::pair<int, int>> traced_steps = {};  ///< from 1, both included

@@ -1,7 +1,7 @@
 // The half of cornstarch-train that links LibTorch. `cornstarch-train train` checks and resolves the config,
 // then becomes this program (same process id):
 //
-//   cornstarch-worker --config-fd N [--local-ranks N] [--overwrite] [--trace FIRST LAST]
+//   cornstarch-worker --config-fd N [--said-fd N] [--local-ranks N] [--overwrite] [--trace FIRST LAST]
 
 #include <unistd.h>
 
@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
     const std::string flag = argv[i];
     if (flag == "--overwrite") options.overwrite = true;
     if (i + 1 < argc && flag == "--config-fd") descriptor = std::atoi(argv[++i]);
+    if (i + 1 < argc && flag == "--said-fd") options.said = read_descriptor(std::atoi(argv[++i]));
     if (i + 1 < argc && flag == "--local-ranks") options.local_ranks = std::atoi(argv[++i]);
     if (i + 2 < argc && flag == "--trace") {
       options.traced_steps = {std::atoi(argv[i + 1]) - 1, std::atoi(argv[i + 2])};

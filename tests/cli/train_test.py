@@ -200,7 +200,8 @@ class Training(unittest.TestCase):
         self.assertTrue(log.endswith(f"run folder: {self.folder / 'run'}\n"), log)
 
     def test_the_log_is_what_was_said_and_quiet_runs_say_nothing(self):
-        said = self.train("--set", "log.every=2", steps=5, name="loud").stderr
+        said = self.train("--set", "log.every=2", "--set", "optimizer.momentum=0.9", steps=5, name="loud").stderr
+        self.assertIn("warning: 'optimizer.momentum' has no effect with adamw", said)
         self.assertEqual((self.folder / "loud" / "log.txt").read_text(), said)
         self.assertEqual([line.split("/")[0] for line in said.splitlines() if line.startswith("step ")],
                          ["step 1", "step 2", "step 4", "step 5"])

@@ -255,6 +255,7 @@ int train_process(const config::Loaded& loaded, const RunOptions& options,
 
 int run(const std::string& config_text, const RunOptions& options) {
   try {
+    if (!options.said.empty()) console().note(options.said);
     const config::Loaded loaded = load(config_text);
     const auto detected = launch::detect();
     const auto launch = options.local_ranks > 0

@@ -13,6 +13,7 @@ namespace cornstarch::train {
 struct RunOptions {
   int local_ranks = 0;     ///< > 0: that many ranks as threads of this process; 0: what the launcher says
   bool overwrite = false;  ///< move an old run folder aside
+  std::string said = {};   ///< to the user before the run, for its log
   std::vector<std::pair<std::string, std::string>> versions = {};  ///< of this program and its libraries
   std::optional<Range> traced_steps = {};  ///< from 0, end excluded: their timelines go to trace.json
 };
