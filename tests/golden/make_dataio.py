@@ -10,6 +10,7 @@ The versions that made what is there are in versions.json.
 Arrays are float32, little-endian, row-major, in .bin files beside an index in JSON.
 """
 
+import ctypes
 import json
 import math
 import struct
@@ -21,6 +22,7 @@ import numpy
 import PIL
 import transformers
 from PIL import Image, features
+from PIL.PngImagePlugin import PngInfo
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import __version__ as tokenizers_version
 from transformers import WhisperFeatureExtractor
@@ -400,6 +402,14 @@ def make_photos():
     (OUT / "photos.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
+def make_bomb():
+    """A text of 8 MB that is 8 KB in the file."""
+    small = Image.fromarray(waves(9, 6, 3))
+    info = PngInfo()
+    info.add_text("bomb", "\0" * (8 << 20), zip=True)
+    small.save(OUT / "bomb.png", pnginfo=info)
+
+
 def write_versions():
     """Of what made everything in the folder."""
     names = {"libjpeg-turbo": features.version("libjpeg_turbo"), "libwebp": features.version("webp")}
@@ -468,6 +478,22 @@ def write_float_wav(name, samples, rate):
     return samples.astype(numpy.float32)
 
 
+class SndfileInfo(ctypes.Structure):
+    _fields_ = [("frames", ctypes.c_int64)] + [(n, ctypes.c_int) for n in ("rate", "channels", "format", "sections", "seekable")]
+
+
+def write_with_libsndfile(name, form, samples, rate):
+    """The formats that Python cannot write; `form` is libsndfile's number."""
+    lib = ctypes.CDLL("libsndfile.so.1")
+    lib.sf_open.restype = ctypes.c_void_p
+    info = SndfileInfo(0, rate, 1, form, 0, 0)
+    out = lib.sf_open(str(OUT / "recordings" / name).encode(), 0x20, ctypes.byref(info))
+    assert out, name
+    whole = numpy.round(samples * 32768).astype("<i2")
+    lib.sf_writef_short(ctypes.c_void_p(out), whole.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(whole)))
+    lib.sf_close(ctypes.c_void_p(out))
+
+
 def make_recordings():
     (OUT / "recordings").mkdir(exist_ok=True)
     made = {
@@ -482,6 +508,10 @@ def make_recordings():
         (OUT / f"{name[:-4]}.bin").write_bytes(mono.astype("<f4").tobytes())
         index[name] = rate
     (OUT / "recordings.json").write_text(json.dumps(index) + "\n")
+    tone = made["pcm16.wav"][0]
+    formats = {"sound.flac": 0x170002, "vorbis.ogg": 0x200060, "opus.ogg": 0x200064, "sound.mp3": 0x230082}
+    for name, form in formats.items():
+        write_with_libsndfile(name, form, tone, 16000)
     return {name: samples.mean(axis=1, dtype=numpy.float32) for name, (samples, _) in made.items()}
 
 
@@ -513,6 +543,7 @@ if __name__ == "__main__":
     make_tokenizers()
     make_pictures()
     make_photos()
+    make_bomb()
     make_clip()
     make_whisper(make_recordings())
     write_versions()

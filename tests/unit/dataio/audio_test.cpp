@@ -7,6 +7,7 @@
 #include "catch.h"
 #include "cornstarch/dataio/parallel.h"
 #include "golden.h"
+#include "peak_memory.h"
 
 using cornstarch::ExitCode;
 using namespace cornstarch::dataio;
@@ -21,18 +22,20 @@ std::string bytes_of(std::uint64_t value, std::size_t n) {
   return bytes;
 }
 
-/// The header of a WAV of 32-bit floats.
-std::string wav_header(int rate, int channels, std::size_t bytes) {
-  const auto r = static_cast<std::uint64_t>(rate), c = static_cast<std::uint64_t>(channels);
-  return "RIFF" + bytes_of(36 + bytes, 4) + "WAVEfmt " + bytes_of(16, 4) + bytes_of(3, 2) + bytes_of(c, 2) +
-         bytes_of(r, 4) + bytes_of(4 * r * c, 4) + bytes_of(4 * c, 2) + bytes_of(32, 2) + "data" +
-         bytes_of(bytes, 4);
+constexpr std::uint64_t kPcm = 1, kFloat = 3;
+
+/// Before `bytes` of samples, each of `width` bytes.
+std::string wav_header(std::uint64_t format, std::uint64_t width, std::uint64_t rate, std::uint64_t channels,
+                       std::uint64_t bytes) {
+  return "RIFF" + bytes_of(36 + bytes, 4) + "WAVEfmt " + bytes_of(16, 4) + bytes_of(format, 2) +
+         bytes_of(channels, 2) + bytes_of(rate, 4) + bytes_of(width * rate * channels, 4) +
+         bytes_of(width * channels, 2) + bytes_of(8 * width, 2) + "data" + bytes_of(bytes, 4);
 }
 
-std::string wav(const std::vector<float>& samples, int rate, int channels = 1) {
+std::string wav(const std::vector<float>& samples, std::uint64_t rate, std::uint64_t channels = 1) {
   std::string body(samples.size() * sizeof(float), '\0');
   std::memcpy(body.data(), samples.data(), body.size());
-  return wav_header(rate, channels, body.size()) + body;
+  return wav_header(kFloat, 4, rate, channels, body.size()) + body;
 }
 
 std::vector<float> sine(double hertz, int rate, double seconds) {
@@ -94,7 +97,7 @@ TEST_CASE("what is read of a recording is what the whole of it begins with, at a
     CAPTURE(rate);
     std::vector<float> samples = sine(440, rate, 1.5);
     for (std::size_t i = 0; i < samples.size(); i += 97) samples[i] *= 0.5F;
-    const auto path = folder.write("long.wav", wav(samples, rate));
+    const auto path = folder.write("long.wav", wav(samples, static_cast<std::uint64_t>(rate)));
     const Audio whole = read(path, 16000);
     CHECK(std::ssize(whole.samples) == std::llround(static_cast<double>(samples.size()) * 16000 / rate));
     for (const std::int64_t n : {1, 1000, 16000}) {
@@ -102,6 +105,52 @@ TEST_CASE("what is read of a recording is what the whole of it begins with, at a
       CHECK(part.samples == std::vector<float>(whole.samples.begin(), whole.samples.begin() + n));
     }
   }
+}
+
+TEST_CASE("FLAC to the bit, and what other formats keep of a sound") {
+  const auto wanted = golden::floats("pcm16.bin");
+  const auto compare = [&](const std::string& name, double most) {
+    CAPTURE(name);
+    const auto path = golden::path("recordings/" + name);
+    const Audio audio = read(path, 16000);
+    REQUIRE(audio.samples.size() >= wanted.size());
+    double error = 0;  // mean square
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      error += std::pow(audio.samples[i] - wanted[i], 2) / static_cast<double>(wanted.size());
+    CHECK(std::sqrt(error) <= most);
+    const auto info = probe_audio(path);
+    REQUIRE(info);
+    CHECK(info->channels == 1);
+    REQUIRE(info->frames);
+    CHECK(std::abs(*info->seconds() - 0.6) < 0.1);
+  };
+  compare("sound.flac", 0);
+  compare("vorbis.ogg", 0.02);
+  compare("opus.ogg", 0.05);
+  compare("sound.mp3", 0.02);
+}
+
+TEST_CASE("a FLAC that was streamed does not tell its length and is read all the same") {
+  std::string bytes =
+      cornstarch::value_or_throw(cornstarch::read_file(golden::path("recordings/sound.flac")));
+  for (std::size_t i = 22; i < 26; ++i) bytes[i] = 0;  // the low 32 bits of its length
+  const golden::Folder folder;
+  const auto path = folder.write("streamed.flac", bytes);
+  const auto info = probe_audio(path);
+  REQUIRE(info);
+  CHECK_FALSE(info->seconds());
+  CHECK(read(path, 16000).samples == golden::floats("pcm16.bin"));
+}
+
+TEST_CASE("an hour at 768 kHz takes no more memory than the second that is wanted of it") {
+  const golden::Folder folder;
+  const std::uint64_t bytes = std::uint64_t{3600} * 768000;
+  const auto path = folder.write("hour.wav", wav_header(kPcm, 1, 768000, 1, bytes));
+  std::filesystem::resize_file(path, 44 + bytes);  // all zeros, which take no room on the disk
+  CHECK(probe_audio(path)->seconds() == 3600.0);
+  const auto peak =
+      cornstarch::test::peak_memory_of([&] { return read(path, 16000, 16000).samples.size() == 16000; });
+  CHECK(peak < 32 << 20);
 }
 
 TEST_CASE("recordings that are not read") {

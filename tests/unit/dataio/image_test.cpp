@@ -8,6 +8,7 @@
 
 #include "catch.h"
 #include "golden.h"
+#include "peak_memory.h"
 
 using cornstarch::ExitCode;
 using namespace cornstarch::dataio;
@@ -192,6 +193,33 @@ TEST_CASE("pictures beyond the limits are refused before they are decoded") {
   CHECK(read_image(golden::path("pictures/rgb.png"), {.file_bytes = 10}).error().code == ExitCode::bad_data);
   CHECK(probe_image(golden::path("photos/jpeg_420.jpg"), {.edge = 40}).error().message ==
         "a picture of 41 x 29 pixels; edges of up to 40 are read");
+}
+
+TEST_CASE("a small file that would take much memory or time is refused, or takes neither") {
+  // 300 texts of 8 MB each, packed.
+  const std::string text = file("bomb.png");
+  const std::size_t chunk = text.find("zTXt") - 4, end = text.find("IDAT") - 4;
+  std::string bomb = text.substr(0, chunk);
+  for (int i = 0; i < 300; ++i) bomb += text.substr(chunk, end - chunk);
+  bomb += text.substr(end);
+  const auto peak = cornstarch::test::peak_memory_of([&] { return decode_image(bomb).has_value(); });
+  CHECK(peak < 32 << 20);
+
+  std::string scans = file("photos/jpeg_progressive.jpg");
+  const std::string last = scans.substr(scans.rfind("\xFF\xDA"), scans.size() - 2 - scans.rfind("\xFF\xDA"));
+  for (int i = 0; i < 100; ++i) scans.insert(scans.size() - 2, last);
+  CHECK(decode_image(scans).error().message == "a broken JPEG picture: more than 100 scans");
+
+  std::string large = file("photos/jpeg_444.jpg");
+  const std::size_t frame = large.find("\xFF\xC0");
+  large[frame + 1] = static_cast<char>(0xC2);  // progressive
+  large.replace(frame + 5, 4, "\x20\x00\x1F\x40", 4);
+  const auto refused = decode_image(large);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message ==
+        "a JPEG picture of several scans and 8000 x 8192 pixels, which takes 375 MiB to decode, more than "
+        "256 MiB");
+  CHECK(refused.error().help == "save it as baseline (not progressive) JPEG, or smaller");
 }
 
 TEST_CASE("no damage to a picture does worse than an error") {
