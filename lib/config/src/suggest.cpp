@@ -67,8 +67,9 @@ const Known* nearest_known(const std::string& written, const std::vector<Known>&
   for (const Known& k : known)
     if (!k.hint) names.push_back(k.word);
   std::optional<std::string> word = nearest(written, names);
+  const std::string plainly = written.size() < 64 ? plain(written) : "";
   for (const Known& k : known) {
-    if (!word && k.hint && is_specific(k.word) && edit_distance(plain(written), k.word) <= 1) word = k.word;
+    if (!word && k.hint && is_specific(k.word) && edit_distance(plainly, k.word) <= 1) word = k.word;
   }
   if (!word) return nullptr;
   return &*std::find_if(known.begin(), known.end(), [&](const Known& k) { return k.word == *word; });

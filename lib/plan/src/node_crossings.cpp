@@ -28,9 +28,12 @@ struct Arrangement {
   bool crosses() const {
     int first = 0;
     for (const Block& block : blocks) {
-      for (int group = 0; group < block.groups * dp; ++group, first += block.tp) {
-        if (first / gpus_per_node != (first + block.tp - 1) / gpus_per_node) return true;
+      const int groups = block.groups * dp;
+      // Where groups begin within a node repeats after at most as many of them as a node has ranks.
+      for (int group = 0; group < std::min(groups, gpus_per_node); ++group) {
+        if ((first + group * block.tp) % gpus_per_node + block.tp > gpus_per_node) return true;
       }
+      first += groups * block.tp;
     }
     return false;
   }
