@@ -4,6 +4,8 @@
 #include "console.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/launch/environment.h"
+#include "cornstarch/launch/host_memory.h"
+#include "cornstarch/plan/memory.h"
 #include "cornstarch/plan/plan.h"
 #include "run_file.h"
 #include "verbs.h"
@@ -47,13 +49,15 @@ struct Place {
   int rank = 0;
   int world_size = 1;
   int per_node = 1;
+  int rank_on_node = 0;
 };
 
 Result<Place> find_place(const Args& args) {
   const auto launch = launch::detect();
   if (!launch) return tl::unexpected(launch.error());
-  if (!args.local_ranks) return Place{launch->rank, launch->world_size, launch->local_size};
-  if (launch->world_size == 1) return Place{0, *args.local_ranks, *args.local_ranks};
+  if (!args.local_ranks)
+    return Place{launch->rank, launch->world_size, launch->local_size, launch->local_rank};
+  if (launch->world_size == 1) return Place{0, *args.local_ranks, *args.local_ranks, 0};
   return fail(ExitCode::usage,
               cat("--local-ranks makes threads of one process, but ", launch->source, " started ",
                   launch->world_size, " processes"),
@@ -84,8 +88,33 @@ Error one_of_many(const Args& args, const config::RunConfig& config, int ranks) 
           cat("one process was started, but a replica of this run has ", ranks, " ranks"), help};
 }
 
+/// Whether this host has what its ranks hold, before any of them reads a weight: none takes memory until all
+/// have met.
+Result<void> check_memory(const Resolved& resolved, const plan::Plan& plan, const Place& place) {
+  const auto& [loaded, modalities] = resolved;
+  const config::RunConfig& config = loaded.config;
+  const auto memory = launch::host_memory();
+  if (config.device != config::Device::cpu || !memory) return {};
+  const int node = plan.ranks[static_cast<std::size_t>(place.rank)].node;
+  const plan::HeldBytes held = plan::node_bytes(config, modalities, plan, node);
+  if (held.total() <= memory->available) return {};
+  auto ways = plan::ways_to_hold_less(config, modalities, plan, node);
+  ways.emplace_back("more hosts for the stages and tp of the model");
+  return fail(ExitCode::infeasible,
+              cat(place.per_node == 1 ? "the rank on this host holds " : "the ranks on this host hold ",
+                  plan::describe(held), " before any activation, but ", human_bytes(memory->available),
+                  memory->of_a_cgroup ? " are what its control group (a container, a job) leaves"
+                                      : " of its memory are available"),
+              cat("what would help: ", join(ways, ", ")));
+}
+
+struct Prepared {
+  Resolved resolved;
+  plan::Plan plan;
+};
+
 /// Everything that is checked before the worker starts, or what is wrong with it.
-Result<Resolved> prepare(const Args& args, const Place& place, const Steps& traced,
+Result<Prepared> prepare(const Args& args, const Place& place, const Steps& traced,
                          Diagnostics& diagnostics) {
   RunFile file = args.file;
   if (args.quiet) file.overrides.emplace_back("log.level=warning");
@@ -101,9 +130,9 @@ Result<Resolved> prepare(const Args& args, const Place& place, const Steps& trac
   const int ranks = plan::ranks_of_replica(config, resolved->modalities);
   if (place.world_size == 1 && ranks > 1 && !args.local_ranks)
     return tl::unexpected(one_of_many(args, config, ranks));
-  const auto plan = plan::make_plan(config, resolved->modalities, place.world_size, place.per_node);
+  auto plan = plan::make_plan(config, resolved->modalities, place.world_size, place.per_node);
   if (!plan) return tl::unexpected(plan.error());
-  return std::move(*resolved);
+  return Prepared{std::move(*resolved), std::move(*plan)};
 }
 
 ExitCode run(const Args& args) {
@@ -115,15 +144,18 @@ ExitCode run(const Args& args) {
   if (args.file.path.empty()) return speaks ? complain(missing_config("train")) : ExitCode::usage;
 
   Diagnostics diagnostics;
-  const auto resolved = prepare(args, *place, *traced, diagnostics);
+  const auto prepared = prepare(args, *place, *traced, diagnostics);
   const std::string said = speaks ? render_text(diagnostics) : "";
   std::fputs(said.c_str(), stderr);
-  if (!resolved) {
-    const Error& error = resolved.error();
+  if (!prepared) {
+    const Error& error = prepared.error();
     return speaks && !error.message.empty() ? complain(error) : error.code;
   }
+  const auto& [resolved, plan] = *prepared;
+  if (const auto enough = check_memory(resolved, plan, *place); !enough)
+    return place->rank_on_node == 0 ? complain(enough.error()) : enough.error().code;
   return complain(become_worker(
-      {config::dump(resolved->loaded.config), said, args.local_ranks, args.overwrite, *traced}));
+      {config::dump(resolved.loaded.config), said, args.local_ranks, args.overwrite, *traced}));
 }
 
 }  // namespace

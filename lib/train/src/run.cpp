@@ -176,7 +176,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   observer.on_eval = [&](const telemetry::EvalRecord& record) {
     if (speaker) speaker->tell(record);
   };
-  require_memory(held_bytes(job.config, job.modalities, job.plan, comm->rank()), device, comm->rank());
+  require_memory(plan::held_bytes(job.config, job.modalities, job.plan, comm->rank()), device, comm->rank());
   Setup setup{job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()};
   setup.traced_steps = job.options.traced_steps;
   setup.device = device;
