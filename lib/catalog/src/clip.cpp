@@ -32,8 +32,8 @@ Clip read(HfConfig& config) {
   config.require_number("attention_dropout", 0.0, "dropout is not supported: only 0");
   config.require_number("dropout", 0.0,
                         "dropout is not supported: only 0");  // of old configs, always 0 there
-  config.ignore(
-      {"projection_dim"});  // belongs to the projection into CLIP's text space, which is no part of this
+  // Of the projection into CLIP's text space and of its text tower, which are no part of this.
+  config.ignore({"projection_dim", "vocab_size"});
   if (clip.hidden % clip.heads != 0) {
     config.problem("num_attention_heads",
                    cat("does not divide hidden_size: ", clip.heads, " and ", clip.hidden));
@@ -114,9 +114,14 @@ const Family& clip_family() {
       .section = "vision_config",
       .model_types = {"clip_vision_model", "clip"},
       .architecture = "CLIPVisionModel",
+      .architectures = {"CLIPModel", "CLIPVisionModelWithProjection"},
       .build = build,
       .cut_prefix = "vision_model.",
       .weight_prefixes = {"vision_model.", ""},
+      .ignored_weights = {"text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale",
+                          "*embeddings.position_ids"},
+      .telltales = {{"*head.attention.in_proj_weight", "a head that pools by attention is SigLIP's"},
+                    {"*lambda*", "a scale for each layer's output is DINOv2's or InternViT's"}},
   };
   return family;
 }

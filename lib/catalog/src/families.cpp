@@ -5,12 +5,14 @@
 #include "cornstarch/base/checked.h"
 #include "cornstarch/base/text.h"
 #include "family.h"
+#include "model_type.h"
 
 namespace cornstarch::catalog {
 namespace {
 
 const std::vector<const Family*>& all_families() {
-  static const std::vector<const Family*> list = {&clip_family(), &whisper_family(), &llama_family()};
+  static const std::vector<const Family*> list = {&clip_family(), &whisper_family(), &llama_family(),
+                                                  &mistral_family()};
   return list;
 }
 
@@ -56,13 +58,6 @@ std::string exported(const Family& family, Json section) {
   section["architectures"] = {family.architecture};
   section["torch_dtype"] = "float32";
   return section.dump(2) + "\n";
-}
-
-bool check_model_type(const Family& family, HfConfig& config) {
-  const Json type = config.json().value("model_type", Json());
-  if (type.is_null() || is_one_of(family.model_types, type)) return true;
-  config.problem("model_type", cat("expected \"", family.info.name, "\", got ", shown(type)));
-  return false;
 }
 
 /// Sizes are bounded one by one; their products must fit, too.
@@ -114,11 +109,13 @@ SpecResult make_spec(const std::string& family_name, const std::string& hf_confi
   const std::string prefix = section.name.empty() ? "" : section.name + ".";
   const std::string quantization = "quantization_config";  // stands outside of the sections
   if (json.contains(quantization)) section.json[quantization] = json[quantization];
-  HfConfig config(std::move(section.json));
-  if (!check_model_type(*family, config)) {  // of another family, every other key may mean something else
-    result.problems.push_back(prefix + config.problems().front());
+  if (auto wrong = check_model_type(*family, json, section.json, section.name); !wrong.problem.empty()) {
+    result.problems.push_back(std::move(wrong.problem));
+    result.help = std::move(wrong.help);
+    result.whole_checkpoint = wrong.whole_checkpoint;
     return result;
   }
+  HfConfig config(std::move(section.json));
   config.require_absent(quantization, "quantized weights are not supported");
   ModelSpec spec{.family = family->info.name, .kind = family->info.kind};
   family->build(config, spec);

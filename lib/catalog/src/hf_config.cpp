@@ -143,7 +143,9 @@ std::vector<std::string> HfConfig::unknown_keys() const {
   const std::set<std::string> ignored(neutral.begin(), neutral.end());
   std::vector<std::string> unknown;
   for (const auto& item : json_.items()) {
-    if (!known_.count(item.key()) && !ignored.count(item.key())) unknown.push_back(item.key());
+    const std::string& key = item.key();
+    const bool private_key = key.rfind('_', 0) == 0 || key.find('.') != std::string::npos;
+    if (!private_key && !known_.count(key) && !ignored.count(key)) unknown.push_back(key);
   }
   return unknown;
 }
@@ -205,11 +207,7 @@ RopeSpec HfConfig::rope(std::int64_t max_positions) {
 }
 
 const std::vector<std::string>& neutral_keys() {
-  static const std::vector<std::string> keys = {"_attn_implementation",
-                                                "_attn_implementation_autoset",
-                                                "_commit_hash",
-                                                "_name_or_path",
-                                                "add_cross_attention",
+  static const std::vector<std::string> keys = {"add_cross_attention",
                                                 "architectures",
                                                 "attn_implementation",
                                                 "auto_map",
@@ -270,6 +268,8 @@ const std::vector<std::string>& neutral_keys() {
                                                 "torchscript",
                                                 "transformers_version",
                                                 "typical_p",
+                                                "unsloth_fixed",
+                                                "unsloth_version",
                                                 "use_bfloat16",
                                                 "use_cache"};
   return keys;

@@ -63,7 +63,9 @@ class HfConfig {
   std::vector<std::string> problems_;
 };
 
-/// Keys that any HF config.json may hold and that do not change what a model computes (of old versions, too).
+/// Keys that any HF config.json may hold and that do not change what a model computes (of old versions and of
+/// other tools, too). So do those that begin with an underscore ("_name_or_path") or name a program
+/// ("transformers.js_config").
 const std::vector<std::string>& neutral_keys();
 
 /// A JSON value in an error text, cut where it is long.

@@ -1,3 +1,5 @@
+#include "llama.h"
+
 #include <algorithm>
 
 #include "build.h"
@@ -6,16 +8,6 @@
 
 namespace cornstarch::catalog {
 namespace {
-
-struct Llama {
-  std::int64_t vocab, hidden, mlp, layers, heads, kv_heads, head_dim, max_positions, padding;
-  Activation activation;
-  double eps, std;
-  bool attention_bias, mlp_bias, tied;
-  RopeSpec rope;
-
-  NormSpec norm(const std::string& prefix) const { return {NormKind::rms_norm, eps, hidden, prefix}; }
-};
 
 void check_shapes(HfConfig& config, const Llama& llama) {
   if (llama.hidden % llama.heads != 0) {
@@ -39,32 +31,6 @@ std::int64_t read_padding(HfConfig& config, std::int64_t vocab) {
     config.problem("pad_token_id", cat("is outside of the vocabulary of ", vocab, ": ", *id));
   }
   return *id < 0 ? *id + vocab : *id;
-}
-
-Llama read(HfConfig& config) {
-  Llama llama{};
-  llama.vocab = config.size("vocab_size", 32000);
-  llama.hidden = config.size("hidden_size", 4096);
-  llama.mlp = config.size("intermediate_size", 11008);
-  llama.layers = config.size("num_hidden_layers", 32, {}, HfConfig::kMaxLayers);
-  llama.heads = config.size("num_attention_heads", 32);
-  llama.kv_heads = config.optional_size("num_key_value_heads").value_or(llama.heads);
-  llama.head_dim =
-      config.optional_size("head_dim").value_or(std::max<std::int64_t>(1, llama.hidden / llama.heads));
-  llama.max_positions = config.size("max_position_embeddings", 2048);
-  llama.activation = config.activation("hidden_act", "silu");
-  llama.eps = config.positive("rms_norm_eps", 1e-6);
-  llama.std = config.non_negative("initializer_range", 0.02);
-  if (llama.std == 0) llama.std = 0.02;  // as PreTrainedModel._init_weights has it
-  llama.attention_bias = config.flag("attention_bias", false);
-  llama.mlp_bias = config.flag("mlp_bias", false);
-  llama.tied = config.flag("tie_word_embeddings", false);
-  llama.rope = config.rope(llama.max_positions);
-  config.require_number("attention_dropout", 0.0, "dropout is not supported: only 0");
-  config.require_number("pretraining_tp", 1.0, "only 1 is supported");
-  llama.padding = read_padding(config, llama.vocab);
-  check_shapes(config, llama);
-  return llama;
 }
 
 ModuleSpec embedding(const Llama& llama) {
@@ -110,9 +76,39 @@ ModuleSpec head(const Llama& llama) {
   return module;
 }
 
-void build(HfConfig& config, ModelSpec& spec) {
-  const Llama llama = read(config);
-  if (!config.problems().empty()) return;
+}  // namespace
+
+Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
+  Llama llama{};
+  llama.vocab = config.size("vocab_size", 32000);
+  llama.hidden = config.size("hidden_size", 4096);
+  llama.mlp = config.size("intermediate_size", defaults.mlp);
+  llama.layers = config.size("num_hidden_layers", 32, {}, HfConfig::kMaxLayers);
+  llama.heads = config.size("num_attention_heads", 32);
+  const bool says_kv_heads = config.json().contains("num_key_value_heads");
+  llama.kv_heads = config.optional_size("num_key_value_heads")
+                       .value_or(says_kv_heads ? llama.heads : defaults.kv_heads.value_or(llama.heads));
+  llama.head_dim =
+      config.optional_size("head_dim").value_or(std::max<std::int64_t>(1, llama.hidden / llama.heads));
+  llama.max_positions = config.size("max_position_embeddings", defaults.max_positions);
+  llama.activation = config.activation("hidden_act", "silu");
+  llama.eps = config.positive("rms_norm_eps", 1e-6);
+  llama.std = config.non_negative("initializer_range", 0.02);
+  if (llama.std == 0) llama.std = 0.02;  // as PreTrainedModel._init_weights has it
+  llama.attention_bias = defaults.biases && config.flag("attention_bias", false);
+  llama.mlp_bias = defaults.biases && config.flag("mlp_bias", false);
+  llama.tied = config.flag("tie_word_embeddings", false);
+  llama.rope = config.rope(llama.max_positions);
+  config.require_number("attention_dropout", 0.0, "dropout is not supported: only 0");
+  config.require_number("pretraining_tp", 1.0, "only 1 is supported");
+  // Of converters and of the first Llama's files: HF's class does not read them.
+  config.ignore({"is_llama_config", "rope_interleaved", "max_sequence_length"});
+  llama.padding = read_padding(config, llama.vocab);
+  check_shapes(config, llama);
+  return llama;
+}
+
+void build_llama(const Llama& llama, ModelSpec& spec) {
   spec.modules.push_back(embedding(llama));
   for (std::int64_t i = 0; i < llama.layers; ++i) spec.modules.push_back(layer(llama, i));
   spec.modules.push_back(norm_module("model.norm", llama.norm("model.norm")));
@@ -126,7 +122,17 @@ void build(HfConfig& config, ModelSpec& spec) {
   spec.tied_embeddings = llama.tied;
 }
 
-}  // namespace
+const std::vector<Telltale>& llama_telltales() {
+  static const std::vector<Telltale> telltales = {
+      {"*.self_attn.o_proj.bias", "they are a Llama's with attention_bias: true in config.json"},
+      {"*.mlp.*_proj.bias", "they are a Llama's with mlp_bias: true in config.json"},
+      {"*.self_attn.?_proj.bias", "queries, keys and values with biases, but not the output, are Qwen2's"},
+      {"*.self_attn.?_norm.weight", "queries and keys with norms are Qwen3's, OLMo 2's or Gemma 3's"},
+      {"*.pre_feedforward_layernorm.weight", "norms on both sides of a layer are Gemma's"},
+      {"*.mlp.experts.*", "experts are a mixture's, such as Qwen-MoE's or DeepSeek's"},
+      {"*.block_sparse_moe.*", "experts are a mixture's, such as Mixtral's"}};
+  return telltales;
+}
 
 const Family& llama_family() {
   static const Family family{
@@ -134,9 +140,16 @@ const Family& llama_family() {
       .section = "text_config",
       .model_types = {"llama"},
       .architecture = "LlamaForCausalLM",
-      .build = build,
+      .architectures = {"LLaMAForCausalLM"},
+      .build =
+          [](HfConfig& config, ModelSpec& spec) {
+            const Llama llama = read_llama(config, {});
+            if (config.problems().empty()) build_llama(llama, spec);
+          },
       .cut_prefix = "model.",
       .weight_prefixes = {"model.", ""},
+      .ignored_weights = {"*rotary_emb.inv_freq"},
+      .telltales = llama_telltales(),
   };
   return family;
 }

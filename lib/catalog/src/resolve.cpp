@@ -24,7 +24,8 @@ void check_channels(const Context& context, const ModelSource& source, const Mod
 
 Read read_llm(const Context& context) {
   const config::Llm& llm = context.config().model.llm;
-  const ModelSource source{"model.llm", "llm", llm.family, llm.pretrained, llm.config_json, true};
+  const ModelSource source{"model.llm",        "llm", llm.family, llm.pretrained, llm.config_json,
+                           llm.ignore_weights, true};
   Read read{source.path, std::nullopt, &llm.parallel};
   auto spec = read_model(context, source);
   if (!spec) return read;
@@ -42,8 +43,9 @@ Read read_llm(const Context& context) {
 Read read_encoder(const Context& context, const config::Encoder& encoder,
                   std::optional<std::int64_t> llm_hidden) {
   const std::string path = cat("model.encoders.", encoder.name);
-  const ModelSource source{path, encoder.name, encoder.family, encoder.pretrained, encoder.config_json,
-                           false};
+  const ModelSource source{
+      path, encoder.name, encoder.family, encoder.pretrained, encoder.config_json, encoder.ignore_weights,
+      false};
   Read read{path, std::nullopt, &encoder.parallel};
   auto spec = read_model(context, source);
   if (!spec) return read;

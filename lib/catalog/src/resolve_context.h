@@ -31,6 +31,7 @@ struct ModelSource {
   const std::string& family;
   const std::optional<std::string>& pretrained;
   const std::optional<std::string>& config_json;
+  const std::vector<std::string>& ignore_weights;
   bool wants_llm = false;
 };
 

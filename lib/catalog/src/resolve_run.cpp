@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "cornstarch/base/text.h"
+#include "hub_name.h"
 #include "resolve_context.h"
 
 namespace cornstarch::catalog {
@@ -27,7 +28,7 @@ void check_length(const Context& context, const std::vector<const Modality*>& al
       context.error(
           "bad_batch", path,
           cat("sequence_length ", length, " is more than the ", spec.max_positions, " positions of the LLM"),
-          "max_position_embeddings in its config.json sets them");
+          "max_position_embeddings in its config.json sets them, or a shorter sliding_window");
     }
     if (!is_llm(*modality) && modality->features_per_item >= length) {
       context.error("bad_batch", path,
@@ -65,6 +66,30 @@ void check_path(const Context& context, const std::string& path, const std::stri
   }
 }
 
+/// A tokenizer is one file of a model's folder.
+void check_tokenizer_path(const Context& context) {
+  const std::string& value = context.config().data.tokenizer;
+  const std::string path = "data.tokenizer";
+  std::error_code ignored;
+  if (value.empty() || fs::is_regular_file(value, ignored)) return;
+  if (!fs::exists(value, ignored)) {
+    std::string help =
+        download_help(context.loaded.where.at(path), value, "tokenizer.json tokenizer_config.json");
+    if (!help.empty()) help += cat(", and named here as ", (fs::path(value) / "tokenizer.json").string());
+    return context.error("missing_file", path, cat("'", value, "' does not exist"), help);
+  }
+  if (!fs::is_directory(value, ignored)) return;
+  const auto holds = [&](const char* name) { return fs::exists(fs::path(value) / name, ignored); };
+  std::string help = "a tokenizer is one file: the tokenizer.json of a model's folder";
+  if (holds("tokenizer.json")) {
+    help = cat("name the file in it: ", (fs::path(value) / "tokenizer.json").string());
+  } else if (holds("tokenizer.model") || holds("vocab.json")) {
+    help =
+        "write its tokenizer.json: in Python, AutoTokenizer.from_pretrained(folder).save_pretrained(folder)";
+  }
+  context.error("missing_file", path, cat("'", value, "' is a folder, not a file"), help);
+}
+
 void check_datasets(const Context& context, const std::string& path,
                     const std::vector<config::Dataset>& sets) {
   for (std::size_t i = 0; i < sets.size(); ++i) {
@@ -86,7 +111,7 @@ void check_data(const Context& context) {
   const config::Data& data = context.config().data;
   check_datasets(context, "data.train", data.train);
   check_datasets(context, "data.eval", data.eval);
-  check_path(context, "data.tokenizer", data.tokenizer, Kind::file);
+  check_tokenizer_path(context);
 }
 
 }  // namespace cornstarch::catalog

@@ -4,6 +4,7 @@
 #include "cornstarch/catalog/families.h"
 #include "cornstarch/formats/safetensors.h"
 #include "resolve_context.h"
+#include "surplus_weights.h"
 
 namespace cornstarch::catalog {
 namespace {
@@ -31,15 +32,29 @@ WeightsFolder::Located locate(const WeightsFolder& weights, const std::string& f
   return {};
 }
 
-/// One text for all weights that are missing, one for each of the first that do not fit.
-void compare(const Context& context, const std::string& path, const fs::path& folder,
-             const std::string& family, const std::vector<const ParamSpec*>& params,
-             const WeightsFolder& weights) {
+/// Where a weight would have been found, and under which longer name the folder has it, if it does.
+std::string looked_for(const ModelSpec& spec, const std::string& param, const WeightsFolder& weights) {
+  const auto names = weight_names(spec.family, param);
+  std::string text = cat("looked for under ", join(names, ", "));
+  for (const std::string& held : surplus_weights(spec, weights.names(), {})) {
+    for (const std::string& name : names) {
+      if (!held.ends_with("." + name)) continue;
+      return cat(text, "; the folder has '", held,
+                 "': of a whole checkpoint, every model needs a folder of its own");
+    }
+  }
+  return text;
+}
+
+/// One text for all weights that are missing, one for each of the first that do not fit. False if there are
+/// none at all.
+bool compare(const Context& context, const std::string& path, const fs::path& folder, const ModelSpec& spec,
+             const std::vector<const ParamSpec*>& params, const WeightsFolder& weights) {
   constexpr int kShown = 3;
   std::vector<std::string> missing;
   int wrong = 0;
   for (const ParamSpec* param : params) {
-    const auto located = locate(weights, family, param->name);
+    const auto located = locate(weights, spec.family, param->name);
     if (!located.entry) {
       missing.push_back(param->name);
       continue;
@@ -60,8 +75,28 @@ void compare(const Context& context, const std::string& path, const fs::path& fo
     context.error("bad_weights", path,
                   cat("'", folder.string(), "': ", missing.size(), " of ", params.size(),
                       " weights are missing, the first is '", missing.front(), "'"),
-                  cat("looked for under ", join(weight_names(family, missing.front()), ", ")));
+                  looked_for(spec, missing.front(), weights));
   }
+  return missing.size() < params.size();
+}
+
+/// Weights that nobody asked for: a model without them would be another one.
+void refuse_surplus(const Context& context, const ModelSource& source, const ModelSpec& spec,
+                    const WeightsFolder& weights) {
+  constexpr std::size_t kShown = 4;
+  const auto surplus = surplus_weights(spec, weights.names(), source.ignore_weights);
+  if (surplus.empty()) return;
+  auto patterns = patterns_of(surplus);
+  const std::size_t more = patterns.size() > kShown ? patterns.size() - kShown : 0;
+  patterns.resize(patterns.size() - more);
+  const std::string meaning = meaning_of(*find_family(spec.family), surplus);
+  context.error("surplus_weights", source.path + ".pretrained",
+                cat("'", *source.pretrained, "': a model of family '", spec.family, "' has no place for ",
+                    surplus.size(), surplus.size() == 1 ? " weight: " : " weights: ", join(patterns, ", "),
+                    more > 0 ? cat(" and ", more, " more") : ""),
+                cat(meaning.empty() ? "are family and config.json those of this folder?" : meaning,
+                    meaning.empty() ? " Names" : "; names", " and patterns under ", source.path,
+                    ".ignore_weights are left out"));
 }
 
 }  // namespace
@@ -79,8 +114,11 @@ void check_weights(const Context& context, const ModelSource& source, const Mode
   }
   const auto check = [&](const std::string& stem, const std::vector<const ParamSpec*>& params) {
     const auto weights = WeightsFolder::open(folder, stem);
-    if (weights) return compare(context, path, folder, spec.family, params, *weights);
-    context.error("bad_weights", path, weights.error().message, weights.error().help);
+    if (!weights) {
+      context.error("bad_weights", path, weights.error().message, weights.error().help);
+    } else if (compare(context, path, folder, spec, params, *weights)) {
+      refuse_surplus(context, source, spec, *weights);
+    }
   };
   check("model", model);
   std::error_code ignored;

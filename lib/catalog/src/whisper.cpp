@@ -117,9 +117,11 @@ const Family& whisper_family() {
       .section = "",
       .model_types = {"whisper"},
       .architecture = "WhisperModel",
+      .architectures = {"WhisperForConditionalGeneration", "WhisperEncoder"},
       .build = build,
       .cut_prefix = "",
       .weight_prefixes = {"model.encoder.", "encoder.", ""},
+      .ignored_weights = {"model.decoder.*", "decoder.*", "proj_out.weight"},
   };
   return family;
 }

@@ -266,6 +266,11 @@ struct Describe<Encoder> {
         field("config", &Encoder::config_json,
               "Keys of a Hugging Face config.json: the model is drawn at random. Instead of `pretrained`.",
               {.text = Text::json, .hints = {"hf_config"}}),
+        field(
+            "ignore_weights", &Encoder::ignore_weights,
+            "Weights of the folder that the model has no place for and does without: names, or patterns with "
+            "`*` for any letters. Any other such weight is an error.",
+            {.hints = {"ignore_keys", "unexpected_keys"}, .fallback = "none"}),
         field("projector", &Encoder::projector, "The projector to the LLM's width.",
               {.hints = {"connector", "adapter", "init_projector_type"}}),
         field("train", &Encoder::train, "What trains; what does not is frozen.",
@@ -302,6 +307,11 @@ struct Describe<Llm> {
         field("config", &Llm::config_json,
               "Keys of a Hugging Face config.json: the model is drawn at random. Instead of `pretrained`.",
               {.text = Text::json, .hints = {"hf_config"}}),
+        field(
+            "ignore_weights", &Llm::ignore_weights,
+            "Weights of the folder that the model has no place for and does without: names, or patterns with "
+            "`*` for any letters. Any other such weight is an error.",
+            {.hints = {"ignore_keys", "unexpected_keys"}, .fallback = "none"}),
         field("train", &Llm::train, "Whether the LLM's parameters train.",
               {.hints = {"freeze", "trainable"}}),
         field("attention_mask", &Llm::attention_mask, "Which tokens a token sees.",

@@ -1,3 +1,6 @@
+#include <fnmatch.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cornstarch/base/files.h"
@@ -40,16 +43,42 @@ Result<std::map<std::string, std::string>> read_index(const fs::path& path) {
   return files;
 }
 
+/// Files of other formats that a folder may hold in place of safetensors, and what to do with them.
+struct OtherFormat {
+  const char* pattern;  ///< as fnmatch(3)
+  const char* what;
+  const char* help;
+};
+
+constexpr const char* kSaveAgain =
+    "save the model again as model.safetensors: in Python, AutoModel (for a language model, "
+    "AutoModelForCausalLM).from_pretrained(folder).save_pretrained(folder)";
+constexpr OtherFormat kOtherFormats[] = {
+    {"pytorch_model*.bin*", "pickled weights are not read: they can run code", kSaveAgain},
+    {"adapter_model.safetensors", "an adapter is not a model",
+     "merge it into its model first: in Python, PEFT's merge_and_unload(), then save_pretrained(folder)"},
+    {"consolidated*.pth", "pickled weights in Meta's own format are not read",
+     "take the folder of the same model in Hugging Face's format, or convert it with transformers' "
+     "convert_llama_weights_to_hf.py"},
+    {"consolidated*.safetensors", "weights in Mistral's own format are not read",
+     "download the model*.safetensors of the same model, too"},
+    {"*.gguf", "weights in GGUF are not read", "take the model that they were made from"},
+    {"tf_model.h5", "TensorFlow's weights are not read", "take a folder that holds model.safetensors"},
+    {"flax_model.msgpack", "Flax's weights are not read", "take a folder that holds model.safetensors"},
+    {"*.bin", "pickled weights are not read: they can run code", kSaveAgain},
+    {"*.pt", "pickled weights are not read: they can run code", kSaveAgain},
+    {"*.pth", "pickled weights are not read: they can run code", kSaveAgain}};
+
 tl::unexpected<Error> no_weights(const fs::path& folder, const std::string& stem) {
   const std::string wanted = cat(stem, ".safetensors");
+  std::vector<std::string> names;
   std::error_code ignored;
-  for (const char* pickled : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
-    if (stem == "model" && fs::exists(folder / pickled, ignored)) {
-      return fail(ExitCode::bad_data,
-                  cat("'", (folder / pickled).string(), "': pickled weights are not read: they can run code"),
-                  cat("save the model again as ", wanted,
-                      ": in Python, AutoModel.from_pretrained(folder)"
-                      ".save_pretrained(folder, safe_serialization=True)"));
+  for (const auto& file : fs::directory_iterator(folder, ignored)) names.push_back(file.path().filename());
+  std::sort(names.begin(), names.end());
+  for (const OtherFormat& other : kOtherFormats) {
+    for (const std::string& name : names) {
+      if (stem == "model" && ::fnmatch(other.pattern, name.c_str(), 0) == 0)
+        return fail(ExitCode::bad_data, cat("'", (folder / name).string(), "': ", other.what), other.help);
     }
   }
   return fail(ExitCode::missing_input, cat("'", folder.string(), "' holds no weights: neither ", wanted,
@@ -97,6 +126,9 @@ Result<WeightsFolder> WeightsFolder::open_sharded(const fs::path& index) {
                                           printable(file_name), ", where the index has it"));
     }
     weights.index_[name] = {file, &entry->second};
+  }
+  for (const auto& [file_name, file] : opened) {  // as Hugging Face's reader: whatever a file holds counts
+    for (const auto& [name, entry] : file->tensors()) weights.index_.try_emplace(name, Located{file, &entry});
   }
   return weights;
 }

@@ -274,7 +274,7 @@ TEST_CASE("every problem of a config is told, each with its key") {
   CHECK(problems_of("llama", "{") == Lines{"config.json: this is not JSON"});
   CHECK(problems_of("llama", "[]") == Lines{"config.json: expected a JSON object"});
   CHECK(problems_of("llama", R"({"model_type": "mistral", "hidden_size": 0})") ==
-        Lines{R"(model_type: expected "llama", got "mistral")"});
+        Lines{"model_type: it is of family 'mistral', not 'llama'"});
   CHECK(problems_of("lama", "{}") == Lines{"config.json: unknown family 'lama'"});
   CHECK(problems_of("llama",
                     R"({"hidden_size": 0, "num_hidden_layers": 1e3, "vocab_size": "many", "mlp_bias": 1,
@@ -343,7 +343,8 @@ TEST_CASE("problems of rope") {
 
 TEST_CASE("keys that no class has are told apart from those without effect") {
   const SpecResult result =
-      make_spec("llama", R"({"hiden_size": 5, "use_cache": false, "id2label": {}, "num_hidden_layers": 1})");
+      make_spec("llama", R"({"hiden_size": 5, "use_cache": false, "id2label": {}, "num_hidden_layers": 1,
+    "transformers.js_config": {"dtype": "q4"}, "_name_or_path": "x", "rope_interleaved": false})");
   CHECK(result.spec.has_value());
   CHECK(result.unknown_keys == Lines{"hiden_size"});
   CHECK(std::count(result.known_keys.begin(), result.known_keys.end(), "hidden_size") == 1);

@@ -206,10 +206,11 @@ TEST_CASE("no encoder at all is a text model") {
 
 namespace {
 
-/// Writes `spec`'s weights as zeros, but for those that `skip` names, `reshaped` by one row.
+/// Writes `spec`'s weights as zeros, but for those that `skip` names, `reshaped` by one row; `extra` are no
+/// weights of it.
 void write_weights(const fs::path& folder, const std::string& family, const std::string& config,
                    const std::string& skip = {}, const std::string& reshaped = {},
-                   formats::DType dtype = formats::DType::f32) {
+                   formats::DType dtype = formats::DType::f32, const std::vector<std::string>& extra = {}) {
   fs::create_directories(folder);
   std::ofstream(folder / "config.json") << config;
   const SpecResult result = make_spec(family, config);
@@ -227,6 +228,9 @@ void write_weights(const fs::path& folder, const std::string& family, const std:
           {weight_names(family, param.name).back(), dtype, shape, std::span(zeros).first(bytes)});
     }
   }
+  for (const std::string& name : extra)
+    tensors.push_back(
+        {name, dtype, {1}, std::span(zeros).first(static_cast<std::size_t>(formats::size_of(dtype)))});
   REQUIRE(formats::write_safetensors(folder / "model.safetensors", tensors));
 }
 
@@ -235,13 +239,18 @@ const char* const kLlama =
   "num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": true,
   "some_key_of_another_tool": 1})";
 
+const char* const kClip =
+    R"({"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 48,
+  "num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 16, "patch_size": 8})";
+
 std::vector<std::string> messages(const Folder& folder, const std::string& section,
-                                  const std::string& hf_folder) {
+                                  const std::string& hf_folder,
+                                  const std::vector<std::string>& overrides = {}) {
   std::string config = base_config();
   const std::size_t at = config.find("config:", config.find(section));
   config.replace(at, config.find('\n', at) - at, cat("pretrained: ", hf_folder));
   Diagnostics diagnostics;
-  const auto loaded = config::load_text(config, "run.yaml", folder.path, {}, diagnostics);
+  const auto loaded = config::load_text(config, "run.yaml", folder.path, overrides, diagnostics);
   REQUIRE(loaded);
   const bool ok = resolve(*loaded, diagnostics).has_value();
   CHECK(ok != diagnostics.has_errors());
@@ -288,11 +297,94 @@ TEST_CASE("weights that are missing or do not fit are told before any training")
               "numbers"});
 }
 
+TEST_CASE("weights that the model has no place for are an error") {
+  const Folder folder;
+  const auto said = [&](const std::vector<std::string>& extra) {
+    write_weights(folder.path / "more", "llama", kLlama, {}, {}, formats::DType::f32, extra);
+    return messages(folder, "  llm:", "more");
+  };
+  const std::string ignore = "names and patterns under model.llm.ignore_weights are left out";
+  // Qwen2, called a llama by hand.
+  std::vector<std::string> biases;
+  for (int layer = 0; layer < 6; ++layer) {
+    for (const char* name : {"q", "k", "v"})
+      biases.push_back(cat("model.layers.", layer, ".self_attn.", name, "_proj.bias"));
+  }
+  CHECK(
+      said(biases) ==
+      Lines{
+          "'$/more': a model of family 'llama' has no place for 18 weights: "
+          "model.layers.*.self_attn.k_proj.bias, model.layers.*.self_attn.q_proj.bias, "
+          "model.layers.*.self_attn.v_proj.bias | queries, keys and values with biases, but not the output, "
+          "are Qwen2's; " +
+          ignore});
+  CHECK(said({"model.layers.0.self_attn.o_proj.bias", "model.layers.0.self_attn.q_proj.bias"}) ==
+        Lines{"'$/more': a model of family 'llama' has no place for 2 weights: "
+              "model.layers.*.self_attn.o_proj.bias, model.layers.*.self_attn.q_proj.bias | they are a "
+              "Llama's with "
+              "attention_bias: true in config.json; " +
+              ignore});
+  CHECK(said({"a", "b", "c", "d", "e", "f"}) == Lines{"'$/more': a model of family 'llama' has no place for "
+                                                      "6 weights: a, b, c, d and 2 more | are family and "
+                                                      "config.json those of this folder? Names and patterns "
+                                                      "under model.llm.ignore_weights are left out"});
+  CHECK(said({"base.layers.0.lora_A.weight"}) ==
+        Lines{"'$/more': a model of family 'llama' has no place for 1 weight: base.layers.*.lora_A.weight | "
+              "they are "
+              "LoRA adapters: merge them into the model first (PEFT's merge_and_unload); " +
+              ignore});
+}
+
+TEST_CASE("weights that the model does without") {
+  const Folder folder;
+  // kLlama is tied: its lm_head is the embedding.
+  write_weights(
+      folder.path / "llama", "llama", kLlama, {}, {}, formats::DType::f32,
+      {"lm_head.weight", "model.layers.0.self_attn.rotary_emb.inv_freq", "score.weight", "v_head.0.bias"});
+  CHECK(messages(folder, "  llm:", "llama").size() == 1);
+  CHECK(messages(folder, "  llm:", "llama", {"model.llm.ignore_weights=[score.weight, \"v_head.*\"]"}) ==
+        Lines{});
+  write_weights(
+      folder.path / "clip", "clip_vision_model", kClip, {}, {}, formats::DType::f32,
+      {"text_model.final_layer_norm.bias", "logit_scale", "visual_projection.weight",
+       "text_projection.weight", "vision_model.embeddings.position_ids", "embeddings.position_ids"});
+  CHECK(messages(folder, "vision:", "clip") == Lines{});
+  write_weights(folder.path / "clip", "clip_vision_model", kClip, {}, {}, formats::DType::f32,
+                {"text_modelx"});
+  CHECK(messages(folder, "vision:", "clip").size() == 1);
+}
+
+TEST_CASE("weights of a whole checkpoint lie under other names") {
+  const Folder folder;
+  write_weights(folder.path / "llava", "llama", kLlama);
+  const auto weights = formats::WeightsFolder::open(folder.path / "llava");
+  REQUIRE(weights);
+  const std::vector<std::byte> zero(4);
+  std::vector<formats::TensorToWrite> tensors = {{"vision_tower.x", formats::DType::f32, {1}, zero}};
+  for (const std::string& name : weights->names())
+    tensors.push_back({"language_model.model." + name, formats::DType::f32, {1}, zero});
+  REQUIRE(formats::write_safetensors(folder.path / "llava/model.safetensors", tensors));
+  CHECK(messages(folder, "  llm:", "llava") ==
+        Lines{"'$/llava': 56 of 56 weights are missing, the first is 'model.embed_tokens.weight' | looked "
+              "for under "
+              "model.embed_tokens.weight, embed_tokens.weight; the folder has "
+              "'language_model.model.embed_tokens.weight': of a whole checkpoint, every model needs a folder "
+              "of its "
+              "own"});
+  std::ofstream(folder.path / "llava/config.json")
+      << R"({"model_type": "llava", "text_config": {"model_type": "llama"}, "vision_config": {"model_type": "clip"}})";
+  CHECK(messages(folder, "  llm:", "llava") ==
+        Lines{"'$/llava': config.json: model_type: 'llava' is a whole checkpoint: encoder and language model "
+              "in one | "
+              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
+              "(family: "
+              "clip_vision_model), its language model under model.llm (family: llama); its weights lie under "
+              "language_model., vision_tower."});
+}
+
 TEST_CASE("a projector beside an encoder's weights is checked, if there is one") {
   const Folder folder;
-  write_weights(folder.path / "clip", "clip_vision_model",
-                R"({"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 48,
-                    "num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 16, "patch_size": 8})");
+  write_weights(folder.path / "clip", "clip_vision_model", kClip);
   CHECK(messages(folder, "vision:", "clip") == Lines{});
   const std::vector<std::byte> zeros(4096);
   const auto write = [&](const Shape& bias) {

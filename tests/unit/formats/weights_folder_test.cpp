@@ -99,6 +99,18 @@ TEST_CASE("an index is not trusted") {
         "cannot read '$/gone.safetensors': No such file or directory");
 }
 
+TEST_CASE("tensors of a shard that the index leaves out are there, too, as Hugging Face's reader has it") {
+  const Scratch folder;
+  folder.tensor("one.safetensors", "a", 1);
+  folder.tensor("two.safetensors", "b", 2);
+  folder.write("model.safetensors.index.json", R"({"weight_map": {"a": "one.safetensors"}})");
+  CHECK(WeightsFolder::open(folder.path)->names() == std::vector<std::string>{"a"});
+  const std::vector<std::byte> zero(4);
+  REQUIRE(write_safetensors(folder / "one.safetensors",
+                            {{"a", DType::f32, {1}, zero}, {"c", DType::f32, {1}, zero}}));
+  CHECK(WeightsFolder::open(folder.path)->names() == std::vector<std::string>{"a", "c"});
+}
+
 TEST_CASE("a folder without weights says what it lacks") {
   const Scratch folder;
   CHECK(refusal(folder, ExitCode::missing_input) ==
@@ -108,6 +120,12 @@ TEST_CASE("a folder without weights says what it lacks") {
   folder.write("pytorch_model.bin", "PK");
   CHECK(refusal(folder, ExitCode::bad_data) ==
         "'$/pytorch_model.bin': pickled weights are not read: they can run code | save the model again as "
-        "model.safetensors: in Python, AutoModel.from_pretrained(folder).save_pretrained(folder, "
-        "safe_serialization=True)");
+        "model.safetensors: in Python, AutoModel (for a language model, "
+        "AutoModelForCausalLM).from_pretrained(folder).save_pretrained(folder)");
+  fs::remove(folder / "pytorch_model.bin");
+  folder.write("consolidated.00.pth", "PK");
+  CHECK(refusal(folder, ExitCode::bad_data) ==
+        "'$/consolidated.00.pth': pickled weights in Meta's own format are not read | take the folder of the "
+        "same "
+        "model in Hugging Face's format, or convert it with transformers' convert_llama_weights_to_hf.py");
 }

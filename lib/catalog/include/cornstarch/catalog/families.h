@@ -10,7 +10,7 @@
 namespace cornstarch::catalog {
 
 struct FamilyInfo {
-  std::string name;  ///< HF model_type: "clip_vision_model", "whisper", "llama"
+  std::string name;  ///< HF model_type: "clip_vision_model", "whisper", "llama", "mistral"
   ModelKind kind = ModelKind::llm;
   std::string description;
 };
@@ -24,6 +24,8 @@ const std::vector<FamilyInfo>& families();
 struct SpecResult {
   std::optional<ModelSpec> spec;
   std::vector<std::string> problems;
+  std::string help = {};          ///< what to do about them, where it is not what they say
+  bool whole_checkpoint = false;  ///< the only problem: it is of several models in one folder
   /// Keys that HF's class has none of: in a file by Hugging Face harmless, in one by hand a slip of the pen.
   std::vector<std::string> unknown_keys;
   std::vector<std::string> known_keys;  ///< of the family, for suggestions

@@ -56,6 +56,7 @@ struct Encoder {
   std::string family;
   std::optional<std::string> pretrained;   ///< absolute after loading
   std::optional<std::string> config_json;  ///< `config:` as JSON text (HF config.json keys)
+  std::vector<std::string> ignore_weights;
   Projector projector;
   EncoderTrain train;
   std::string placeholder;  ///< default "<name>"
@@ -69,6 +70,7 @@ struct Llm {
   std::string family;
   std::optional<std::string> pretrained;
   std::optional<std::string> config_json;
+  std::vector<std::string> ignore_weights;
   bool train = true;
   AttentionMask attention_mask = AttentionMask::causal;
   Checkpointing activation_checkpointing = Checkpointing::none;

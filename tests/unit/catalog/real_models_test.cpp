@@ -1,0 +1,145 @@
+// What is said of models that people have, by their config.json as the hub has it (tests/golden/hf_configs).
+#include <filesystem>
+
+#include "catch.h"
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
+
+using namespace cornstarch;
+using namespace cornstarch::catalog;
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+SpecResult read(const std::string& family, const std::string& model) {
+  const auto folder = std::filesystem::path(CORNSTARCH_TEST_DIR) / "golden/hf_configs";
+  return make_spec(family, read_file(folder / (model + ".json")).value());
+}
+
+std::int64_t params(const std::string& family, const std::string& model) {
+  const SpecResult result = read(family, model);
+  INFO(join(result.problems, "\n"));
+  REQUIRE(result.spec);
+  CHECK(result.unknown_keys == Lines{});  // also where it stands under `config:`
+  std::int64_t total = 0;
+  for (const ModuleSpec& module : result.spec->modules) total += num_params(module);
+  return total;
+}
+
+/// The problem and the help, for one family as for the other: before any other key is read.
+Lines refused(const std::string& model, const Lines& families) {
+  Lines said;
+  for (const std::string& family : families) {
+    const SpecResult result = read(family, model);
+    CHECK_FALSE(result.spec);
+    REQUIRE(result.problems.size() == 1);
+    said = {result.problems[0], result.help};
+  }
+  return said;
+}
+
+const std::string kEncoders = "known encoders: clip_vision_model, whisper";
+const std::string kBoth = kEncoders + "; known language models: llama, mistral";
+const Lines kAny = {"whisper", "llama", "mistral", "clip_vision_model"};
+
+std::string whole(const std::string& type) {
+  return cat("model_type: '", type, "' is a whole checkpoint: encoder and language model in one");
+}
+
+}  // namespace
+
+TEST_CASE("models that are known") {
+  CHECK(params("clip_vision_model", "clip-vit-large-patch14-336") == 303507456);
+  CHECK(params("whisper", "whisper-large-v3") == 636968960);
+  CHECK(params("llama", "Llama-3.1-8B") == 8030261248);
+  CHECK(params("llama", "Llama-3.2-1B") == 1235814400);
+  CHECK(params("llama", "SmolLM2-360M-Instruct") == 361821120);
+  CHECK(params("llama", "DeepSeek-R1-Distill-Llama-8B") == 8030261248);
+  CHECK(params("llama", "vicuna-7b-v1.5") == 6738415616);
+  CHECK(params("llama", "TinyLlama-1.1B-Chat-v1.0") == 1100048384);
+  CHECK(params("mistral", "Mistral-7B-v0.3") == 7248023552);
+}
+
+TEST_CASE("whole checkpoints whose parts are known") {
+  CHECK(refused("llava-1.5-7b-hf", kAny) ==
+        Lines{whole("llava"),
+              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
+              "(family: clip_vision_model), its language model under model.llm (family: llama)"});
+}
+
+TEST_CASE("whole checkpoints whose parts are not known") {
+  const auto made_of = [](const std::string& parts, const std::string& unknown) {
+    return cat("it is made of ", parts, ", and ", unknown, " not known here; ", kBoth);
+  };
+  CHECK(refused("Qwen2-VL-7B-Instruct", kAny) ==
+        Lines{whole("qwen2_vl"),
+              made_of("qwen2_vl_vision and qwen2_vl_text", "qwen2_vl_vision and qwen2_vl_text are")});
+  CHECK(refused("Qwen2.5-VL-7B-Instruct", kAny) ==
+        Lines{whole("qwen2_5_vl"),
+              made_of("qwen2_5_vl_vision and qwen2_5_vl_text", "qwen2_5_vl_vision and qwen2_5_vl_text are")});
+  CHECK(refused("Qwen3-VL-8B-Instruct", kAny) ==
+        Lines{whole("qwen3_vl"),
+              made_of("qwen3_vl_vision and qwen3_vl_text", "qwen3_vl_vision and qwen3_vl_text are")});
+  CHECK(refused("gemma-3-4b-it", kAny) ==
+        Lines{whole("gemma3"),
+              made_of("siglip_vision_model and gemma3_text", "siglip_vision_model and gemma3_text are")});
+  CHECK(refused("Qwen2-Audio-7B-Instruct", kAny) ==
+        Lines{whole("qwen2_audio"),
+              made_of("qwen2_audio_encoder and qwen2", "qwen2_audio_encoder and qwen2 are")});
+  CHECK(refused("InternVL3-8B", kAny) ==
+        Lines{whole("internvl_chat"), made_of("intern_vit_6b and qwen2", "intern_vit_6b and qwen2 are")});
+  CHECK(refused("Phi-4-multimodal-instruct", kAny) ==
+        Lines{whole("phi4mm"), made_of("phi4_multimodal_vision and phi4_multimodal_audio and phi3",
+                                       "phi4_multimodal_vision and phi4_multimodal_audio and phi3 are")});
+  CHECK(refused("SmolVLM-Instruct", kAny) ==
+        Lines{whole("idefics3"), made_of("idefics3_vision and llama", "idefics3_vision is")});
+  CHECK(make_spec("llama", R"({"model_type": "newvl", "vision_config": {"model_type": "newvit"},
+                               "text_config": {"model_type": "llama"}})")
+            .problems == Lines{whole("newvl")});
+}
+
+TEST_CASE("models of families that are not known") {
+  CHECK(refused("siglip-so400m-patch14-384", {"clip_vision_model"}) ==
+        Lines{"model_type: family 'siglip' is not known", kEncoders});
+  CHECK(refused("Qwen2.5-7B", {"llama"}) ==
+        Lines{"model_type: family 'qwen2' is not known", "known language models: llama, mistral"});
+}
+
+TEST_CASE("models of another family than the config says") {
+  CHECK(refused("Mistral-7B-v0.3", {"llama"}) ==
+        Lines{"model_type: it is of family 'mistral', not 'llama'", "set family: mistral"});
+  CHECK(refused("Llama-3.2-1B", {"mistral"}) ==
+        Lines{"model_type: it is of family 'llama', not 'mistral'", "set family: llama"});
+  CHECK(refused("whisper-large-v3", {"llama"}) ==
+        Lines{"model_type: it is of family 'whisper', not 'llama'", ""});
+}
+
+TEST_CASE("a model that was given another one's type is still known by its class") {
+  const SpecResult result = make_spec(
+      "llama", R"({"model_type": "llama", "architectures": ["GraniteForCausalLM"], "hidden_size": "x"})");
+  CHECK(result.problems ==
+        Lines{"architectures: GraniteForCausalLM is not of family 'llama', which has LlamaForCausalLM, "
+              "LLaMAForCausalLM"});
+  CHECK(make_spec("llama", R"({"model_type": 3})").problems == Lines{"model_type: expected a text, got 3"});
+  CHECK(make_spec("clip_vision_model", R"({"vision_config": {"model_type": "siglip_vision_model"}})")
+            .problems == Lines{"vision_config.model_type: family 'siglip_vision_model' is not known"});
+}
+
+TEST_CASE("mistral has its own defaults, and its window bounds the sequence") {
+  const auto longest = [](const std::string& config) {
+    return make_spec("mistral", config).spec->max_positions;
+  };
+  CHECK(longest("{}") == 4096);
+  CHECK(longest(R"({"sliding_window": null})") == 131072);
+  CHECK(longest(R"({"sliding_window": 100, "max_position_embeddings": 50})") == 50);
+  CHECK(longest(R"({"sliding_window": 100})") == 100);
+  const ModelSpec spec = *make_spec("mistral", R"({"attention_bias": true})").spec;
+  CHECK(spec.kv_heads == 8);
+  const BlockSpec& block = std::get<BlockSpec>(spec.modules[1].body);
+  CHECK(block.up.out == 14336);
+  CHECK_FALSE(block.q.bias);
+  CHECK(make_spec("mistral", R"({"num_key_value_heads": null})").spec->kv_heads == 32);
+  CHECK(spec.hf_config.find("\"MistralForCausalLM\"") != std::string::npos);
+}
