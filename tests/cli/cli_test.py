@@ -540,6 +540,9 @@ cat <&"$2"
 class Train(Case):
     """With a worker that says what it was given."""
 
+    # Of the example, an LLM that any machine has the memory for.
+    SMALL = {"hidden_size: 2048": "hidden_size: 64", "intermediate_size: 8192": "intermediate_size: 128"}
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -548,6 +551,13 @@ class Train(Case):
         self.binary = self.folder / "bin" / "cornstarch-train"
         shutil.copy(program, self.binary)
         self.run_dir = self.folder / "run"
+        text = (ROOT / EXAMPLE).read_text(encoding="utf-8")
+        for written, smaller in self.SMALL.items():
+            self.assertIn(written, text)
+            text = text.replace(written, smaller)
+        self.small = self.folder / "my run.yaml"
+        self.small.write_text(text, encoding="utf-8")
+        shutil.copytree(ROOT / "configs" / "example", self.folder / "example")
 
     def add_worker(self, place="bin"):
         (self.folder / place).mkdir(exist_ok=True)
@@ -556,13 +566,13 @@ class Train(Case):
         worker.chmod(worker.stat().st_mode | stat.S_IXUSR)
 
     def train(self, *args, env=None):
-        return run("--config", EXAMPLE, "--set", f"run_dir={self.run_dir}", "--layout", "single", *args, env=env,
+        return run("--config", self.small, "--set", f"run_dir={self.run_dir}", "--layout", "single", *args, env=env,
                    binary=self.binary)
 
     def test_the_worker_gets_the_resolved_config_in_the_same_process(self):
         self.add_worker()
         process = subprocess.Popen(
-            [self.binary, "train", "--config", EXAMPLE, "--layout", "single", "--set", f"run_dir={self.run_dir}",
+            [self.binary, "train", "--config", self.small, "--layout", "single", "--set", f"run_dir={self.run_dir}",
              "--set", "steps=700"], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment())
         out = process.communicate(timeout=60)[0]
         self.assertEqual(process.returncode, 0)
@@ -621,9 +631,7 @@ class Train(Case):
 
     def test_one_process_where_many_are_wanted(self):
         self.add_worker()
-        config = self.folder / "my run.yaml"
-        shutil.copy(ROOT / EXAMPLE, config)
-        shutil.copytree(ROOT / "configs" / "example", self.folder / "example")
+        config = self.small
         words = ["train", "--config", config, "--set", "optimizer.lr=0.1"]
         command = f"{self.binary} train --config '{config}' --set optimizer.lr=0.1"
         problem = "error: one process was started, but a replica of this run has 27 ranks\n"

@@ -100,6 +100,21 @@ run.yaml:5:19: error: '$/clip': preprocessor_config.json: it makes pictures of [
         (self.folder / "clip" / "preprocessor_config.json").write_text('{"size": 16, "crop_size": 16}', encoding="utf-8")
         self.expect("", 0, verbs=("validate",))
 
+    def test_more_memory_than_the_host_has(self):
+        """Refused before a worker starts, which is not there: 70 billion parameters at 16 bytes each."""
+        huge = {**model_folders.LLAMA_8B, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,
+                "num_attention_heads": 64}
+        model_folders.write_model(self.folder / "llama", huge, model_folders.llama_tensors(huge), shards=30)
+        done = self.run_program("train", "--config", "run.yaml", "--local-ranks", 2, "--set", "batch.num_microbatches=2")
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertRegex(done.stderr, r"""\Aerror: the ranks on this host hold 2\.1 TiB \(parameters 526 GiB, gradients 526 GiB, \
+optimizer state 1 TiB\) before any activation, but [0-9.]+ [GM]iB (of its memory are available|are what its control group \
+\(a container, a job\) leaves)
+  help: what would help: model\.llm\.train: false \(526 GiB\), one replica, of 1 rank, in all \(1 TiB\), \
+precision: bf16_pure \(1 TiB\), sharding: zero3 \(1 TiB\), sharding: zero1 \(1\.5 TiB\), \
+more hosts for the stages and tp of the model
+\Z""")
+
     def test_models_of_real_size_take_no_time(self):
         model_folders.write_model(self.folder / "llama", model_folders.LLAMA_8B,
                                   model_folders.llama_tensors(model_folders.LLAMA_8B), shards=30)
@@ -110,6 +125,32 @@ run.yaml:5:19: error: '$/clip': preprocessor_config.json: it makes pictures of [
         self.expect("", 0, verbs=("validate",))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 0.3)
+
+
+class Families(unittest.TestCase):
+    """The schema says what `modules --list` does."""
+
+    def output(self, *words):
+        return subprocess.run([program, *words], capture_output=True, text=True, check=True).stdout
+
+    def setUp(self):
+        families = json.loads(self.output("modules", "--list", "--format", "json"))
+        self.llms = [f["name"] for f in families if f["kind"] == "llm"]
+        self.encoders = [f["name"] for f in families if f["kind"] != "llm"]
+        self.assertIn("llama", self.llms)
+        self.assertIn("whisper", self.encoders)
+
+    def test_schema(self):
+        model = json.loads(self.output("schema"))["properties"]["model"]["properties"]
+        for section, names in ((model["llm"], self.llms), (model["encoders"]["additionalProperties"], self.encoders)):
+            self.assertEqual(section["properties"]["family"]["enum"], names)
+            keys = {c["if"]["properties"]["family"]["const"]: c["then"]["properties"]["config"]["properties"]
+                    for c in section["allOf"] if "if" in c}
+            self.assertEqual(list(keys), names)
+            for name, key in (("llama", "num_key_value_heads"), ("whisper", "encoder_layers")):
+                if name in names:
+                    self.assertIn(key, keys[name])
+                    self.assertNotIn(key + "x", keys[name])
 
 
 if __name__ == "__main__":
