@@ -121,27 +121,100 @@ def tokenizers(corpus):
     yield "removed", trained(removed, normalizers.NFD(), corpus, False, added), False
 
 
+def write_cases(name, content, strings):
+    """A tokenizer.json, and what becomes of strings."""
+    text = json.dumps(content)
+    tokenizer = Tokenizer.from_str(text)
+    (OUT / f"tokenizer_{name}.json").write_text(text + "\n")
+    ids = [tokenizer.encode(s, add_special_tokens=False).ids for s in strings]
+    cases = {
+        "strings": strings,
+        "ids": ids,
+        "decoded": [tokenizer.decode(i, skip_special_tokens=False) for i in ids],
+        # Cut in the middle of characters, without special tokens.
+        "decoded_tails": [tokenizer.decode(i[1:], skip_special_tokens=True) for i in ids],
+    }
+    (OUT / f"tokenizer_{name}_cases.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
+
+
 def make_tokenizers():
     pieces = pieces_of_text()
     strings = pieces + mixed_strings(pieces, 200)
-    corpus = strings + [s.lower() for s in strings]
-    cases = {"strings": strings, "tokenizers": {}}
-    for name, tokenizer, merges_as_text in tokenizers(corpus):
+    for name, tokenizer, merges_as_text in tokenizers(strings + [s.lower() for s in strings]):
         content = json.loads(tokenizer.to_str())
         if merges_as_text:  # as files of before 2024 have them
             content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
-            assert Tokenizer.from_str(json.dumps(content)).encode("seven and").ids == tokenizer.encode("seven and").ids
-        (OUT / f"tokenizer_{name}.json").write_text(json.dumps(content) + "\n")
-        ids = [tokenizer.encode(s, add_special_tokens=False).ids for s in strings]
-        cases["tokenizers"][name] = {
-            "ids": ids,
-            "decoded": [tokenizer.decode(i, skip_special_tokens=False) for i in ids],
-            # Cut in the middle of characters, without special tokens.
-            "decoded_tails": [tokenizer.decode(i[1:], skip_special_tokens=True) for i in ids],
-        }
-    for name, content in cases["tokenizers"].items():
-        text = json.dumps({"strings": strings, **content}, separators=(",", ":"))
-        (OUT / f"tokenizer_{name}_cases.json").write_text(text + "\n")
+        write_cases(name, content, strings)
+
+
+def sentence_piece_model(corpus, byte_fallback):
+    """As SentencePiece lays them out: <unk>, <s>, </s>, the bytes, then what was learnt of few letters."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(vocab_size=400, limit_alphabet=70, show_progress=False))
+    learnt = json.loads(tokenizer.to_str())["model"]
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256 * byte_fallback)]
+    tokens += sorted(learnt["vocab"], key=learnt["vocab"].get)
+    options = {"unk_token": "<unk>", "fuse_unk": byte_fallback, "byte_fallback": byte_fallback}
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    return {"type": "BPE", "dropout": None, **options, "vocab": vocabulary, "merges": learnt["merges"]}
+
+
+def sentence_piece_tokenizers(corpus):
+    """Llama 2's old and new form, Mistral's, Gemma's, and what else their parts may say."""
+    prepend, replace = {"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    spaces = {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}
+    strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+    to_text = [spaces, {"type": "ByteFallback"}, {"type": "Fuse"}]
+
+    def sequence(key, steps):
+        return {"type": "Sequence", key: steps}
+
+    def metaspace(**options):
+        return {"type": "Metaspace", "replacement": "▁", **options}
+
+    def tokenizer(normalizer, pre_tokenizer, decoder, added=(), byte_fallback=True, **options):
+        model = {**sentence_piece_model(corpus, byte_fallback), **options}
+        added = [AddedToken(t, normalized=False, special=True) for t in ("<unk>", "<s>", "</s>")] + list(added)
+        next_id, listed = len(model["vocab"]), []
+        for token in added:
+            listed.append({"id": model["vocab"].get(token.content, next_id), **token.__getstate__()})
+            next_id += token.content not in model["vocab"]
+        return {"version": "1.0", "added_tokens": listed, "normalizer": normalizer, "pre_tokenizer": pre_tokenizer,
+                "post_processor": None, "decoder": decoder, "model": model}  # fmt: skip
+
+    odd = [
+        AddedToken("[one]", single_word=True, normalized=False),
+        AddedToken("[strip]", lstrip=True, rstrip=True, normalized=False),
+        AddedToken("<|a|>", rstrip=True, normalized=False, special=True),
+        AddedToken("<image>", normalized=True),
+    ]
+    runs = [AddedToken("\n" * n, normalized=False) for n in range(2, 5)] + [AddedToken("▁▁▁", normalized=False)]
+    legacy = sequence("normalizers", [prepend, replace])
+    with_strip = sequence("decoders", [*to_text, strip])
+    yield "llama2", tokenizer(legacy, None, with_strip, odd)
+    first = metaspace(prepend_scheme="first", split=False)
+    yield "first", tokenizer(None, first, with_strip, odd)
+    old = metaspace(add_prefix_space=True)
+    yield "always", tokenizer(None, old, old, odd)
+    never = metaspace(prepend_scheme="never", split=True)
+    yield "never", tokenizer(None, never, never, odd, ignore_merges=True)
+    gemma_split = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    yield "gemma", tokenizer(replace, gemma_split, sequence("decoders", to_text), runs)
+    yield "unknown", tokenizer(legacy, None, with_strip, odd, byte_fallback=False)
+    yield "fused", tokenizer(legacy, None, None, odd, byte_fallback=False, fuse_unk=True)
+    digits = {"type": "Split", "pattern": {"Regex": r"\p{N}"}, "behavior": "MergedWithNext", "invert": False}
+    marks = {"type": "Split", "pattern": {"Regex": r"\p{P}"}, "behavior": "Contiguous", "invert": False}
+    words = sequence("pretokenizers", [digits, marks, first])
+    starts = {"type": "Strip", "content": "e", "start": 1, "stop": 0}  # `stop` lets tokenizers 0.23 panic
+    yield "splits", tokenizer(None, words, starts, odd)
+
+
+def make_sentence_piece():
+    pieces = pieces_of_text() + ["<0x0A>", "▁", " ▁ ", "a▁b", "<s> a</s>b", "\n\n\na", "   three", "[one] [strip] <|a|>  x"]
+    strings = pieces + mixed_strings(pieces, 60)
+    for name, content in sentence_piece_tokenizers(strings + [s.lower() for s in strings]):
+        write_cases(name, content, strings)
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------
@@ -541,6 +614,7 @@ if __name__ == "__main__":
     assert (11, 3) <= tuple(map(int, PIL.__version__.split(".")[:2])) <= (12, 1), "pillow 11.3 to 12.1 is needed"
     OUT.mkdir(exist_ok=True)
     make_tokenizers()
+    make_sentence_piece()
     make_pictures()
     make_photos()
     make_bomb()

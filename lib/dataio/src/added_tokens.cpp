@@ -63,24 +63,47 @@ std::size_t skip_spaces_right(std::string_view text, std::size_t end) {
 }  // namespace
 
 void AddedTokenFinder::add(const AddedToken& token, const std::string& spelling) {
-  if (spelling.empty()) return;
-  auto& list = by_first_byte_[static_cast<unsigned char>(spelling[0])];
-  const auto shorter = [&](const Pattern& p) { return p.spelling.size() < spelling.size(); };
-  list.insert(std::find_if(list.begin(), list.end(), shorter), Pattern{spelling, token});
+  if (!spelling.empty()) patterns_.push_back({spelling, token});
+}
+
+void AddedTokenFinder::sort() {
+  std::stable_sort(patterns_.begin(), patterns_.end(),
+                   [](const Pattern& a, const Pattern& b) { return a.spelling < b.spelling; });
+  for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
+    auto& [begin, end] = by_first_byte_[static_cast<unsigned char>(patterns_[i].spelling[0])];
+    if (end == 0) begin = i;
+    end = i + 1;
+  }
 }
 
 const AddedTokenFinder::Pattern* AddedTokenFinder::longest_at(std::string_view rest) const {
-  for (const Pattern& pattern : by_first_byte_[static_cast<unsigned char>(rest[0])]) {
-    if (rest.starts_with(pattern.spelling)) return &pattern;
+  const auto [begin, end] = by_first_byte_[static_cast<unsigned char>(rest[0])];
+  auto low = patterns_.begin() + begin;
+  auto high = patterns_.begin() + end;
+  const Pattern* longest = nullptr;
+  // [low, high) begins with the first `depth` bytes of the rest; the shortest of them stands in front.
+  for (std::size_t depth = 1; low != high; ++depth) {
+    for (; low != high && low->spelling.size() == depth; ++low) longest = &*low;
+    if (low == high || depth == rest.size()) break;
+    const auto before = [depth](const Pattern& p, unsigned char c) {
+      return static_cast<unsigned char>(p.spelling[depth]) < c;
+    };
+    const auto after = [depth](unsigned char c, const Pattern& p) {
+      return c < static_cast<unsigned char>(p.spelling[depth]);
+    };
+    const auto byte = static_cast<unsigned char>(rest[depth]);
+    low = std::lower_bound(low, high, byte, before);
+    high = std::upper_bound(low, high, byte, after);
   }
-  return nullptr;
+  return longest;
 }
 
-std::vector<Part> AddedTokenFinder::split(std::string_view text) const {
+std::vector<Part> AddedTokenFinder::split(const MarkedText& marked) const {
+  const std::string_view text = marked.text;
   std::vector<Part> parts;
   std::size_t done = 0;
   const auto keep_text = [&](std::size_t end) {
-    if (done < end) parts.push_back({-1, std::string(text.substr(done, end - done))});
+    if (done < end) parts.push_back({-1, marked.slice(done, end), done == 0});
   };
   for (std::size_t at = 0; at < text.size();) {
     const Pattern* pattern = longest_at(text.substr(at));
@@ -96,9 +119,8 @@ std::vector<Part> AddedTokenFinder::split(std::string_view text) const {
     if (token.lstrip) begin = skip_spaces_left(text, begin, done);
     if (token.rstrip) end = skip_spaces_right(text, end);
     keep_text(begin);
-    parts.push_back({token.id, {}});
+    parts.push_back({token.id, marked.slice(begin, end), begin == 0});
     done = end;
-    at = std::max(at, end);
   }
   keep_text(text.size());
   return parts;

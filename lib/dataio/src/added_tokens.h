@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "marked_text.h"
 
 namespace cornstarch::dataio {
 
@@ -23,7 +25,8 @@ struct AddedToken {
 /// A part of a text: an added token, or text between (id -1).
 struct Part {
   std::int64_t id = -1;
-  std::string text;
+  MarkedText text;
+  bool first = false;  ///< the text begins with it
 };
 
 /// Finds tokens, leftmost first, the longest at each place.
@@ -32,7 +35,9 @@ class AddedTokenFinder {
   /// `spelling` is what is looked for: the token's content, normalised if it is looked for in normalised
   /// text.
   void add(const AddedToken& token, const std::string& spelling);
-  std::vector<Part> split(std::string_view text) const;
+  /// Once all are added.
+  void sort();
+  std::vector<Part> split(const MarkedText& text) const;
 
  private:
   struct Pattern {
@@ -41,7 +46,8 @@ class AddedTokenFinder {
   };
   const Pattern* longest_at(std::string_view rest) const;
 
-  std::array<std::vector<Pattern>, 256> by_first_byte_;  ///< each list from long to short
+  std::vector<Pattern> patterns_;                                             ///< in order of their bytes
+  std::array<std::pair<std::uint32_t, std::uint32_t>, 256> by_first_byte_{};  ///< begin and end in patterns_
 };
 
 }  // namespace cornstarch::dataio

@@ -1,5 +1,6 @@
 #include "cornstarch/dataio/tokenizer.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <utility>
 
@@ -10,12 +11,42 @@
 namespace cornstarch::dataio {
 namespace {
 
-constexpr std::size_t kMaxFile = std::size_t{256} << 20;
+constexpr std::size_t kMaxFile = std::size_t{128} << 20;  // Gemma 3's takes 33 MB
+constexpr std::size_t kMaxText = std::size_t{1} << 30;
 
 }  // namespace
 
 struct Tokenizer::State : TokenizerContent {
   explicit State(TokenizerContent content) : TokenizerContent(std::move(content)) {}
+
+  Result<void> encode_words(Part part, Encoded& out) const {
+    auto words = pre_tokenize(steps, {std::move(part.text), part.first});
+    if (!words) return tl::unexpected(words.error());
+    for (const Piece& word : *words) {
+      auto done = bpe.encode(word.text, out);
+      if (!done) return done;
+    }
+    return {};
+  }
+
+  Result<void> encode_raw(Part raw, Encoded& out) const {
+    if (raw.id >= 0) {
+      out.add(raw.id, raw.text.any());
+      return {};
+    }
+    auto normal = normalize(normalizer, std::move(raw.text));
+    if (!normal) return tl::unexpected(normal.error());
+    for (Part& part : normalized_finder.split(*normal)) {
+      part.first = part.first && raw.first;
+      if (part.id >= 0) {
+        out.add(part.id, part.text.any());
+        continue;
+      }
+      auto done = encode_words(std::move(part), out);
+      if (!done) return done;
+    }
+    return {};
+  }
 };
 
 Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -40,54 +71,52 @@ Result<Tokenizer> Tokenizer::parse(std::string_view json, const std::string& nam
 }
 
 Result<std::vector<std::int64_t>> Tokenizer::encode(std::string_view text) const {
-  if (!is_utf8(text)) return fail(ExitCode::bad_data, "the text is not UTF-8");
-  std::vector<std::int64_t> ids;
-  for (const Part& raw : state_->raw_finder.split(text)) {
-    if (raw.id >= 0) {
-      ids.push_back(raw.id);
-      continue;
-    }
-    auto normal = normalize(raw.text, state_->normal_forms);
-    if (!normal) return tl::unexpected(normal.error());
-    for (const Part& part : state_->normalized_finder.split(*normal)) {
-      if (part.id >= 0) {
-        ids.push_back(part.id);
-        continue;
-      }
-      auto words = pre_tokenize(state_->steps, part.text);
-      if (!words) return tl::unexpected(words.error());
-      for (const std::string& word : *words) {
-        auto done = state_->bpe.encode(word, ids);
-        if (!done) return tl::unexpected(done.error());
-      }
-    }
+  auto encoded = encode({Span{std::string(text), false}}, true);
+  if (!encoded) return tl::unexpected(encoded.error());
+  return std::move(encoded->ids);
+}
+
+Result<Encoded> Tokenizer::encode(const std::vector<Span>& spans, bool begins) const {
+  MarkedText whole;
+  for (const Span& span : spans) {
+    if (!is_utf8(span.text)) return fail(ExitCode::bad_data, "the text is not UTF-8");
+    whole.append(span.text, span.marked ? 1 : 0);
   }
-  return ids;
+  if (whole.text.size() > kMaxText) return fail(ExitCode::bad_data, "a text of more than 1 GiB");
+  Encoded out;
+  for (Part& part : state_->raw_finder.split(whole)) {
+    part.first = part.first && begins;
+    auto done = state_->encode_raw(std::move(part), out);
+    if (!done) return tl::unexpected(done.error());
+  }
+  return out;
 }
 
 std::string Tokenizer::decode(const std::vector<std::int64_t>& ids, bool skip_special) const {
-  std::string bytes;
+  std::vector<std::string> tokens;
   for (const std::int64_t id : ids) {
-    if (id < 0 || id >= size()) continue;
-    const TokenPiece& piece = state_->pieces[static_cast<std::size_t>(id)];
-    if (!(piece.special && skip_special)) bytes += piece.bytes;
+    const auto added = state_->added_by_id.find(id);
+    if (added != state_->added_by_id.end()) {
+      if (!(added->second.special && skip_special)) tokens.push_back(added->second.spelling);
+      continue;
+    }
+    const std::string_view token = state_->bpe.vocabulary().text(id);
+    if (!token.empty()) tokens.emplace_back(token);
   }
-  return lossy_utf8(bytes);
+  return dataio::decode(state_->decoder, std::move(tokens));
 }
 
 std::optional<std::int64_t> Tokenizer::id(std::string_view token) const {
   const auto added = state_->added.find(token);
   if (added != state_->added.end()) return added->second;
-  const auto other = state_->unspellable.find(token);
-  if (other != state_->unspellable.end()) return other->second;
-  const auto bytes = bytes_of_letters(token);
-  if (!bytes) return std::nullopt;
-  const auto it = state_->bpe.vocabulary().find(*bytes);
-  if (it == state_->bpe.vocabulary().end()) return std::nullopt;
-  return it->second;
+  const std::int32_t id = state_->bpe.vocabulary().find(token);
+  return id < 0 ? std::nullopt : std::optional<std::int64_t>(id);
 }
 
-std::int64_t Tokenizer::size() const { return std::ssize(state_->pieces); }
+std::int64_t Tokenizer::size() const {
+  const auto& added = state_->added_by_id;
+  return std::max(state_->bpe.vocabulary().size(), added.empty() ? 0 : added.rbegin()->first + 1);
+}
 
 std::optional<std::int64_t> Tokenizer::first_added(std::initializer_list<std::string_view> names) const {
   for (const std::string_view name : names) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <map>
 #include <memory>
 
 #include "cornstarch/base/text.h"
@@ -56,11 +55,6 @@ int well_formed_bytes(std::string_view text) {
   return n;
 }
 
-std::string utf8_of(unsigned code) {
-  if (code < 0x80) return {static_cast<char>(code)};
-  return {static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3F))};
-}
-
 std::array<std::string, 256> make_byte_letters() {
   std::array<std::string, 256> letters;
   unsigned next = 256;
@@ -72,9 +66,14 @@ std::array<std::string, 256> make_byte_letters() {
   return letters;
 }
 
-std::map<std::string, char, std::less<>> make_letter_bytes() {
-  std::map<std::string, char, std::less<>> bytes;
-  for (std::size_t byte = 0; byte < 256; ++byte) bytes[byte_letters()[byte]] = static_cast<char>(byte);
+/// By the code of the stand-in, all of which are below U+0144; -1 for what is none.
+std::array<int, 0x800> make_letter_bytes() {
+  std::array<int, 0x800> bytes;
+  bytes.fill(-1);
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const std::string& letter = byte_letters()[byte];
+    bytes[code_of(letter)] = static_cast<int>(byte);
+  }
   return bytes;
 }
 
@@ -87,6 +86,16 @@ utf8proc_option_t options_of(NormalForm form) {
 }
 
 }  // namespace
+
+std::string utf8_of(unsigned code) {
+  if (code < 0x80) return {static_cast<char>(code)};
+  return {static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3F))};
+}
+
+unsigned code_of(std::string_view letter) {
+  const unsigned first = byte_at(letter, 0);
+  return letter.size() == 1 ? first : (first & 0x1F) << 6 | (byte_at(letter, 1) & 0x3Fu);
+}
 
 int utf8_length(std::string_view text) {
   if (text.empty()) return 0;
@@ -121,14 +130,14 @@ const std::array<std::string, 256>& byte_letters() {
   return letters;
 }
 
-std::optional<std::string> bytes_of_letters(std::string_view token) {
-  static const std::map<std::string, char, std::less<>> bytes = make_letter_bytes();
+std::string bytes_of_letters(std::string_view token) {
+  static const std::array<int, 0x800> bytes = make_letter_bytes();
   std::string out;
   for (std::string_view rest = token; !rest.empty();) {
-    const std::size_t length = static_cast<std::size_t>(std::max(1, utf8_length(rest)));
-    const auto it = bytes.find(rest.substr(0, length));
-    if (it == bytes.end()) return std::nullopt;
-    out += it->second;
+    const auto length = static_cast<std::size_t>(std::max(1, utf8_length(rest)));
+    const int byte = length > 2 ? -1 : bytes[code_of(rest.substr(0, length))];
+    if (byte < 0) return std::string(token);
+    out += static_cast<char>(byte);
     rest.remove_prefix(length);
   }
   return out;

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,10 +15,14 @@ bool is_utf8(std::string_view text);
 /// With U+FFFD for each maximal ill-formed part (as Unicode recommends, and Rust's from_utf8_lossy does).
 std::string lossy_utf8(std::string_view bytes);
 
+/// Characters below U+0800, which are those of one or two bytes.
+std::string utf8_of(unsigned code);
+unsigned code_of(std::string_view letter);
+
 /// GPT-2's printable stand-ins for the 256 bytes: byte -> UTF-8 of its stand-in.
 const std::array<std::string, 256>& byte_letters();
-/// The bytes that a token of stand-ins spells; nothing if one of its characters is no stand-in.
-std::optional<std::string> bytes_of_letters(std::string_view token);
+/// The bytes that a token of stand-ins spells; the token itself if one of its characters is no stand-in.
+std::string bytes_of_letters(std::string_view token);
 
 enum class NormalForm { nfc, nfd, nfkc, nfkd };
 Result<std::string> normalize(std::string_view text, NormalForm form);

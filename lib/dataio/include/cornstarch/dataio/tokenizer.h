@@ -13,9 +13,27 @@
 
 namespace cornstarch::dataio {
 
-/// A byte-level BPE tokenizer as Hugging Face's tokenizer.json describes it (GPT-2, Llama 3, Qwen, ...). What
-/// such a file may say and is not implemented is refused by name when it is loaded; `post_processor`,
-/// `truncation` and `padding` are not applied, since chat templates say what stands around the text.
+/// A text of which a part is marked, as what an answer says.
+struct Span {
+  std::string text;
+  bool marked = false;
+};
+
+/// Tokens, and for each whether it holds something marked.
+struct Encoded {
+  std::vector<std::int64_t> ids;
+  std::vector<bool> marks;
+
+  void add(std::int64_t id, bool mark) {
+    ids.push_back(id);
+    marks.push_back(mark);
+  }
+};
+
+/// A BPE tokenizer as Hugging Face's tokenizer.json describes it: byte-level (GPT-2, Llama 3, Qwen, ...) or
+/// SentencePiece's with byte_fallback (Llama 2, Vicuna, Mistral, Gemma, ...). What such a file may say and is
+/// not implemented is refused by name when it is loaded; `post_processor`, `truncation` and `padding` are not
+/// applied, since chat templates say what stands around the text.
 ///
 /// Safe to use from several threads at once.
 class Tokenizer {
@@ -29,12 +47,15 @@ class Tokenizer {
   ~Tokenizer();
 
   /// Text that spells an added token ("<|endoftext|>") becomes that token. Errors (bad_data): text that is
-  /// not UTF-8, a byte for which the vocabulary has no token.
+  /// not UTF-8, a character for which the vocabulary has no token.
   Result<std::vector<std::int64_t>> encode(std::string_view text) const;
+  /// The ids of the spans' text as one. `begins`: nothing stands in front of it, which some tokenizers spell
+  /// otherwise.
+  Result<Encoded> encode(const std::vector<Span>& spans, bool begins) const;
   /// Bytes that are not UTF-8 become U+FFFD; ids that are no token's are left out.
   std::string decode(const std::vector<std::int64_t>& ids, bool skip_special = false) const;
 
-  /// Of an added token or a token of the model (in its byte-level spelling).
+  /// Of an added token or a token of the model (in the model's spelling).
   std::optional<std::int64_t> id(std::string_view token) const;
   /// The highest id + 1.
   std::int64_t size() const;
