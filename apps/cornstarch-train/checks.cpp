@@ -7,12 +7,22 @@
 namespace cornstarch::app {
 namespace {
 
-/// The tokenizer opens, and the LLM has an embedding for each of its ids.
+/// The tokenizer opens and has what the chat template needs, and the LLM has an embedding for each of its
+/// ids.
 void check_tokenizer(const Resolved& run, Diagnostics& diagnostics) {
+  const config::Data& data = run.loaded.config.data;
+  const auto checked = dataio::check_tokenizer(data.tokenizer, dataio::token_texts(data),
+                                               std::string(config::name_of(data.chat_template)));
+  for (const dataio::TokenizerProblem& problem : checked.problems) {
+    const SourceSpan where = run.loaded.where.at(problem.key);
+    if (problem.severity == Severity::error)
+      diagnostics.error(problem.code, problem.message, where, problem.help);
+    else
+      diagnostics.warning(problem.code, problem.message, where, problem.help);
+  }
+  const auto& tokenizer = checked.tokenizer;
+  if (!tokenizer) return;
   const SourceSpan where = run.loaded.where.at("data.tokenizer");
-  const auto tokenizer = dataio::Tokenizer::load(run.loaded.config.data.tokenizer);
-  if (!tokenizer)
-    return diagnostics.error("bad_tokenizer", tokenizer.error().message, where, tokenizer.error().help);
   const std::int64_t vocabulary = run.modalities.back().spec.vocab_size;
   const std::int64_t highest = tokenizer->size() - 1;
   if (highest < vocabulary) return;

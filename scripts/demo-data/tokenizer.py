@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 SPECIAL = ["<pad>", "</s>"]
+TOKENIZER_CONFIG = {"bos_token": None, "eos_token": "</s>", "pad_token": "<pad>"}
 # GPT-2's pre-tokenizer, as far as ASCII text goes.
 WORDS = re.compile(r"'(?:[sdmt]|ll|ve|re)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
 

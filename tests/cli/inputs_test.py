@@ -73,6 +73,35 @@ class Inputs(unittest.TestCase):
         self.assertIn("Unigram", done.stderr)
         self.expect(done.stderr.replace(str(self.folder), "$"))
 
+    def test_a_template_whose_tokens_the_tokenizer_lacks(self):
+        self.config(CONFIG.replace("example/tokenizer.json", "example\n  chat_template: chatml"))
+        self.expect("""\
+run.yaml:14:18: error: the chat template 'chatml' needs '<|im_start|>', '<|im_end|>', which the tokenizer does not have [chat_template]
+   14 |   chat_template: chatml
+      |                  ^~~~~~
+  help: take the template that the model knows ('plain' needs no tokens of its own), or name begin and end with data.bos_token and data.eos_token
+1 error
+""")
+
+    def test_special_tokens(self):
+        self.config(CONFIG.replace("example/tokenizer.json", "example\n  eos_token: <eos>"))
+        self.expect("""\
+run.yaml:14:14: error: '<eos>' is no token of the tokenizer [special_token]
+   14 |   eos_token: <eos>
+      |              ^~~~~
+  help: name one of its tokens as tokenizer.json spells it, or "" for none
+1 error
+""")
+        (self.folder / "example" / "tokenizer_config.json").unlink()
+        self.config(CONFIG.replace("example/tokenizer.json", 'example\n  eos_token: ""\n  bos_token: <pad>'))
+        self.expect("""\
+run.yaml:13:14: warning: no end token is known: answers are taught to end with a newline [special_token]
+   13 |   tokenizer: example
+      |              ^~~~~~~
+  help: put the model's tokenizer_config.json beside the tokenizer, or set data.eos_token ("": there is none)
+1 warning
+""", 0, verbs=("validate",))
+
     def test_more_tokens_than_embeddings(self):
         model_folders.write_model(self.folder / "llama", {**model_folders.TINY_LLAMA, "vocab_size": 300},
                                   model_folders.llama_tensors({**model_folders.TINY_LLAMA, "vocab_size": 300}))

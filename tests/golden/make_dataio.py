@@ -25,7 +25,7 @@ from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import __version__ as tokenizers_version
-from transformers import WhisperFeatureExtractor
+from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
 from transformers.image_utils import load_image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -187,9 +187,11 @@ def sentence_piece_tokenizers(corpus):
         AddedToken("[one]", single_word=True, normalized=False),
         AddedToken("[strip]", lstrip=True, rstrip=True, normalized=False),
         AddedToken("<|a|>", rstrip=True, normalized=False, special=True),
-        AddedToken("<image>", normalized=True),
+        AddedToken("<image>", normalized=False),
+        AddedToken("seven", normalized=True),
     ]
-    runs = [AddedToken("\n" * n, normalized=False) for n in range(2, 5)] + [AddedToken("▁▁▁", normalized=False)]
+    runs = [AddedToken("<image>", normalized=False)]
+    runs += [AddedToken("\n" * n, normalized=False) for n in range(2, 5)] + [AddedToken("▁▁▁", normalized=False)]
     legacy = sequence("normalizers", [prepend, replace])
     with_strip = sequence("decoders", [*to_text, strip])
     yield "llama2", tokenizer(legacy, None, with_strip, odd)
@@ -215,6 +217,109 @@ def make_sentence_piece():
     strings = pieces + mixed_strings(pieces, 60)
     for name, content in sentence_piece_tokenizers(strings + [s.lower() for s in strings]):
         write_cases(name, content, strings)
+
+
+# ---- chat templates --------------------------------------------------------------------------------------------
+
+VICUNA_SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+# As published with the models; GENERATION stands around what the assistant says.
+CHAT_TEMPLATES = {
+    "llama2": (
+        "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = "
+        "messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}"
+        "{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+        "{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + "
+        "'\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}"
+        "{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
+        "{% elif message['role'] == 'assistant' %}GENERATION{{ ' '  + content.strip() + ' ' + eos_token }}END{% endif %}"
+        "{% endfor %}"
+    ),
+    "llama3": (
+        "{% set loop_messages = messages %}{% for message in loop_messages %}{% set head = '<|start_header_id|>' + "
+        "message['role'] + '<|end_header_id|>\\n\\n' %}{% set content = message['content'] | trim + '<|eot_id|>' %}"
+        "{% if loop.index0 == 0 %}{% set head = bos_token + head %}{% endif %}{{ head }}{% if message['role'] == "
+        "'assistant' %}GENERATION{{ content }}END{% else %}{{ content }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
+    ),
+    "chatml": (
+        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}{% if message['role'] == 'assistant' %}"
+        "GENERATION{{ message['content'] + '<|im_end|>' }}END{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}"
+        "{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+    ),
+    "vicuna": (
+        "{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{{ messages[0]['content'] + ' ' }}"
+        '{% else %}{% set rest = messages %}{{ "' + VICUNA_SYSTEM + ' " }}{% endif %}'
+        "{% for message in rest %}{% if message['role'] == 'user' %}{{ 'USER: ' + message['content'] + ' ' }}{% else %}"
+        "{{ 'ASSISTANT:' }}GENERATION{{ ' ' + message['content'] + eos_token }}END{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+    ),
+}
+
+
+def llava_v1(messages):
+    """LLaVA's own words for it: Conversation.get_prompt with SeparatorStyle.TWO."""
+    system = messages[0]["content"] if messages[0]["role"] == "system" else VICUNA_SYSTEM
+    text, separators = system + " ", [" ", "</s>"]
+    for i, message in enumerate(m for m in messages if m["role"] != "system"):
+        text += {"user": "USER", "assistant": "ASSISTANT"}[message["role"]] + ": " + message["content"] + separators[i % 2]
+    return text
+
+
+def conversations():
+    def turns(*texts, system=None):
+        roles = ["user", "assistant"] * len(texts)
+        made = [{"role": role, "content": text} for role, text in zip(roles, texts)]
+        return ([{"role": "system", "content": system}] if system is not None else []) + made
+
+    return [
+        turns("What digit is written?", "seven"),
+        turns("<image>\nWhat digit is written?", "The answer is seven."),
+        turns("what is 7 plus 3?", "The answer is ten.", "and <image>?", "seven", system="You are brief."),
+        turns("  spaces around \n", "\u00a0 and around the answer\t\n", "\n", " "),
+        turns("a</s>b<|im_end|>c<|eot_id|>d<s>", "e</s>f", "<image><image>", "caf\u00e9 \U0001f600", system=" s "),
+        turns("\u4f60\u597d", "\u041f\u0440\u0438\u0432\u0435\u0442", "still open"),
+    ]
+
+
+def chat_cases(chat, kind):
+    """Texts, ids, and which of them the assistant says."""
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(OUT / f"tokenizer_{kind}.json"))
+    tokenizer.bos_token, tokenizer.eos_token = ("<s>", "</s>") if kind != "chat" else ("<|begin_of_text|>", "<|end_of_text|>")
+    marked = CHAT_TEMPLATES[chat].replace("GENERATION", "{% generation %}").replace("END", "{% endgeneration %}")
+    plain = CHAT_TEMPLATES[chat].replace("GENERATION", "").replace("END", "")
+    front = [tokenizer.bos_token_id] if chat == "vicuna" else []
+    for messages in conversations():
+        asks = messages[-1]["role"] == "user"
+        text = tokenizer.apply_chat_template(messages, chat_template=plain, tokenize=False, add_generation_prompt=asks)
+        assert chat != "vicuna" or asks or kind == "chat" or text == llava_v1(messages)
+        done = tokenizer.apply_chat_template(
+            messages, chat_template=marked, tokenize=True, return_dict=True, return_assistant_tokens_mask=True,
+            add_generation_prompt=asks,
+        )  # fmt: skip
+        ids = tokenizer(text, add_special_tokens=False).input_ids
+        assert done["input_ids"] == ids
+        yield {"template": chat, "tokenizer": kind, "begin": tokenizer.bos_token, "end": tokenizer.eos_token,
+               "image": tokenizer.convert_tokens_to_ids("<image>"), "asks": asks, "messages": messages, "text": text,
+               "ids": front + ids, "learnt": [0] * len(front) + done["assistant_masks"]}  # fmt: skip
+
+
+def make_chat():
+    """A byte-level tokenizer with everybody's tokens, and what the templates make of conversations."""
+    content = json.loads((OUT / "tokenizer_llama3.json").read_text())
+    next_id = max(token["id"] for token in content["added_tokens"]) + 1
+    for name in ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+                 "<|im_start|>", "<|im_end|>"):  # fmt: skip
+        content["added_tokens"].append({**content["added_tokens"][0], "id": next_id, "content": name})
+        next_id += 1
+    (OUT / "tokenizer_chat.json").write_text(json.dumps(content) + "\n")
+    pairs = [("vicuna", "llama2"), ("vicuna", "first"), ("vicuna", "gemma"), ("llama2", "llama2"), ("llama2", "first"),
+             ("llama3", "chat"), ("chatml", "chat"), ("vicuna", "chat"), ("llama2", "chat")]  # fmt: skip
+    cases = [case for chat, kind in pairs for case in chat_cases(chat, kind)]
+    (OUT / "chat.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------
@@ -615,6 +720,7 @@ if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     make_tokenizers()
     make_sentence_piece()
+    make_chat()
     make_pictures()
     make_photos()
     make_bomb()

@@ -71,23 +71,9 @@ void check_tokenizer_path(const Context& context) {
   const std::string& value = context.config().data.tokenizer;
   const std::string path = "data.tokenizer";
   std::error_code ignored;
-  if (value.empty() || fs::is_regular_file(value, ignored)) return;
-  if (!fs::exists(value, ignored)) {
-    std::string help =
-        download_help(context.loaded.where.at(path), value, "tokenizer.json tokenizer_config.json");
-    if (!help.empty()) help += cat(", and named here as ", (fs::path(value) / "tokenizer.json").string());
-    return context.error("missing_file", path, cat("'", value, "' does not exist"), help);
-  }
-  if (!fs::is_directory(value, ignored)) return;
-  const auto holds = [&](const char* name) { return fs::exists(fs::path(value) / name, ignored); };
-  std::string help = "a tokenizer is one file: the tokenizer.json of a model's folder";
-  if (holds("tokenizer.json")) {
-    help = cat("name the file in it: ", (fs::path(value) / "tokenizer.json").string());
-  } else if (holds("tokenizer.model") || holds("vocab.json")) {
-    help =
-        "write its tokenizer.json: in Python, AutoTokenizer.from_pretrained(folder).save_pretrained(folder)";
-  }
-  context.error("missing_file", path, cat("'", value, "' is a folder, not a file"), help);
+  if (value.empty() || fs::exists(value, ignored)) return;  // what it holds is found on opening
+  context.error("missing_file", path, cat("'", value, "' does not exist"),
+                download_help(context.loaded.where.at(path), value, "tokenizer.json tokenizer_config.json"));
 }
 
 void check_datasets(const Context& context, const std::string& path,

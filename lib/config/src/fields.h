@@ -117,7 +117,17 @@ template <>
 struct Choices<ChatTemplate> {
   static constexpr std::array values = {
       Choice<ChatTemplate>{"plain", ChatTemplate::plain,
-                           "question, newline, answer, the tokenizer's end token; for each pair of turns"}};
+                           "question, newline, answer, the tokenizer's end token; for each pair of turns"},
+      Choice<ChatTemplate>{
+          "vicuna", ChatTemplate::vicuna, "USER: and ASSISTANT:, as LLaVA v1.5", {"vicuna_v1", "v1"}},
+      Choice<ChatTemplate>{
+          "llama2", ChatTemplate::llama2, "as Llama 2's chat models", {"llama_2", "llama-2"}},
+      Choice<ChatTemplate>{
+          "llama3", ChatTemplate::llama3, "as Llama 3's instruct models", {"llama_3", "llama-3"}},
+      Choice<ChatTemplate>{"chatml",
+                           ChatTemplate::chatml,
+                           "im_start and im_end around each turn, as Qwen's models",
+                           {"qwen", "qwen2", "chat_ml"}}};
 };
 template <>
 struct Choices<OnBadSample> {
@@ -396,10 +406,16 @@ struct Describe<Data> : NoGroups {
               {.required = true, .not_empty = true, .hints = {"datasets", "dataset", "train_files"}}),
         field("eval", &Data::eval, "The data sets held out to measure on.",
               {.hints = {"validation", "valid", "test", "val"}, .fallback = "none"}),
-        field("tokenizer", &Data::tokenizer, "A Hugging Face tokenizer.json.",
+        field("tokenizer", &Data::tokenizer, "A Hugging Face tokenizer.json, or the folder that holds it.",
               {.required = true,
                .text = Text::input_path,
                .hints = {"tokenizer_path", "tokenizer_file", "tokenizer_name", "tokenizer_name_or_path"}}),
+        field("bos_token", &Data::bos_token, "The token that texts begin with; empty: none.",
+              {.hints = {"begin_token"}, .fallback = "what the files beside the tokenizer say"}),
+        field("eos_token", &Data::eos_token, "The token that ends an answer; empty: none.",
+              {.hints = {"end_token"}, .fallback = "what the files beside the tokenizer say"}),
+        field("pad_token", &Data::pad_token, "The token that fills rows up; empty: the end token.",
+              {.fallback = "what the files beside the tokenizer say"}),
         field("chat_template", &Data::chat_template, "How a conversation becomes text.",
               {.hints = {"template", "conv_template"}}),
         field("shuffle", &Data::shuffle, "Whether the order changes from epoch to epoch, by `seed`."),

@@ -16,9 +16,10 @@ constexpr std::array<Keys, 2> kKeys = {{{"image", "images"}, {"audio", "audios"}
 
 tl::unexpected<Error> wrong(const std::string& what) { return fail(ExitCode::bad_data, what); }
 
-std::optional<bool> is_learnt(const std::string& from) {
-  if (from == "gpt" || from == "assistant") return true;
-  if (from == "human" || from == "user" || from == "system") return false;
+std::optional<Role> role_of(const std::string& from) {
+  if (from == "gpt" || from == "assistant") return Role::assistant;
+  if (from == "human" || from == "user") return Role::user;
+  if (from == "system") return Role::system;
   return std::nullopt;
 }
 
@@ -29,11 +30,11 @@ Result<Turn> read_turn(const Json& item, std::size_t index) {
   const Json* value = find(item, "value");
   if (from == nullptr || !from->is_string()) return wrong(cat(name, " has no text 'from'"));
   if (value == nullptr || !value->is_string()) return wrong(cat(name, " has no text 'value'"));
-  const auto learn = is_learnt(from->get_ref<const std::string&>());
-  if (!learn)
+  const auto role = role_of(from->get_ref<const std::string&>());
+  if (!role)
     return wrong(cat(name, ".from is '", from->get_ref<const std::string&>(),
                      "'; allowed: human, user, system, gpt, assistant"));
-  return Turn{*learn, value->get<std::string>()};
+  return Turn{*role, value->get<std::string>()};
 }
 
 Result<std::vector<std::string>> read_files(const Json& sample, const Keys& keys) {

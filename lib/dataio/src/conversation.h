@@ -10,9 +10,13 @@
 
 namespace cornstarch::dataio {
 
+enum class Role { system, user, assistant };
+
 struct Turn {
-  bool learn = false;  ///< what the model answers
+  Role role = Role::user;
   std::string text;
+
+  bool learn() const { return role == Role::assistant; }
 };
 
 /// One sample as its file spells it.

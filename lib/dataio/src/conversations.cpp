@@ -156,7 +156,7 @@ std::optional<SampleFile> index_file(const ConversationFile& source, const Conve
 }  // namespace
 
 struct ConversationDataset::State {
-  State(ConversationOptions o, Tokenizer t, ChatTemplate c)
+  State(ConversationOptions o, Tokenizer t, const ChatTemplate* c)
       : options(std::move(o)), tokenizer(std::move(t)), chat_template(c) {}
 
   struct Sample {
@@ -179,7 +179,7 @@ struct ConversationDataset::State {
 
   ConversationOptions options;
   Tokenizer tokenizer;
-  ChatTemplate chat_template;
+  const ChatTemplate* chat_template;
   std::vector<Preparer> preparers;  ///< per encoder
   std::vector<SampleFile> files;
   std::int64_t size = 0;
@@ -195,13 +195,13 @@ ConversationDataset::ConversationDataset(std::unique_ptr<State> state) : state_(
 ConversationDataset::~ConversationDataset() = default;
 
 Result<std::unique_ptr<ConversationDataset>> ConversationDataset::open(const ConversationOptions& options) {
-  const ChatTemplate chat_template = find_chat_template(options.chat_template);
+  const ChatTemplate* chat_template = find_chat_template(options.chat_template);
   if (chat_template == nullptr)
     return fail(
         ExitCode::usage,
         cat("no chat template '", options.chat_template, "'; there are: ", join(chat_templates(), ", ")),
         did_you_mean(options.chat_template, chat_templates()));
-  auto tokenizer = Tokenizer::load(options.tokenizer);
+  auto tokenizer = Tokenizer::load(options.tokenizer, options.special_tokens);
   if (!tokenizer) return tl::unexpected(tokenizer.error());
   auto state = std::make_unique<State>(options, std::move(*tokenizer), chat_template);
   for (const MediaSource& source : options.media) {
@@ -240,8 +240,7 @@ Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
   const auto at = state_->locate(sample);
   auto conversation = read_conversation(json_of(*at.file, at.index));
   if (!conversation) return State::failure(conversation.error(), at);
-  auto row = state_->chat_template(*conversation, conversation->turns.size(), state_->tokenizer,
-                                   state_->options.media);
+  auto row = make_row(*state_->chat_template, conversation->turns, state_->tokenizer, state_->options.media);
   if (!row) return State::failure(row.error(), at);
   const std::int64_t wanted = state_->options.sequence_length;
   if (row->length > wanted) {
@@ -288,9 +287,10 @@ Result<Question> ConversationDataset::question(std::int64_t sample) const {
   auto conversation = read_conversation(json_of(*at.file, at.index));
   if (!conversation) return State::failure(conversation.error(), at);
   std::size_t answer = conversation->turns.size();
-  while (answer > 0 && !conversation->turns[answer - 1].learn) --answer;
+  while (answer > 0 && !conversation->turns[answer - 1].learn()) --answer;
   if (answer == 0) return State::failure({ExitCode::bad_data, "the conversation has no answer", {}}, at);
-  auto prompt = state_->chat_template(*conversation, answer - 1, state_->tokenizer, state_->options.media);
+  auto prompt = make_prompt(*state_->chat_template, {conversation->turns.data(), answer - 1},
+                            state_->tokenizer, state_->options.media);
   if (!prompt) return State::failure(prompt.error(), at);
   if (prompt->length >= state_->options.sequence_length)
     return State::failure({ExitCode::bad_data,

@@ -24,6 +24,8 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
   return source;
 }
 
+TokenTexts token_texts(const config::Data& data) { return {data.bos_token, data.eos_token, data.pad_token}; }
+
 Result<ConversationOptions> conversation_options(const config::RunConfig& config,
                                                  const catalog::Modalities& modalities,
                                                  const std::vector<config::Dataset>& files) {
@@ -34,6 +36,7 @@ Result<ConversationOptions> conversation_options(const config::RunConfig& config
         {path, file.media_root ? fs::path(*file.media_root) : path.parent_path(), file.weight});
   }
   options.tokenizer = config.data.tokenizer;
+  options.special_tokens = token_texts(config.data);
   options.chat_template = config::name_of(config.data.chat_template);
   options.sequence_length = config.batch.sequence_length;
   for (const catalog::Modality& modality : modalities) {

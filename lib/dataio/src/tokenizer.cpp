@@ -1,11 +1,11 @@
 #include "cornstarch/dataio/tokenizer.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <utility>
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
+#include "special_tokens.h"
 #include "tokenizer_json.h"
 
 namespace cornstarch::dataio {
@@ -47,6 +47,8 @@ struct Tokenizer::State : TokenizerContent {
     }
     return {};
   }
+
+  SpecialTokens special;
 };
 
 Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -54,10 +56,36 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Result<Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
-  auto text = read_file(path, kMaxFile);
-  if (!text) return tl::unexpected(text.error());
-  return parse(*text, path.string());
+Result<Tokenizer> Tokenizer::load(const std::filesystem::path& path, const TokenTexts& special) {
+  std::vector<TokenizerProblem> problems;
+  auto tokenizer = load(path, special, problems);
+  if (tokenizer) return std::move(*tokenizer);
+  for (TokenizerProblem& problem : problems) {
+    if (problem.severity == Severity::error)
+      return tl::unexpected(Error{problem.exit_code, std::move(problem.message), std::move(problem.help)});
+  }
+  return fail(ExitCode::internal, "a tokenizer without a problem is not there");
+}
+
+std::optional<Tokenizer> Tokenizer::load(const std::filesystem::path& path, const TokenTexts& special,
+                                         std::vector<TokenizerProblem>& problems) {
+  const auto problem = [&](const Error& error) {
+    problems.push_back(
+        {Severity::error, "bad_tokenizer", "data.tokenizer", error.message, error.help, error.code});
+    return std::nullopt;
+  };
+  const auto file = tokenizer_json_path(path);
+  if (!file) return problem(file.error());
+  const auto text = read_file(*file, kMaxFile);
+  if (!text) return problem(text.error());
+  auto tokenizer = parse(*text, file->string());
+  if (!tokenizer) return problem(tokenizer.error());
+  State& state = *tokenizer->state_;
+  state.special = find_special_tokens(state, file->parent_path(), special, problems);
+  for (const TokenizerProblem& one : problems) {
+    if (one.severity == Severity::error) return std::nullopt;
+  }
+  return std::move(*tokenizer);
 }
 
 Result<Tokenizer> Tokenizer::parse(std::string_view json, const std::string& name) {
@@ -67,7 +95,10 @@ Result<Tokenizer> Tokenizer::parse(std::string_view json, const std::string& nam
     error.message = cat(name, ": ", error.message);
     return tl::unexpected(std::move(error));
   }
-  return Tokenizer(std::make_unique<State>(std::move(*content)));
+  auto state = std::make_unique<State>(std::move(*content));
+  std::vector<TokenizerProblem> unused;
+  state->special = find_special_tokens(*state, {}, {}, unused);
+  return Tokenizer(std::move(state));
 }
 
 Result<std::vector<std::int64_t>> Tokenizer::encode(std::string_view text) const {
@@ -113,31 +144,14 @@ std::optional<std::int64_t> Tokenizer::id(std::string_view token) const {
   return id < 0 ? std::nullopt : std::optional<std::int64_t>(id);
 }
 
-std::int64_t Tokenizer::size() const {
-  const auto& added = state_->added_by_id;
-  return std::max(state_->bpe.vocabulary().size(), added.empty() ? 0 : added.rbegin()->first + 1);
-}
+std::int64_t Tokenizer::size() const { return state_->size(); }
 
-std::optional<std::int64_t> Tokenizer::first_added(std::initializer_list<std::string_view> names) const {
-  for (const std::string_view name : names) {
-    const auto it = state_->added.find(name);
-    if (it != state_->added.end()) return it->second;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::int64_t> Tokenizer::begin_id() const {
-  return first_added({"<|begin_of_text|>", "<s>", "<bos>", "[BOS]"});
-}
-
-std::optional<std::int64_t> Tokenizer::end_id() const {
-  return first_added(
-      {"</s>", "<eos>", "<|end_of_text|>", "<|eot_id|>", "<|im_end|>", "<|endoftext|>", "[EOS]"});
-}
-
+std::optional<std::int64_t> Tokenizer::begin_id() const { return state_->special.begin; }
+std::optional<std::int64_t> Tokenizer::end_id() const { return state_->special.end; }
 std::int64_t Tokenizer::pad_id() const {
-  const auto pad = first_added({"<pad>", "<|pad|>", "<|finetune_right_pad_id|>", "[PAD]"});
-  return pad ? *pad : end_id().value_or(0);
+  return state_->special.pad ? *state_->special.pad : end_id().value_or(0);
 }
+bool Tokenizer::adds_begin() const { return state_->special.adds_begin; }
+bool Tokenizer::says_begin() const { return state_->special.says_begin; }
 
 }  // namespace cornstarch::dataio

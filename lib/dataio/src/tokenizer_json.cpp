@@ -1,5 +1,6 @@
 #include "tokenizer_json.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -86,6 +87,27 @@ void complete_decoder(TokenizerContent& content) {
   if (content.decoder.empty() && byte_level) content.decoder.push_back(LettersToBytes{});
 }
 
+/// What a post-processor puts in front of a text.
+std::optional<std::string> token_in_front(const Json* processor) {
+  if (processor == nullptr) return std::nullopt;
+  const auto text = [](const Json* value) {
+    return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+  };
+  if (const Json* single = find(*processor, "single"); single != nullptr && single->is_array()) {
+    const Json* token = single->empty() ? nullptr : find(single->front(), "SpecialToken");
+    return token == nullptr ? std::string() : text(find(*token, "id"));
+  }
+  if (const Json* cls = find(*processor, "cls"); cls != nullptr && cls->is_array() && !cls->empty())
+    return text(&cls->front());
+  if (const Json* list = find(*processor, "processors"); list != nullptr && list->is_array()) {
+    for (const Json& one : *list) {
+      const auto token = token_in_front(&one);
+      if (token && !token->empty()) return token;
+    }
+  }
+  return std::string();
+}
+
 /// Moves a value out of its result; what went wrong goes to `problem`.
 template <typename T>
 bool take(Result<T> result, T& into, Result<void>& problem) {
@@ -114,7 +136,12 @@ Result<TokenizerContent> read_tokenizer_json(std::string_view json) {
     done = read_added_tokens(find(*rest, "added_tokens"), content);
   if (!done) return tl::unexpected(done.error());
   complete_decoder(content);
+  content.post_begin = token_in_front(find(*rest, "post_processor"));
   return content;
+}
+
+std::int64_t TokenizerContent::size() const {
+  return std::max(bpe.vocabulary().size(), added_by_id.empty() ? 0 : added_by_id.rbegin()->first + 1);
 }
 
 }  // namespace cornstarch::dataio

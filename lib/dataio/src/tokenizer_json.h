@@ -30,6 +30,10 @@ struct TokenizerContent {
   AddedTokenFinder normalized_finder;  ///< in the normalised text
   std::map<std::string, std::int64_t, std::less<>> added;
   std::map<std::int64_t, Added> added_by_id;
+  std::optional<std::string> post_begin;  ///< what the post-processor, if any, puts in front; "": nothing
+
+  /// The highest id + 1.
+  std::int64_t size() const;
 };
 
 Result<TokenizerContent> read_tokenizer_json(std::string_view json);

@@ -77,6 +77,16 @@ std::array<int, 0x800> make_letter_bytes() {
   return bytes;
 }
 
+/// As Python has it: Unicode's White_Space and U+001C to U+001F.
+bool is_space(std::string_view letter) {
+  utf8proc_int32_t code = -1;
+  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(letter.data()), std::ssize(letter), &code);
+  if ((code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x1F) || code == 0x85) return true;
+  const utf8proc_category_t category = utf8proc_category(code);
+  return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
+         category == UTF8PROC_CATEGORY_ZP;
+}
+
 utf8proc_option_t options_of(NormalForm form) {
   int options = UTF8PROC_STABLE;
   const bool composed = form == NormalForm::nfc || form == NormalForm::nfkc;
@@ -141,6 +151,21 @@ std::string bytes_of_letters(std::string_view token) {
     rest.remove_prefix(length);
   }
   return out;
+}
+
+std::string_view trim_unicode(std::string_view text) {
+  while (!text.empty()) {
+    const auto length = static_cast<std::size_t>(std::max(1, utf8_length(text)));
+    if (!is_space(text.substr(0, length))) break;
+    text.remove_prefix(length);
+  }
+  while (!text.empty()) {
+    std::size_t last = text.size() - 1;
+    while (last > 0 && (byte_at(text, last) & 0xC0) == 0x80) --last;
+    if (!is_space(text.substr(last))) break;
+    text.remove_suffix(text.size() - last);
+  }
+  return text;
 }
 
 Result<std::string> normalize(std::string_view text, NormalForm form) {

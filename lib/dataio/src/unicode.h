@@ -24,6 +24,9 @@ const std::array<std::string, 256>& byte_letters();
 /// The bytes that a token of stand-ins spells; the token itself if one of its characters is no stand-in.
 std::string bytes_of_letters(std::string_view token);
 
+/// Without white space at both ends, as Python's str.strip().
+std::string_view trim_unicode(std::string_view text);
+
 enum class NormalForm { nfc, nfd, nfkc, nfkd };
 Result<std::string> normalize(std::string_view text, NormalForm form);
 

@@ -19,7 +19,7 @@ enum class Checkpointing { none, selective, full };
 enum class Layout { separate, single };
 enum class ProjectorType { linear, mlp };
 enum class FeatureSelect { full, patch };
-enum class ChatTemplate { plain };
+enum class ChatTemplate { plain, vicuna, llama2, llama3, chatml };
 enum class OnBadSample { fail, skip };
 enum class OptimizerType { adamw, sgd };
 enum class LrScheduleType { cosine, linear, constant };
@@ -100,6 +100,7 @@ struct Data {
   std::vector<Dataset> train;
   std::vector<Dataset> eval;
   std::string tokenizer;
+  std::optional<std::string> bos_token, eos_token, pad_token;  ///< default: what stands beside the tokenizer
   ChatTemplate chat_template = ChatTemplate::plain;
   bool shuffle = true;
   OnBadSample on_bad_sample = OnBadSample::fail;

@@ -33,15 +33,14 @@ struct ConversationFile {
 
 struct ConversationOptions {
   std::vector<ConversationFile> files;
-  std::filesystem::path tokenizer;  ///< tokenizer.json
-  std::string chat_template;        ///< a name of chat_templates()
+  std::filesystem::path tokenizer;  ///< tokenizer.json, or the folder that holds it
+  TokenTexts special_tokens;
+  std::string chat_template;  ///< a name of chat_templates()
   std::int64_t sequence_length = 0;
   std::vector<MediaSource> media;  ///< per encoder, in order of declaration
 };
 
-/// "plain": the begin token if the tokenizer has one; user (and system) turns as they are, each followed by a
-/// newline; assistant turns, learnt, each followed by the end token, learnt too (a newline if the tokenizer
-/// has none).
+/// "plain", "vicuna", "llama2", "llama3", "chatml": see docs/chat_templates.md.
 std::vector<std::string> chat_templates();
 
 /// A prompt without its answer and the answer's text, for measuring answer accuracy.

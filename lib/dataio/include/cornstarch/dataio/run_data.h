@@ -13,6 +13,8 @@ namespace cornstarch::dataio {
 /// if there is one.
 Result<MediaSource> media_source(const catalog::Modality& encoder);
 
+TokenTexts token_texts(const config::Data& data);
+
 Result<ConversationOptions> conversation_options(const config::RunConfig& config,
                                                  const catalog::Modalities& modalities,
                                                  const std::vector<config::Dataset>& files);

@@ -2,13 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cornstarch/base/diagnostics.h"
 #include "cornstarch/base/result.h"
 
 namespace cornstarch::dataio {
@@ -30,6 +30,21 @@ struct Encoded {
   }
 };
 
+/// Special tokens as a config names them: "" for none; absent: as the tokenizer's files say.
+struct TokenTexts {
+  std::optional<std::string> begin, end, pad;
+};
+
+/// What is wrong with a tokenizer, and which key of the config says so.
+struct TokenizerProblem {
+  Severity severity = Severity::error;
+  std::string code;  ///< as Diagnostic's
+  std::string key;   ///< "data.tokenizer"
+  std::string message;
+  std::string help;
+  ExitCode exit_code = ExitCode::bad_data;
+};
+
 /// A BPE tokenizer as Hugging Face's tokenizer.json describes it: byte-level (GPT-2, Llama 3, Qwen, ...) or
 /// SentencePiece's with byte_fallback (Llama 2, Vicuna, Mistral, Gemma, ...). What such a file may say and is
 /// not implemented is refused by name when it is loaded; `post_processor`, `truncation` and `padding` are not
@@ -38,7 +53,13 @@ struct Encoded {
 /// Safe to use from several threads at once.
 class Tokenizer {
  public:
-  static Result<Tokenizer> load(const std::filesystem::path& path);
+  /// `path`: tokenizer.json or the folder that holds it. Which tokens are special is said by `special`, else
+  /// by tokenizer_config.json, special_tokens_map.json and generation_config.json beside it, else by the
+  /// names that published tokenizers give them.
+  static Result<Tokenizer> load(const std::filesystem::path& path, const TokenTexts& special = {});
+  /// The same, and every problem and warning on the way. Nothing where there is an error.
+  static std::optional<Tokenizer> load(const std::filesystem::path& path, const TokenTexts& special,
+                                       std::vector<TokenizerProblem>& problems);
   /// `name` stands for the file in error messages.
   static Result<Tokenizer> parse(std::string_view json, const std::string& name);
 
@@ -60,19 +81,36 @@ class Tokenizer {
   /// The highest id + 1.
   std::int64_t size() const;
 
-  /// Special tokens by the names that published tokenizers give them, since tokenizer.json does not say which
-  /// is which: begin: <|begin_of_text|> <s> <bos> [BOS]; end: </s> <eos> <|end_of_text|> <|eot_id|>
-  /// <|im_end|> <|endoftext|> [EOS]; pad: <pad> <|pad|> <|finetune_right_pad_id|> [PAD], else the end token,
-  /// else 0.
   std::optional<std::int64_t> begin_id() const;
   std::optional<std::int64_t> end_id() const;
+  /// Without one, the end token, else 0.
   std::int64_t pad_id() const;
+  /// Whether a text begins with the begin token, as add_bos_token or the post-processor say.
+  bool adds_begin() const;
+  /// Whether the config or a file says which is the begin token, or that there is none.
+  bool says_begin() const;
 
  private:
   struct State;
   explicit Tokenizer(std::unique_ptr<State> state);
-  std::optional<std::int64_t> first_added(std::initializer_list<std::string_view> names) const;
   std::unique_ptr<State> state_;
 };
+
+/// A tokenizer that was looked at before a run.
+struct TokenizerCheck {
+  std::optional<Tokenizer> tokenizer;  ///< none where there is an error
+  std::vector<TokenizerProblem> problems;
+};
+/// Whether the tokenizer can be read and has the tokens of a chat template (a name of chat_templates()).
+TokenizerCheck check_tokenizer(const std::filesystem::path& path, const TokenTexts& special,
+                               const std::string& chat_template);
+
+/// The tokenizer.json that a path means: itself, or the one in a folder. Errors (missing_input) say what is
+/// there instead and how to convert it.
+Result<std::filesystem::path> tokenizer_json_path(const std::filesystem::path& tokenizer);
+
+/// What belongs to a tokenizer and is there, to be copied along with a model: tokenizer.json and its
+/// companions.
+std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& tokenizer);
 
 }  // namespace cornstarch::dataio
