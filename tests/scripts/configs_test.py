@@ -37,6 +37,11 @@ class Configs(unittest.TestCase):
             self.assertLessEqual(len(lines), 70, path)
             self.assertEqual(lines[0], "# yaml-language-server: $schema=../docs/config.schema.json", path)
 
+    def test_those_with_data_of_their_own_are_valid(self):
+        for name in ("cornstarch-example.yaml", "long-context.yaml"):
+            done = run("validate", "--config", f"configs/{name}")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, f"configs/{name}: valid\n", ""))
+
     def test_demo(self):
         plan = self.plan("demo.yaml", 4, *DATA)
         self.assertEqual(self.shape(plan), [("vision", 1, 1, 1), ("audio", 1, 1, 1), ("llm", 1, 1, 2)])

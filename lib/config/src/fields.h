@@ -133,7 +133,9 @@ template <>
 struct Choices<OnBadSample> {
   static constexpr std::array values = {
       Choice<OnBadSample>{"fail", OnBadSample::fail, "the run ends, naming the sample"},
-      Choice<OnBadSample>{"skip", OnBadSample::skip, "the sample loses its labels and is counted"}};
+      Choice<OnBadSample>{
+          "skip", OnBadSample::skip,
+          "it is left out and counted, as long as there are not more than `max_bad_fraction`"}};
 };
 template <>
 struct Choices<OptimizerType> {
@@ -419,7 +421,14 @@ struct Describe<Data> : NoGroups {
         field("chat_template", &Data::chat_template, "How a conversation becomes text.",
               {.hints = {"template", "conv_template"}}),
         field("shuffle", &Data::shuffle, "Whether the order changes from epoch to epoch, by `seed`."),
-        field("on_bad_sample", &Data::on_bad_sample, "What happens when a sample cannot be read."),
+        field("on_bad_sample", &Data::on_bad_sample,
+              "What happens when a sample is bad: when it cannot be read, does not fit, or says something "
+              "impossible."),
+        field("max_bad_fraction", &Data::max_bad_fraction,
+              "With `on_bad_sample: skip`, the share of samples that may be bad. A run ends when more of "
+              "what it "
+              "read were, once it has read 1,000 samples or the whole data set.",
+              {.min = 0, .max = 1}),
         field("num_workers", &Data::num_workers, "Threads that read and decode samples, on each rank.",
               {.min = 1,
                .hints = {"workers", "num_threads", "dataloader_num_workers", "preprocessing_num_workers"}})};

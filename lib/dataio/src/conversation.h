@@ -19,14 +19,17 @@ struct Turn {
   bool learn() const { return role == Role::assistant; }
 };
 
-/// One sample as its file spells it.
+/// One sample as its file spells it. A `system` beside the turns is the first of them.
 struct Conversation {
   std::vector<Turn> turns;
-  std::array<std::vector<std::string>, 2> files;  ///< by MediaKind
+  std::array<std::vector<std::string>, kMediaKinds> files;  ///< by MediaKind
+  std::vector<std::string> unread;                          ///< keys that nothing reads and that name media
 
   const std::vector<std::string>& of(MediaKind kind) const { return files[static_cast<std::size_t>(kind)]; }
+  bool has_answer() const;
 };
 
+/// What is wrong with a sample of another form comes with how to turn it into this one.
 Result<Conversation> read_conversation(std::string_view json);
 
 /// A stretch of text, or one placeholder (encoder >= 0).
@@ -36,6 +39,7 @@ struct Stretch {
 };
 
 /// Cuts a text at the placeholders, the longest at each place.
+std::vector<Stretch> cut_at_placeholders(std::string_view text, const std::vector<std::string>& placeholders);
 std::vector<Stretch> cut_at_placeholders(std::string_view text, const std::vector<MediaSource>& media);
 
 /// For each file of `kind` in the sample's list, the encoder that takes it; an error where the placeholders

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "chat_template.h"
-#include "conversation.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/dataio/preprocess.h"
@@ -14,39 +13,6 @@
 
 namespace cornstarch::dataio {
 namespace {
-
-constexpr std::size_t kShownProblems = 20;
-
-/// What is wrong with the files, as far as it is shown.
-class Problems {
- public:
-  void add(const Error& error, const std::string& where) {
-    if (count_++ == 0) code_ = error.code;
-    if (shown_.size() < kShownProblems)
-      shown_.push_back(where.empty() ? error.message : cat(where, ": ", error.message));
-  }
-  bool any() const { return count_ > 0; }
-  Error error() const {
-    std::string text = join(shown_, "\n");
-    if (count_ > shown_.size()) text += cat("\nand ", count_ - shown_.size(), " more");
-    return {code_, text, {}};
-  }
-
- private:
-  ExitCode code_ = ExitCode::bad_data;
-  std::size_t count_ = 0;
-  std::vector<std::string> shown_;
-};
-
-/// One file of samples. The data set sees it as `weighted` samples, sample i being sample i mod size.
-struct SampleFile {
-  ConversationFile source;
-  MappedFile content;
-  std::vector<SamplePlace> places;
-  std::vector<int> items;  ///< samples x encoders
-  std::int64_t begin = 0;  ///< in the data set
-  std::int64_t weighted = 0;
-};
 
 struct Preparer {
   std::optional<ImagePreprocessor> image;
@@ -74,83 +40,31 @@ Result<MediaItem> prepare(const Preparer& preparer, const std::filesystem::path&
     return (*preparer.image)(*image);
   }
   const LogMel::Options& wanted = preparer.audio->options();
-  auto audio = read_audio(path, wanted.sampling_rate, wanted.n_samples);
+  // A little more than is taken: enough to see that there is more.
+  auto audio = read_audio(path, wanted.sampling_rate, wanted.n_samples + wanted.hop_length + 1);
   if (!audio) return tl::unexpected(audio.error());
   return (*preparer.audio)(std::move(*audio));
 }
 
-Result<void> check_files_exist(const Conversation& conversation, const std::filesystem::path& root) {
-  for (const auto& files : conversation.files) {
-    for (const std::string& file : files) {
-      auto path = resolve_inside(root, file);
-      if (!path) return tl::unexpected(path.error());
-      std::error_code ignored;
-      if (!std::filesystem::is_regular_file(*path, ignored))
-        return fail(ExitCode::missing_input, cat("'", file, "' is not a file in '", root.string(), "'"));
-    }
-  }
+/// Whether the findings allow to go on; what is tolerated is said.
+Result<void> judge(Findings& found, double max_bad_fraction) {
+  const auto too_many = [&](std::int64_t bad, std::int64_t of) {
+    return static_cast<double>(bad) > max_bad_fraction * static_cast<double>(of);
+  };
+  const bool refused = too_many(found.bad, found.samples) || too_many(found.lacking, found.looked_at);
+  const std::string title =
+      found.bad > 0 ? cat(found.bad, " of ", found.samples, " samples cannot be used")
+                    : cat(found.lacking, " of ", found.looked_at, " samples that were looked at lack media");
+  if (refused && max_bad_fraction == 0) return tl::unexpected(found.problems.error());
+  if (refused)
+    return tl::unexpected(
+        found.problems.error(cat(title, " (data.max_bad_fraction is ", max_bad_fraction, "):")));
+  if (found.bad + found.lacking > 0)
+    found.warnings.push_back(found.problems.error(cat(title, " and will be skipped:")).message);
+  if (found.unanswered + found.bad == found.samples)
+    return fail(ExitCode::bad_data, "no conversation has an answer (a turn from 'gpt' or 'assistant')",
+                "what is learnt are the answers");
   return {};
-}
-
-/// How many items each encoder takes of the sample, after everything that can be checked without decoding.
-Result<std::vector<int>> check_sample(std::string_view json, const std::filesystem::path& root,
-                                      const ConversationOptions& options) {
-  auto conversation = read_conversation(json);
-  if (!conversation) return tl::unexpected(conversation.error());
-  std::vector<int> items(options.media.size());
-  for (const MediaKind kind : {MediaKind::image, MediaKind::audio}) {
-    auto encoders = assign_files(*conversation, kind, options.media);
-    if (!encoders) return tl::unexpected(encoders.error());
-    for (const int encoder : *encoders) ++items[static_cast<std::size_t>(encoder)];
-  }
-  std::int64_t features = 0;
-  for (std::size_t e = 0; e < items.size(); ++e) features += items[e] * options.media[e].features_per_item;
-  if (features > options.sequence_length)
-    return fail(ExitCode::bad_data, cat("the sample's media alone take ", features,
-                                        " tokens, sequence_length is ", options.sequence_length));
-  auto exist = check_files_exist(*conversation, root);
-  if (!exist) return tl::unexpected(exist.error());
-  return items;
-}
-
-std::string where(const SampleFile& file, std::size_t sample) {
-  return cat(file.source.path.string(), ":", file.places[sample].line);
-}
-
-std::string_view json_of(const SampleFile& file, std::size_t sample) {
-  const SamplePlace& place = file.places[sample];
-  return file.content.text().substr(place.offset, place.length);
-}
-
-/// The file with its index; what is wrong in it goes to `problems`.
-std::optional<SampleFile> index_file(const ConversationFile& source, const ConversationOptions& options,
-                                     Problems& problems) {
-  auto content = MappedFile::open(source.path);
-  if (!content) {
-    problems.add(content.error(), {});
-    return std::nullopt;
-  }
-  auto places = find_samples(content->text());
-  if (!places) {
-    Error error = places.error();
-    error.message = cat(source.path.string(), ":", error.message);
-    problems.add(error, {});
-    return std::nullopt;
-  }
-  SampleFile file{source, std::move(*content), std::move(*places), {}, 0, 0};
-  if (file.places.empty()) problems.add({ExitCode::bad_data, "no samples", {}}, source.path.string());
-  if (!(source.weight >= 0 && source.weight <= 1e6))
-    problems.add({ExitCode::bad_data, cat("the weight ", source.weight, " is not between 0 and 1e6"), {}},
-                 source.path.string());
-  for (std::size_t i = 0; i < file.places.size(); ++i) {
-    auto items = check_sample(json_of(file, i), source.media_root, options);
-    if (items) {
-      file.items.insert(file.items.end(), items->begin(), items->end());
-    } else {
-      problems.add(items.error(), where(file, i));
-    }
-  }
-  return file;
 }
 
 }  // namespace
@@ -161,7 +75,7 @@ struct ConversationDataset::State {
 
   struct Sample {
     const SampleFile* file;
-    std::size_t index;
+    std::int64_t index;
   };
   Sample locate(std::int64_t sample) const {
     if (sample < 0 || sample >= size)
@@ -170,18 +84,20 @@ struct ConversationDataset::State {
         std::upper_bound(files.begin(), files.end(), sample,
                          [](std::int64_t s, const SampleFile& file) { return s < file.begin; });
     const SampleFile& file = *(after - 1);
-    return {&file, static_cast<std::size_t>((sample - file.begin) % std::ssize(file.places))};
+    return {&file, (sample - file.begin) % file.size()};
   }
   static tl::unexpected<Error> failure(Error error, const Sample& at) {
-    error.message = cat(where(*at.file, at.index), ": ", error.message);
+    error.message = cat(at.file->place(at.index), ": ", error.message);
     return tl::unexpected(std::move(error));
   }
+  Result<void> open_files();
 
-  ConversationOptions options;
+  const ConversationOptions options;
   Tokenizer tokenizer;
   const ChatTemplate* chat_template;
   std::vector<Preparer> preparers;  ///< per encoder
   std::vector<SampleFile> files;
+  std::vector<std::string> warnings;
   std::int64_t size = 0;
 };
 
@@ -189,6 +105,41 @@ Result<void> check_source(const MediaSource& source) {
   const auto preparer = make_preparer(source);
   if (!preparer) return tl::unexpected(preparer.error());
   return {};
+}
+
+Result<void> ConversationDataset::State::open_files() {
+  Findings found;
+  Problems unusable;  // files as a whole
+  for (const ConversationFile& source : options.files) {
+    const std::string name = source.path.string();
+    if (!(source.weight >= 0 && source.weight <= 1e6))
+      unusable.add({ExitCode::bad_data, cat("the weight ", source.weight, " is not between 0 and 1e6"), {}},
+                   name);
+    auto file = SampleFile::open(source, options);
+    if (!file) {
+      unusable.add(file.error(), {});
+      continue;
+    }
+    if (file->size() == 0) unusable.add({ExitCode::bad_data, "no samples", {}}, name);
+    review(*file, found);
+    file->begin = size;
+    file->weighted = std::llround(source.weight * static_cast<double>(file->size()));
+    size += file->weighted;
+    if (file->weighted > 0) files.push_back(std::move(*file));
+  }
+  auto judged = judge(found, options.max_bad_fraction);
+  warnings = std::move(found.warnings);
+  if (unusable.size() == 0) {
+    if (!judged) return judged;
+    return size > 0 ? Result<void>() : fail(ExitCode::bad_data, "the data set has no samples");
+  }
+  Error error = unusable.error();
+  if (found.problems.size() > 0) {
+    const Error also = found.problems.error();
+    error.message = cat(also.message, "\n", error.message);
+    error.help = also.help;
+  }
+  return tl::unexpected(std::move(error));
 }
 
 ConversationDataset::ConversationDataset(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -209,17 +160,8 @@ Result<std::unique_ptr<ConversationDataset>> ConversationDataset::open(const Con
     if (!preparer) return tl::unexpected(preparer.error());
     state->preparers.push_back(std::move(*preparer));
   }
-  Problems problems;
-  for (const ConversationFile& source : options.files) {
-    auto file = index_file(source, options, problems);
-    if (problems.any() || !file) continue;
-    file->begin = state->size;
-    file->weighted = std::llround(source.weight * static_cast<double>(file->places.size()));
-    state->size += file->weighted;
-    if (file->weighted > 0) state->files.push_back(std::move(*file));
-  }
-  if (problems.any()) return tl::unexpected(problems.error());
-  if (state->size == 0) return fail(ExitCode::bad_data, "the data set has no samples");
+  auto opened = state->open_files();
+  if (!opened) return tl::unexpected(opened.error());
   return std::unique_ptr<ConversationDataset>(new ConversationDataset(std::move(state)));
 }
 
@@ -229,16 +171,24 @@ std::int64_t ConversationDataset::pad_id() const { return state_->tokenizer.pad_
 
 const Tokenizer& ConversationDataset::tokenizer() const { return state_->tokenizer; }
 
+const std::vector<std::string>& ConversationDataset::warnings() const { return state_->warnings; }
+
+std::string ConversationDataset::place(std::int64_t sample) const {
+  const auto at = state_->locate(sample);
+  return at.file->place(at.index);
+}
+
 SampleInfo ConversationDataset::info(std::int64_t sample) const {
   const auto at = state_->locate(sample);
-  const auto encoders = std::ssize(state_->options.media);
-  const auto first = at.file->items.begin() + static_cast<std::ptrdiff_t>(at.index) * encoders;
-  return {std::vector<int>(first, first + encoders)};
+  SampleInfo info;
+  for (std::size_t e = 0; e < state_->options.media.size(); ++e)
+    info.items.push_back(at.file->items(at.index, e));
+  return info;
 }
 
 Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
   const auto at = state_->locate(sample);
-  auto conversation = read_conversation(json_of(*at.file, at.index));
+  auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   auto row = make_row(*state_->chat_template, conversation->turns, state_->tokenizer, state_->options.media);
   if (!row) return State::failure(row.error(), at);
@@ -259,7 +209,7 @@ Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
 
 Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, int encoder) const {
   const auto at = state_->locate(sample);
-  auto conversation = read_conversation(json_of(*at.file, at.index));
+  auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   const auto e = static_cast<std::size_t>(encoder);
   const MediaKind kind = state_->options.media.at(e).kind;
@@ -269,7 +219,7 @@ Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, i
   for (std::size_t i = 0; i < encoders->size(); ++i) {
     if ((*encoders)[i] != encoder) continue;
     const std::string& name = conversation->of(kind)[i];
-    auto path = resolve_inside(at.file->source.media_root, name);
+    auto path = at.file->media(name);
     if (!path) return State::failure(path.error(), at);
     auto item = prepare(state_->preparers[e], *path);
     if (!item) {
@@ -284,7 +234,7 @@ Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, i
 
 Result<Question> ConversationDataset::question(std::int64_t sample) const {
   const auto at = state_->locate(sample);
-  auto conversation = read_conversation(json_of(*at.file, at.index));
+  auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   std::size_t answer = conversation->turns.size();
   while (answer > 0 && !conversation->turns[answer - 1].learn()) --answer;

@@ -28,11 +28,15 @@ Result<Json> parse_json(std::string_view text) {
     return Json::parse(text.begin(), text.end(), limit_depth);
   } catch (const TooDeep&) {
     return fail(ExitCode::bad_data, cat("JSON nested deeper than ", kMaxDepth, " levels"));
-  } catch (const Json::parse_error& error) {
-    return fail(ExitCode::bad_data, cat("not JSON at byte ", error.byte, ": ", reason(error)));
   } catch (const Json::exception& error) {
-    return fail(ExitCode::bad_data, cat("not JSON: ", reason(error)));
+    return tl::unexpected(json_problem(error));
   }
+}
+
+Error json_problem(const Json::exception& error) {
+  if (const auto* at = dynamic_cast<const Json::parse_error*>(&error))
+    return {ExitCode::bad_data, cat("not JSON at byte ", at->byte, ": ", reason(error)), {}};
+  return {ExitCode::bad_data, cat("not JSON: ", reason(error)), {}};
 }
 
 std::string kind_of(const Json& value) {

@@ -14,6 +14,9 @@ using Json = nlohmann::json;
 /// JSON that nobody trusts: at most 64 levels deep. The error says where, in bytes, and what was expected.
 Result<Json> parse_json(std::string_view text);
 
+/// What a parser of nlohmann's has thrown or reported, as parse_json says it.
+Error json_problem(const Json::exception& error);
+
 /// "a string", "a number", ... with its article, for messages.
 std::string kind_of(const Json& value);
 

@@ -166,10 +166,11 @@ Result<MediaItem> LogMel::operator()(Audio audio) const {
   if (audio.rate != o.sampling_rate)
     return fail(ExitCode::internal, cat("a recording at ", audio.rate, " Hz, not ", o.sampling_rate));
   std::vector<float>& samples = audio.samples;
+  MediaItem item;
+  item.cut = std::ssize(samples) > o.n_samples + o.hop_length;
   samples.resize(static_cast<std::size_t>(o.n_samples), o.padding_value);
 
   const std::size_t frames = state_->frames();
-  MediaItem item;
   item.shape = {o.feature_size, static_cast<std::int64_t>(frames)};
   item.values.resize(state_->filters.size() * frames);
   Spectra spectra(static_cast<std::size_t>(o.n_fft));

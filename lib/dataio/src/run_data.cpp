@@ -39,6 +39,8 @@ Result<ConversationOptions> conversation_options(const config::RunConfig& config
   options.special_tokens = token_texts(config.data);
   options.chat_template = config::name_of(config.data.chat_template);
   options.sequence_length = config.batch.sequence_length;
+  if (config.data.on_bad_sample == config::OnBadSample::skip)
+    options.max_bad_fraction = config.data.max_bad_fraction;
   for (const catalog::Modality& modality : modalities) {
     if (catalog::is_llm(modality)) continue;
     auto source = media_source(modality);

@@ -1,152 +1,171 @@
 #include "sample_file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <utility>
+#include <algorithm>
 
 #include "cornstarch/base/text.h"
 
 namespace cornstarch::dataio {
 namespace {
 
-constexpr std::string_view kBlank = " \t\r\n";
+constexpr std::array<MediaKind, kMediaKinds> kKinds = {MediaKind::image, MediaKind::audio, MediaKind::video};
 
-tl::unexpected<Error> cannot_read(const std::filesystem::path& path, const char* why, bool missing) {
-  return fail(missing ? ExitCode::missing_input : ExitCode::io,
-              cat("cannot read '", path.string(), "': ", why));
+/// Everything that can be checked without looking at the media.
+Result<void> check(const Conversation& conversation, const ConversationOptions& options) {
+  std::int64_t features = 0;
+  for (const MediaKind kind : kKinds) {
+    auto encoders = assign_files(conversation, kind, options.media);
+    if (!encoders) return tl::unexpected(encoders.error());
+    for (const int e : *encoders) features += options.media[static_cast<std::size_t>(e)].features_per_item;
+  }
+  if (features <= options.sequence_length) return {};
+  return fail(ExitCode::bad_data, cat("the sample's media alone take ", features,
+                                      " tokens, sequence_length is ", options.sequence_length));
 }
-
-std::size_t start_of(std::string_view text) { return text.starts_with("\xEF\xBB\xBF") ? 3 : 0; }
-
-std::vector<SamplePlace> find_lines(std::string_view text) {
-  std::vector<SamplePlace> places;
-  std::int64_t line = 1;
-  for (std::size_t at = start_of(text); at < text.size(); ++line) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view content = trim(text.substr(at, end - at));
-    if (!content.empty())
-      places.push_back({static_cast<std::size_t>(content.data() - text.data()), content.size(), line});
-    at = end + 1;
-  }
-  return places;
-}
-
-/// Walks through the text of an array, counting lines, and finds where its elements end.
-class ArrayScanner {
- public:
-  ArrayScanner(std::string_view text, std::size_t at) : text_(text), at_(at) { count_lines(0, at); }
-
-  Result<std::vector<SamplePlace>> scan() {
-    std::vector<SamplePlace> places;
-    advance();  // '['
-    skip_blank();
-    if (peek() == ']') {
-      advance();
-    } else {
-      while (true) {
-        skip_blank();
-        const std::size_t begin = at_;
-        const std::int64_t line = line_;
-        skip_element();
-        if (at_ == begin) return problem("a sample is missing in the list");
-        places.push_back({begin, at_ - begin, line});
-        const char mark = peek();
-        if (mark == '\0') return problem("the list does not end");
-        advance();
-        if (mark == ']') break;
-      }
-    }
-    skip_blank();
-    if (at_ < text_.size()) return problem("text after the end of the list");
-    return places;
-  }
-
- private:
-  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  void advance() {
-    if (peek() == '\n') ++line_;
-    ++at_;
-  }
-  void count_lines(std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) line_ += text_[i] == '\n' ? 1 : 0;
-  }
-  void skip_blank() {
-    while (at_ < text_.size() && kBlank.find(text_[at_]) != std::string_view::npos) advance();
-  }
-  void skip_string() {
-    advance();
-    while (at_ < text_.size() && text_[at_] != '"') {
-      if (text_[at_] == '\\') advance();
-      advance();
-    }
-    advance();
-  }
-  /// Up to the ',' or ']' that follows the element, or the end of the text.
-  void skip_element() {
-    std::int64_t depth = 0;
-    while (at_ < text_.size()) {
-      const char c = text_[at_];
-      if (depth == 0 && (c == ',' || c == ']')) return;
-      if (c == '{' || c == '[') ++depth;
-      if (c == '}' || c == ']') --depth;
-      if (c == '"') {
-        skip_string();
-      } else {
-        advance();
-      }
-    }
-    at_ = text_.size();
-  }
-  tl::unexpected<Error> problem(const char* what) const {
-    return fail(ExitCode::bad_data, cat(line_, ": ", what));
-  }
-
-  std::string_view text_;
-  std::size_t at_;
-  std::int64_t line_ = 1;
-};
 
 }  // namespace
 
-Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return cannot_read(path, std::strerror(errno), errno == ENOENT || errno == ENOTDIR);
-  struct stat info{};
-  void* data = MAP_FAILED;
-  const bool regular = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  if (regular && info.st_size > 0)
-    data = ::mmap(nullptr, static_cast<std::size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-  const int error = errno;
-  ::close(fd);
-  if (!regular) return cannot_read(path, "it is no file", false);
-  if (info.st_size == 0) return MappedFile(nullptr, 0);
-  if (data == MAP_FAILED) return cannot_read(path, std::strerror(error), false);
-  return MappedFile(static_cast<const char*>(data), static_cast<std::size_t>(info.st_size));
+Result<SampleFile> SampleFile::open(const ConversationFile& source, const ConversationOptions& options) {
+  auto data = DataFile::open(source.path);
+  if (!data) return tl::unexpected(data.error());
+  std::vector<std::string> placeholders;
+  for (const MediaSource& each : options.media) placeholders.push_back(each.placeholder);
+  auto index = SampleIndex::open(*data, placeholders);
+  if (!index) return tl::unexpected(index.error());
+  return SampleFile(source, std::move(*data), std::move(*index), options);
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
+SampleFile::SampleFile(const ConversationFile& source, DataFile data, SampleIndex index,
+                       const ConversationOptions& options)
+    : options_(&options), data_(std::move(data)), index_(std::move(index)), media_(source.media_root) {
+  const auto& all = index_.placeholders();
+  for (const MediaSource& each : options.media)
+    columns_.push_back(
+        static_cast<std::size_t>(std::find(all.begin(), all.end(), each.placeholder) - all.begin()));
 }
 
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
+std::string SampleFile::place(std::int64_t sample) const {
+  return cat(data_.path().string(), ":", index_[sample].line);
 }
 
-Result<std::vector<SamplePlace>> find_samples(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlank, start_of(text));
-  if (first == std::string_view::npos) return std::vector<SamplePlace>();
-  if (text[first] == '[') return ArrayScanner(text, first).scan();
-  return find_lines(text);
+int SampleFile::items(std::int64_t sample, std::size_t encoder) const {
+  return sound(sample) ? index_.counts(sample)[columns_[encoder]] : 0;
 }
+
+bool SampleFile::sound(std::int64_t sample) const {
+  const SampleIndex::Entry& entry = index_[sample];
+  if (entry.malformed != 0) return false;
+  std::array<std::int64_t, kMediaKinds> unplaced = {};
+  std::copy(entry.files.begin(), entry.files.end(), unplaced.begin());
+  std::int64_t features = 0;
+  for (std::size_t e = 0; e < columns_.size(); ++e) {
+    const MediaSource& source = options_->media[e];
+    const std::int64_t items = index_.counts(sample)[columns_[e]];
+    unplaced[static_cast<std::size_t>(source.kind)] -= items;
+    features += items * source.features_per_item;
+  }
+  return features <= options_->sequence_length && unplaced == decltype(unplaced){};
+}
+
+Result<Conversation> SampleFile::read(std::int64_t sample) const {
+  const SampleIndex::Entry& entry = index_[sample];
+  auto conversation = read_conversation(data_.text(static_cast<std::int64_t>(entry.offset), entry.length));
+  if (!conversation) return conversation;
+  auto sound = check(*conversation, *options_);
+  if (!sound) return tl::unexpected(sound.error());
+  for (const MediaKind kind : kKinds)
+    if (conversation->of(kind).size() != entry.files[static_cast<std::size_t>(kind)])
+      throw Failure(ExitCode::bad_data, cat(place(sample), ": not the sample that the index knows"),
+                    "the file was changed without a change of its time: touch it");
+  return conversation;
+}
+
+/// Through one file.
+class Review {
+ public:
+  Review(const SampleFile& file, Findings& findings) : file_(file), out_(findings) {
+    const auto& all = file.index_.placeholders();
+    for (std::size_t p = 0; p < all.size(); ++p)
+      if (std::find(file.columns_.begin(), file.columns_.end(), p) == file.columns_.end())
+        strays_.push_back({p, {}});
+  }
+
+  void look_through() {
+    const std::int64_t looks = std::min(kLooks, file_.size());
+    for (std::int64_t i = 0; i < file_.size(); ++i) {
+      look_at(i);
+      if (i * looks / file_.size() != (i + 1) * looks / file_.size() && file_.sound(i)) look_for_media(i);
+    }
+    out_.samples += file_.size();
+    out_.unanswered += unanswered_.samples;
+    warn();
+  }
+
+ private:
+  /// Of 1 % that are lost, one is among so many but for one time in 20,000.
+  static constexpr std::int64_t kLooks = 1000;
+
+  struct Seen {
+    std::int64_t samples = 0, first_line = 0;
+    void add(std::int64_t line) {
+      if (samples++ == 0) first_line = line;
+    }
+  };
+
+  void look_at(std::int64_t i) {
+    const SampleIndex::Entry& entry = file_.index_[i];
+    if (!file_.sound(i)) {
+      ++out_.bad;
+      if (out_.problems.full()) return out_.problems.count();
+      const auto conversation = file_.read(i);
+      if (!conversation) out_.problems.add(conversation.error(), file_.place(i));
+      return;
+    }
+    if (entry.has_answer == 0) unanswered_.add(entry.line);
+    for (auto& [placeholder, seen] : strays_)
+      if (file_.index_.counts(i)[placeholder] > 0) seen.add(entry.line);
+  }
+
+  void look_for_media(std::int64_t i) {
+    ++out_.looked_at;
+    const auto& listed = file_.index_[i].files;
+    if (std::all_of(listed.begin(), listed.end(), [](auto n) { return n == 0; })) return;
+    const auto conversation = file_.read(i);
+    if (!conversation) return;
+    for (const auto& files : conversation->files) {
+      for (const std::string& name : files) {
+        const auto path = file_.media(name);
+        if (path) continue;
+        ++out_.lacking;
+        return out_.problems.add(path.error(), file_.place(i));
+      }
+    }
+  }
+
+  void warn() {
+    const auto say = [&](std::int64_t samples, std::int64_t line, const std::string& what) {
+      out_.warnings.push_back(cat(file_.data_.path().string(), ":", line, ": ", what, " (", samples, " of ",
+                                  file_.size(), " samples; this is the first)"));
+    };
+    if (unanswered_.samples > 0)
+      say(unanswered_.samples, unanswered_.first_line,
+          "the conversation has no answer (a turn from 'gpt' or 'assistant'): nothing is learnt from it");
+    for (const auto& [placeholder, seen] : strays_)
+      if (seen.samples > 0)
+        say(seen.samples, seen.first_line,
+            cat("'", file_.index_.placeholders()[placeholder],
+                "' is no encoder's placeholder: it stays text"));
+    for (const SampleIndex::Unread& unread : file_.index_.unread())
+      say(unread.samples, unread.first_line,
+          cat("'", unread.key,
+              "' names media, but nothing reads it; keys that are read: image, images, audio, audios"));
+  }
+
+  const SampleFile& file_;
+  Findings& out_;
+  Seen unanswered_;
+  std::vector<std::pair<std::size_t, Seen>> strays_;  ///< placeholders that no encoder takes
+};
+
+void review(const SampleFile& file, Findings& findings) { Review(file, findings).look_through(); }
 
 }  // namespace cornstarch::dataio

@@ -1,39 +1,58 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "cornstarch/base/result.h"
+#include "conversation.h"
+#include "data_file.h"
+#include "media_folder.h"
+#include "problems.h"
+#include "sample_index.h"
 
 namespace cornstarch::dataio {
 
-/// A file mapped into memory: the ranks of a node share its pages.
-class MappedFile {
+/// One file of conversations with its index. The data set sees it as `weighted` samples, sample i being
+/// sample i mod size.
+class SampleFile {
  public:
-  static Result<MappedFile> open(const std::filesystem::path& path);
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
-  ~MappedFile();
-  std::string_view text() const { return {data_, size_}; }
+  static Result<SampleFile> open(const ConversationFile& source, const ConversationOptions& options);
+
+  std::int64_t size() const { return index_.size(); }
+  /// "train.jsonl:12"
+  std::string place(std::int64_t sample) const;
+  /// How many items encoder `encoder` takes of it; none of a sample that read() refuses.
+  int items(std::int64_t sample, std::size_t encoder) const;
+  /// The sample, if its placeholders agree with its media and these fit the sequence length.
+  Result<Conversation> read(std::int64_t sample) const;
+  Result<std::filesystem::path> media(const std::string& name) const { return media_.find(name); }
+
+  std::int64_t begin = 0;  ///< in the data set
+  std::int64_t weighted = 0;
 
  private:
-  MappedFile(const char* data, std::size_t size) : data_(data), size_(size) {}
-  const char* data_ = nullptr;
-  std::size_t size_ = 0;
+  friend class Review;
+  SampleFile(const ConversationFile& source, DataFile data, SampleIndex index,
+             const ConversationOptions& options);
+  /// Whether read() will take it, from the index alone.
+  bool sound(std::int64_t sample) const;
+
+  const ConversationOptions* options_;
+  DataFile data_;
+  SampleIndex index_;
+  MediaFolder media_;
+  std::vector<std::size_t> columns_;  ///< per encoder: its placeholder's among the index's
 };
 
-/// Where the JSON of one sample stands in a file.
-struct SamplePlace {
-  std::size_t offset = 0;
-  std::size_t length = 0;
-  std::int64_t line = 0;  ///< from 1
+/// What a look through samples has found.
+struct Findings {
+  std::int64_t samples = 0, bad = 0, unanswered = 0;
+  std::int64_t looked_at = 0, lacking = 0;  ///< samples whose media were looked for, and those that lack some
+  Problems problems;                        ///< of the samples that are bad or lack media
+  std::vector<std::string> warnings;
 };
 
-/// The samples of a file: the elements of an array if it begins with '[', its lines that are not blank
-/// otherwise. What is inside a sample is not looked at. The error's message begins with the line: "12: ...".
-Result<std::vector<SamplePlace>> find_samples(std::string_view text);
+/// Looks through a file's samples: through all by the index, through 1,000 spread over it for their media.
+void review(const SampleFile& file, Findings& findings);
 
 }  // namespace cornstarch::dataio

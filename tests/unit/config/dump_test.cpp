@@ -54,6 +54,7 @@ data:
   chat_template: plain
   shuffle: true
   on_bad_sample: fail
+  max_bad_fraction: 0.01
   num_workers: 4
 optimizer:
   type: adamw

@@ -1,10 +1,13 @@
 #include "cornstarch/dataio/conversations.h"
 
+#include <sys/stat.h>
+
 #include "catch.h"
 #include "cornstarch/dataio/parallel.h"
 #include "cornstarch/dataio/preprocess.h"
 #include "golden.h"
 
+using cornstarch::cat;
 using cornstarch::ExitCode;
 using namespace cornstarch::dataio;
 using Ids = std::vector<std::int64_t>;
@@ -326,7 +329,7 @@ TEST_CASE("samples that turn out bad when they are loaded are named with file an
   REQUIRE_FALSE(gone);
   CHECK(gone.error().code == ExitCode::missing_input);
   CHECK(f.without_folder(gone.error().message) ==
-        "train.jsonl:2: 'a.png': cannot read 'a.png': No such file or directory");
+        "train.jsonl:2: 'a.png' is not a file in '" + f.folder.path().string() + "'");
 }
 
 TEST_CASE("several threads read one data set") {
@@ -360,4 +363,141 @@ TEST_CASE("several threads read one data set") {
     CHECK(media[i] == values(static_cast<std::int64_t>(i)));
     CHECK(media[i].size() == std::vector<std::size_t>{3 * 12 * 12, 8 * 100, 0}[i % 3]);
   }
+}
+
+TEST_CASE("what somebody may not expect of the data is said once, with a count") {
+  Fixture f;
+  const std::string asked = R"({"conversations": [{"from": "human", "value": "Why <video>?"}]})";
+  const std::string other =
+      R"({"conversations": [{"from": "gpt", "value": "<video>"}], "img": "a.png", "image": []})";
+  f.file("train.jsonl", kText + "\n" + asked + "\n" + asked + "\n" + other + "\n");
+  const auto dataset = f.open();
+  std::vector<std::string> said;
+  for (const std::string& warning : dataset->warnings()) said.push_back(f.without_folder(warning));
+  CHECK(
+      said ==
+      std::vector<std::string>{
+          "train.jsonl:2: the conversation has no answer (a turn from 'gpt' or 'assistant'): nothing is "
+          "learnt from it (2 of 4 samples; this is the first)",
+          "train.jsonl:2: '<video>' is no encoder's placeholder: it stays text (3 of 4 samples; this is the "
+          "first)",
+          "train.jsonl:4: 'img' names media, but nothing reads it; keys that are read: image, images, audio, "
+          "audios (1 of 4 samples; this is the first)"});
+  CHECK(f.without_folder(dataset->place(3)) == "train.jsonl:4");
+}
+
+TEST_CASE("a system text beside the turns is the first of them") {
+  Fixture f;
+  f.file("train.jsonl", R"({"system": "Be kind.", "conversations": [{"from": "human", "value": "A"},)"
+                        R"( {"from": "gpt", "value": "B"}]})");
+  const auto row = f.open()->text(0);
+  REQUIRE(row);
+  CHECK(Ids(row->ids.begin(), row->ids.begin() + row->length) ==
+        f.ids("Be kind.\n") + f.ids("A\n") + f.ids("B") + Ids{1});
+}
+
+TEST_CASE("media that no encoder takes, or under a key that nothing reads, are refused with what helps") {
+  Fixture f;
+  f.file("train.jsonl", R"({"conversations": [{"from": "gpt", "value": "x"}], "video": "a.mp4"})"
+                        "\n"
+                        R"({"conversations": [{"from": "gpt", "value": "<image>"}], "img": "a.png"})"
+                        "\n");
+  const auto opened = ConversationDataset::open(f.options);
+  REQUIRE_FALSE(opened);
+  CHECK(f.without_folder(opened.error().message) ==
+        "train.jsonl:1: 'video' lists 1 files, but no encoder of the model takes video files\n"
+        "train.jsonl:2: the text has 1 image placeholders ('<image>'), 'image' lists 0 files");
+  CHECK(opened.error().help ==
+        "is 'img' meant? Nothing reads it: image files are listed under 'image' or 'images'");
+  Fixture g;
+  g.file("train.jsonl", R"({"conversations": [{"from": "gpt", "value": "<picture>"}], "image": "a.png"})");
+  CHECK(ConversationDataset::open(g.options).error().help ==
+        "the places of image files are marked in the text by '<image>'; another mark is set by "
+        "model.encoders.<name>.placeholder");
+}
+
+TEST_CASE("bad samples are tolerated up to a share, and said") {
+  Fixture f;
+  const std::string lost = R"({"conversations": [{"from": "gpt", "value": "<image>"}], "image": "lost.png"})";
+  f.file("train.jsonl", kSeen + "\n7\n" + kText + "\n" + lost + "\n");
+  f.options.max_bad_fraction = 0.2;
+  const std::string folder = f.folder.path().string();
+  CHECK(f.problem() ==
+        "1 of 4 samples cannot be used (data.max_bad_fraction is 0.2):\n"
+        "train.jsonl:2: the sample is a number, not an object\n"
+        "train.jsonl:4: 'lost.png' is not a file in '" +
+            folder + "'");
+  f.options.max_bad_fraction = 0.34;
+  const auto dataset = f.open();
+  REQUIRE(dataset->warnings().size() == 1);
+  CHECK(f.without_folder(dataset->warnings()[0]) ==
+        "1 of 4 samples cannot be used and will be skipped:\n"
+        "train.jsonl:2: the sample is a number, not an object\n"
+        "train.jsonl:4: 'lost.png' is not a file in '" +
+            folder + "'");
+  CHECK(dataset->size() == 4);
+  CHECK(dataset->info(0).items == std::vector<int>{1, 0});
+  CHECK(dataset->info(1).items == std::vector<int>{0, 0});
+  CHECK(f.without_folder(dataset->text(1).error().message) ==
+        "train.jsonl:2: the sample is a number, not an object");
+  CHECK(f.without_folder(dataset->media(1, 0).error().message) ==
+        "train.jsonl:2: the sample is a number, not an object");
+}
+
+TEST_CASE("of a long file, the media of samples all over it are looked for") {
+  Fixture f;
+  std::string content;
+  for (int i = 0; i < 20000; ++i)
+    content += cat(R"({"conversations": [{"from": "gpt", "value": "<image>"}], "image": ")",
+                   i < 10000 ? "a.png" : "lost.png", "\"}\n");
+  f.file("train.jsonl", content);
+  const auto lines = cornstarch::split(f.problem(), '\n');
+  REQUIRE(lines.size() == 21);
+  CHECK(lines[0] == "train.jsonl:10020: 'lost.png' is not a file in '" + f.folder.path().string() + "'");
+  CHECK(lines[20] == "and 480 more");
+  f.options.max_bad_fraction = 0.4;
+  CHECK(cornstarch::split(f.problem(), '\n')[0] ==
+        "500 of 1000 samples that were looked at lack media (data.max_bad_fraction is 0.4):");
+}
+
+TEST_CASE("conversations without any answer are no data set") {
+  Fixture f;
+  f.file("train.jsonl", R"({"conversations": [{"from": "human", "value": "A"}]})");
+  CHECK(f.problem() == "no conversation has an answer (a turn from 'gpt' or 'assistant')");
+}
+
+TEST_CASE("media are confined to their folder, links inside included; a pipe is no file") {
+  Fixture f;
+  namespace fs = std::filesystem;
+  fs::create_directories(f.folder.path() / "media" / "sub");
+  fs::copy_file(f.folder.path() / "a.png", f.folder.path() / "media" / "sub" / "a.png");
+  fs::create_symlink("sub/a.png", f.folder.path() / "media" / "link.png");
+  fs::create_symlink("../a.png", f.folder.path() / "media" / "out.png");
+  fs::create_directory_symlink("..", f.folder.path() / "media" / "up");
+  REQUIRE(::mkfifo((f.folder.path() / "media" / "pipe.png").c_str(), 0600) == 0);
+  const std::string root = (f.folder.path() / "media").string();
+  const auto problem = [&](const std::string& name) {
+    f.options.files = {
+        {f.folder.write(
+             "train.jsonl",
+             cat(R"({"conversations": [{"from": "gpt", "value": "<image>"}], "image": ")", name, "\"}")),
+         root, 1}};
+    const auto opened = ConversationDataset::open(f.options);
+    if (opened) return std::string((*opened)->media(0, 0) ? "" : "unreadable");
+    return f.without_folder(opened.error().message) + " | " + opened.error().help;
+  };
+  const std::string inside = " | list paths relative to media_root, a folder that holds all of them";
+  CHECK(problem("sub/a.png").empty());
+  CHECK(problem("./sub//a.png").empty());
+  CHECK(problem("link.png").empty());
+  CHECK(problem("out.png") == "train.jsonl:1: 'out.png' is refused: a link leads out of the folder" + inside);
+  CHECK(problem("up/a.png") ==
+        "train.jsonl:1: 'up/a.png' is refused: a link leads out of the folder" + inside);
+  CHECK(problem("sub/../sub/a.png") ==
+        "train.jsonl:1: 'sub/../sub/a.png' is refused: it contains '..'" + inside);
+  CHECK(problem("/a.png") == "train.jsonl:1: '/a.png' is refused: it is an absolute path" + inside);
+  CHECK(problem(root + "/sub/a.png").ends_with("is refused: it is an absolute path" + inside));
+  CHECK(problem("pipe.png") ==
+        "train.jsonl:1: 'pipe.png' is not a file in 'media'"
+        " | media_root is the folder in which the paths of a data set begin");
 }

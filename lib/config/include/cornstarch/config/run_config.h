@@ -104,6 +104,7 @@ struct Data {
   ChatTemplate chat_template = ChatTemplate::plain;
   bool shuffle = true;
   OnBadSample on_bad_sample = OnBadSample::fail;
+  double max_bad_fraction = 0.01;  ///< with skip
   int num_workers = 4;
 };
 

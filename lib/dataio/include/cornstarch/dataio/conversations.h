@@ -10,7 +10,8 @@
 
 namespace cornstarch::dataio {
 
-enum class MediaKind { image, audio };
+enum class MediaKind { image, audio, video };  ///< no encoder takes video yet
+inline constexpr std::size_t kMediaKinds = 3;
 
 /// How the media of one encoder are found in a conversation and prepared.
 struct MediaSource {
@@ -38,6 +39,8 @@ struct ConversationOptions {
   std::string chat_template;  ///< a name of chat_templates()
   std::int64_t sequence_length = 0;
   std::vector<MediaSource> media;  ///< per encoder, in order of declaration
+  /// The share of samples that may be bad without an error of open(). Reading such a sample is one, always.
+  double max_bad_fraction = 0;
 };
 
 /// "plain", "vicuna", "llama2", "llama3", "chatml": see docs/chat_templates.md.
@@ -49,15 +52,16 @@ struct Question {
   std::string answer;  ///< as the file has it
 };
 
-/// LLaVA's conversation form: {"conversations": [{"from": "human"|"gpt", "value": text}], "image"|"images":
-/// ..., "audio"|"audios": ...}; a list or a single path. The k-th placeholder of an image encoder takes the
-/// k-th image, whichever encoder it is; the same for audio. A sample longer than sequence_length is an error,
-/// never cut.
+/// LLaVA's conversation form: {"conversations": [{"from": "human"|"gpt", "value": text}], "system": text,
+/// "image"|"images": ..., "audio"|"audios": ...}; a list or a single path. The k-th placeholder of an image
+/// encoder takes the k-th image, whichever encoder it is; the same for audio. A sample longer than
+/// sequence_length is an error, never cut. docs/data.md has the whole of it.
 class ConversationDataset : public Dataset {
  public:
-  /// Reads and checks every line (placeholders against media lists, files exist, the media fit
-  /// sequence_length): the problems are in the error's message, one per line, each with file:line; from the
-  /// 21st on they are only counted.
+  /// Finds the samples of every file, or takes them from the index that an earlier run kept, and checks of
+  /// each whether it is a conversation, whether its placeholders agree with its media, and whether these fit
+  /// sequence_length; of 1,000 spread over each file, whether their media exist. The problems are in the
+  /// error's message, one per line, each with file:line; from the 21st on they are only counted.
   static Result<std::unique_ptr<ConversationDataset>> open(const ConversationOptions& options);
   ~ConversationDataset() override;
 
@@ -69,6 +73,10 @@ class ConversationDataset : public Dataset {
   /// A sample of several answers asks for the last one.
   Result<Question> question(std::int64_t sample) const;
   const Tokenizer& tokenizer() const;
+  /// What was done to the data, or left undone, that somebody may not expect; one line each.
+  const std::vector<std::string>& warnings() const;
+  /// "train.jsonl:12"
+  std::string place(std::int64_t sample) const;
 
  private:
   struct State;

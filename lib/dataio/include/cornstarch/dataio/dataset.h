@@ -31,6 +31,7 @@ inline std::int64_t placeholder_id(int encoder) { return -(1 + static_cast<std::
 struct MediaItem {
   std::vector<float> values;
   std::vector<std::int64_t> shape;
+  bool cut = false;  ///< the recording was longer than its encoder takes
 };
 
 /// A data set that can be read from several threads at once. Everything is a function of the sample number
