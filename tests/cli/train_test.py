@@ -236,10 +236,10 @@ class Training(unittest.TestCase):
         failed = self.train(code=65)
         self.assertIn("seven.png", failed.stderr)
         self.assertIn("conversations.jsonl:", failed.stderr)
-        self.train("--set", "data.on_bad_sample=skip", name="skip")
-        self.train("--set", "data.on_bad_sample=skip", name="skip-single", layout=("--layout", "single"))
+        self.train("--set", "data.on_bad_sample=skip", "--set", "data.max_bad_fraction=1", name="skip")
+        self.train("--set", "data.on_bad_sample=skip", "--set", "data.max_bad_fraction=1", name="skip-single", layout=("--layout", "single"))
         # Tokens have been dealt to ranks before the others say that a sample is bad.
-        self.train("--set", "data.on_bad_sample=skip", "--set", "model.llm.parallel.sp=2", "--set",
+        self.train("--set", "data.on_bad_sample=skip", "--set", "data.max_bad_fraction=1", "--set", "model.llm.parallel.sp=2", "--set",
                    "model.llm.parallel.mode=ring_attn", "--set", "model.llm.parallel.distribution=uniform", name="skip-split",
                    layout=("--local-ranks", "6"))
         single, _ = self.metrics("skip-single")

@@ -113,6 +113,19 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
   return dropped;
 }
 
+/// Cut items of the encoders for which this rank speaks: of those that read the same, one does.
+std::int64_t cut_items(const RankBatch& batch, const plan::RankPlan& where) {
+  std::int64_t cut = 0;
+  for (const plan::Part& part : where.parts) {
+    const auto e = static_cast<std::size_t>(part.modality);
+    if (part.tp != 0 || part.cp != 0 || e >= batch.media.size()) continue;
+    for (const auto& items : batch.media[e])
+      cut +=
+          std::count_if(items.begin(), items.end(), [](const dataio::MediaItem& item) { return item.cut; });
+  }
+  return cut;
+}
+
 double visible_pairs(const RankBatch& batch, config::AttentionMask mask, double token_pairs) {
   if (mask == config::AttentionMask::causal) return token_pairs / 2;
   double pairs = 0;
@@ -207,6 +220,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   const std::size_t encoders = modalities.size() - 1;
   const plan::Part& last = where.parts.back();
   const bool reads_text = takes_text(plan, where);
+  const std::int64_t cut = cut_items(batch, where);
 
   std::vector<bool> reached;
   std::vector<double> total_items;
@@ -256,7 +270,8 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
           token_pairs,
           visible,
           std::move(total_items),
-          skipped};
+          skipped,
+          cut};
 }
 
 void move_inputs(pipeline::StepInputs& inputs, at::Device device) {

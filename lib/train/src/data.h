@@ -8,7 +8,8 @@
 
 namespace cornstarch::train {
 
-/// The conversations that a config names, prepared for its encoders. Throws Failure.
+/// The conversations that a config names, prepared for its encoders. Some are tried: a run that would learn
+/// from nothing does not begin. Throws Failure.
 std::unique_ptr<dataio::ConversationDataset> open_data(const config::RunConfig& config,
                                                        const catalog::Modalities& modalities,
                                                        const std::vector<config::Dataset>& files);

@@ -166,14 +166,25 @@ void share_log(const Job& job, const comm::Communicator& comm) {
 /// One rank's whole life; returns the exit code.
 int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device device) {
   std::optional<Speaker> speaker;
-  if (comm->rank() == 0)
+  if (comm->rank() == 0) {
     speaker.emplace(job, versions_json(job.options.versions, *comm, device, job.launcher));
+    for (const auto* data : {job.train_data.get(), job.eval_data.get()}) {
+      if (data == nullptr) continue;
+      for (const std::string& warning : data->warnings()) log::warning(warning);
+    }
+  }
+  std::int64_t learnt = 0;  // tokens; on every rank
   Observer observer;
   observer.on_step = [&](const telemetry::StepRecord& record) {
+    learnt += record.target_tokens;
     if (speaker) return speaker->tell(record);
     if (record.step == 1) share_log(job, *comm);
   };
   observer.on_eval = [&](const telemetry::EvalRecord& record) {
+    if (record.samples == 0)
+      throw Failure(ExitCode::bad_data,
+                    "nothing was measured: no held-out sample that was read has an answer",
+                    "data.eval needs samples with an answer, and eval.max_samples must reach them");
     if (speaker) speaker->tell(record);
   };
   require_memory(plan::held_bytes(job.config, job.modalities, job.plan, comm->rank()), device, comm->rank());
@@ -190,6 +201,9 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
     save_before_the_end(job, trainer, *comm, failure);
     throw;
   }
+  if (ending.signal == 0 && learnt == 0)
+    throw Failure(ExitCode::bad_data, "nothing was learnt: no sample that was read has an answer",
+                  "what is learnt are the turns from 'gpt' or 'assistant'");
   if (trainer.steps_done() > 0) write_model(job, trainer);
   if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
   if (speaker) speaker->finish(ending, trainer.steps_done(), job.config.run_dir);
@@ -209,7 +223,8 @@ int train_rank_in_memory(const Job& job, const comm::CommunicatorPtr& comm, at::
 }
 
 int report(const Error& error) {
-  const std::string help = error.help.empty() ? "" : cat("\n  help: ", error.help);
+  const std::string help =
+      error.help.empty() ? "" : cat("\n  help: ", join(split(error.help, '\n'), "\n        "));
   console().say(cat("error: ", error.message, help), log::Level::error);
   return static_cast<int>(error.code);
 }

@@ -8,11 +8,13 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <deque>
 #include <set>
 
+#include "bad_samples.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/dataio/prefetch.h"
@@ -59,6 +61,8 @@ std::optional<c10::Stream> own_stream(bool records, at::Device device) {
   return c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
 }
 
+constexpr int kNamed = 20;  ///< bad samples that a rank names
+
 /// A step whose report is still to be read.
 struct Issued {
   int step = 0;
@@ -97,6 +101,9 @@ struct Trainer::Impl {
   std::optional<Clock::duration> usual_time;  ///< and how long its like took
   std::optional<Clock::duration> step_time;   ///< of the last step that was recorded
   Ending ending;
+  BadSamples bad_samples;              ///< of those that it was trained on
+  mutable std::atomic<int> named = 0;  ///< bad samples that this rank has named
+  std::int64_t cut = 0;                ///< recordings that were cut
   pipeline::Executor executor;
   optim::Optimizer optimizer;
   std::optional<dataio::Prefetcher<RankBatch>> batches;  ///< waits at its end for what it reads
@@ -119,6 +126,7 @@ struct Trainer::Impl {
         needs(needs_of(plan, modalities, comm->rank())),
         world(comm->world()),
         tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm, device}) : std::nullopt),
+        bad_samples(train_data, train_data.size(), config.data.max_bad_fraction),
         executor(plan, modalities, comm,
                  {{dtype, config.seed, device},
                   store_options(config, s.bucket_bytes, device),
@@ -153,7 +161,10 @@ struct Trainer::Impl {
     if (!batch.problems.empty() && config.data.on_bad_sample == config::OnBadSample::fail)
       throw Failure(ExitCode::bad_data, join(batch.problems, "\n"),
                     "data.on_bad_sample: skip trains without such samples");
-    for (const std::string& problem : batch.problems) log::warning("skipped: " + problem);
+    for (const std::string& problem : batch.problems) {
+      if (named++ < kNamed) log::warning("skipped: " + problem);
+      if (named == kNamed) log::warning("further bad samples are only counted");
+    }
     for (pipeline::PlacedTokens& placed : batch.placed) executor.prepare(placed);
     return batch;
   }
@@ -171,6 +182,14 @@ struct Trainer::Impl {
     report.next_bad = batch.bad;
     take(report, report.start(*world, device));
     batch.bad = report.next_bad;
+  }
+
+  /// What was done to the data, said once, by one rank.
+  void sum_up() const {
+    if (comm->rank() != 0) return;
+    if (bad_samples.bad() > 0)
+      log::warning(cat("skipped ", bad_samples.bad(), " of ", bad_samples.read(), " samples that were read"));
+    if (cut > 0) log::warning(cat("cut ", cut, " recordings that are longer than their encoder takes"));
   }
 
   Step to_step(RankBatch batch, const dataio::Dataset& data) const {
@@ -198,6 +217,7 @@ struct Trainer::Impl {
     for (int step = 0; step < config.steps; ++step) {
       begin(step_time);
       if (tracer) tracer->begin(step);
+      bad_samples.add(upcoming.front().samples, upcoming.front().bad);
       const Step inputs = to_step(std::move(upcoming.front()), train_data);
       upcoming.pop_front();
       const pipeline::StepSums sums =
@@ -236,6 +256,7 @@ struct Trainer::Impl {
       report.next_bad =
           sums.dropped ? std::vector<double>(static_cast<std::size_t>(global_batch)) : upcoming.back().bad;
     report.add_stop(launch::stop_requested());
+    report.cut = static_cast<double>(inputs.cut);
     out.sums = report.start(*world, device, sums.loss, optim::squared_norm(executor.segments()));
     update(step, inputs, out.sums.values);
     issued.push_back(std::move(out));
@@ -297,6 +318,8 @@ struct Trainer::Impl {
     record.tokens = static_cast<std::int64_t>(report.tokens);
     record.target_tokens = static_cast<std::int64_t>(report.targets);
     record.skipped_samples = step.skipped;
+    record.cut_recordings = static_cast<std::int64_t>(report.cut);
+    cut += record.cut_recordings;
     const plan::StepFlops flops = plan::step_flops(
         modalities, {report.tokens, report.token_pairs, report.visible_pairs, report.targets, step.items});
     record.model_flops = flops.masked;
@@ -364,6 +387,7 @@ struct Trainer::Impl {
     record.step = step;
     if (eval_data == nullptr) return record;
     const std::int64_t count = std::min<std::int64_t>(config.eval.max_samples, eval_data->size());
+    BadSamples bad(*eval_data, count, config.data.max_bad_fraction);
     pipeline::StepSums sums;
     sums.loss = at::zeros({}, at::TensorOptions(device).dtype(at::kDouble));
     for (std::int64_t first = 0; first < count; first += global_batch) {
@@ -373,6 +397,7 @@ struct Trainer::Impl {
       for (std::int64_t i = first; i < first + global_batch; ++i) samples.push_back(i < count ? i : -1);
       RankBatch batch = read(*eval_data, std::move(samples));
       agree_on_bad(batch);
+      bad.add(batch.samples, batch.bad);
       const Step inputs = to_step(std::move(batch), *eval_data);
       const pipeline::StepSums part = executor.evaluate(inputs.activity, inputs.anyone, inputs.inputs);
       sums.loss += part.loss;
@@ -399,7 +424,11 @@ Trainer::Trainer(const Setup& setup, Observer observer)
     : impl_(std::make_unique<Impl>(setup, std::move(observer))) {}
 Trainer::~Trainer() = default;
 
-Ending Trainer::run() { return impl_->run(); }
+Ending Trainer::run() {
+  const Ending ending = impl_->run();
+  impl_->sum_up();
+  return ending;
+}
 
 int Trainer::steps_done() const { return impl_->steps_done; }
 

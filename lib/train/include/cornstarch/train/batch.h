@@ -47,6 +47,8 @@ struct Step {
   double visible_pairs = 0;   ///< as plan::StepCounts has it
   std::vector<double> items;  ///< per encoder: of the global batch
   std::int64_t skipped = 0;   ///< bad samples of the global batch
+  std::int64_t cut = 0;       ///< recordings of this replica that are longer than their encoder takes; each
+                              ///< is counted on one rank
 };
 
 /// `bad`: over all ranks, per sample of the global batch.
