@@ -42,6 +42,8 @@ class Inputs(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cornstarch-inputs-test-"))
         self.addCleanup(shutil.rmtree, self.folder)
         shutil.copytree(EXAMPLE, self.folder / "example")
+        pictures = (EXAMPLE / "pictures.jsonl").read_text(encoding="utf-8").replace("<image>", "<vision>")
+        (self.folder / "example" / "conversations.jsonl").write_text(pictures, encoding="utf-8")
         model_folders.write_model(self.folder / "clip", model_folders.TINY_CLIP,
                                   model_folders.clip_tensors(model_folders.TINY_CLIP), dtype="F32")
         model_folders.write_model(self.folder / "llama", model_folders.TINY_LLAMA,
