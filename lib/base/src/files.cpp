@@ -103,12 +103,17 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
 }
 
 Result<void> write_file_atomically(const fs::path& path, std::string_view content) {
+  return write_file_atomically(path, std::vector<std::string_view>{content});
+}
+
+Result<void> write_file_atomically(const fs::path& path, const std::vector<std::string_view>& parts) {
   if (path.filename().empty()) return write_failure(path, EISDIR);
   const fs::path temporary = name_beside(path);
   Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!fd.valid()) return write_failure(path, errno);
-  if (!write_all(fd.get(), content) || ::fsync(fd.get()) != 0 || !fd.close() ||
-      ::rename(temporary.c_str(), path.c_str()) != 0) {
+  const bool written = std::all_of(parts.begin(), parts.end(),
+                                   [&](std::string_view part) { return write_all(fd.get(), part); });
+  if (!written || ::fsync(fd.get()) != 0 || !fd.close() || ::rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
     return write_failure(path, error);

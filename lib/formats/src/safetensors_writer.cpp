@@ -60,16 +60,12 @@ Result<void> write_safetensors(const std::filesystem::path& path, const std::vec
   });
   if (const auto ok = check_sizes(order); !ok) return ok;
   const std::string header = header_text(order);
-  std::string file;
-  std::size_t total = 8 + header.size();
-  for (const TensorToWrite* tensor : order) total += tensor->bytes.size();
-  file.reserve(total);
-  for (int i = 0; i < 8; ++i) file.push_back(static_cast<char>(header.size() >> (8 * i) & 0xFF));
-  file += header;
-  for (const TensorToWrite* tensor : order) {
-    file.append(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size());
-  }
-  return write_file_atomically(path, file);
+  std::string size;
+  for (int i = 0; i < 8; ++i) size.push_back(static_cast<char>(header.size() >> (8 * i) & 0xFF));
+  std::vector<std::string_view> parts = {size, header};
+  for (const TensorToWrite* tensor : order)
+    parts.emplace_back(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size());
+  return write_file_atomically(path, parts);
 }
 
 }  // namespace cornstarch::formats

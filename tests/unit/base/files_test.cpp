@@ -58,6 +58,9 @@ TEST_CASE("Writing replaces the content and leaves nothing beside it") {
   REQUIRE(write_file_atomically(file, "old").has_value());
   REQUIRE(write_file_atomically(file, std::string(70000, 'n')).has_value());
   CHECK(*read_file(file) == std::string(70000, 'n'));
+  REQUIRE(
+      write_file_atomically(file, std::vector<std::string_view>{"one", "", " behind the other"}).has_value());
+  CHECK(*read_file(file) == "one behind the other");
   CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cornstarch/base/result.h"
 
@@ -15,6 +16,9 @@ Result<std::string> read_file(const std::filesystem::path& path,
 
 /// Writes beside `path`, syncs, then renames over it: a reader sees the old content or the new, never a part.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);
+/// Likewise what lies in several places, one behind the other.
+Result<void> write_file_atomically(const std::filesystem::path& path,
+                                   const std::vector<std::string_view>& parts);
 
 /// `relative` inside `root`. Refused (bad_data): absolute paths, '..', and links that lead out of `root`.
 Result<std::filesystem::path> resolve_inside(const std::filesystem::path& root, const std::string& relative);
