@@ -8,7 +8,7 @@ namespace cornstarch::optim {
 
 double learning_rate(const config::LrSchedule& schedule, double peak, std::int64_t step, std::int64_t total) {
   if (step < schedule.warmup_steps)
-    return peak * static_cast<double>(step + 1) / static_cast<double>(schedule.warmup_steps);
+    return peak * static_cast<double>(step) / static_cast<double>(schedule.warmup_steps);
   const double span = static_cast<double>(std::max<std::int64_t>(1, total - schedule.warmup_steps));
   const double done = std::min(1.0, static_cast<double>(step - schedule.warmup_steps) / span);
   double left = 1.0;

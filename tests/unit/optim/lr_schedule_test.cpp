@@ -5,11 +5,13 @@
 using namespace cornstarch;
 using optim::learning_rate;
 
-TEST_CASE("warm-up reaches the peak at its last step") {
+TEST_CASE("warm-up begins at 0 and reaches the peak at the step behind it, as Hugging Face's") {
   config::LrSchedule schedule;
   schedule.warmup_steps = 4;
-  CHECK(learning_rate(schedule, 1.0, 0, 10) == 0.25);
-  CHECK(learning_rate(schedule, 1.0, 3, 10) == 1.0);
+  CHECK(learning_rate(schedule, 1.0, 0, 10) == 0.0);
+  CHECK(learning_rate(schedule, 1.0, 1, 10) == 0.25);
+  CHECK(learning_rate(schedule, 1.0, 3, 10) == 0.75);
+  CHECK(learning_rate(schedule, 1.0, 4, 10) == 1.0);
   CHECK(learning_rate(schedule, 1.0, 9, 10) == 1.0);
 }
 
