@@ -45,7 +45,8 @@ Parameter make_parameter(const catalog::Modality& modality, const catalog::Param
   if (!spec.tied_to.empty()) p.tied_to = modality.name + "/" + spec.tied_to;
   std::vector<std::int64_t> shape = spec.shape;
   if (p.split_dim >= 0) shape[static_cast<std::size_t>(p.split_dim)] = part.size();
-  p.value = at::empty(shape, at::TensorOptions(options.device).dtype(options.dtype));
+  const at::ScalarType dtype = p.trains && options.wide_first ? at::kFloat : options.dtype;
+  p.value = at::empty(shape, at::TensorOptions(options.device).dtype(dtype));
   if (options.draws) draw(p, modality, options.seed);
   p.value.set_requires_grad(p.trains);
   return p;

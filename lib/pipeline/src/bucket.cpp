@@ -30,6 +30,11 @@ class AddedHook : public torch::autograd::FunctionPostHook {
   std::function<void()> added_;
 };
 
+/// Of a parameter's values in the store.
+at::ScalarType type_of(const at::Tensor& given, const StoreOptions& options) {
+  return options.masters && given.requires_grad() ? options.narrow : given.scalar_type();
+}
+
 /// The elements that this rank owns.
 Range share_of(const Bucket& bucket) {
   if (!bucket.sharded) return {0, bucket.values.numel()};
@@ -39,11 +44,11 @@ Range share_of(const Bucket& bucket) {
 
 }  // namespace
 
-void append(Bucket& bucket, const Stored& parameter) {
+void append(Bucket& bucket, const Stored& parameter, const StoreOptions& options) {
   const at::Tensor& value = parameter.parameter->value;
   bucket.places.push_back({parameter, bucket.elements, {}});
-  bucket.elements = round_up(bucket.elements + value.numel(),
-                             kAlignBytes / static_cast<std::int64_t>(value.element_size()));
+  const auto unit = kAlignBytes / static_cast<std::int64_t>(elementSize(type_of(value, options)));
+  bucket.elements = round_up(bucket.elements + value.numel(), unit);
 }
 
 std::shared_ptr<torch::autograd::Node> watch(const Bucket::Place& place, std::function<void()> added) {
@@ -66,7 +71,7 @@ std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptio
   std::ranges::stable_partition(ordered, [](const Stored& p) { return !p.over_stages; });
   for (const Stored& p : ordered) {
     const at::Tensor& value = p.parameter->value;
-    const auto item = static_cast<std::int64_t>(value.element_size());
+    const auto item = static_cast<std::int64_t>(elementSize(type_of(value, options)));
     const bool fits = !buckets.empty() && buckets.back().group == p.group &&
                       (buckets.back().elements + value.numel()) * item <= options.bucket_bytes;
     if (!fits) {
@@ -74,7 +79,7 @@ std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptio
       buckets.back().sharded = options.sharded && p.group->size() > 1;
       buckets.back().over_stages = p.over_stages;
     }
-    append(buckets.back(), p);
+    append(buckets.back(), p, options);
   }
   return buckets;
 }
@@ -82,8 +87,9 @@ std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptio
 void lay_out(Bucket& bucket, const StoreOptions& options) {
   const at::NoGradGuard no_grad;
   const bool trains = bucket.places.front().stored.parameter->trains;
-  const auto given = bucket.places.front().stored.parameter->value.options();
-  const auto values = given.requires_grad(false).device(options.device);
+  const at::Tensor& given = bucket.places.front().stored.parameter->value;
+  const auto values =
+      given.options().requires_grad(false).device(options.device).dtype(type_of(given, options));
   const auto gradients = options.masters ? values.dtype(at::kFloat) : values;
   const std::int64_t parts = bucket.sharded ? bucket.group->size() : 1;
   const std::int64_t unit = kAlignBytes / static_cast<std::int64_t>(values.dtype().itemsize());
@@ -94,16 +100,20 @@ void lay_out(Bucket& bucket, const StoreOptions& options) {
     at::Tensor& value = place.stored.parameter->value;
     const at::Tensor here = bucket.values.narrow(0, place.offset, value.numel()).view(value.sizes());
     here.copy_(value);
+    if (trains) {
+      place.gradient = bucket.gradients.narrow(0, place.offset, value.numel()).view(value.sizes());
+      if (options.masters) place.gradient.copy_(value);  // unrounded, until the masters are taken from there
+    }
     value.set_data(here);
-    if (!trains) continue;
-    place.gradient = bucket.gradients.narrow(0, place.offset, value.numel()).view(value.sizes());
-    if (!options.masters) value.mutable_grad() = place.gradient;
+    if (trains && !options.masters) value.mutable_grad() = place.gradient;
   }
   const Range own = share_of(bucket);
   bucket.own_values = bucket.values.narrow(0, own.begin, own.size());
   if (!trains) return;
   bucket.own_gradients = bucket.sharded ? at::zeros({own.size()}, gradients) : bucket.gradients;
-  if (options.masters) bucket.own_masters = bucket.own_values.to(at::kFloat);
+  if (!options.masters) return;
+  bucket.own_masters = bucket.gradients.narrow(0, own.begin, own.size()).clone();
+  bucket.gradients.zero_();
 }
 
 void add_segments(const Bucket& bucket, std::vector<Segment>& segments) {

@@ -36,14 +36,15 @@ struct Bucket {
 };
 
 /// Adds a parameter behind those that are there.
-void append(Bucket& bucket, const Stored& parameter);
+void append(Bucket& bucket, const Stored& parameter, const StoreOptions& options);
 
 /// Deals parameters, last to first and those over several stages behind the others, to buckets of at most
 /// `bucket_bytes` of values (one parameter may be more).
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options);
 
 /// Makes the bucket's memory, on the options' device, and every value a view into it. Where its parameters
-/// train, gradients too: of the values' type, they are views into which autograd adds in place.
+/// train, gradients too: of the values' type, they are views into which autograd adds in place. Masters take
+/// the values as they are given, before they are rounded.
 void lay_out(Bucket& bucket, const StoreOptions& options);
 
 /// Has gradients that autograd cannot add in place moved to the bucket, and calls back when one has been

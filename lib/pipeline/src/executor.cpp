@@ -424,6 +424,22 @@ void Executor::drop(int stage, int module) {
   if (auto& store = impl_->held.at(stage).store) store->drop(module);
 }
 
+at::Tensor Executor::unrounded(int stage, const models::Parameter& parameter) const {
+  const at::NoGradGuard no_grad;
+  const StoreOptions& options = impl_->options.store;
+  const HeldStage& h = impl_->held.at(stage);
+  const at::Tensor value = parameter.value.detach();
+  if (!options.masters || !parameter.trains) return value;
+  // What other ranks own is -0 here, which changes no sum, not even the sign of a zero.
+  at::Tensor whole = at::full({value.numel()}, -0.0, value.options().dtype(at::kFloat));
+  for (const Segment& s : h.store->segments())
+    if (s.parameter == &parameter) whole.narrow(0, s.begin, s.master.numel()).copy_(s.master);
+  for (const Stored& s : h.stored)
+    if (s.parameter == &parameter && (options.sharded || impl_->options.shard_values))
+      s.group->all_reduce(whole);
+  return whole.view(value.sizes());
+}
+
 std::vector<models::Parameter>& Executor::stage_parameters(int stage) {
   impl_->settle();
   return impl_->held.at(stage).module.parameters();

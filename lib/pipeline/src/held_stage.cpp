@@ -28,6 +28,7 @@ class Builder {
                    part_.cp,
                    comm_->group(sp_ranks(), cat("sp of ", name_)),
                    models::Stage(modality_, modules, std::move(tp), options),
+                   {},
                    nullptr,
                    {},
                    -1,
@@ -148,6 +149,7 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
   Builder builder(plan, modalities, comm, part);
   models::StageOptions stage = options.stage;
   stage.draws = false;
+  stage.wide_first = options.store.masters;
   if (options.shard_values)
     stage.device = at::kCPU;  // never all of it: what has no value takes no memory yet
   HeldStage held = builder.build(stage);
@@ -158,14 +160,14 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
     values.fill(p);
     filling.add(static_cast<std::int64_t>(p.value.nbytes()));
   };
-  const std::vector<Stored> stored = builder.stored(held.module, options.shard_values);
+  held.stored = builder.stored(held.module, options.shard_values);
   if (options.shard_values) {
-    auto store = std::make_unique<ModuleStore>(builder.by_module(stored), options.store, fill);
+    auto store = std::make_unique<ModuleStore>(builder.by_module(held.stored), options.store, fill);
     held.module.observe(store.get());
     held.store = std::move(store);
   } else {
     for (models::Parameter& p : held.module.parameters()) fill(p);
-    if (!stored.empty()) held.store = std::make_unique<ParameterStore>(stored, options.store);
+    if (!held.stored.empty()) held.store = std::make_unique<ParameterStore>(held.stored, options.store);
   }
   values.check();
   return held;

@@ -19,6 +19,7 @@ struct HeldStage {
   int cp = 0;
   comm::GroupPtr sp;  ///< the ranks of this replica that hold other tokens
   models::Stage module;
+  std::vector<Stored> stored;    ///< what the store keeps, and with whom
   std::unique_ptr<Store> store;  ///< null where nothing trains and nothing is shared
   std::vector<int> seams_in;     ///< indices into the plan's seams, in order
   int seam_out = -1;

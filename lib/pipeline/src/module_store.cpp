@@ -69,7 +69,7 @@ struct ModuleStore::Impl {
 
   void add(const StoredModule& module, const StoreOptions& options) {
     KeptList list;
-    for (const Stored& p : module.parameters) append(bucket_for(p, list), p);
+    for (const Stored& p : module.parameters) append(bucket_for(p, list), p, options);
     for (Kept* k : list) share_out(*k, options);
     own[module.module] = list;
     if (module.values_of >= 0) {

@@ -150,7 +150,8 @@ TEST_CASE("updated shares are what the next forward sees") {
 TEST_CASE("modules that share a value: gathered once, both gradients added") {
   comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
     Model model(at::kBFloat16);
-    model.all[2] = model.all[0];  // a tied head
+    model.all[0].value = at::full({kElements}, 2.001F, at::kFloat).requires_grad_(true);  // 2 in bf16
+    model.all[2] = model.all[0];                                                          // a tied head
     auto modules = model.modules(comm->world());
     modules[2].parameters.clear();
     modules[2].values_of = 0;
@@ -166,5 +167,6 @@ TEST_CASE("modules that share a value: gathered once, both gradients added") {
     CHECK(store.segments()[0].gradient.eq(2 * (6 + 6)).all().item<bool>());
     CHECK(store.segments()[0].gradient.scalar_type() == at::kFloat);
     CHECK(store.segments()[0].master.numel() == kElements / 2);
+    CHECK(store.segments()[0].master.eq(2.001F).all().item<bool>());
   });
 }

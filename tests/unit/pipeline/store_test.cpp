@@ -177,11 +177,32 @@ TEST_CASE("sharded: a share may begin within a parameter") {
   });
 }
 
+TEST_CASE("masters are the values as they were given, which are rounded beside them") {
+  const bool sharded = GENERATE(false, true);
+  comm::run_threads(2, {std::chrono::seconds(20)}, [&](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    const float given = 1.001F;  // 1 in bf16
+    for (models::Parameter& parameter : p.all)
+      parameter.value = at::full({2}, given, at::kFloat).requires_grad_(true);
+    const pipeline::ParameterStore store(p.stored(comm->world()), {1 << 20, sharded, true});
+    for (const pipeline::Segment& s : store.segments()) {
+      CHECK(s.master.scalar_type() == at::kFloat);
+      CHECK(s.master.eq(given).all().item<bool>());
+    }
+    for (const at::Tensor& gradients : store.gradients()) CHECK(gradients.eq(0).all().item<bool>());
+    for (const models::Parameter& parameter : p.all) {
+      CHECK(parameter.value.scalar_type() == at::kBFloat16);
+      CHECK(parameter.value.eq(1).all().item<bool>());
+      CHECK(parameter.value.requires_grad());
+    }
+  });
+}
+
 TEST_CASE("with masters, bf16 gradients add up in fp32") {
   comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
     Parameters p;
     for (models::Parameter& parameter : p.all)
-      parameter.value = at::full({2}, 1.0, at::kBFloat16).requires_grad_(true);
+      parameter.value = at::full({2}, 1.0, at::kFloat).requires_grad_(true);
     pipeline::ParameterStore store(p.stored(comm->world()), {1 << 20, true, true});
     store.start_step();
     const auto backward = [&](double factor) {

@@ -46,7 +46,8 @@ struct StageOptions {
   at::Device device = at::kCPU;  ///< of the parameters, and so of all that the stage computes
   int sp = 1;                    ///< the modality's context-parallel size, and this rank's place
   int cp = 0;
-  bool draws = true;  ///< initial values; else they are undefined until FirstValues fills them
+  bool draws = true;        ///< initial values; else they are undefined until FirstValues fills them
+  bool wide_first = false;  ///< what trains has its first values in fp32: a store rounds them to `dtype`
 };
 
 /// How kernels get to a GPU: one by one, or as a recording of what was launched before, where that is the

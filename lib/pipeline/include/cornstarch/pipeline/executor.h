@@ -102,6 +102,10 @@ class Executor {
   void hold(int stage, int module);
   void drop(int stage, int module);
 
+  /// A parameter's shard as its updates have it: its masters, whole, or the value where it is its own master
+  /// (that must be held). All ranks that keep the parameter together call this, in one order.
+  at::Tensor unrounded(int stage, const models::Parameter& parameter) const;
+
   /// Every parameter of this rank, stage by stage. Values that replicas share are there while held only.
   std::vector<models::Parameter*> parameters();
   /// The parameters of one stage of this rank.

@@ -33,9 +33,12 @@ struct Segment {
 
 struct StoreOptions {
   std::int64_t bucket_bytes = std::int64_t{16} << 20;
-  bool sharded = false;          ///< ZeRO-1: each rank of a group updates its share only
-  bool masters = false;          ///< values in fp32 beside narrower ones; gradients add up in fp32
+  bool sharded = false;  ///< ZeRO-1: each rank of a group updates its share only
+  /// Values in fp32 beside `narrow` ones, which are their roundings; gradients add up in fp32. What trains
+  /// is given in fp32, so that no digit of its first values is lost.
+  bool masters = false;
   at::Device device = at::kCPU;  ///< of what is kept; values may come from another
+  at::ScalarType narrow = at::kBFloat16;
 };
 
 /// Where the parameters of a stage are kept, and how gradients come to those who update them.
