@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -31,12 +32,12 @@ class Training(unittest.TestCase):
         shutil.copytree(EXAMPLE, self.data)
 
     def command(self, *extra, name="run", steps=3, layout=("--local-ranks", "4"), config="demo.yaml",
-                launcher=()):
+                launcher=(), tokenizer=None):
         data = self.data / "conversations.jsonl"
         files = f"[{{path: {data}, media_root: {self.data}}}]"
         return [*launcher, program, "--config", str(ROOT / "configs" / config), *layout, "--set", f"run_dir={self.folder / name}",
                 "--set", f"steps={steps}", "--set", f"data.train={files}", "--set", f"data.eval={files}",
-                "--set", f"data.tokenizer={self.data / 'tokenizer.json'}", "--set", "lr_schedule.warmup_steps=1",
+                "--set", f"data.tokenizer={tokenizer or self.data / 'tokenizer.json'}", "--set", "lr_schedule.warmup_steps=1",
                 "--set", "batch.global_size=8", "--set", "batch.microbatch_size=2", *extra]
 
     def train(self, *extra, code=0, **kinds):
@@ -65,9 +66,10 @@ class Training(unittest.TestCase):
         self.assertEqual(evaluations[-1]["eval_samples"], 5)
         run = self.folder / "run"
         self.assertEqual(json.loads((run / "plan.json").read_text())["world_size"], 4)
-        for modality, files in {"vision": ["config.json", "model.safetensors", "projector.safetensors"],
-                                "audio": ["config.json", "model.safetensors", "projector.safetensors"],
-                                "llm": ["config.json", "model.safetensors"]}.items():
+        encoder = ["config.json", "model.safetensors", "preprocessor_config.json", "projector.safetensors",
+                   "projector_config.json"]
+        llm = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+        for modality, files in {"vision": encoder, "audio": encoder, "llm": llm}.items():
             self.assertEqual(sorted(p.name for p in (run / "model" / modality).iterdir()), files)
         again = subprocess.run([program, "validate", "--config", str(run / "config.yaml")], capture_output=True,
                                text=True, env=environment(), check=False)
@@ -99,6 +101,76 @@ class Training(unittest.TestCase):
                 before = (model / modality / "model.safetensors").read_bytes()
                 after = (self.folder / name / "model" / modality / "model.safetensors").read_bytes()
                 self.assertEqual(before, after, (name, modality))
+
+    def read_json(self, *parts):
+        return json.loads(self.folder.joinpath(*parts).read_text())
+
+    def test_what_lies_beside_weights_says_what_the_run_did(self):
+        self.train(steps=1)
+        model = self.folder / "run" / "model"
+        self.assertEqual((model / "llm" / "tokenizer.json").read_bytes(), (self.data / "tokenizer.json").read_bytes())
+        self.assertEqual(self.read_json(model, "llm", "tokenizer_config.json"),
+                         {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "pad_token": "<pad>",
+                          "clean_up_tokenization_spaces": False, "model_max_length": 128})
+        self.assertEqual(self.read_json(model, "llm", "generation_config.json"), {"eos_token_id": 1, "pad_token_id": 0})
+        self.assertEqual(self.read_json(model, "llm", "config.json")["torch_dtype"], "float32")
+        picture = self.read_json(model, "vision", "preprocessor_config.json")
+        self.assertEqual((picture["image_processor_type"], picture["size"], picture["crop_size"], picture["resample"]),
+                         ("CLIPImageProcessor", {"shortest_edge": 32}, {"height": 32, "width": 32}, 3))
+        sound = self.read_json(model, "audio", "preprocessor_config.json")
+        self.assertEqual((sound["feature_extractor_type"], sound["feature_size"], sound["chunk_length"]),
+                         ("WhisperFeatureExtractor", 40, 1))
+        self.assertEqual(self.read_json(model, "vision", "projector_config.json"),
+                         {"type": "mlp", "activation": "gelu", "input_size": 64, "output_size": 96,
+                          "feature_layer": -1, "feature_select": "patch"})
+
+    def test_files_that_were_given_go_along_as_they_are(self):
+        self.train(steps=1)
+        first, given = self.folder / "run" / "model", {}
+        for folder, name, text in ((first / "vision", "preprocessor_config.json",
+                                    '{"size": 40, "crop_size": 32, "image_mean": [0.5, 0.5, 0.5]}'),
+                                   (first / "llm", "generation_config.json", '{"eos_token_id": 1, "top_k": 7}'),
+                                   (first / "llm", "special_tokens_map.json", '{"eos_token": "</s>"}'),
+                                   (first / "llm", "chat_template.jinja", "{{ messages }}"),
+                                   (first / "llm", "tokenizer_config.json", '{"eos_token": "</s>", "note": 1}')):
+            (folder / name).write_text(text)
+            given[folder.name, name] = text
+        self.train(name="second", steps=1, config=self.second_stage(first), tokenizer=first / "llm" / "tokenizer.json")
+        for (modality, name), text in given.items():
+            self.assertEqual((self.folder / "second" / "model" / modality / name).read_text(), text)
+
+    def second_stage(self, model):
+        """The demo's config with the weights of a run."""
+        folders = iter(("vision", "audio", "llm"))
+        text = re.sub(r"config: \{[^}]*\}", lambda _: f"pretrained: {model / next(folders)}",
+                      (ROOT / "configs" / "demo.yaml").read_text())
+        (self.folder / "second.yaml").write_text(text)
+        return self.folder / "second.yaml"
+
+    def test_a_second_stage_goes_on_with_the_very_weights_of_the_first(self):
+        # SGD has no state, and every step takes the same ten samples: a second run's steps are those that a longer
+        # first one would take.
+        still = ("--set", "optimizer={type: sgd, lr: 0.1, weight_decay: 0.1}", "--set", "lr_schedule={type: constant}",
+                 "--set", "data.shuffle=false", "--set", "batch.global_size=10", "--set", "batch.microbatch_size=5",
+                 "--overwrite")
+        one, two = ("--layout", "single"), ("--layout", "single", "--local-ranks", "2")
+        tied = ("--set", "model.llm.config.tie_word_embeddings=true")
+        for layout, settings, of_first, steps in (
+                (one, ("precision=fp32", "export_dtype=same"), (), 3), (one, ("precision=bf16", "export_dtype=same"), (), 1),
+                (one, ("precision=bf16", "export_dtype=fp32"), tied, 3),
+                (two, ("precision=bf16", "export_dtype=fp32", "sharding=zero3"), tied, 3),
+                (("--local-ranks", "8"), ("precision=bf16", "export_dtype=fp32", "sharding=zero1"), tied, 3)):
+            with self.subTest(layout=layout, settings=settings):
+                common = (*still, *(word for s in settings for word in ("--set", s)))
+                self.train(*common, *of_first, name="long", steps=5, layout=layout)
+                self.train(*common, *of_first, name="first", steps=2, layout=layout)
+                model = self.folder / "first" / "model"
+                self.train(*common, name="second", steps=3, layout=layout, config=self.second_stage(model),
+                           tokenizer=model / "llm" / "tokenizer.json")
+                expected = [(s["loss"], s["grad_norm"]) for s in self.metrics("long")[0][2:2 + steps]]
+                self.assertEqual([(s["loss"], s["grad_norm"]) for s in self.metrics("second")[0][:steps]], expected)
+                self.assertEqual(self.read_json(model, "llm", "config.json")["torch_dtype"],
+                                 "bfloat16" if settings == ("precision=bf16", "export_dtype=same") else "float32")
 
     def test_chosen_steps_are_traced_over_all_ranks(self):
         self.train("--trace", "2..3", steps=4)

@@ -131,6 +131,7 @@ struct Run::Impl {
     config.optimizer.eps = 1e-3;
     config.optimizer.grad_clip = trial.optimizer == config::OptimizerType::sgd ? 1.0 : 0.01;
     config.precision = trial.precision;
+    if (trial.lr > 0) config.optimizer.lr = trial.lr;
     config.eval.max_samples = 5;  // of a global batch of more: the last replica has none of them
     return config;
   }
@@ -141,15 +142,18 @@ struct Run::Impl {
       const std::lock_guard lock(mutex);
       outcome.whole_bytes += p->value.storage().nbytes();
     }
+    gather(trainer, trainer.dtype(), outcome.parameters);
+    const std::lock_guard lock(mutex);
+    for (const auto& [name, value] : outcome.parameters) outcome.covered[name] = value.numel();
+  }
+
+  void gather(train::Trainer& trainer, at::ScalarType dtype, std::map<std::string, at::Tensor>& into) {
     for (std::size_t m = 0; m < modalities.size(); ++m) {
-      const auto tensors = trainer.gather(static_cast<int>(m));
+      const auto tensors = trainer.gather(static_cast<int>(m), dtype);
       if (!tensors) continue;
       const std::lock_guard lock(mutex);
-      for (const models::NamedTensor& t : *tensors) {
-        const std::string name = modalities[m].name + "/" + t.name;
-        outcome.parameters[name] = t.value.to(at::kDouble);
-        outcome.covered[name] = t.value.numel();
-      }
+      for (const models::NamedTensor& t : *tensors)
+        into[modalities[m].name + "/" + t.name] = t.value.to(at::kDouble);
     }
   }
 
@@ -188,6 +192,8 @@ void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records
   train::Trainer trainer(
       {impl_->config, impl_->modalities, impl_->plan, comm, impl_->data, &impl_->data, 4096}, observer);
   trainer.run();
+  if (impl_->config.precision == config::Precision::bf16)
+    impl_->gather(trainer, at::kFloat, outcome.unrounded);
   if (impl_->config.sharding == config::Sharding::zero3) return impl_->gather_values(trainer, outcome);
   const auto parameters = trainer.parameters();  // may wait for other ranks: before the lock
   const std::lock_guard lock(impl_->mutex);

@@ -19,6 +19,7 @@ struct Trial {
   LayoutCase layout;
   config::OptimizerType optimizer = config::OptimizerType::sgd;
   config::Precision precision = config::Precision::fp64;
+  double lr = 0;  ///< 0: what suits the optimizer
 
   std::string name() const;
   double tolerance() const { return precision == config::Precision::fp64 ? 1e-9 : 1e-5; }
@@ -32,6 +33,7 @@ struct Outcome {
   std::vector<double> losses, norms, evaluation;
   std::vector<std::int64_t> targets, tokens;
   std::map<std::string, at::Tensor> gradients, parameters;
+  std::map<std::string, at::Tensor> unrounded;  ///< of bf16 runs: the parameters as their masters have them
   std::map<std::string, std::int64_t> covered;  ///< elements of each parameter that replica 0's ranks hold
   std::size_t whole_bytes = 0;                  ///< of values that are whole on a rank after the last step
   double replica_difference = 0;                ///< between shards that different ranks hold alike

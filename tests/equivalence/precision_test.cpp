@@ -64,6 +64,35 @@ TEST_CASE("bf16: layouts agree with one rank to bf16's error") {
   }
 }
 
+TEST_CASE("bf16: masters begin with the first values, no digit of them lost, and are gathered whole") {
+  test::EncoderLayout clip, whisper;
+  clip.tp = 2;
+  whisper.family = "whisper";
+  LayoutCase tied = layout(2, 2, 2, config::Sharding::zero1),
+             modules = layout(2, 1, 2, config::Sharding::zero3);
+  for (LayoutCase* c : {&tied, &modules}) {
+    c->llm = "gqa_tied";
+    c->encoders = {clip, whisper};
+  }
+  LayoutCase replicas = tied, one = tied;
+  replicas.sharding = config::Sharding::none;
+  one.dp = one.llm_tp = one.llm_stages = one.encoders[0].tp = 1;
+  one.sharding = config::Sharding::none;
+  const double still = 1e-300;  // no update changes a value: nothing in fp32
+  const auto first =
+      test::run_as_threads({one, config::OptimizerType::adamw, config::Precision::fp32, still});
+  for (const LayoutCase& c : {replicas, tied, modules}) {
+    INFO(config::name_of(c.sharding));
+    auto run = test::run_as_threads({c, config::OptimizerType::adamw, config::Precision::bf16, still});
+    CHECK(run.disorder == std::vector<std::string>{});
+    const std::string fixed = "audio1/embed_positions.weight";  // never trains: it has no master
+    const auto& values = run.unrounded;
+    REQUIRE(values.count(fixed) == 1);
+    run.unrounded[fixed] = first.parameters.at(fixed);
+    check_equal(run.unrounded, first.parameters);
+  }
+}
+
 TEST_CASE("bf16: ZeRO-1 gives the very bits of replicas that keep everything") {
   const auto precision = GENERATE(config::Precision::bf16, config::Precision::bf16_pure);
   for (const int dp : {2, 3}) {

@@ -1,59 +1,127 @@
 #!/usr/bin/env python3
-"""Checks that transformers loads what save_pretrained writes, with every weight in its place.
+"""Checks that transformers loads what a run writes, with every weight in its place and in the type that is said.
 
     .deps/bin/python tests/golden/check_export.py build/release/tests/models_test
+    .deps/bin/python tests/golden/check_export.py runs/demo/model
 
-Lets the test program read each golden model and write it again, loads the result with from_pretrained, and compares
-logits or hidden states with the golden ones.
+Of a test program: lets it read each golden model and write it again, and compares logits or hidden states of the result
+with the golden ones. Of a run's model/: loads each folder as its user would, with the processor or tokenizer beside the
+weights, and lets it compute. Needs torch and transformers (5.17 was tried); neither is needed for training.
 """
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy
 import torch
 import transformers
 from safetensors.torch import load_file
-from transformers import AutoConfig, CLIPVisionModel, LlamaForCausalLM, WhisperModel
+from tokenizers import Tokenizer
+from transformers import (AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
+                          CLIPVisionModel, LlamaForCausalLM, WhisperForConditionalGeneration, WhisperModel, pipeline)
 
 GOLDEN = Path(__file__).parent / "models"
+TEXT = "What digit do you see?\nSeven, and  then 12.\n"
 
 
-def load(folder, family):
-    model, info = family.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+def load(folder, family, dtype="auto"):
+    model, info = family.from_pretrained(folder, output_loading_info=True, attn_implementation="eager", dtype=dtype)
     info = {key: sorted(value) for key, value in info.items() if value}
-    if family is WhisperModel:  # the encoder alone is exported
-        info["missing_keys"] = [key for key in info.get("missing_keys", []) if not key.startswith("decoder.")]
+    if family in (WhisperModel, WhisperForConditionalGeneration):  # the encoder alone is exported
+        others = ("decoder.", "model.decoder.", "proj_out.")
+        info["missing_keys"] = [key for key in info.get("missing_keys", []) if not key.startswith(others)]
     left = {key: value for key, value in info.items() if value}
-    assert not left, f"{folder.name}: {left}"
+    assert not left, f"{folder}: {left}"
     return model.eval()
+
+
+def check_type(folder):
+    """config.json says of which type the weights are, and transformers reads it so."""
+    said = json.loads((folder / "config.json").read_text())["torch_dtype"]
+    for file in folder.glob("*.safetensors"):
+        types = {str(t.dtype) for t in load_file(file).values()}
+        assert types == {f"torch.{said}"}, f"{file}: {types}, config.json says {said}"
+    assert AutoConfig.from_pretrained(folder).dtype == getattr(torch, said), folder
+    return said
 
 
 def outputs(name, folder, golden):
     if name.startswith("llama"):
-        model = load(folder, LlamaForCausalLM)
+        model = load(folder, LlamaForCausalLM, torch.float32)
         return model(inputs_embeds=golden["hidden.model.embed_tokens"]).logits, golden["logits"]
     if name.startswith("clip"):
         out = load(folder, CLIPVisionModel)(pixel_values=golden["media"], output_hidden_states=True)
         last = max(key for key in golden if key.startswith("hidden.vision_model.encoder.layers."))
         return out.hidden_states[-1], golden[last]
+    load(folder, WhisperForConditionalGeneration)
     return load(folder, WhisperModel).encoder(golden["media"]).last_hidden_state, golden["hidden.layer_norm"]
 
 
-def main():
-    transformers.logging.set_verbosity_error()  # the report of the missing decoder
+def check_golden(program):
     with tempfile.TemporaryDirectory() as target:
-        subprocess.run([sys.argv[1], "[export]"], check=True, env={**os.environ, "CORNSTARCH_EXPORT_DIR": target})
+        subprocess.run([program, "[export]"], check=True, env={**os.environ, "CORNSTARCH_EXPORT_DIR": target})
         for folder in sorted(Path(target).iterdir()):
             golden = load_file(GOLDEN / folder.name / "golden.safetensors")
-            AutoConfig.from_pretrained(folder)
-            with torch.no_grad():
-                got, expected = outputs(folder.name, folder, golden)
+            said = check_type(folder)
+            got, expected = outputs(folder.name, folder, golden)
             error = (got - expected).abs().max().item()
             assert error <= 1e-5, f"{folder.name}: {error}"
-            print(f"{folder.name}: {error:.1e}")
+            print(f"{folder.name}: {said}, {error:.1e}")
+
+
+def check_pictures(folder):
+    model, processor = load(folder, CLIPVisionModel), AutoImageProcessor.from_pretrained(folder)
+    picture = numpy.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=numpy.uint8)
+    pixels = processor(picture, return_tensors="pt")["pixel_values"].to(model.dtype)
+    assert model(pixel_values=pixels).last_hidden_state.isfinite().all()
+
+
+def check_sound(folder):
+    model, extractor = load(folder, WhisperModel), AutoFeatureExtractor.from_pretrained(folder)
+    load(folder, WhisperForConditionalGeneration)
+    sound = numpy.random.default_rng(0).standard_normal(8000)
+    features = extractor(sound, sampling_rate=extractor.sampling_rate, return_tensors="pt")["input_features"]
+    assert model.encoder(features.to(model.dtype)).last_hidden_state.isfinite().all()
+
+
+def check_text(folder):
+    load(folder, AutoModelForCausalLM)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+    expected = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(TEXT, add_special_tokens=False).ids
+    assert ids == expected, f"{folder}: {ids} instead of {expected}"
+    end = json.loads((folder / "generation_config.json").read_text()).get("eos_token_id")
+    ends = end if isinstance(end, list) else [end]
+    assert end is None or tokenizer.eos_token_id in ends, f"{folder}: {tokenizer.eos_token_id} is not in {ends}"
+    answer = pipeline("text-generation", model=str(folder))(TEXT, max_new_tokens=4, do_sample=False)
+    assert answer[0]["generated_text"].startswith(TEXT)
+
+
+def check_projector(folder):
+    if not (folder / "projector.safetensors").exists():
+        return ""
+    said, weights = json.loads((folder / "projector_config.json").read_text()), load_file(folder / "projector.safetensors")
+    first, last = ("in_proj", "out_proj") if said["type"] == "mlp" else ("projection", "projection")
+    sizes = (weights[f"projector.{first}.weight"].shape[1], weights[f"projector.{last}.weight"].shape[0])
+    assert sizes == (said["input_size"], said["output_size"]), f"{folder}: {sizes}"
+    return f", {said['type']} projector {sizes[0]} -> {sizes[1]}"
+
+
+def check_run(model):
+    checks = {"clip_vision_model": check_pictures, "whisper": check_sound, "llama": check_text}
+    folders = sorted(path.parent for path in model.glob("*/config.json"))
+    assert folders, f"{model} holds no folder with a config.json: give a run's model/"
+    for folder in folders:
+        family = json.loads((folder / "config.json").read_text())["model_type"]
+        checks[family](folder)
+        print(f"{folder}: {family}, {check_type(folder)}{check_projector(folder)}")
 
 
 if __name__ == "__main__":
-    main()
+    transformers.logging.set_verbosity_error()  # the report of the missing decoder
+    given = Path(sys.argv[1])
+    with torch.no_grad():
+        check_run(given) if given.is_dir() else check_golden(given.resolve())

@@ -40,9 +40,9 @@ Section find_section(const Family& family, const Json& json) {
   return {json, ""};
 }
 
-/// A config.json that transformers of any version reads: old spelling, with the type and class of what we
-/// export.
-std::string exported(const Family& family, Json section) {
+/// A config.json that transformers of any version reads: old spelling, with the class of what we export. Of
+/// which type its weights are is known when they are written (config_json).
+std::string exported(const Family& family, const ModelSpec& spec, Json section) {
   if (is_map(section, "rope_parameters")) {
     Json rope = section["rope_parameters"];
     if (!is_map(section, "rope_scaling") || section["rope_scaling"].empty()) {
@@ -53,10 +53,10 @@ std::string exported(const Family& family, Json section) {
       section["rope_scaling"] = scaled ? rope : Json();
     }
   }
-  for (const char* key : {"rope_parameters", "dtype"}) section.erase(key);
+  for (const char* key : {"rope_parameters", "dtype", "torch_dtype"}) section.erase(key);
   section["model_type"] = family.info.name;
   section["architectures"] = {family.architecture};
-  section["torch_dtype"] = "float32";
+  if (family.complete) family.complete(spec, section);
   return section.dump(2) + "\n";
 }
 
@@ -127,9 +127,15 @@ SpecResult make_spec(const std::string& family_name, const std::string& hf_confi
   for (const std::string& key : config.unknown_keys()) result.unknown_keys.push_back(prefix + key);
   result.known_keys = config.known_keys();
   if (!result.problems.empty()) return result;
-  spec.hf_config = exported(*family, config.json());
+  spec.hf_config = exported(*family, spec, config.json());
   result.spec = std::move(spec);
   return result;
+}
+
+std::string config_json(const ModelSpec& spec, const std::string& torch_dtype) {
+  Json json = Json::parse(spec.hf_config);
+  json["torch_dtype"] = torch_dtype;
+  return json.dump(2) + "\n";
 }
 
 std::vector<std::string> weight_names(const std::string& family_name, const std::string& param) {

@@ -30,6 +30,8 @@ struct Family {
   /// Weights beside the family's own that a folder may hold: patterns as fnmatch(3).
   std::vector<std::string> ignored_weights = {};
   std::vector<Telltale> telltales = {};  ///< of other weights; the first that fits one of them is told
+  /// Makes a config.json complete for an HF class that builds more than we do.
+  void (*complete)(const ModelSpec& spec, Json& config) = nullptr;
 };
 
 const Family& clip_family();

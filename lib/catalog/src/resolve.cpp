@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
+#include "projector_file.h"
 #include "resolve_context.h"
 
 namespace cornstarch::catalog {
@@ -43,15 +44,21 @@ Read read_llm(const Context& context) {
 Read read_encoder(const Context& context, const config::Encoder& encoder,
                   std::optional<std::int64_t> llm_hidden) {
   const std::string path = cat("model.encoders.", encoder.name);
-  const ModelSource source{
-      path, encoder.name, encoder.family, encoder.pretrained, encoder.config_json, encoder.ignore_weights,
-      false};
+  const ModelSource source{path,
+                           encoder.name,
+                           encoder.family,
+                           encoder.pretrained,
+                           encoder.config_json,
+                           encoder.ignore_weights,
+                           false,
+                           &encoder};
   Read read{path, std::nullopt, &encoder.parallel};
   auto spec = read_model(context, source);
   if (!spec) return read;
   check_channels(context, source, *spec);
   Modality modality{.name = encoder.name, .spec = std::move(*spec)};
   add_projector(context, encoder, path, llm_hidden, modality);
+  modality.projector_config = projector_config(encoder, modality.spec.modules.back());
   select_features(context, encoder, path, modality);
   if (llm_hidden) check_weights(context, source, modality.spec);
   modality.placeholder = encoder.placeholder;

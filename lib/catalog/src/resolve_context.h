@@ -33,6 +33,7 @@ struct ModelSource {
   const std::optional<std::string>& config_json;
   const std::vector<std::string>& ignore_weights;
   bool wants_llm = false;
+  const config::Encoder* encoder = nullptr;  ///< whose model it is; null: the LLM's
 };
 
 /// The spec of a model, from its folder or its `config:`.

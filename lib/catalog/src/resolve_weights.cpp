@@ -3,6 +3,7 @@
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
 #include "cornstarch/formats/safetensors.h"
+#include "projector_file.h"
 #include "resolve_context.h"
 #include "surplus_weights.h"
 
@@ -114,6 +115,9 @@ void check_weights(const Context& context, const ModelSource& source, const Mode
   }
   const auto check = [&](const std::string& stem, const std::vector<const ParamSpec*>& params) {
     const auto weights = WeightsFolder::open(folder, stem);
+    if (weights && stem == "projector" &&
+        !check_projector(context, source.path, *source.encoder, folder, weights->names()))
+      return;
     if (!weights) {
       context.error("bad_weights", path, weights.error().message, weights.error().help);
     } else if (compare(context, path, folder, spec, params, *weights)) {

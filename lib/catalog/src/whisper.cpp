@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "build.h"
 #include "cornstarch/base/text.h"
 #include "family.h"
@@ -109,6 +111,19 @@ void build(HfConfig& config, ModelSpec& spec) {
   spec.tokens_per_item = whisper.positions;
 }
 
+/// WhisperModel builds a decoder beside the encoder, with sizes of its own, and refuses what does not fit:
+/// its heads must divide the width, and the id of padding must be one of its vocabulary (50256 by default).
+void complete(const ModelSpec& spec, Json& config) {
+  const auto size = [&](const char* key, std::int64_t fallback) {
+    const Json value = config.value(key, Json(fallback));
+    return value.is_number_integer() ? std::max<std::int64_t>(1, value.get<std::int64_t>()) : fallback;
+  };
+  if (spec.hidden_size % size("decoder_attention_heads", 6) != 0)
+    config["decoder_attention_heads"] = spec.heads;
+  if (!config.contains("pad_token_id") && size("vocab_size", 51865) <= 50256)
+    config["pad_token_id"] = nullptr;
+}
+
 }  // namespace
 
 const Family& whisper_family() {
@@ -122,6 +137,7 @@ const Family& whisper_family() {
       .cut_prefix = "",
       .weight_prefixes = {"model.encoder.", "encoder.", ""},
       .ignored_weights = {"model.decoder.*", "decoder.*", "proj_out.weight"},
+      .complete = complete,
   };
   return family;
 }

@@ -167,6 +167,21 @@ struct Choices<Precision> {
       Choice<Precision>{"bf16_pure", Precision::bf16_pure, "bfloat16 throughout, for comparisons"}};
 };
 template <>
+struct Choices<ExportDtype> {
+  static constexpr std::array values = {
+      Choice<ExportDtype>{"same", ExportDtype::same, "as it computed: bfloat16 after `precision: bf16`"},
+      Choice<ExportDtype>{
+          "fp32",
+          ExportDtype::fp32,
+          "single precision; of `precision: bf16` the master weights, for a run that goes on from there",
+          {"float32", "float"}},
+      Choice<ExportDtype>{"bf16", ExportDtype::bf16, "bfloat16", {"bfloat16"}},
+      Choice<ExportDtype>{"fp16",
+                          ExportDtype::fp16,
+                          "half precision; a modality with a weight beyond its 65504 is written in fp32",
+                          {"float16", "half"}}};
+};
+template <>
 struct Choices<Device> {
   static constexpr std::array values = {
       Choice<Device>{"cpu", Device::cpu, "the processor; ranks are MPI processes"},
@@ -447,7 +462,9 @@ struct Describe<Optimizer> : NoGroups {
             {.min = 0, .below = 1, .count = 2, .hints = {"beta", "adam_betas", "adam_beta1", "adam_beta2"}}),
         field("eps", &Optimizer::eps, "AdamW: added to the root of the second moment.",
               {.above = 0, .hints = {"epsilon", "adam_epsilon"}}),
-        field("weight_decay", &Optimizer::weight_decay, "Decoupled weight decay.",
+        field("weight_decay", &Optimizer::weight_decay,
+              "Decoupled weight decay of parameters with two dimensions or more: biases, norms and CLIP's "
+              "class embedding have none.",
               {.min = 0, .hints = {"wd"}}),
         field("momentum", &Optimizer::momentum, "SGD: the decay of the velocity.", {.min = 0, .below = 1}),
         field("grad_clip", &Optimizer::grad_clip, "The largest norm of all gradients together; 0: no limit.",
@@ -462,12 +479,18 @@ struct Describe<LrSchedule> : NoGroups {
         field("type", &LrSchedule::type, "The shape of the learning rate after the warm-up.",
               {.hints = {"name", "lr_scheduler_type", "lr_decay_style"}}),
         field(
-            "warmup_steps", &LrSchedule::warmup_steps, "Steps in which the learning rate rises from 0.",
+            "warmup_steps", &LrSchedule::warmup_steps,
+            "Steps in which the learning rate rises from 0 in a line: step s, counted from 0, has "
+            "`optimizer.lr` * s / warmup_steps, so the first step's is 0, as in Hugging Face's schedules.",
             {.min = 0,
              .hints = {"warmup", "num_warmup_steps", "lr_warmup_steps", "warmup_iters", "lr_warmup_iters"}}),
-        field("min_lr_ratio", &LrSchedule::min_lr_ratio,
-              "The last learning rate as a share of `optimizer.lr`.",
-              {.min = 0, .max = 1, .hints = {"min_lr", "final_lr_ratio"}})};
+        field(
+            "min_lr_ratio", &LrSchedule::min_lr_ratio,
+            "Where the learning rate falls to, as a share r of `optimizer.lr`: step s has `optimizer.lr` * "
+            "(r + (1 - r) * left), where done = (s - warmup_steps) / (steps - warmup_steps) and left = 1 - "
+            "done (`linear`) or (1 + cos(pi * done)) / 2 (`cosine`). The last step is s = steps - 1, so that "
+            "r itself is never quite reached, as in Hugging Face's schedules.",
+            {.min = 0, .max = 1, .hints = {"min_lr", "final_lr_ratio"}})};
   }
 };
 
@@ -555,7 +578,9 @@ struct Describe<RunConfig> : NoGroups {
         field("run_dir", &RunConfig::run_dir, "The folder for metrics, the plan and the trained model.",
               {.text = Text::output_path,
                .hints = {"output_dir", "out_dir", "save_dir", "log_dir", "logging_dir", "checkpoint_dir",
-                         "dump_folder"}})};
+                         "dump_folder"}}),
+        field("export_dtype", &RunConfig::export_dtype, "The type of the weights in `run_dir`/model.",
+              {.hints = {"save_dtype", "output_dtype", "save_precision"}})};
   }
 };
 

@@ -155,9 +155,11 @@ Result<std::unique_ptr<ConversationDataset>> ConversationDataset::open(const Con
   auto tokenizer = Tokenizer::load(options.tokenizer, options.special_tokens);
   if (!tokenizer) return tl::unexpected(tokenizer.error());
   auto state = std::make_unique<State>(options, std::move(*tokenizer), chat_template);
-  for (const MediaSource& source : options.media) {
+  for (MediaSource& source : state->options.media) {
     auto preparer = make_preparer(source);
     if (!preparer) return tl::unexpected(preparer.error());
+    if (source.preprocessor_json.empty())
+      source.preprocessor_json = preparer->image ? preparer->image->to_json() : preparer->audio->to_json();
     state->preparers.push_back(std::move(*preparer));
   }
   auto opened = state->open_files();
@@ -176,6 +178,10 @@ const std::vector<std::string>& ConversationDataset::warnings() const { return s
 std::string ConversationDataset::place(std::int64_t sample) const {
   const auto at = state_->locate(sample);
   return at.file->place(at.index);
+}
+
+const std::string& ConversationDataset::preprocessor_json(int encoder) const {
+  return state_->options.media.at(static_cast<std::size_t>(encoder)).preprocessor_json;
 }
 
 SampleInfo ConversationDataset::info(std::int64_t sample) const {

@@ -138,6 +138,27 @@ Result<ImagePreprocessor> ImagePreprocessor::parse(const std::string& json,
   return p;
 }
 
+std::string ImagePreprocessor::to_json() const {
+  nlohmann::ordered_json json;
+  json["image_processor_type"] = "CLIPImageProcessor";
+  json["do_convert_rgb"] = true;
+  json["do_resize"] = do_resize;
+  if (shortest_edge > 0) {
+    json["size"] = {{"shortest_edge", shortest_edge}};
+  } else {
+    json["size"] = {{"height", resize_height}, {"width", resize_width}};
+  }
+  json["resample"] = static_cast<int>(filter);
+  json["do_center_crop"] = do_center_crop;
+  json["crop_size"] = {{"height", crop_height}, {"width", crop_width}};
+  json["do_rescale"] = do_rescale;
+  json["rescale_factor"] = rescale_factor;
+  json["do_normalize"] = do_normalize;
+  json["image_mean"] = image_mean;
+  json["image_std"] = image_std;
+  return json.dump(2) + "\n";
+}
+
 Result<MediaItem> ImagePreprocessor::operator()(const Image& original) const {
   auto image = resized(original, *this);
   if (!image) return tl::unexpected(image.error());

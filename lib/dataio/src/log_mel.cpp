@@ -56,12 +56,12 @@ std::vector<MelFilter> mel_filters(const LogMel::Options& o) {
 
 std::string read_options(const Json& json, LogMel::Options& o) {
   int chunk_length = 30;
-  double padding_value = 0, dither = 0;
+  double padding_value = 0, dither = 0, n_samples = 0;
   std::string problem = first_problem(
       {read_key(json, "feature_size", o.feature_size), read_key(json, "sampling_rate", o.sampling_rate),
        read_key(json, "hop_length", o.hop_length), read_key(json, "n_fft", o.n_fft),
        read_key(json, "chunk_length", chunk_length), read_key(json, "padding_value", padding_value),
-       read_key(json, "dither", dither)});
+       read_key(json, "dither", dither), read_key(json, "n_samples", n_samples)});
   if (!problem.empty()) return problem;
   if (dither != 0) return "'dither' is not implemented";
   const Json* side = find(json, "padding_side");
@@ -69,6 +69,8 @@ std::string read_options(const Json& json, LogMel::Options& o) {
     return cat("'padding_side' ", side->dump(), " is not implemented");
   o.padding_value = static_cast<float>(padding_value);
   o.n_samples = std::int64_t{chunk_length} * o.sampling_rate;
+  // Of no whole seconds: to_json() rounds chunk_length up.
+  if (std::ceil(n_samples / o.sampling_rate) == chunk_length) o.n_samples = std::llround(n_samples);
   return {};
 }
 
@@ -159,6 +161,23 @@ Result<LogMel> LogMel::parse(const std::string& json, const std::vector<std::int
     return preprocessor_failure(
         cat("it makes recordings of ", shape_text(shape), ", the encoder takes ", shape_text(item_shape)));
   return make(options);
+}
+
+std::string LogMel::to_json() const {
+  const Options& o = state_->options;
+  nlohmann::ordered_json json;
+  json["feature_extractor_type"] = "WhisperFeatureExtractor";
+  json["feature_size"] = o.feature_size;
+  json["sampling_rate"] = o.sampling_rate;
+  json["hop_length"] = o.hop_length;
+  json["chunk_length"] = (o.n_samples + o.sampling_rate - 1) / o.sampling_rate;
+  json["n_samples"] = o.n_samples;
+  json["nb_max_frames"] = o.n_samples / o.hop_length;
+  json["n_fft"] = o.n_fft;
+  json["padding_side"] = "right";
+  json["padding_value"] = o.padding_value;
+  json["return_attention_mask"] = false;
+  return json.dump(2) + "\n";
 }
 
 Result<MediaItem> LogMel::operator()(Audio audio) const {

@@ -3,12 +3,14 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/isfinite.h>
 
 #include <cstring>
 #include <filesystem>
 #include <optional>
 
 #include "cornstarch/base/files.h"
+#include "cornstarch/base/log.h"
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
@@ -114,20 +116,34 @@ class Loader {
   std::vector<std::string> problems_;
 };
 
-DType dtype_of(const at::Tensor& value) {
-  switch (value.scalar_type()) {
+/// A type as safetensors and as transformers' config.json have it.
+struct Saved {
+  DType dtype;
+  const char* name;
+};
+
+Saved saved_as(at::ScalarType type) {
+  switch (type) {
     case at::kDouble:
-      return DType::f64;
+      return {DType::f64, "float64"};
     case at::kFloat:
-      return DType::f32;
+      return {DType::f32, "float32"};
     case at::kHalf:
-      return DType::f16;
+      return {DType::f16, "float16"};
     case at::kBFloat16:
-      return DType::bf16;
+      return {DType::bf16, "bfloat16"};
     default:
-      throw Failure(ExitCode::internal,
-                    cat("cannot save a tensor of type ", at::toString(value.scalar_type())));
+      throw Failure(ExitCode::internal, cat("cannot save a tensor of type ", at::toString(type)));
   }
+}
+
+/// The first tensor that has a finite value which is not finite in `dtype`, or nothing.
+const NamedTensor* first_beyond(const std::vector<NamedTensor>& tensors, at::ScalarType dtype) {
+  for (const NamedTensor& t : tensors)
+    if (t.value.scalar_type() != dtype &&
+        at::isfinite(t.value).logical_and_(at::isfinite(t.value.to(dtype)).logical_not_()).any().item<bool>())
+      return &t;
+  return nullptr;
 }
 
 bool is_tied(const catalog::ModelSpec& spec, const std::string& name) {
@@ -147,7 +163,8 @@ struct Outgoing {
   void add(std::string name, const at::Tensor& tensor) {
     const at::Tensor value = tensor.detach().contiguous();
     const auto* data = static_cast<const std::byte*>(value.const_data_ptr());
-    entries.push_back({std::move(name), dtype_of(value), value.sizes().vec(), {data, value.nbytes()}});
+    entries.push_back(
+        {std::move(name), saved_as(value.scalar_type()).dtype, value.sizes().vec(), {data, value.nbytes()}});
     values.push_back(value);
   }
 };
@@ -186,10 +203,16 @@ void FirstValues::check() const {
 }
 
 void save_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
-                     const std::vector<NamedTensor>& tensors) {
+                     std::vector<NamedTensor> tensors, at::ScalarType dtype) {
+  if (const NamedTensor* beyond = first_beyond(tensors, dtype)) {
+    log::warning(cat(modality.name, " is written in float32: ", beyond->name, " has values beyond ",
+                     saved_as(dtype).name));
+    dtype = at::kFloat;
+  }
   Outgoing model, projector;
-  for (const NamedTensor& tensor : tensors) {
+  for (NamedTensor& tensor : tensors) {
     if (is_tied(modality.spec, tensor.name)) continue;
+    tensor.value = tensor.value.to(dtype);
     const bool outside = of_projector(tensor.name);
     (outside ? projector : model)
         .add(catalog::weight_names(modality.spec.family, tensor.name).front(), tensor.value);
@@ -197,10 +220,12 @@ void save_pretrained(const std::filesystem::path& folder, const catalog::Modalit
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw Failure(ExitCode::io, cat("cannot create ", folder.string(), ": ", error.message()));
-  value_or_throw(write_file_atomically(folder / "config.json", modality.spec.hf_config));
   value_or_throw(formats::write_safetensors(folder / "model.safetensors", model.entries));
+  const std::string config = catalog::config_json(modality.spec, saved_as(dtype).name);
+  value_or_throw(write_file_atomically(folder / "config.json", config));
   if (projector.entries.empty()) return;
   value_or_throw(formats::write_safetensors(folder / "projector.safetensors", projector.entries));
+  value_or_throw(write_file_atomically(folder / "projector_config.json", modality.projector_config));
 }
 
 }  // namespace cornstarch::models

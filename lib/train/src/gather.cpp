@@ -3,8 +3,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
-#include <algorithm>
-
 #include "cornstarch/base/text.h"
 
 namespace cornstarch::train {
@@ -21,15 +19,18 @@ catalog::Shape shard_shape(const catalog::ParamSpec& spec, int tp, int rank) {
   return shape;
 }
 
-const models::Parameter& find(std::vector<models::Parameter>& parameters, const std::string& name) {
-  for (const models::Parameter& p : parameters)
-    if (p.spec->name == name) return p;
-  throw Failure(ExitCode::internal, cat("no parameter '", name, "' in this stage"));
+/// The stage of a modality that a rank holds a part of, or -1.
+int stage_of(const plan::RankPlan& rank, int modality) {
+  for (const plan::Part& part : rank.parts)
+    if (part.modality == modality) return part.stage;
+  return -1;
 }
 
-bool holds_stage(const plan::RankPlan& rank, int stage) {
-  return std::any_of(rank.parts.begin(), rank.parts.end(),
-                     [stage](const plan::Part& part) { return part.stage == stage; });
+/// A parameter among a stage's, or the copy of it that a tied head there has; null if there is none.
+const models::Parameter* find(std::vector<models::Parameter>& parameters, const std::string& name) {
+  for (const models::Parameter& p : parameters)
+    if (p.spec->name == name || p.spec->tied_to == name) return &p;
+  return nullptr;
 }
 
 }  // namespace
@@ -43,28 +44,32 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
   const auto& spec = modalities[static_cast<std::size_t>(modality)].spec;
   const int writer = plan.rank_of(0, where.first_stage, 0, 0);
   const int me = comm.rank();
+  const int mine = stage_of(plan.ranks[static_cast<std::size_t>(me)], modality);
+  const auto own_shard = [&](const std::string& name) {
+    const models::Parameter* p = mine < 0 ? nullptr : find(executor.stage_parameters(mine), name);
+    if (p == nullptr) return at::Tensor();
+    const bool rounded = p->value.scalar_type() == options.dtype();
+    return (rounded ? p->value.detach() : executor.unrounded(mine, *p)).to(options).contiguous();
+  };
   std::vector<models::NamedTensor> whole;
   std::vector<comm::WorkPtr> sends;
   for (int s = where.first_stage; s < where.first_stage + where.num_stages; ++s) {
     for (const int m : plan.stages[static_cast<std::size_t>(s)].modules) {
-      const bool holds = holds_stage(plan.ranks[static_cast<std::size_t>(me)], s);
-      if (holds) executor.hold(s, m);
+      if (s == mine) executor.hold(s, m);
       for (const catalog::ParamSpec& param : spec.modules[static_cast<std::size_t>(m)].params) {
         if (!param.tied_to.empty()) continue;
+        const at::Tensor own = own_shard(param.name);
         std::vector<at::Tensor> shards;
         const int holders = param.split.dim < 0 ? 1 : where.tp;
         for (int t = 0; t < holders; ++t) {
           const int holder = plan.rank_of(0, s, 0, t);
-          if (holder == me) {
-            const at::Tensor value =
-                find(executor.stage_parameters(s), param.name).value.detach().contiguous();
-            if (me == writer) shards.push_back(value.cpu());
-            if (me != writer) sends.push_back(comm.send(value, writer, weights_tag(plan), param.name));
-          } else if (me == writer) {
-            const at::Tensor shard = at::empty(shard_shape(param, where.tp, t), options);
-            comm.receive(shard, holder, weights_tag(plan), param.name)->wait();
-            shards.push_back(shard.cpu());
-          }
+          if (holder == me && me == writer) shards.push_back(own.cpu());
+          if (holder == me && me != writer)
+            sends.push_back(comm.send(own, writer, weights_tag(plan), param.name));
+          if (holder == me || me != writer) continue;
+          const at::Tensor shard = at::empty(shard_shape(param, where.tp, t), options);
+          comm.receive(shard, holder, weights_tag(plan), param.name)->wait();
+          shards.push_back(shard.cpu());
         }
         if (me == writer)
           whole.push_back(
@@ -72,7 +77,7 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
       }
       for (const comm::WorkPtr& send : sends) send->wait();
       sends.clear();
-      if (holds) executor.drop(s, m);
+      if (s == mine) executor.drop(s, m);
     }
   }
   comm.check();

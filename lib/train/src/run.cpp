@@ -25,6 +25,7 @@
 #include "data.h"
 #include "device.h"
 #include "memory.h"
+#include "model_folder.h"
 #include "run_folder.h"
 #include "versions.h"
 
@@ -39,6 +40,7 @@ struct Job {
   catalog::Modalities modalities;
   plan::Plan plan;
   std::unique_ptr<dataio::ConversationDataset> train_data, eval_data;
+  std::vector<Companions> companions;  ///< of each modality's weights
   RunOptions options;
   std::string launcher;
 };
@@ -57,10 +59,11 @@ Job prepare(const config::Loaded& loaded, int world_size, int local_size, const 
   auto modalities = catalog::resolve(loaded, diagnostics);
   if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
   auto plan = value_or_throw(plan::make_plan(loaded.config, *modalities, world_size, local_size));
-  Job job{loaded.config, std::move(*modalities), std::move(plan), nullptr, nullptr, options, launcher};
+  Job job{loaded.config, std::move(*modalities), std::move(plan), nullptr, nullptr, {}, options, launcher};
   job.train_data = open_data(job.config, job.modalities, job.config.data.train);
   if (!job.config.data.eval.empty())
     job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
+  job.companions = companions_of(job.config, job.modalities, *job.train_data);
   return job;
 }
 
@@ -73,18 +76,17 @@ bool sound(const std::vector<models::NamedTensor>& tensors) {
 void write_model(const Job& job, Trainer& trainer) {
   const telemetry::Progress writing("writing the model");
   for (std::size_t m = 0; m < job.modalities.size(); ++m) {
-    const auto tensors = trainer.gather(static_cast<int>(m));
+    auto tensors = gather_weights(job.config, trainer, static_cast<int>(m));
     if (!tensors) continue;
     const fs::path folder = fs::path(job.config.run_dir) / "model" / job.modalities[m].name;
-    fs::create_directories(folder);
-    models::save_pretrained(folder, job.modalities[m], *tensors);
+    write_weights(folder, job.config, job.modalities[m], job.companions[m], std::move(*tensors), trainer);
   }
 }
 
 /// The same for a run that failed: what is not finite is no model.
 void write_last_model(const Job& job, Trainer& trainer) {
   for (std::size_t m = 0; m < job.modalities.size(); ++m) {
-    const auto tensors = trainer.gather(static_cast<int>(m));
+    auto tensors = gather_weights(job.config, trainer, static_cast<int>(m));
     if (!tensors) continue;
     const std::string& name = job.modalities[m].name;
     if (!sound(*tensors)) {
@@ -92,8 +94,7 @@ void write_last_model(const Job& job, Trainer& trainer) {
       continue;
     }
     const fs::path folder = fs::path(job.config.run_dir) / "model.last" / name;
-    fs::create_directories(folder);
-    models::save_pretrained(folder, job.modalities[m], *tensors);
+    write_weights(folder, job.config, job.modalities[m], job.companions[m], std::move(*tensors), trainer);
     console().say(
         cat("parameters of ", name, " as step ", trainer.steps_done(), " left them: ", folder.string()));
   }

@@ -434,10 +434,12 @@ int Trainer::steps_done() const { return impl_->steps_done; }
 
 telemetry::EvalRecord Trainer::evaluate(std::int64_t step) { return impl_->evaluate(step); }
 
-std::optional<std::vector<models::NamedTensor>> Trainer::gather(int modality) {
+std::optional<std::vector<models::NamedTensor>> Trainer::gather(int modality, at::ScalarType dtype) {
   return gather_modality(impl_->plan, impl_->modalities, *impl_->comm, impl_->executor, modality,
-                         at::TensorOptions(impl_->device).dtype(impl_->dtype));
+                         at::TensorOptions(impl_->device).dtype(dtype));
 }
+
+at::ScalarType Trainer::dtype() const { return impl_->dtype; }
 
 void Trainer::write_trace(const std::filesystem::path& path) {
   // The last step's times are taken when the next one begins: here nothing does.

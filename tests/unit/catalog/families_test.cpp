@@ -360,6 +360,18 @@ TEST_CASE("weights are looked for under the names of old and new files") {
   CHECK(weight_names("whisper", "projector.projection.weight") == Lines{"projector.projection.weight"});
 }
 
+TEST_CASE("an exported Whisper's decoder, which nobody uses, can be built beside the encoder") {
+  const auto says = [](const std::string& decoder, const std::string& line) {
+    const std::string given = R"({"d_model": 16, "encoder_attention_heads": 4)" + decoder + "}";
+    return spec_of("whisper", given).hf_config.find(line) != std::string::npos;
+  };
+  CHECK(says("", R"("decoder_attention_heads": 4)"));  // by default there are 6
+  CHECK(says(R"(, "decoder_attention_heads": 3)", R"("decoder_attention_heads": 4)"));
+  CHECK(says(R"(, "decoder_attention_heads": 8)", R"("decoder_attention_heads": 8)"));
+  CHECK(says(R"(, "vocab_size": 100)", R"("pad_token_id": null)"));
+  CHECK_FALSE(says("", "pad_token_id"));
+}
+
 TEST_CASE("the exported config is what every version of transformers reads") {
   const ModelSpec spec = spec_of("llama", R"({"num_hidden_layers": 1, "dtype": "bfloat16", "rope_parameters":
     {"rope_theta": 7.0, "rope_type": "llama3", "factor": 2.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}})");
@@ -375,10 +387,15 @@ TEST_CASE("the exported config is what every version of transformers reads") {
   "model_type": "llama",
   "architectures": [
     "LlamaForCausalLM"
-  ],
-  "torch_dtype": "float32"
+  ]
 }
 )");
+  CHECK(config_json(spec, "bfloat16").ends_with(R"(
+    "LlamaForCausalLM"
+  ],
+  "torch_dtype": "bfloat16"
+}
+)"));
   const ModelSpec again = spec_of("llama", spec.hf_config);
   CHECK(again.hf_config == spec.hf_config);
   CHECK(std::get<BlockSpec>(again.modules[1].body).rope->theta == 7.0);

@@ -404,6 +404,55 @@ TEST_CASE("a projector beside an encoder's weights is checked, if there is one")
         Lines{"'$/clip': weight 'projector.in_proj.bias' has the shape [16], expected [32]"});
 }
 
+TEST_CASE("a projector of another kind is told by name") {
+  const Folder folder;
+  const fs::path clip = folder.path / "clip";
+  write_weights(clip, "clip_vision_model",
+                R"({"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 48,
+                    "num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 16, "patch_size": 8})");
+  const std::vector<std::byte> zeros(4096);
+  const auto tensor = [&](const std::string& name, const Shape& shape) {
+    const std::size_t numel = static_cast<std::size_t>(shape[0] * (shape.size() > 1 ? shape[1] : 1));
+    return formats::TensorToWrite{"projector." + name, formats::DType::f32, shape,
+                                  std::span(zeros).first(4 * numel)};
+  };
+  REQUIRE(formats::write_safetensors(clip / "projector.safetensors", {tensor("projection.weight", {32, 32}),
+                                                                      tensor("projection.bias", {32})}));
+  CHECK(messages(folder, "vision:", "clip") ==
+        Lines{"'$/clip' holds a linear projector (projector.safetensors has projection), the config asks for "
+              "an mlp "
+              "one | set projector.type: linear"});
+  REQUIRE(formats::write_safetensors(clip / "projector.safetensors",
+                                     {tensor("in_proj.weight", {32, 32}), tensor("in_proj.bias", {32}),
+                                      tensor("out_proj.weight", {32, 32}), tensor("out_proj.bias", {32})}));
+  std::ofstream(clip / "projector_config.json") << R"({"type": "mlp", "activation": "silu"})";
+  CHECK(messages(folder, "vision:", "clip") == Lines{"'$/clip' holds a projector with the activation "
+                                                     "\"silu\" (projector_config.json), the config asks for "
+                                                     "\"gelu\" | set projector.activation: silu"});
+  std::ofstream(clip / "projector_config.json")
+      << R"({"type": "mlp", "activation": "gelu", "feature_layer": -3, "feature_select": "full"})";
+  CHECK(
+      messages(folder, "vision:", "clip") ==
+      Lines{
+          "the projector in '$/clip' learnt from feature_layer -3 (projector_config.json), the config gives "
+          "it -2 "
+          "| set feature_layer: -3",
+          "the projector in '$/clip' learnt from feature_select \"full\" (projector_config.json), the config "
+          "gives it \"patch\" | set feature_select: full"});
+  const std::string own = resolved().front().projector_config;
+  CHECK(own == R"({
+  "type": "mlp",
+  "activation": "gelu",
+  "input_size": 32,
+  "output_size": 32,
+  "feature_layer": -2,
+  "feature_select": "patch"
+}
+)");
+  std::ofstream(clip / "projector_config.json") << own;
+  CHECK(messages(folder, "vision:", "clip") == Lines{});
+}
+
 TEST_CASE("names with numbers that follow each other are drawn together") {
   CHECK(compress_modules({"a", "l.0", "l.1", "l.2", "b", "l.4", "l.6", "m.7"}) ==
         Lines{"a", "l.0..2", "b", "l.4", "l.6", "m.7"});

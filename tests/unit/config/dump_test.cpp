@@ -83,6 +83,7 @@ cuda_graphs: false
 seed: 0
 steps: 2
 run_dir: /r
+export_dtype: same
 )");
 }
 

@@ -90,6 +90,7 @@ device: cpu
 seed: 18446744073709551615
 steps: 200
 run_dir: /runs/demo
+export_dtype: fp32
 )";
 
 }  // namespace cornstarch::config::test

@@ -72,6 +72,7 @@ TEST_CASE("Every key arrives") {
   CHECK(c.seed == 18446744073709551615u);
   CHECK(c.steps == 200);
   CHECK(c.run_dir == "/runs/demo");
+  CHECK(c.export_dtype == ExportDtype::fp32);
 }
 
 TEST_CASE("What is not written has its default") {

@@ -17,8 +17,7 @@ const char* const kNoTracker =
     "there is nothing like it: metrics.jsonl in 'run_dir' has a line of JSON for every step";
 const char* const kTopKeys =
     "known here: model, layout, batch, data, optimizer, lr_schedule, eval, log, stop, precision, sharding, "
-    "device, "
-    "cuda_graphs, seed, steps, run_dir";
+    "device, cuda_graphs, seed, steps, run_dir, export_dtype";
 
 const Key& key_at(std::initializer_list<const char*> path) {
   const Key* key = &outline();

@@ -148,3 +148,65 @@ TEST_CASE("what a recording's preprocessor_config.json may not say") {
         p + "'feature_extractor_type' is ClapFeatureExtractor, which is not implemented here; implemented: "
             "WhisperFeatureExtractor");
 }
+
+TEST_CASE("what is written of a preprocessor says what it does") {
+  ImagePreprocessor picture = ImagePreprocessor::parse("", {3, 8, 12}).value();
+  CHECK(picture.to_json() == R"({
+  "image_processor_type": "CLIPImageProcessor",
+  "do_convert_rgb": true,
+  "do_resize": true,
+  "size": {
+    "shortest_edge": 12
+  },
+  "resample": 3,
+  "do_center_crop": true,
+  "crop_size": {
+    "height": 8,
+    "width": 12
+  },
+  "do_rescale": true,
+  "rescale_factor": 0.00392156862745098,
+  "do_normalize": true,
+  "image_mean": [
+    0.48145466,
+    0.4578275,
+    0.40821073
+  ],
+  "image_std": [
+    0.26862954,
+    0.26130258,
+    0.27577711
+  ]
+}
+)");
+  const auto again = [](const ImagePreprocessor& p) {
+    return ImagePreprocessor::parse(p.to_json(), p.item_shape).value().to_json();
+  };
+  CHECK(again(picture) == picture.to_json());
+  picture.shortest_edge = 0;
+  picture.resize_height = 8;
+  picture.resize_width = 12;
+  picture.do_center_crop = picture.do_normalize = false;
+  picture.filter = Filter::bilinear;
+  CHECK(again(picture) == picture.to_json());
+
+  const LogMel sound = LogMel::parse("", {4, 250}).value();  // two seconds and a half
+  CHECK(sound.to_json() == R"({
+  "feature_extractor_type": "WhisperFeatureExtractor",
+  "feature_size": 4,
+  "sampling_rate": 16000,
+  "hop_length": 160,
+  "chunk_length": 3,
+  "n_samples": 40000,
+  "nb_max_frames": 250,
+  "n_fft": 400,
+  "padding_side": "right",
+  "padding_value": 0.0,
+  "return_attention_mask": false
+}
+)");
+  CHECK(LogMel::parse(sound.to_json(), {4, 250}).value().options().n_samples == 40000);
+  // Hugging Face reads chunk_length alone.
+  CHECK(LogMel::parse(R"({"chunk_length": 1, "n_samples": 480000})", {80, 100}).value().options().n_samples ==
+        16000);
+}

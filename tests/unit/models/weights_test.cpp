@@ -11,6 +11,8 @@
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/result.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
 #include "cornstarch/formats/safetensors.h"
 #include "model_fixture.h"
 
@@ -79,8 +81,8 @@ TEST_CASE("what is saved is loaded again, as shards of any layout", "[models]") 
                               clip_with(true), clip_with(false));
   const Folder folder;
   Stage saved = fixture::whole(m);
-  models::save_pretrained(folder.path(), m, tensors_of(saved));
-  CHECK(value_or_throw(read_file(folder.path() / "config.json")) == m.spec.hf_config);
+  models::save_pretrained(folder.path(), m, tensors_of(saved), at::kDouble);
+  CHECK(value_or_throw(read_file(folder.path() / "config.json")) == catalog::config_json(m.spec, "float64"));
 
   for (const int tp : {1, 3}) {
     std::vector<std::vector<Parameter>> ranks(static_cast<std::size_t>(tp));
@@ -112,7 +114,7 @@ TEST_CASE("first values: a folder's where it has them, drawn ones elsewhere", "[
   const Folder folder;
   const Modality plain = fixture::clip();
   Stage saved = fixture::whole(plain);
-  models::save_pretrained(folder.path(), plain, tensors_of(saved));  // no projector
+  models::save_pretrained(folder.path(), plain, tensors_of(saved), at::kDouble);  // no projector
   Modality m = clip_with(true);
   m.pretrained = folder.path().string();
   const models::StageOptions undefined{.dtype = at::kDouble, .seed = 5, .draws = false};
@@ -140,7 +142,7 @@ TEST_CASE("files hold Hugging Face's names; a projector lies beside, a tied head
   const Folder folder;
   const auto save = [&](const Modality& m) {
     Stage stage = fixture::whole(m);
-    models::save_pretrained(folder.path(), m, tensors_of(stage));
+    models::save_pretrained(folder.path(), m, tensors_of(stage), at::kDouble);
     return names_in(folder.path() / "model.safetensors");
   };
   const auto has = [](const std::vector<std::string>& names, const std::string& name) {
@@ -160,16 +162,55 @@ TEST_CASE("files hold Hugging Face's names; a projector lies beside, a tied head
                                  "projector.out_proj.bias", "projector.out_proj.weight"});
 }
 
+TEST_CASE("weights are written in the type that is asked for, which config.json tells", "[models]") {
+  struct Type {
+    at::ScalarType dtype;
+    formats::DType in_file;
+    std::string in_config;
+  };
+  const auto type = GENERATE(Type{at::kFloat, formats::DType::f32, "float32"},
+                             Type{at::kBFloat16, formats::DType::bf16, "bfloat16"},
+                             Type{at::kHalf, formats::DType::f16, "float16"});
+  const Modality m = clip_with(false);
+  const Folder folder;
+  Stage stage = fixture::whole(m), other = fixture::whole(m, at::kFloat, 8);
+  models::save_pretrained(folder.path(), m, tensors_of(stage), type.dtype);
+  for (const char* name : {"model.safetensors", "projector.safetensors"}) {
+    const auto file = value_or_throw(formats::SafetensorsFile::open(folder.path() / name));
+    for (const auto& [_, entry] : file.tensors()) CHECK(entry.dtype == type.in_file);
+  }
+  CHECK(value_or_throw(read_file(folder.path() / "config.json"))
+            .ends_with(cat("  \"torch_dtype\": \"", type.in_config, "\"\n}\n")));
+  models::load_pretrained(folder.path(), m, other.parameters());
+  for (std::size_t i = 0; i < other.parameters().size(); ++i)
+    CHECK(other.parameters()[i].value.equal(stage.parameters()[i].value.to(type.dtype).to(at::kFloat)));
+}
+
+TEST_CASE("a modality with a weight that fp16 has no number for is written in fp32", "[models]") {
+  const Modality m = clip_with(false);
+  const Folder folder;
+  Stage stage = fixture::whole(m);
+  std::vector<NamedTensor> tensors = tensors_of(stage);
+  tensors[1].value = tensors[1].value.clone();
+  tensors[1].value.view({-1})[0] = 70000;
+  models::save_pretrained(folder.path(), m, tensors, at::kHalf);
+  for (const char* name : {"model.safetensors", "projector.safetensors"}) {
+    const auto file = value_or_throw(formats::SafetensorsFile::open(folder.path() / name));
+    for (const auto& [_, entry] : file.tensors()) CHECK(entry.dtype == formats::DType::f32);
+  }
+  CHECK(value_or_throw(read_file(folder.path() / "config.json")).find("\"float32\"") != std::string::npos);
+}
+
 TEST_CASE("of two tied weights in a file the embedding's counts", "[models]") {
   const Modality m = fixture::llama(true);
   const Folder folder;
   Stage stage = fixture::whole(m);
   std::vector<NamedTensor> tensors = tensors_of(stage);
-  models::save_pretrained(folder.path(), m, tensors);
+  models::save_pretrained(folder.path(), m, tensors, at::kDouble);
   // Modality without the tie writes both.
   const Modality untied = fixture::llama(false);
   tensors.push_back({"lm_head.weight", at::zeros({53, 24}, at::kDouble)});
-  models::save_pretrained(folder.path(), untied, tensors);
+  models::save_pretrained(folder.path(), untied, tensors, at::kDouble);
   Stage head(m, {4}, comm::alone()->world(), {at::kDouble, 1});
   models::load_pretrained(folder.path(), m, head.parameters());
   CHECK(head.parameters()[0].value.equal(tensors[0].value));
@@ -179,7 +220,7 @@ TEST_CASE("a projector without a file keeps its initial values", "[models]") {
   const Modality m = clip_with(true);
   const Folder folder;
   Stage stage = fixture::whole(m);
-  models::save_pretrained(folder.path(), m, tensors_of(stage));
+  models::save_pretrained(folder.path(), m, tensors_of(stage), at::kDouble);
   std::filesystem::remove(folder.path() / "projector.safetensors");
   Stage other = fixture::whole(m, at::kDouble, 8), untouched = fixture::whole(m, at::kDouble, 8);
   models::load_pretrained(folder.path(), m, other.parameters());
@@ -253,6 +294,10 @@ TEST_CASE("export the golden models", "[.export]") {
         fixture::modality("m", family, value_or_throw(read_file(folder.path() / "config.json")));
     Stage stage = fixture::whole(m, at::kFloat);
     models::load_pretrained(folder.path(), m, stage.parameters());
-    models::save_pretrained(std::filesystem::path(target) / name, m, tensors_of(stage));
+    const auto dtype = name == "llama_bf16"   ? at::kBFloat16
+                       : name == "llama_fp16" ? at::kHalf
+                       : name == "llama_fp64" ? at::kDouble
+                                              : at::kFloat;
+    models::save_pretrained(std::filesystem::path(target) / name, m, tensors_of(stage), dtype);
   }
 }

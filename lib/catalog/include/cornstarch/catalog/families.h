@@ -37,6 +37,10 @@ struct SpecResult {
 /// attention_bias..., rope types) are problems, never ignored.
 SpecResult make_spec(const std::string& family, const std::string& hf_config_json);
 
+/// The config.json of a folder that holds the spec's weights in a type ("float32", as transformers spells
+/// it), in the old spelling, which transformers of any version reads.
+std::string config_json(const ModelSpec& spec, const std::string& torch_dtype);
+
 /// The names under which a weights file may hold `param` of `family`, the one we write first (old spelling);
 /// readers try them in order. E.g. clip: "vision_model.embeddings.class_embedding",
 /// "embeddings.class_embedding".

@@ -159,7 +159,7 @@ struct ModelSpec {
   /// (CLIP's class token: 1), which feature_select `patch` drops.
   std::int64_t tokens_per_item = 0;
   std::int64_t leading_tokens = 0;
-  std::string hf_config = {};  ///< the config.json it came from, for export
+  std::string hf_config = {};  ///< for config_json(): what the model came from, without a type
 };
 
 /// Elements of a module's parameters; a tied one counts where it lives only.

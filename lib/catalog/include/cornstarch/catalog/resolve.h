@@ -32,6 +32,7 @@ struct Modality {
   std::string placeholder = {};
   std::int64_t drop_tokens = 0;                ///< leading tokens that feature_select drops from every item
   std::int64_t features_per_item = 0;          ///< rows that one item gives the LLM
+  std::string projector_config = {};           ///< what lies beside the projector's weights, as JSON
   std::optional<std::string> pretrained = {};  ///< folder with weights, or nothing: drawn at random
 };
 

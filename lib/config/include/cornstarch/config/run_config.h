@@ -24,6 +24,7 @@ enum class OnBadSample { fail, skip };
 enum class OptimizerType { adamw, sgd };
 enum class LrScheduleType { cosine, linear, constant };
 enum class Precision { fp32, fp64, bf16, bf16_pure };
+enum class ExportDtype { same, fp32, bf16, fp16 };
 enum class Device { cpu, cuda };
 enum class Sharding { none, zero1, zero3 };
 using LogLevel = log::Level;
@@ -156,6 +157,7 @@ struct RunConfig {
   std::uint64_t seed = 0;
   int steps = 0;
   std::string run_dir = "runs/run";
+  ExportDtype export_dtype = ExportDtype::same;
 };
 
 }  // namespace cornstarch::config

@@ -77,6 +77,9 @@ class ConversationDataset : public Dataset {
   const std::vector<std::string>& warnings() const;
   /// "train.jsonl:12"
   std::string place(std::int64_t sample) const;
+  /// How the encoder's media are prepared, as the text of a preprocessor_config.json: the one that was given,
+  /// or one that says what its absence means.
+  const std::string& preprocessor_json(int encoder) const;
 
  private:
   struct State;

@@ -34,6 +34,9 @@ struct ImagePreprocessor {
   static Result<ImagePreprocessor> parse(const std::string& json,
                                          const std::vector<std::int64_t>& item_shape);
 
+  /// The text of a preprocessor_config.json that says the same.
+  std::string to_json() const;
+
   Result<MediaItem> operator()(const Image& image) const;
 
   std::vector<std::int64_t> item_shape;  ///< what must come out
@@ -61,6 +64,9 @@ class LogMel {
   ~LogMel();
 
   const Options& options() const;
+  /// The text of a preprocessor_config.json that says the same. Where n_samples are no whole seconds,
+  /// WhisperFeatureExtractor, which knows chunk_length only, makes more frames; parse() reads n_samples.
+  std::string to_json() const;
   /// Of a recording at sampling_rate.
   Result<MediaItem> operator()(Audio audio) const;
 

@@ -39,9 +39,10 @@ struct NamedTensor {
   at::Tensor value;
 };
 
-/// Writes folder/config.json, model.safetensors and, for an encoder, projector.safetensors: what
-/// load_pretrained and transformers read. A tied lm_head is left out, as HF does.
+/// Writes folder/model.safetensors, config.json and, for an encoder, projector.safetensors and
+/// projector_config.json: what load_pretrained and transformers read. A tied lm_head is left out, as HF does.
+/// In `dtype`, or in fp32 (said in the log) where a finite weight would not be finite in it.
 void save_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
-                     const std::vector<NamedTensor>& tensors);
+                     std::vector<NamedTensor> tensors, at::ScalarType dtype);
 
 }  // namespace cornstarch::models

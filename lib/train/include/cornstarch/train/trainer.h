@@ -69,8 +69,10 @@ class Trainer {
   telemetry::EvalRecord evaluate(std::int64_t step);
 
   /// The whole tensors of a modality on the rank that holds its first stage's first shard in replica 0; empty
-  /// on all others. Every rank calls it.
-  std::optional<std::vector<models::NamedTensor>> gather(int modality);
+  /// on all others. Every rank calls it. `dtype`: as the parameters have it, or, unrounded, any other.
+  std::optional<std::vector<models::NamedTensor>> gather(int modality, at::ScalarType dtype);
+
+  at::ScalarType dtype() const;  ///< of the parameters
 
   /// Writes the timelines of the traced steps, of all ranks; every rank calls it.
   void write_trace(const std::filesystem::path& path);

@@ -1,0 +1,95 @@
+#include "projector_file.h"
+
+#include <algorithm>
+
+#include "activation.h"
+#include "cornstarch/base/files.h"
+#include "cornstarch/base/text.h"
+#include "hf_config.h"
+
+namespace cornstarch::catalog {
+namespace {
+
+constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
+
+/// What the folder says of itself; an empty object where it says nothing.
+Json read_config(const std::filesystem::path& folder) {
+  const auto text = read_file(folder / "projector_config.json", kMaxBytes);
+  Json json = text ? Json::parse(*text, nullptr, false) : Json();
+  return json.is_object() ? json : Json::object();
+}
+
+/// "in_proj" of "projector.in_proj.weight", each once.
+std::vector<std::string> layers_of(const std::vector<std::string>& names) {
+  std::vector<std::string> layers;
+  for (const std::string& name : names) {
+    const std::size_t first = name.find('.'), last = name.rfind('.');
+    const std::string layer = first < last ? name.substr(first + 1, last - first - 1) : name;
+    if (std::count(layers.begin(), layers.end(), layer) == 0) layers.push_back(layer);
+  }
+  return layers;
+}
+
+/// By its weights, or nothing where they are neither's.
+std::optional<config::ProjectorType> type_of(const std::vector<std::string>& layers) {
+  const auto has = [&](const char* layer) { return std::count(layers.begin(), layers.end(), layer) > 0; };
+  if (has("in_proj") && has("out_proj")) return config::ProjectorType::mlp;
+  if (has("projection")) return config::ProjectorType::linear;
+  return std::nullopt;
+}
+
+const char* article(config::ProjectorType type) {
+  return type == config::ProjectorType::mlp ? "an mlp" : "a linear";
+}
+
+}  // namespace
+
+std::string projector_config(const config::Encoder& encoder, const ModuleSpec& projector) {
+  const auto& body = std::get<Projector>(projector.body);
+  Json json;
+  json["type"] = config::name_of(encoder.projector.type);
+  if (body.in_proj) json["activation"] = encoder.projector.activation;
+  json["input_size"] = body.in_proj ? body.in_proj->in : body.out_proj.in;
+  json["output_size"] = body.out_proj.out;
+  json["feature_layer"] = encoder.feature_layer;
+  json["feature_select"] = config::name_of(encoder.feature_select);
+  return json.dump(2) + "\n";
+}
+
+bool check_projector(const Context& context, const std::string& path, const config::Encoder& encoder,
+                     const std::filesystem::path& folder, const std::vector<std::string>& names) {
+  const std::vector<std::string> layers = layers_of(names);
+  const auto held = type_of(layers);
+  if (!held) return true;  // whose names they are is told weight by weight
+  if (*held != encoder.projector.type) {
+    context.error(
+        "bad_projector", path + ".projector.type",
+        cat("'", folder.string(), "' holds ", article(*held), " projector (projector.safetensors has ",
+            join(layers, ", "), "), the config asks for ", article(encoder.projector.type), " one"),
+        cat("set projector.type: ", config::name_of(*held)));
+    return false;
+  }
+  const Json said = read_config(folder);
+  const Json activation = said.value("activation", Json());
+  if (*held == config::ProjectorType::mlp && activation.is_string() &&
+      parse_activation(activation) != parse_activation(encoder.projector.activation)) {
+    context.error("bad_projector", path + ".projector.activation",
+                  cat("'", folder.string(), "' holds a projector with the activation ", shown(activation),
+                      " (projector_config.json), the config asks for \"", encoder.projector.activation, "\""),
+                  cat("set projector.activation: ", activation.get<std::string>()));
+    return false;
+  }
+  const auto compare = [&](const char* key, const Json& asked) {
+    const Json learnt = said.value(key, asked);
+    if (learnt == asked) return;
+    context.warning("other_features", cat(path, ".", key),
+                    cat("the projector in '", folder.string(), "' learnt from ", key, " ", learnt.dump(),
+                        " (projector_config.json), the config gives it ", asked.dump()),
+                    cat("set ", key, ": ", learnt.is_string() ? learnt.get<std::string>() : learnt.dump()));
+  };
+  compare("feature_layer", encoder.feature_layer);
+  compare("feature_select", config::name_of(encoder.feature_select));
+  return true;
+}
+
+}  // namespace cornstarch::catalog
