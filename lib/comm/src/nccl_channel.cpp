@@ -37,13 +37,13 @@ cudaEvent_t EventPool::take() {
   return event;
 }
 
-std::int64_t Operation::bytes() const {
+std::int64_t NcclOperation::bytes() const {
   std::size_t most = 0;
   for (const at::Tensor& tensor : tensors) most = std::max(most, tensor.nbytes());
   return static_cast<std::int64_t>(most);
 }
 
-std::string Operation::describe() const {
+std::string NcclOperation::describe() const {
   return cat(verb, " (", tensors.empty() ? "" : comm::describe(tensors.front()), ") ", label);
 }
 
@@ -60,15 +60,15 @@ Channel::~Channel() {
   cudaStreamDestroy(stream_);
 }
 
-void Channel::post(const OperationPtr& operation) {
+void Channel::post(const NcclOperationPtr& operation) {
   operation->ready = events_.plain.take();
   check_cuda(cudaEventRecord(operation->ready, c10::cuda::getCurrentCUDAStream()), "cudaEventRecord");
   waiting_.push_back(operation);
 }
 
-void Channel::release(const Operation& operation) {
+void Channel::release(const NcclOperation& operation) {
   const auto found = std::find_if(waiting_.begin(), waiting_.end(),
-                                  [&](const OperationPtr& each) { return each.get() == &operation; });
+                                  [&](const NcclOperationPtr& each) { return each.get() == &operation; });
   if (found == waiting_.end()) return;
   const auto count = static_cast<std::size_t>(found - waiting_.begin()) + 1;
   const auto now = std::chrono::steady_clock::now();
@@ -105,7 +105,7 @@ bool Channel::busy() {
   ncclResult_t state = ncclSuccess;
   check(ncclCommGetAsyncError(comm_, &state), "ncclCommGetAsyncError");
   if (state == ncclSuccess || state == ncclInProgress) return state == ncclInProgress;
-  const Operation* operation = oldest();
+  const NcclOperation* operation = oldest();
   check(state, operation ? operation->describe() : connected_ ? route_.key : "connecting " + route_.key);
   return false;
 }
@@ -120,7 +120,7 @@ void Channel::check(ncclResult_t result, const std::string& what) {
 void Channel::settle() {
   launching_->done = (launching_->timed ? events_.timed : events_.plain).take();
   check_cuda(cudaEventRecord(launching_->done, stream_), "cudaEventRecord");
-  launching_->state = Operation::State::running;
+  launching_->state = NcclOperation::State::running;
   running_.push_back(std::move(launching_));
   launching_.reset();
 }
@@ -142,7 +142,7 @@ bool Channel::advance() {
   return !busy();  // an error may come later
 }
 
-void Channel::launch(Operation& operation) {
+void Channel::launch(NcclOperation& operation) {
   check_cuda(cudaStreamWaitEvent(stream_, operation.ready), "cudaStreamWaitEvent");
   if (operation.timed) {
     operation.begin = events_.timed.take();
@@ -165,8 +165,8 @@ void Channel::reap() {
       (void)cudaGetLastError();  // "not ready" is no error
       return;
     }
-    Operation& operation = *running_.front();
-    operation.state = Operation::State::complete;
+    NcclOperation& operation = *running_.front();
+    operation.state = NcclOperation::State::complete;
     events_.plain.give(operation.ready);
     if (operation.timed) {
       timed_.push_back(
@@ -192,7 +192,7 @@ void Channel::take_transfers(cudaEvent_t zero, std::vector<Transfer>& to) {
   timed_.clear();
 }
 
-const Operation* Channel::oldest() const {
+const NcclOperation* Channel::oldest() const {
   if (!running_.empty()) return running_.front().get();
   if (launching_) return launching_.get();
   return released_ > 0 ? waiting_.front().get() : nullptr;

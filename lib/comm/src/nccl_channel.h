@@ -38,7 +38,7 @@ struct EventPools {
 };
 
 /// A collective or a message.
-struct Operation {
+struct NcclOperation {
   enum class State { posted, running, complete };
 
   std::function<ncclResult_t(ncclComm_t, cudaStream_t)> launch;
@@ -55,7 +55,7 @@ struct Operation {
   std::string describe() const;
   std::int64_t bytes() const;  ///< of its largest tensor
 };
-using OperationPtr = std::shared_ptr<Operation>;
+using NcclOperationPtr = std::shared_ptr<NcclOperation>;
 
 /// Who a channel connects.
 struct Route {
@@ -75,9 +75,9 @@ class Channel {
   ~Channel();
 
   /// The tensors are those that the current stream will have written.
-  void post(const OperationPtr& operation);
+  void post(const NcclOperationPtr& operation);
   /// Lets `operation` and all that were posted before it begin.
-  void release(const Operation& operation);
+  void release(const NcclOperation& operation);
   void release_all();
   /// Connects, and launches what is released. Whether that is all done. Throws Failure (device) with NCCL's
   /// words.
@@ -91,7 +91,7 @@ class Channel {
   bool launched() const { return !launching_ && released_ == 0; }
   bool idle() const { return waiting_.empty() && !launching_ && running_.empty(); }
   /// The oldest operation that was released and is not complete, or null.
-  const Operation* oldest() const;
+  const NcclOperation* oldest() const;
   /// The others, of whom at least one has not joined in.
   std::vector<int> others() const;
 
@@ -108,7 +108,7 @@ class Channel {
  private:
   bool connect();
   bool busy();
-  void launch(Operation& operation);
+  void launch(NcclOperation& operation);
   bool still_launching();
   void settle();
   void check(ncclResult_t result, const std::string& what);
@@ -125,10 +125,10 @@ class Channel {
   cudaStream_t stream_ = nullptr;
   ncclComm_t comm_ = nullptr;
   bool connected_ = false;
-  std::deque<OperationPtr> waiting_;  ///< posted; the first released_ of them may begin
+  std::deque<NcclOperationPtr> waiting_;  ///< posted; the first released_ of them may begin
   std::size_t released_ = 0;
-  OperationPtr launching_;
-  std::deque<OperationPtr> running_;
+  NcclOperationPtr launching_;
+  std::deque<NcclOperationPtr> running_;
   std::vector<Timed> timed_;
   std::vector<at::Tensor> spent_;
 };

@@ -20,7 +20,7 @@ constexpr milliseconds kBoardFirst{1'000};
 
 class NcclWork final : public Work {
  public:
-  NcclWork(std::shared_ptr<NcclHub> hub, Channel& channel, OperationPtr operation)
+  NcclWork(std::shared_ptr<NcclHub> hub, Channel& channel, NcclOperationPtr operation)
       : hub_(std::move(hub)), channel_(channel), operation_(std::move(operation)) {}
   void wait() override { hub_->wait(channel_, *operation_); }
   bool done() override { return hub_->done(channel_, *operation_); }
@@ -29,7 +29,7 @@ class NcclWork final : public Work {
  private:
   std::shared_ptr<NcclHub> hub_;
   Channel& channel_;
-  OperationPtr operation_;
+  NcclOperationPtr operation_;
 };
 
 }  // namespace
@@ -65,7 +65,7 @@ Channel& NcclHub::channel(Route route) {
 
 WorkPtr NcclHub::start(Channel& channel, const char* verb, std::string label, std::vector<at::Tensor> tensors,
                        std::function<ncclResult_t(ncclComm_t, cudaStream_t)> launch, bool at_once) {
-  const auto operation = std::make_shared<Operation>();
+  const auto operation = std::make_shared<NcclOperation>();
   operation->verb = verb;
   operation->label = std::move(label);
   operation->tensors = std::move(tensors);
@@ -81,33 +81,33 @@ WorkPtr NcclHub::start(Channel& channel, const char* verb, std::string label, st
   return std::make_shared<NcclWork>(shared_from_this(), channel, operation);
 }
 
-void NcclHub::wait(Channel& channel, Operation& operation) {
+void NcclHub::wait(Channel& channel, NcclOperation& operation) {
   Lock lock(mutex_);
   channel.release(operation);
   while (true) {
     throw_if_failed();
     advance(channel);
-    if (operation.state != Operation::State::posted) break;
+    if (operation.state != NcclOperation::State::posted) break;
     changed_.wait_for(lock, kUnsettled);
   }
-  if (operation.state == Operation::State::complete) return;
+  if (operation.state == NcclOperation::State::complete) return;
   check_cuda(cudaStreamWaitEvent(c10::cuda::getCurrentCUDAStream(), operation.done), "cudaStreamWaitEvent");
 }
 
-void NcclHub::begin(Channel& channel, const Operation& operation) {
+void NcclHub::begin(Channel& channel, const NcclOperation& operation) {
   const Lock lock(mutex_);
   throw_if_failed();
   channel.release(operation);
   advance(channel);
 }
 
-bool NcclHub::done(Channel& channel, Operation& operation) {
+bool NcclHub::done(Channel& channel, NcclOperation& operation) {
   const Lock lock(mutex_);
   if (board_->failed()) return true;
   advance(channel);
   channel.reap();
   channel.forget();
-  return operation.state == Operation::State::complete;
+  return operation.state == NcclOperation::State::complete;
 }
 
 void NcclHub::check() {
@@ -202,7 +202,7 @@ bool NcclHub::advance_all() {
 
 void NcclHub::require_in_time() const {
   for (const auto& [_, channel] : channels_) {
-    const Operation* oldest = channel->oldest();
+    const NcclOperation* oldest = channel->oldest();
     if (!oldest || Clock::now() - oldest->released < deadline_.per_operation) continue;
     throw Failure(ExitCode::protocol,
                   cat("rank ", rank_, " waited ", describe_duration(deadline_.per_operation), " for ",

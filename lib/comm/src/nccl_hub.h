@@ -36,9 +36,9 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
   WorkPtr start(Channel& channel, const char* verb, std::string label, std::vector<at::Tensor> tensors,
                 std::function<ncclResult_t(ncclComm_t, cudaStream_t)> launch, bool at_once);
   /// Makes the current stream wait for the operation.
-  void wait(Channel& channel, Operation& operation);
-  bool done(Channel& channel, Operation& operation);
-  void begin(Channel& channel, const Operation& operation);
+  void wait(Channel& channel, NcclOperation& operation);
+  bool done(Channel& channel, NcclOperation& operation);
+  void begin(Channel& channel, const NcclOperation& operation);
   void check();
   void settle();
 
