@@ -68,35 +68,84 @@ double rms(const std::map<std::string, at::Tensor>& tensors) {
   return count > 0 ? std::sqrt(sum / count) : 0;
 }
 
-void compare_tensors(const std::map<std::string, at::Tensor>& got,
-                     const std::map<std::string, at::Tensor>& want, const std::string& what, double tolerance,
-                     bool partial, std::vector<std::string>& out) {
-  const double floor = 1e-3 * rms(want);
-  for (const auto& [name, reference] : want) {
-    const auto it = got.find(name);
-    if (it == got.end()) {
-      if (!partial) out.push_back(cat(what, " of ", name, " is missing"));
-      continue;
-    }
-    const at::Tensor value = partial ? at::where(it->second == kUnset, reference, it->second) : it->second;
-    const double scale = std::max(reference.abs().max().item<double>(), floor);
-    const double delta = (value - reference).abs().max().item<double>();
-    if (!(delta <= tolerance * scale)) out.push_back(cat(what, " of ", name, " differs by ", delta / scale));
-  }
-  for (const auto& [name, _] : got)
-    if (want.count(name) == 0) out.push_back(cat(what, " of ", name, " is not in the reference"));
-}
+/// An outcome held against what one rank computes in fp64.
+class Comparison {
+ public:
+  /// `own`: what one rank computes in the outcome's type; nullptr where that is fp64.
+  Comparison(const Outcome& want, const Outcome* own, double unit, bool partial)
+      : want_(want), own_(own), unit_(unit), partial_(partial) {}
 
-template <typename T>
-void compare_numbers(const std::vector<T>& got, const std::vector<T>& want, const std::string& what,
-                     double tolerance, std::vector<std::string>& out) {
-  if (got.size() != want.size())
-    out.push_back(cat(what, ": ", got.size(), " numbers instead of ", want.size()));
-  for (std::size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
-    const double a = static_cast<double>(got[i]), b = static_cast<double>(want[i]);
-    if (!(std::abs(a - b) <= tolerance * std::abs(b)))
-      out.push_back(cat(what, " ", i, ": ", a, " is not ", b));
+  template <typename T>
+  void numbers(const std::string& what, const Outcome& got, const std::vector<T> Outcome::* member) {
+    const at::Tensor want = tensor(want_.*member);
+    if ((got.*member).size() != (want_.*member).size())
+      return say(cat(what, ": ", (got.*member).size(), " numbers instead of ", want.numel()));
+    check(what, tensor(got.*member), want, own_ ? tensor(own_->*member) : want, 0);
   }
+
+  void exactly(const std::string& what, const std::vector<std::int64_t>& got,
+               const std::vector<std::int64_t>& want) {
+    if (got != want) say(cat(what, " differs"));
+  }
+
+  void tensors(const std::string& what, const Outcome& got,
+               const std::map<std::string, at::Tensor> Outcome::* member) {
+    const double floor = 1e-3 * rms(want_.*member);
+    for (const auto& [name, want] : want_.*member) {
+      const auto it = (got.*member).find(name);
+      if (it != (got.*member).end()) {
+        const at::Tensor value = partial_ ? at::where(it->second == kUnset, want, it->second) : it->second;
+        check(cat(what, " of ", name), value, want, own_ ? (own_->*member).at(name) : want, floor);
+      } else if (!partial_) {
+        say(cat(what, " of ", name, " is missing"));
+      }
+    }
+    for (const auto& [name, _] : got.*member)
+      if ((want_.*member).count(name) == 0) say(cat(what, " of ", name, " is not in the reference"));
+  }
+
+  void say(std::string line) { lines_.push_back(std::move(line)); }
+  std::vector<std::string> take() { return std::move(lines_); }
+
+ private:
+  template <typename T>
+  static at::Tensor tensor(const std::vector<T>& values) {
+    const at::Tensor out = at::zeros({std::ssize(values)}, at::kDouble);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      out[static_cast<std::int64_t>(i)] = static_cast<double>(values[i]);
+    return out;
+  }
+  static double distance(const at::Tensor& a, const at::Tensor& b) {
+    return a.numel() == 0 ? 0 : (a - b).abs().max().item<double>();
+  }
+
+  void check(const std::string& what, const at::Tensor& got, const at::Tensor& want, const at::Tensor& own,
+             double floor) {
+    const double scale = std::max(want.numel() == 0 ? 0 : want.abs().max().item<double>(), floor);
+    const double allowed = own_ ? 4 * distance(own, want) + 8 * unit_ * scale : 1e-9 * scale;
+    const double error = distance(got, want);
+    if (!(error <= allowed)) say(cat(what, " differs by ", error / scale, " of ", allowed / scale));
+  }
+
+  const Outcome& want_;
+  const Outcome* own_;
+  double unit_;
+  bool partial_;
+  std::vector<std::string> lines_;
+};
+
+/// The distance from 1 to the next number.
+double unit_of(config::Precision precision) {
+  switch (precision) {
+    case config::Precision::fp64:
+      return std::ldexp(1, -52);
+    case config::Precision::fp32:
+      return std::ldexp(1, -23);
+    case config::Precision::bf16:
+    case config::Precision::bf16_pure:
+      return std::ldexp(1, -7);
+  }
+  return 0;
 }
 
 }  // namespace
@@ -181,7 +230,9 @@ void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records
       outcome.tokens.push_back(r.tokens);
     };
     observer.on_eval = [&](const telemetry::EvalRecord& r) {
-      outcome.evaluation = {r.loss, r.accuracy, static_cast<double>(r.samples)};
+      outcome.eval_loss = {r.loss};
+      outcome.eval_accuracy = {r.accuracy};
+      outcome.eval_samples = {r.samples};
     };
   }
   observer.on_gradients = [&](std::int64_t step, const std::vector<pipeline::Segment>& segments) {
@@ -229,21 +280,26 @@ const Outcome& reference(const Trial& trial) {
   return it->second;
 }
 
-std::vector<std::string> differences(const Outcome& got, const Outcome& want, double tolerance,
-                                     bool partial) {
-  std::vector<std::string> out = got.disorder;
-  compare_numbers(got.losses, want.losses, "loss", tolerance, out);
-  compare_numbers(got.norms, want.norms, "gradient norm", tolerance, out);
-  compare_numbers(got.targets, want.targets, "number of targets", 0, out);
-  compare_numbers(got.tokens, want.tokens, "number of tokens", 0, out);
-  compare_numbers(got.evaluation, want.evaluation, "evaluation", tolerance, out);
-  compare_tensors(got.gradients, want.gradients, "gradient", tolerance, partial, out);
-  compare_tensors(got.parameters, want.parameters, "value", tolerance, partial, out);
-  if (!partial && got.covered != want.covered) out.push_back("the shards do not cover every parameter once");
-  if (got.whole_bytes > 0) out.push_back(cat(got.whole_bytes, " bytes are whole on a rank that shares them"));
-  if (!(got.replica_difference <= tolerance))
-    out.push_back(cat("replicas differ by ", got.replica_difference));
-  return out;
+std::vector<std::string> differences(const Outcome& got, const Trial& trial, bool partial) {
+  Trial exact = trial;
+  exact.precision = config::Precision::fp64;
+  const bool narrow = trial.precision != exact.precision;
+  const Outcome& want = reference(exact);
+  Comparison compare(want, narrow ? &reference(trial) : nullptr, unit_of(trial.precision), partial);
+  for (const std::string& line : got.disorder) compare.say(line);
+  compare.numbers("loss", got, &Outcome::losses);
+  compare.numbers("gradient norm", got, &Outcome::norms);
+  compare.exactly("number of targets", got.targets, want.targets);
+  compare.exactly("number of tokens", got.tokens, want.tokens);
+  compare.exactly("number of evaluated samples", got.eval_samples, want.eval_samples);
+  compare.numbers("evaluation loss", got, &Outcome::eval_loss);
+  compare.numbers("evaluation accuracy", got, &Outcome::eval_accuracy);
+  compare.tensors("gradient", got, &Outcome::gradients);
+  compare.tensors("value", got, &Outcome::parameters);
+  if (!partial && got.covered != want.covered) compare.say("the shards do not cover every parameter once");
+  if (got.whole_bytes > 0) compare.say(cat(got.whole_bytes, " bytes are whole on a rank that shares them"));
+  if (got.replica_difference > 0) compare.say(cat("replicas differ by ", got.replica_difference));
+  return compare.take();
 }
 
 }  // namespace cornstarch::test

@@ -22,7 +22,6 @@ struct Trial {
   double lr = 0;  ///< 0: what suits the optimizer
 
   std::string name() const;
-  double tolerance() const { return precision == config::Precision::fp64 ? 1e-9 : 1e-5; }
 };
 
 /// Both optimizers in both precisions.
@@ -30,8 +29,8 @@ std::vector<Trial> trials_of(const LayoutCase& layout);
 
 /// A run's numbers with every tensor put together from its shards, in fp64.
 struct Outcome {
-  std::vector<double> losses, norms, evaluation;
-  std::vector<std::int64_t> targets, tokens;
+  std::vector<double> losses, norms, eval_loss, eval_accuracy;
+  std::vector<std::int64_t> targets, tokens, eval_samples;
   std::map<std::string, at::Tensor> gradients, parameters;
   std::map<std::string, at::Tensor> unrounded;  ///< of bf16 runs: the parameters as their masters have them
   std::map<std::string, std::int64_t> covered;  ///< elements of each parameter that replica 0's ranks hold
@@ -61,9 +60,12 @@ Outcome run_as_threads(const Trial& trial);
 /// What one rank computes; shared by layouts of the same model and batch.
 const Outcome& reference(const Trial& trial);
 
-/// What differs by more than tolerance x max(max|reference|, 1e-3 x RMS of all gradients or parameters), one
-/// line each. `partial`: this process holds only some of the shards, so elements that no rank of it has set
-/// are passed over.
-std::vector<std::string> differences(const Outcome& got, const Outcome& want, double tolerance, bool partial);
+/// What differs from one rank by more than rounding explains, one line each, measured against
+/// max(max|reference|, 1e-3 x RMS of all gradients or parameters). In fp64: by more than 1e-9 of that. In
+/// narrower types every processor rounds in its own way, so what they may differ by is measured, too: an
+/// outcome's error against the reference in fp64 may be four times that of one rank in the same type, and
+/// eight of its roundings. `partial`: this process holds only some of the shards, so elements that no rank of
+/// it has set are passed over.
+std::vector<std::string> differences(const Outcome& got, const Trial& trial, bool partial);
 
 }  // namespace cornstarch::test
