@@ -154,8 +154,8 @@ ExitCode run(const Args& args) {
   const auto& [resolved, plan] = *prepared;
   if (const auto enough = check_memory(resolved, plan, *place); !enough)
     return place->rank_on_node == 0 ? complain(enough.error()) : enough.error().code;
-  return complain(become_worker(
-      {config::dump(resolved.loaded.config), said, args.local_ranks, args.overwrite, *traced}));
+  return complain(
+      become_worker({config::dump(resolved.loaded.config), said, args.local_ranks, args.overwrite, *traced}));
 }
 
 }  // namespace

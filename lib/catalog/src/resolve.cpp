@@ -44,14 +44,9 @@ Read read_llm(const Context& context) {
 Read read_encoder(const Context& context, const config::Encoder& encoder,
                   std::optional<std::int64_t> llm_hidden) {
   const std::string path = cat("model.encoders.", encoder.name);
-  const ModelSource source{path,
-                           encoder.name,
-                           encoder.family,
-                           encoder.pretrained,
-                           encoder.config_json,
-                           encoder.ignore_weights,
-                           false,
-                           &encoder};
+  const ModelSource source{
+      path,  encoder.name, encoder.family, encoder.pretrained, encoder.config_json, encoder.ignore_weights,
+      false, &encoder};
   Read read{path, std::nullopt, &encoder.parallel};
   auto spec = read_model(context, source);
   if (!spec) return read;
