@@ -295,8 +295,8 @@ class Plan(Case):
         sp = [[0], [1], [2], [3, 7], [4, 8], [5, 9], [6, 10], [11, 15], [12, 16], [13, 17], [14, 18], [19, 23],
               [20, 24], [21, 25], [22, 26]]
         self.assertEqual(plan["groups"]["sp"], sp)
-        self.assertEqual(plan["groups"]["dp"], [[r] for r in range(27)])
         self.assertEqual(plan["groups"]["dp_sp"], sp)
+        self.assertEqual(plan["groups"]["world"], [list(range(27))])
 
     def test_a_rank_and_its_neighbours(self):
         ranks = self.plan("--world-size", 27)["ranks"]
@@ -322,8 +322,6 @@ class Plan(Case):
                          [0, 0, 1, 1, 0, 1] + ([0] * 8 + [1] * 8) * 3)
         llm_tp = [list(range(r, r + 4)) for r in range(6, 54, 4)]
         self.assertEqual(plan["groups"]["tp"], [[0, 1], [2, 3], [4], [5]] + llm_tp)
-        self.assertEqual(plan["groups"]["dp"], [[0, 2], [1, 3], [4, 5]] +
-                         [[first + i, first + i + 8] for first in (6, 22, 38) for i in range(8)])
         self.assertEqual(plan["groups"]["dp_sp"], [[0, 2], [1, 3], [4, 5]] +
                          [[first + i + 4 * j for j in range(4)] for first in (6, 22, 38) for i in range(4)])
         self.assertEqual(plan["ranks"][3]["sends_to"], [16, 17, 20, 21])
@@ -332,7 +330,8 @@ class Plan(Case):
         plan = self.plan("--world-size", 2, "--layout", "single")
         self.assertEqual((plan["layout"], plan["ranks_per_replica"], plan["dp"]), ("single", 1, 2))
         self.assertEqual([[p["modality"] for p in r["parts"]] for r in plan["ranks"]], [["vision", "audio", "llm"]] * 2)
-        self.assertEqual(plan["groups"], {"tp": [[0], [1]], "sp": [[0], [1]], "dp": [[0, 1]], "dp_sp": [[0, 1]]})
+        self.assertEqual(plan["groups"]["tp"], [[0], [1]] * 3)
+        self.assertEqual(plan["groups"]["dp_sp"], [[0, 1]] * 3)
 
     def test_table(self):
         outcome = run("plan", "--config", EXAMPLE, "--world-size", 513)

@@ -41,13 +41,13 @@ class CollectiveOrder::WatchedGroup final : public comm::Group {
 
 class CollectiveOrder::WatchedCommunicator final : public comm::Communicator {
  public:
-  WatchedCommunicator(comm::CommunicatorPtr comm, std::vector<Begun>& begun)
-      : comm_(std::move(comm)), begun_(begun) {}
+  WatchedCommunicator(comm::CommunicatorPtr comm, Seen& seen) : comm_(std::move(comm)), seen_(seen) {}
 
   int rank() const override { return comm_->rank(); }
   int size() const override { return comm_->size(); }
   comm::GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
-    return std::make_shared<WatchedGroup>(comm_->group(ranks, name), name, begun_);
+    seen_.groups.insert({name, ranks});
+    return std::make_shared<WatchedGroup>(comm_->group(ranks, name), name, seen_.begun);
   }
   comm::WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) override {
     return comm_->send(tensor, to, tag, what);
@@ -60,24 +60,24 @@ class CollectiveOrder::WatchedCommunicator final : public comm::Communicator {
 
  private:
   comm::CommunicatorPtr comm_;
-  std::vector<Begun>& begun_;
+  Seen& seen_;
 };
 
 comm::CommunicatorPtr CollectiveOrder::watched(const comm::CommunicatorPtr& comm) {
-  return std::make_shared<WatchedCommunicator>(comm, begun_.at(static_cast<std::size_t>(comm->rank())));
+  return std::make_shared<WatchedCommunicator>(comm, seen_.at(static_cast<std::size_t>(comm->rank())));
 }
 
 std::vector<CollectiveOrder::Begun> CollectiveOrder::in_common(std::size_t rank, int other) const {
   std::vector<Begun> out;
-  for (const Begun& begun : begun_[rank])
+  for (const Begun& begun : seen_[rank].begun)
     if (std::ranges::binary_search(begun.ranks, other)) out.push_back(begun);
   return out;
 }
 
 std::vector<std::string> CollectiveOrder::conflicts() const {
   std::vector<std::string> out;
-  for (std::size_t a = 0; a < begun_.size(); ++a)
-    for (std::size_t b = a + 1; b < begun_.size(); ++b) {
+  for (std::size_t a = 0; a < seen_.size(); ++a)
+    for (std::size_t b = a + 1; b < seen_.size(); ++b) {
       const auto here = in_common(a, static_cast<int>(b)), there = in_common(b, static_cast<int>(a));
       const auto [x, y] = std::ranges::mismatch(here, there);
       if (x == here.end() && y == there.end()) continue;
@@ -85,6 +85,19 @@ std::vector<std::string> CollectiveOrder::conflicts() const {
                         " have in common is '", x == here.end() ? "" : x->what, "' on ", a, " and '",
                         y == there.end() ? "" : y->what, "' on ", b));
     }
+  return out;
+}
+
+std::vector<std::string> CollectiveOrder::unplanned(const plan::Plan& plan) const {
+  std::vector<std::string> out;
+  for (std::size_t rank = 0; rank < seen_.size(); ++rank) {
+    decltype(Seen::groups) planned;
+    for (const plan::Group& group : plan.groups)
+      if (std::ranges::binary_search(group.ranks, static_cast<int>(rank)))
+        planned.insert({plan.group_name(group), group.ranks});
+    if (planned != seen_[rank].groups)
+      out.push_back(cat("rank ", rank, " makes other groups than the plan's"));
+  }
   return out;
 }
 

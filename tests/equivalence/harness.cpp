@@ -217,7 +217,7 @@ struct Run::Impl {
 Run::Run(const Trial& trial, bool single) : impl_(std::make_unique<Impl>(trial, single)) {}
 Run::~Run() = default;
 
-int Run::world_size() const { return impl_->plan.world_size; }
+const plan::Plan& Run::plan() const { return impl_->plan; }
 
 void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records) {
   Gatherer gatherer(outcome);
@@ -255,11 +255,13 @@ void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records
 Outcome run_as_threads(const Trial& trial) {
   Outcome outcome;
   Run run(trial, false);
-  CollectiveOrder order(run.world_size());
-  comm::run_threads(run.world_size(), {std::chrono::seconds(60)}, [&](const comm::CommunicatorPtr& comm) {
-    run.rank(order.watched(comm), outcome, comm->rank() == 0);
-  });
+  CollectiveOrder order(run.plan().world_size);
+  comm::run_threads(
+      run.plan().world_size, {std::chrono::seconds(60)},
+      [&](const comm::CommunicatorPtr& comm) { run.rank(order.watched(comm), outcome, comm->rank() == 0); });
   outcome.disorder = order.conflicts();
+  const auto unplanned = order.unplanned(run.plan());
+  outcome.disorder.insert(outcome.disorder.end(), unplanned.begin(), unplanned.end());
   return outcome;
 }
 

@@ -36,7 +36,7 @@ struct Outcome {
   std::map<std::string, std::int64_t> covered;  ///< elements of each parameter that replica 0's ranks hold
   std::size_t whole_bytes = 0;                  ///< of values that are whole on a rank after the last step
   double replica_difference = 0;                ///< between shards that different ranks hold alike
-  std::vector<std::string> disorder;            ///< of collectives
+  std::vector<std::string> disorder;            ///< of collectives, and groups that are not the plan's
 };
 
 /// Runs ranks of a trial. `single`: one rank holds everything.
@@ -44,7 +44,7 @@ class Run {
  public:
   Run(const Trial& trial, bool single);
   ~Run();
-  int world_size() const;
+  const plan::Plan& plan() const;
   /// Adds this rank's shards to `outcome`, which ranks of one process share; `records`: the losses too, which
   /// are the same on every rank.
   void rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records);

@@ -38,9 +38,7 @@ Parameter make_parameter(const catalog::Modality& modality, const catalog::Param
   p.split_dim = spec.split.dim;
   p.offset = part.begin;
   p.trains = modality.trains.at(module) && !spec.fixed;
-  // Within a block, what is not split is applied between the products.
-  p.partial_over_tp = modality.tp_sequence_parallel && p.split_dim < 0 &&
-                      std::holds_alternative<catalog::BlockSpec>(modality.spec.modules.at(module).body);
+  p.partial_over_tp = plan::partial_over_tp(options.where, modality.spec.modules.at(module), spec);
   p.counts = p.split_dim >= 0 || tp.rank() == 0;
   if (!spec.tied_to.empty()) p.tied_to = modality.name + "/" + spec.tied_to;
   std::vector<std::int64_t> shape = spec.shape;

@@ -39,11 +39,11 @@ struct Stage::Impl {
        const StageOptions& options)
       : modality(modality_in),
         tp(std::move(tp_in)),
-        sp(options.sp),
+        sp(options.where.sp),
         cp(options.cp),
         dtype(options.dtype),
         parameters(modality, modules, *tp, options),
-        context{parameters, tp, modality.tp_sequence_parallel, modality.checkpointing, {}} {
+        context{parameters, tp, options.where.tp_sequence_parallel, options.where.checkpointing, {}} {
     for (std::size_t i = 0; i < modules.size(); ++i) add(modules, i);
   }
 

@@ -59,7 +59,6 @@ struct Executor::Impl {
   comm::CommunicatorPtr comm;
   const plan::RankPlan& me;
   ExecutorOptions options;
-  std::vector<plan::Instruction> train_program, evaluate_program;
   std::map<int, HeldStage> held;
   Mailbox mailbox;
   Recorder recorder{options.stage.device};
@@ -86,26 +85,18 @@ struct Executor::Impl {
         comm(std::move(c)),
         me(plan.ranks[static_cast<std::size_t>(comm->rank())]),
         options(o),
-        train_program(plan.schedule.of_stage(me.parts.front().stage).instructions),
         mailbox(plan, modalities, comm->rank(), comm,
                 at::TensorOptions(options.stage.device).dtype(options.stage.dtype)) {
-    for (const plan::Instruction& i : train_program)
-      if (i.op == Op::receive_forward || i.op == Op::forward || i.op == Op::send_forward)
-        evaluate_program.push_back(i);
+    const Groups groups = make_groups(plan, *comm);
     for (const plan::Part& part : me.parts)
-      held.emplace(part.stage, hold_stage(plan, modalities, comm, part, options));
-    if (options.drops) prepare_to_drop();
+      held.emplace(part.stage, hold_stage(plan, modalities, groups, part, options));
+    if (options.drops) prepare_to_drop(groups);
   }
 
   /// Only a rank whose modules talk to no other may leave one out without a word.
-  void prepare_to_drop() {
-    const plan::Part& own = me.parts.front();
-    const plan::ModalityPlan& sizes = plan.modality_of(own.stage);
-    std::vector<int> ranks;
-    for (int c = 0; c < sizes.sp; ++c)
-      for (int t = 0; t < sizes.tp; ++t) ranks.push_back(plan.rank_of(me.dp, own.stage, c, t));
-    peers = comm->group(ranks, cat("sp x tp of ", plan.stage_name(own.stage)));
-    const bool alone = ranks.size() == 1 && !options.shard_values && options.stage.device.is_cpu();
+  void prepare_to_drop(const Groups& groups) {
+    peers = groups.at({plan::Purpose::peers, me.parts.front().stage});
+    const bool alone = peers->size() == 1 && !options.shard_values && options.stage.device.is_cpu();
     if (!alone) return;
     watch.emplace(options.drops);
     for (auto& [_, h] : held) h.module.observe(&*watch);
@@ -257,11 +248,9 @@ struct Executor::Impl {
     if (leaves || needs_backward(h.stage, m)) flights[{h.stage, m}] = std::move(flight);
   }
 
-  /// Whether gradients leave under this backward. Replicas end with an encoder in different microbatches, and
-  /// collectives must begin in the same order on all of them: where a rank holds several stages, only those
-  /// of the one whose turn is first leave before all backwards are done.
+  /// Whether gradients leave under this backward.
   bool gradients_leave(const HeldStage& h, int m) const {
-    return h.stage == me.parts.back().stage && activity->last_backward(h.stage) == m;
+    return h.stage == plan.training_of(me.rank).early_stage() && activity->last_backward(h.stage) == m;
   }
 
   /// Gradients that leave do so as hooks tell of them, which a recording does not.
@@ -372,13 +361,13 @@ StepSums Executor::train(const plan::Activity& activity, const plan::Activity& a
   impl_->recorder.start();
   for (auto& [_, held] : impl_->held)
     if (held.store) held.store->start_step();
-  return impl_->run(impl_->train_program, activity, anyone, inputs, reached);
+  return impl_->run(impl_->plan.training_of(impl_->me.rank).instructions, activity, anyone, inputs, reached);
 }
 
 StepSums Executor::evaluate(const plan::Activity& activity, const plan::Activity& anyone,
                             const StepInputs& inputs) {
   impl_->training = false;
-  return impl_->run(impl_->evaluate_program, activity, anyone, inputs, {});
+  return impl_->run(impl_->plan.evaluation_of(impl_->me.rank).instructions, activity, anyone, inputs, {});
 }
 
 Recorder& Executor::recorder() { return impl_->recorder; }

@@ -1,5 +1,7 @@
 #include "held_stage.h"
 
+#include <algorithm>
+
 #include "cornstarch/base/text.h"
 #include "cornstarch/models/weights.h"
 #include "cornstarch/pipeline/module_store.h"
@@ -10,24 +12,23 @@ namespace {
 
 class Builder {
  public:
-  Builder(const plan::Plan& plan, const catalog::Modalities& modalities, const comm::CommunicatorPtr& comm,
+  Builder(const plan::Plan& plan, const catalog::Modalities& modalities, const Groups& groups,
           const plan::Part& part)
       : plan_(plan),
         modality_(modalities[static_cast<std::size_t>(part.modality)]),
         sizes_(plan.modality_of(part.stage)),
-        comm_(comm),
+        groups_(groups),
         part_(part),
         name_(plan.stage_name(part.stage)) {}
 
   HeldStage build(models::StageOptions options) {
-    options.sp = sizes_.sp;
+    options.where = sizes_;
     options.cp = part_.cp;
     const auto& modules = plan_.stages[static_cast<std::size_t>(part_.stage)].modules;
-    auto tp = comm_->group(tp_ranks(), cat("tp of ", name_));
     HeldStage held{part_.stage,
                    part_.cp,
-                   comm_->group(sp_ranks(), cat("sp of ", name_)),
-                   models::Stage(modality_, modules, std::move(tp), options),
+                   group(plan::Purpose::context),
+                   models::Stage(modality_, modules, group(plan::Purpose::tensor), options),
                    {},
                    nullptr,
                    {},
@@ -46,15 +47,14 @@ class Builder {
 
   /// The parameters that the ranks which hold the same shards keep together; all of them or what trains.
   std::vector<Stored> stored(models::Stage& module, bool all) {
-    const auto replicas = comm_->group(replicas_of({part_.stage}), cat("dp x sp of ", name_));
-    comm::GroupPtr tied_group, shards;
     std::vector<Stored> out;
     for (models::Parameter& p : module.parameters()) {
       const bool tied = is_tied(p);
-      if (tied && !tied_group) tied_group = tie();
-      if (p.partial_over_tp && !shards) shards = all_shards();
-      const comm::GroupPtr& group = p.partial_over_tp ? shards : tied ? tied_group : replicas;
-      if (p.trains || all) out.push_back({&p, group, p.partial_over_tp || p.counts, group == tied_group});
+      const auto purpose = p.partial_over_tp ? plan::Purpose::shards
+                           : tied            ? plan::Purpose::tied
+                                             : plan::Purpose::gradients;
+      if (p.trains || all)
+        out.push_back({&p, group(purpose), p.partial_over_tp || p.counts, purpose == plan::Purpose::tied});
     }
     return out;
   }
@@ -80,41 +80,8 @@ class Builder {
   }
 
  private:
-  int dp() const { return plan_.ranks[static_cast<std::size_t>(comm_->rank())].dp; }
-
-  std::vector<int> tp_ranks() const {
-    std::vector<int> ranks;
-    for (int t = 0; t < sizes_.tp; ++t) ranks.push_back(plan_.rank_of(dp(), part_.stage, part_.cp, t));
-    return ranks;
-  }
-
-  std::vector<int> sp_ranks() const {
-    std::vector<int> ranks;
-    for (int c = 0; c < sizes_.sp; ++c) ranks.push_back(plan_.rank_of(dp(), part_.stage, c, part_.tp));
-    return ranks;
-  }
-
-  /// The ranks that hold the same shards of these stages: those of other replicas, and of other tokens.
-  std::vector<int> replicas_of(const std::vector<int>& stages) const {
-    std::vector<int> ranks;
-    for (const int stage : stages)
-      for (int d = 0; d < plan_.dp; ++d)
-        for (int c = 0; c < sizes_.sp; ++c) ranks.push_back(plan_.rank_of(d, stage, c, part_.tp));
-    return ranks;
-  }
-
-  /// The ranks of all replicas that hold a part of this stage.
-  comm::GroupPtr all_shards() const {
-    std::vector<int> ranks;
-    for (int d = 0; d < plan_.dp; ++d)
-      for (int c = 0; c < sizes_.sp; ++c)
-        for (int t = 0; t < sizes_.tp; ++t) ranks.push_back(plan_.rank_of(d, part_.stage, c, t));
-    return comm_->group(ranks, cat("tp x dp x sp of ", name_));
-  }
-
-  comm::GroupPtr tie() const {
-    return comm_->group(replicas_of({sizes_.first_stage, sizes_.first_stage + sizes_.num_stages - 1}),
-                        cat("tied embeddings of ", sizes_.name));
+  const comm::GroupPtr& group(plan::Purpose purpose) const {
+    return groups_.at({purpose, purpose == plan::Purpose::tied ? sizes_.first_stage : part_.stage});
   }
 
   /// Whether the LLM's first and last stage share this parameter: its gradient is the sum of both.
@@ -130,7 +97,7 @@ class Builder {
   const plan::Plan& plan_;
   const catalog::Modality& modality_;
   const plan::ModalityPlan& sizes_;
-  const comm::CommunicatorPtr& comm_;
+  const Groups& groups_;
   const plan::Part& part_;
   std::string name_;
 };
@@ -143,10 +110,20 @@ std::int64_t bytes_of(const std::vector<models::Parameter>& parameters) {
 
 }  // namespace
 
-HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modalities,
-                     const comm::CommunicatorPtr& comm, const plan::Part& part,
-                     const ExecutorOptions& options) {
-  Builder builder(plan, modalities, comm, part);
+Groups make_groups(const plan::Plan& plan, comm::Communicator& comm) {
+  Groups out;
+  for (const plan::Group& group : plan.groups) {
+    if (!std::binary_search(group.ranks.begin(), group.ranks.end(), comm.rank())) continue;
+    out[{group.purpose, group.stage}] = group.purpose == plan::Purpose::world
+                                            ? comm.world()
+                                            : comm.group(group.ranks, plan.group_name(group));
+  }
+  return out;
+}
+
+HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modalities, const Groups& groups,
+                     const plan::Part& part, const ExecutorOptions& options) {
+  Builder builder(plan, modalities, groups, part);
   models::StageOptions stage = options.stage;
   stage.draws = false;
   stage.wide_first = options.store.masters;

@@ -26,10 +26,14 @@ struct HeldStage {
   std::map<int, models::Tokens> item_tokens;  ///< of an encoder with sp > 1, by number of items
 };
 
-/// Builds a stage with its pretrained weights and the groups of ranks that share its work; all ranks that
-/// hold a part of it do so together.
-HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modalities,
-                     const comm::CommunicatorPtr& comm, const plan::Part& part,
-                     const ExecutorOptions& options);
+/// A rank's groups, by what they are for and whose stage's work it is.
+using Groups = std::map<std::pair<plan::Purpose, int>, comm::GroupPtr>;
+
+/// Makes those of the plan's groups that this rank belongs to; every rank of the plan does so together.
+Groups make_groups(const plan::Plan& plan, comm::Communicator& comm);
+
+/// Builds a stage with its pretrained weights.
+HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modalities, const Groups& groups,
+                     const plan::Part& part, const ExecutorOptions& options);
 
 }  // namespace cornstarch::pipeline

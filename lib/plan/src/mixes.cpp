@@ -78,7 +78,7 @@ std::vector<MixBalance> llm_balance(const Plan& plan, const catalog::Modalities&
     item_rows.push_back(modalities[e].features_per_item);
   std::vector<MixBalance> out;
   for (Mix& mix : typical_mixes(plan.sequence_length, item_rows, llm.attention_mask)) {
-    const TokenShares shares = distribute(mix.pattern, where.sp, llm.distribution, *where.mode);
+    const TokenShares shares = distribute(mix.pattern, where.sp, where.distribution, *where.mode);
     const bool ring = where.mode == config::SpMode::ring;
     out.push_back(
         {std::move(mix.name), ring ? ring_balance(mix.pattern, shares) : balance(mix.pattern, shares)});

@@ -125,7 +125,9 @@ std::optional<Mend> spread(const Plan& plan, Arrangement arrangement) {
 
 std::vector<std::vector<int>> crossing_groups(const Plan& plan) {
   std::vector<std::vector<int>> out;
-  for (const auto& group : plan.groups.tp) {
+  for (const Group& of : plan.groups) {
+    if (of.purpose != Purpose::tensor) continue;
+    const std::vector<int>& group = of.ranks;
     const auto node = [&](int rank) { return plan.ranks[static_cast<std::size_t>(rank)].node; };
     if (!group.empty() && node(group.front()) != node(group.back())) out.push_back(group);
   }

@@ -35,7 +35,10 @@ void add_modality(Plan& plan, const Modality& modality, int index, bool single) 
     out.tp = modality.tp;
     out.sp = modality.sp;
     out.mode = modality.mode;
+    out.distribution = modality.distribution;
+    out.tp_sequence_parallel = modality.tp_sequence_parallel;
   }
+  out.checkpointing = modality.checkpointing;
   out.first_stage = static_cast<int>(plan.stages.size());
   const auto stages = single ? std::vector<std::vector<int>>{all_modules(modality)} : modality.stages;
   out.num_stages = static_cast<int>(stages.size());
@@ -70,16 +73,10 @@ void add_seams(Plan& plan) {
   }
 }
 
-int ranks_of_stage(const Plan& plan, int stage) {
-  const auto& m =
-      plan.modalities[static_cast<std::size_t>(plan.stages[static_cast<std::size_t>(stage)].modality)];
-  return m.tp * m.sp;
-}
-
 int ranks_per_replica(const Plan& plan, bool single) {
   if (single) return 1;
   int n = 0;
-  for (int s = 0; s < static_cast<int>(plan.stages.size()); ++s) n += ranks_of_stage(plan, s);
+  for (const ModalityPlan& m : plan.modalities) n += m.num_stages * m.tp * m.sp;
   return n;
 }
 
@@ -97,22 +94,27 @@ Plan replica_of(const config::RunConfig& config, const Modalities& modalities) {
 template <typename Visit>  // visit(stage, dp, cp, tp)
 void for_each_place(const Plan& plan, Visit visit) {
   for (int s = 0; s < static_cast<int>(plan.stages.size()); ++s) {
-    const auto& m =
-        plan.modalities[static_cast<std::size_t>(plan.stages[static_cast<std::size_t>(s)].modality)];
+    const ModalityPlan& m = plan.modality_of(s);
     for (int d = 0; d < plan.dp; ++d)
       for (int c = 0; c < m.sp; ++c)
         for (int t = 0; t < m.tp; ++t) visit(s, d, c, t);
   }
 }
 
+/// Stage by stage, then replica by replica, tp fastest; or every stage of a replica on one rank.
+void number_ranks(Plan& plan, bool single) {
+  plan.placement.resize(plan.stages.size());
+  int next = 0;
+  for_each_place(plan, [&](int s, int d, int, int) {
+    plan.placement[static_cast<std::size_t>(s)].push_back(single ? d : next++);
+  });
+}
+
 /// Who gets what a place sends over a seam: the same place within a modality; across modalities every cp rank
 /// whose tp interval overlaps.
 std::vector<int> receivers(const Plan& plan, const Seam& seam, int d, int c, int t) {
-  const auto modality_of = [&](int stage) -> const ModalityPlan& {
-    return plan.modalities[static_cast<std::size_t>(plan.stages[static_cast<std::size_t>(stage)].modality)];
-  };
-  const ModalityPlan& from = modality_of(seam.from);
-  const ModalityPlan& to = modality_of(seam.to);
+  const ModalityPlan& from = plan.modality_of(seam.from);
+  const ModalityPlan& to = plan.modality_of(seam.to);
   if (&from == &to) return {plan.rank_of(d, seam.to, c, t)};
   std::vector<int> out;
   for (int consumer_cp = 0; consumer_cp < to.sp; ++consumer_cp)
@@ -153,15 +155,84 @@ void connect_ranks(Plan& plan) {
   }
 }
 
-/// One group for each combination of the coordinates that `key` keeps.
+/// One group of each stage for each combination of the coordinates that `key` keeps.
 template <typename Key>
-std::vector<std::vector<int>> group_by(const Plan& plan, Key key) {
-  std::map<std::array<int, 4>, std::set<int>> groups;
-  for_each_place(
-      plan, [&](int s, int d, int c, int t) { groups[key(s, d, c, t)].insert(plan.rank_of(d, s, c, t)); });
-  std::set<std::vector<int>> out;  // one rank may hold several stages: equal groups once
-  for (const auto& [_, ranks] : groups) out.insert({ranks.begin(), ranks.end()});
-  return {out.begin(), out.end()};
+void add_groups(Plan& plan, Purpose purpose, Key key) {
+  std::map<std::array<int, 3>, std::vector<int>> groups;
+  for_each_place(plan, [&](int s, int d, int c, int t) {
+    const auto [x, y] = key(d, c, t);
+    groups[{s, x, y}].push_back(plan.rank_of(d, s, c, t));
+  });
+  for (auto& [of, ranks] : groups) {
+    std::sort(ranks.begin(), ranks.end());
+    plan.groups.push_back({purpose, of[0], std::move(ranks)});
+  }
+}
+
+bool shares_gradients_over_tp(const ModalityPlan& where, const Modality& modality, const StagePlan& stage) {
+  return std::any_of(stage.modules.begin(), stage.modules.end(), [&](int m) {
+    const catalog::ModuleSpec& module = modality.spec.modules[static_cast<std::size_t>(m)];
+    return std::any_of(module.params.begin(), module.params.end(),
+                       [&](const auto& param) { return partial_over_tp(where, module, param); });
+  });
+}
+
+/// All ranks of each stage that needs them together.
+void add_shards(Plan& plan, const Modalities& modalities) {
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    const StagePlan& stage = plan.stages[s];
+    const auto m = static_cast<std::size_t>(stage.modality);
+    if (!shares_gradients_over_tp(plan.modalities[m], modalities[m], stage)) continue;
+    std::vector<int> ranks = plan.placement[s];
+    std::sort(ranks.begin(), ranks.end());
+    plan.groups.push_back({Purpose::shards, static_cast<int>(s), std::move(ranks)});
+  }
+}
+
+bool has_tied(const Modality& modality) {
+  return std::any_of(modality.spec.modules.begin(), modality.spec.modules.end(), [](const auto& module) {
+    return std::any_of(module.params.begin(), module.params.end(),
+                       [](const auto& param) { return !param.tied_to.empty(); });
+  });
+}
+
+void add_tied(Plan& plan, const Modalities& modalities) {
+  for (std::size_t m = 0; m < modalities.size(); ++m) {
+    const ModalityPlan& where = plan.modalities[m];
+    if (where.num_stages == 1 || !has_tied(modalities[m])) continue;
+    for (int t = 0; t < where.tp; ++t) {
+      std::vector<int> ranks;
+      for (const int stage : {where.first_stage, where.last_stage()})
+        for (int d = 0; d < plan.dp; ++d)
+          for (int c = 0; c < where.sp; ++c) ranks.push_back(plan.rank_of(d, stage, c, t));
+      std::sort(ranks.begin(), ranks.end());
+      plan.groups.push_back({Purpose::tied, where.first_stage, std::move(ranks)});
+    }
+  }
+}
+
+void group_ranks(Plan& plan, const Modalities& modalities) {
+  using Key = std::array<int, 2>;
+  add_groups(plan, Purpose::tensor, [](int d, int c, int) { return Key{d, c}; });
+  add_groups(plan, Purpose::context, [](int d, int, int t) { return Key{d, t}; });
+  add_groups(plan, Purpose::peers, [](int d, int, int) { return Key{d, 0}; });
+  add_groups(plan, Purpose::gradients, [](int, int, int t) { return Key{t, 0}; });
+  add_shards(plan, modalities);
+  add_tied(plan, modalities);
+  std::vector<int> all(static_cast<std::size_t>(plan.world_size));
+  std::iota(all.begin(), all.end(), 0);
+  plan.groups.push_back({Purpose::world, -1, std::move(all)});
+}
+
+/// The step's program of each rank and that of evaluation, both proven.
+Result<void> schedule(Plan& plan, bool single) {
+  plan.training = one_f_one_b(plan.stages, plan.seams, plan.num_microbatches, single);
+  plan.evaluation = forward_only(plan.training);
+  if (auto sound = verify(plan.training, plan.stages, plan.seams, plan.num_microbatches); !sound)
+    return sound;
+  if (auto sound = verify(plan.evaluation, plan.stages, plan.seams, plan.num_microbatches, false); !sound)
+    return sound;
+  return verify_collectives(plan);
 }
 
 Result<void> divide_batch(Plan& plan, const config::Batch& batch) {
@@ -215,12 +286,17 @@ std::vector<Slice> destinations(int own, int tp, int other) {
 }
 
 int Plan::rank_of(int dp_index, int stage, int cp, int tp) const {
-  if (layout == config::Layout::single) return dp_index;
-  const auto size = [this](int s) { return ranks_of_stage(*this, s); };
-  int first = 0;
-  for (int s = 0; s < stage; ++s) first += size(s) * dp;
-  const auto& m = modalities[static_cast<std::size_t>(stages[static_cast<std::size_t>(stage)].modality)];
-  return first + (dp_index * m.sp + cp) * m.tp + tp;
+  const ModalityPlan& m = modality_of(stage);
+  return placement[static_cast<std::size_t>(stage)]
+                  [static_cast<std::size_t>((dp_index * m.sp + cp) * m.tp + tp)];
+}
+
+const Program& Plan::training_of(int rank) const {
+  return training.of_stage(ranks[static_cast<std::size_t>(rank)].parts.front().stage);
+}
+
+const Program& Plan::evaluation_of(int rank) const {
+  return evaluation.of_stage(ranks[static_cast<std::size_t>(rank)].parts.front().stage);
 }
 
 const ModalityPlan& Plan::modality_of(int stage) const {
@@ -234,6 +310,38 @@ std::string Plan::stage_name(int stage) const {
 
 int ranks_of_replica(const config::RunConfig& config, const Modalities& modalities) {
   return replica_of(config, modalities).ranks_per_replica;
+}
+
+const char* name_of(Purpose purpose) {
+  static const char* const names[] = {"tp", "sp", "sp_tp", "dp_sp", "tp_dp_sp", "tied_embeddings", "world"};
+  return names[static_cast<int>(purpose)];
+}
+
+std::string Plan::group_name(const Group& group) const {
+  switch (group.purpose) {
+    case Purpose::tensor:
+      return cat("tp of ", stage_name(group.stage));
+    case Purpose::context:
+      return cat("sp of ", stage_name(group.stage));
+    case Purpose::peers:
+      return cat("sp x tp of ", stage_name(group.stage));
+    case Purpose::gradients:
+      return cat("dp x sp of ", stage_name(group.stage));
+    case Purpose::shards:
+      return cat("tp x dp x sp of ", stage_name(group.stage));
+    case Purpose::tied:
+      return cat("tied embeddings of ", modality_of(group.stage).name);
+    case Purpose::world:
+      return "world";
+  }
+  return "";
+}
+
+bool partial_over_tp(const ModalityPlan& modality, const catalog::ModuleSpec& module,
+                     const catalog::ParamSpec& param) {
+  // Within a block, what is not split is applied between the products.
+  return modality.tp_sequence_parallel && param.split.dim < 0 &&
+         std::holds_alternative<catalog::BlockSpec>(module.body);
 }
 
 Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modalities, int world_size,
@@ -250,17 +358,11 @@ Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modali
   plan.dp = world_size / plan.ranks_per_replica;
   if (auto divided = divide_batch(plan, config.batch); !divided) return tl::unexpected(divided.error());
 
+  number_ranks(plan, single);
   place_ranks(plan, gpus_per_node);
   connect_ranks(plan);
-  using Key = std::array<int, 4>;
-  plan.groups.tp = group_by(plan, [](int s, int d, int c, int) { return Key{s, d, c, 0}; });
-  plan.groups.sp = group_by(plan, [](int s, int d, int, int t) { return Key{s, d, t, 0}; });
-  plan.groups.dp = group_by(plan, [](int s, int, int c, int t) { return Key{s, c, t, 0}; });
-  plan.groups.dp_sp = group_by(plan, [](int s, int, int, int t) { return Key{s, t, 0, 0}; });
-
-  plan.schedule = one_f_one_b(plan.stages, plan.seams, plan.num_microbatches, single);
-  if (auto sound = verify(plan.schedule, plan.stages, plan.seams, plan.num_microbatches); !sound)
-    return tl::unexpected(sound.error());
+  group_ranks(plan, modalities);
+  if (auto sound = schedule(plan, single); !sound) return tl::unexpected(sound.error());
   return plan;
 }
 

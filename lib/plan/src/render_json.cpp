@@ -1,6 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cornstarch/base/text.h"
 #include "cornstarch/plan/mixes.h"
 #include "cornstarch/plan/plan.h"
 #include "node_crossings.h"
@@ -81,6 +82,16 @@ Json rank_json(const RankPlan& rank, const Plan& plan, const catalog::Modalities
           {"sends_to", rank.sends_to}};
 }
 
+/// Ranks of each group, by what they are for.
+std::string groups_json(const Plan& plan) {
+  Json by_purpose = Json::object();
+  for (const Group& group : plan.groups) by_purpose[name_of(group.purpose)].push_back(group.ranks);
+  std::vector<std::string> entries;
+  for (const auto& [purpose, groups] : by_purpose.items())
+    entries.push_back(cat("    ", Json(purpose).dump(), ": ", groups.dump()));
+  return "{\n" + join(entries, ",\n") + "\n  }";
+}
+
 /// An array with one element a line: 512 ranks stay readable, and searchable by line.
 std::string lines(const std::vector<Json>& elements) {
   std::string out = "[";
@@ -118,11 +129,7 @@ std::string to_json(const Plan& plan, const catalog::Modalities& modalities) {
     out += "  \"llm_attention_heaviest_over_mean\": " + balances.dump() + ",\n";
   }
   out += "  \"ranks\": " + lines(rank_lines) + ",\n";
-  out += "  \"groups\": {\n";
-  out += "    \"tp\": " + Json(plan.groups.tp).dump() + ",\n";
-  out += "    \"sp\": " + Json(plan.groups.sp).dump() + ",\n";
-  out += "    \"dp\": " + Json(plan.groups.dp).dump() + ",\n";
-  out += "    \"dp_sp\": " + Json(plan.groups.dp_sp).dump() + "\n  }";
+  out += "  \"groups\": " + groups_json(plan);
   if (!crossing.empty()) {
     out += ",\n  \"tp_groups_over_nodes\": " + Json(crossing).dump();
     out += ",\n  \"tp_groups_inside_nodes_with\": " + lines(mend_lines);

@@ -230,7 +230,10 @@ std::string notes(const Plan& plan, const catalog::Modalities& modalities, std::
   }
   const auto changes = mends(plan, modalities);
   std::string out = wrap_words(
-      cat("note: ", count, " of ", counted(static_cast<std::int64_t>(plan.groups.tp.size()), "tp group"),
+      cat("note: ", count, " of ",
+          counted(std::count_if(plan.groups.begin(), plan.groups.end(),
+                                [](const Group& group) { return group.purpose == Purpose::tensor; }),
+                  "tp group"),
           count == 1 ? " spans" : " span", " two nodes or more (ranks ", join(crossing, "; "), "), ",
           changes.empty() ? "and no single change keeps all inside" : "none with"),
       2, width);
@@ -250,7 +253,7 @@ std::string balance_note(const Plan& plan, const catalog::Modalities& modalities
   return "\n" +
          wrap_words(cat("attention of a row of ", plan.sequence_length, " tokens over ",
                         plan.modalities.back().sp, " sp ranks, by ",
-                        config::name_of(modalities.back().distribution), ": the heaviest / the mean is"),
+                        config::name_of(plan.modalities.back().distribution), ": the heaviest / the mean is"),
                     2, width) +
          wrap(figures, 2, width);
 }

@@ -96,8 +96,8 @@ Program whole_program(const std::vector<StagePlan>& stages, const std::vector<Se
 /// Plays programs against each other with messages that wait in queues until they are received.
 class Player {
  public:
-  Player(const Schedule& schedule, const std::vector<StagePlan>& stages)
-      : schedule_(schedule), stages_(stages) {}
+  Player(const Schedule& schedule, const std::vector<StagePlan>& stages, const std::vector<Seam>& seams)
+      : schedule_(schedule), stages_(stages), seams_(seams) {}
 
   Result<void> play() {
     std::vector<std::size_t> next(schedule_.programs.size(), 0);
@@ -123,13 +123,13 @@ class Player {
     return {};
   }
 
-  Result<void> check_counts(int num_microbatches) const {
+  Result<void> check_counts(int num_microbatches, bool backwards) const {
     for (int s = 0; s < static_cast<int>(stages_.size()); ++s)
       for (int m = 0; m < num_microbatches; ++m) {
         if (times(forwards_, s, m) != 1)
           return fail(ExitCode::internal, cat("stage ", s, " runs forward of microbatch ", m, " ",
                                               times(forwards_, s, m), " times"));
-        const int wanted = stages_[static_cast<std::size_t>(s)].backward() ? 1 : 0;
+        const int wanted = backwards && stages_[static_cast<std::size_t>(s)].backward() ? 1 : 0;
         if (times(backwards_, s, m) != wanted)
           return fail(ExitCode::internal, cat("stage ", s, " runs backward of microbatch ", m, " ",
                                               times(backwards_, s, m), " times"));
@@ -152,8 +152,21 @@ class Player {
     return it == count.end() ? 0 : it->second;
   }
 
+  /// Whether a message goes over a seam that begins or ends, as it must, in the instruction's stage.
+  bool over_own_seam(const Instruction& i) const {
+    if (i.seam < 0 || i.seam >= static_cast<int>(seams_.size())) return false;
+    const Seam& seam = seams_[static_cast<std::size_t>(i.seam)];
+    const bool leaves = i.op == Op::send_forward || i.op == Op::receive_backward;
+    return (leaves ? seam.from : seam.to) == i.stage;
+  }
+
   /// Whether the instruction could run now.
   bool step(const Instruction& i) {
+    const bool computes = i.op == Op::forward || i.op == Op::backward || i.op == Op::reduce_gradients;
+    if (!computes && !over_own_seam(i)) {
+      problem_ = cat(name(i), " goes over seam ", i.seam, ", which is none of its stage");
+      return false;
+    }
     switch (i.op) {
       case Op::send_forward:
       case Op::send_backward:
@@ -184,6 +197,7 @@ class Player {
 
   const Schedule& schedule_;
   const std::vector<StagePlan>& stages_;
+  const std::vector<Seam>& seams_;
   std::map<Channel, std::deque<int>> queues_;
   Count forwards_, backwards_;
   std::string problem_;
@@ -209,11 +223,20 @@ Schedule one_f_one_b(const std::vector<StagePlan>& stages, const std::vector<Sea
   return schedule;
 }
 
-Result<void> verify(const Schedule& schedule, const std::vector<StagePlan>& stages, const std::vector<Seam>&,
-                    int num_microbatches) {
-  Player player(schedule, stages);
+Schedule forward_only(const Schedule& schedule) {
+  Schedule out = schedule;
+  for (Program& program : out.programs)
+    std::erase_if(program.instructions, [](const Instruction& i) {
+      return i.op != Op::receive_forward && i.op != Op::forward && i.op != Op::send_forward;
+    });
+  return out;
+}
+
+Result<void> verify(const Schedule& schedule, const std::vector<StagePlan>& stages,
+                    const std::vector<Seam>& seams, int num_microbatches, bool backwards) {
+  Player player(schedule, stages, seams);
   if (auto played = player.play(); !played) return played;
-  return player.check_counts(num_microbatches);
+  return player.check_counts(num_microbatches, backwards);
 }
 
 int peak_in_flight(const Schedule& schedule, int stage) {

@@ -43,7 +43,7 @@ pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const
   pipeline::PlacedTokens out;
   out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, item_rows, llm.attention_mask);
   const plan::ModalityPlan& ranks = plan.modalities.back();
-  out.shares = plan::distribute(out.pattern, ranks.sp, llm.distribution,
+  out.shares = plan::distribute(out.pattern, ranks.sp, ranks.distribution,
                                 ranks.mode.value_or(config::SpMode::all_to_all));
   return out;
 }

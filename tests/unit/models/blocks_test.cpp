@@ -28,7 +28,9 @@ Modality llama(Checkpointing checkpointing, bool sequence_parallel = false) {
 }
 
 Stage layers_of(const Modality& m, const comm::GroupPtr& tp) {
-  return Stage(m, {1, 2}, tp, {at::kDouble, 7});
+  models::StageOptions options{at::kDouble, 7};
+  options.where = fixture::where_of(m);
+  return Stage(m, {1, 2}, tp, options);
 }
 
 at::Tensor input() { return fixture::noise({kSamples, kLength, kHidden}, 1).set_requires_grad(true); }

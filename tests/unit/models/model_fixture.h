@@ -46,6 +46,14 @@ inline Modality modality(const std::string& name, const std::string& family, con
   return m;
 }
 
+/// How the modality's blocks are to run.
+inline cornstarch::plan::ModalityPlan where_of(const Modality& m) {
+  cornstarch::plan::ModalityPlan where;
+  where.tp_sequence_parallel = m.tp_sequence_parallel;
+  where.checkpointing = m.checkpointing;
+  return where;
+}
+
 /// Appends a projector to `out` features; hidden: "mlp", else "linear".
 void add_projector(Modality& m, std::int64_t out, bool mlp);
 

@@ -55,7 +55,9 @@ RankResult run_llm(std::vector<Stage>& stages, const Input& input, std::int64_t 
 RankResult run_rank(const Modality& m, const std::vector<std::vector<int>>& cuts, const comm::GroupPtr& tp,
                     const Input& input) {
   std::vector<Stage> stages;
-  for (const auto& modules : cuts) stages.emplace_back(m, modules, tp, models::StageOptions{at::kDouble, 7});
+  models::StageOptions options{at::kDouble, 7};
+  options.where = where_of(m);
+  for (const auto& modules : cuts) stages.emplace_back(m, modules, tp, options);
   RankResult result =
       catalog::is_llm(m) ? run_llm(stages, input, m.spec.vocab_size) : run_encoder(stages, input);
   for (Stage& stage : stages) {

@@ -12,6 +12,13 @@ using test::plan_of;
 namespace {
 using Ranks = std::vector<int>;
 using Lists = std::vector<std::vector<int>>;
+
+Lists groups_of(const Plan& plan, Purpose purpose) {
+  Lists out;
+  for (const Group& group : plan.groups)
+    if (group.purpose == purpose) out.push_back(group.ranks);
+  return out;
+}
 }  // namespace
 
 TEST_CASE("ranks are numbered by modality, stage, dp, cp, tp") {
@@ -23,20 +30,42 @@ TEST_CASE("ranks are numbered by modality, stage, dp, cp, tp") {
   CHECK(plan.rank_of(1, 0, 0, 1) == 3);
   CHECK(plan.rank_of(0, 2, 0, 0) == 8);
   CHECK(plan.rank_of(1, 3, 0, 3) == 23);
-  CHECK(plan.groups.dp == Lists{{0, 2},
-                                {1, 3},
-                                {4, 6},
-                                {5, 7},
-                                {8, 12},
-                                {9, 13},
-                                {10, 14},
-                                {11, 15},
-                                {16, 20},
-                                {17, 21},
-                                {18, 22},
-                                {19, 23}});
-  CHECK(plan.groups.tp.front() == Ranks{0, 1});
-  CHECK(plan.groups.tp.back() == Ranks{20, 21, 22, 23});
+  CHECK(groups_of(plan, Purpose::gradients) == Lists{{0, 2},
+                                                     {1, 3},
+                                                     {4, 6},
+                                                     {5, 7},
+                                                     {8, 12},
+                                                     {9, 13},
+                                                     {10, 14},
+                                                     {11, 15},
+                                                     {16, 20},
+                                                     {17, 21},
+                                                     {18, 22},
+                                                     {19, 23}});
+  CHECK(groups_of(plan, Purpose::tensor).front() == Ranks{0, 1});
+  CHECK(groups_of(plan, Purpose::tensor).back() == Ranks{20, 21, 22, 23});
+}
+
+TEST_CASE("groups beyond a stage: shards over tp, tied embeddings, the world") {
+  catalog::Modality m = llm(2, 2);
+  m.tp_sequence_parallel = true;
+  for (auto& module : m.spec.modules) module.body = catalog::BlockSpec{};
+  catalog::ParamSpec head = m.spec.modules.front().params.front();
+  head.tied_to = head.name;
+  head.name = "head.weight";
+  m.spec.modules.back().params.push_back(head);
+  const Plan plan = plan_of({m}, 8);
+  CHECK(groups_of(plan, Purpose::shards) == Lists{{0, 1, 2, 3}, {4, 5, 6, 7}});
+  CHECK(groups_of(plan, Purpose::tied) == Lists{{0, 2, 4, 6}, {1, 3, 5, 7}});
+  CHECK(groups_of(plan, Purpose::world) == Lists{{0, 1, 2, 3, 4, 5, 6, 7}});
+  std::vector<std::string> names;
+  for (const Group& group : plan.groups)
+    if (std::count(group.ranks.begin(), group.ranks.end(), 5) > 0) names.push_back(plan.group_name(group));
+  CHECK(names == std::vector<std::string>{"tp of llm stage 1", "sp of llm stage 1", "sp x tp of llm stage 1",
+                                          "dp x sp of llm stage 1", "tp x dp x sp of llm stage 1",
+                                          "tied embeddings of llm", "world"});
+  m.tp_sequence_parallel = false;
+  CHECK(groups_of(plan_of({m}, 8), Purpose::shards).empty());
 }
 
 TEST_CASE("neighbours in the forward direction") {
@@ -66,19 +95,19 @@ TEST_CASE("context-parallel LLM ranks all hear from the encoder") {
   CHECK(plan.ranks[4].sends_to == Ranks{8, 9, 12, 13});
   CHECK(plan.ranks[12].receives_from == Ranks{4});
   CHECK(plan.ranks[12].sends_to == Ranks{28});
-  CHECK(plan.groups.sp[8] == Ranks{8, 12});
-  CHECK(plan.groups.dp_sp == Lists{{0, 2},
-                                   {1, 3},
-                                   {4, 6},
-                                   {5, 7},
-                                   {8, 12, 16, 20},
-                                   {9, 13, 17, 21},
-                                   {10, 14, 18, 22},
-                                   {11, 15, 19, 23},
-                                   {24, 28, 32, 36},
-                                   {25, 29, 33, 37},
-                                   {26, 30, 34, 38},
-                                   {27, 31, 35, 39}});
+  CHECK(groups_of(plan, Purpose::context)[8] == Ranks{8, 12});
+  CHECK(groups_of(plan, Purpose::gradients) == Lists{{0, 2},
+                                                     {1, 3},
+                                                     {4, 6},
+                                                     {5, 7},
+                                                     {8, 12, 16, 20},
+                                                     {9, 13, 17, 21},
+                                                     {10, 14, 18, 22},
+                                                     {11, 15, 19, 23},
+                                                     {24, 28, 32, 36},
+                                                     {25, 29, 33, 37},
+                                                     {26, 30, 34, 38},
+                                                     {27, 31, 35, 39}});
 }
 
 TEST_CASE("an encoder wider than the LLM") {
@@ -146,7 +175,7 @@ TEST_CASE("layout single: every rank is a replica with every stage") {
   CHECK(plan->dp == 3);
   CHECK(plan->stages.size() == 2);
   CHECK(plan->ranks[1].parts == std::vector<Part>{{0, 0, 0, 0}, {1, 1, 0, 0}});
-  CHECK(plan->groups.dp == Lists{{0, 1, 2}});
+  CHECK(groups_of(*plan, Purpose::gradients) == Lists{{0, 1, 2}, {0, 1, 2}});
   CHECK(plan->ranks[1].sends_to.empty());
 }
 

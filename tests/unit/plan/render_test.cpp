@@ -215,8 +215,9 @@ TEST_CASE("the plan as JSON: a line for each rank, null for what does not apply"
   "groups": {
     "tp": [[0],[1],[2]],
     "sp": [[0],[1,2]],
-    "dp": [[0],[1],[2]],
-    "dp_sp": [[0],[1,2]]
+    "sp_tp": [[0],[1,2]],
+    "dp_sp": [[0],[1,2]],
+    "world": [[0,1,2]]
   }
 }
 )");

@@ -15,7 +15,7 @@ namespace {
 /// "F0 F1 B0 ..." of one stage.
 std::string compute_of(const Plan& plan, int stage) {
   std::string out;
-  for (const Instruction& i : plan.schedule.of_stage(stage).instructions) {
+  for (const Instruction& i : plan.training.of_stage(stage).instructions) {
     if (i.op == Op::forward) out += cat("F", i.microbatch, " ");
     if (i.op == Op::backward) out += cat("B", i.microbatch, " ");
   }
@@ -25,7 +25,7 @@ std::string compute_of(const Plan& plan, int stage) {
 std::vector<int> peaks(const Plan& plan) {
   std::vector<int> out;
   for (std::size_t s = 0; s < plan.stages.size(); ++s)
-    out.push_back(peak_in_flight(plan.schedule, static_cast<int>(s)));
+    out.push_back(peak_in_flight(plan.training, static_cast<int>(s)));
   return out;
 }
 
@@ -53,17 +53,17 @@ TEST_CASE("fewer microbatches than stages still works") {
 TEST_CASE("a frozen encoder runs forward only and hears nothing back") {
   const Plan plan = plan_of({encoder("vision", 2, 1, 1, false, true), llm(1, 1, 1, false)}, 3, 2);
   CHECK(compute_of(plan, 0) == "F0 F1 ");
-  for (const Instruction& i : plan.schedule.of_stage(0).instructions)
+  for (const Instruction& i : plan.training.of_stage(0).instructions)
     CHECK((i.op == Op::forward || i.op == Op::send_forward));
   CHECK(compute_of(plan, 2) == "F0 B0 F1 B1 ");
   // The LLM is frozen: nothing to reduce.
-  CHECK(plan.schedule.of_stage(2).instructions.back().op == Op::send_backward);
+  CHECK(plan.training.of_stage(2).instructions.back().op == Op::send_backward);
 }
 
 TEST_CASE("the verifier finds broken schedules") {
   const Plan plan = plan_of({llm(2, 1)}, 2, 2);
   const auto broken = [&](auto change) {
-    Schedule schedule = plan.schedule;
+    Schedule schedule = plan.training;
     change(schedule);
     const auto result = verify(schedule, plan.stages, plan.seams, 2);
     REQUIRE(!result);
@@ -81,6 +81,54 @@ TEST_CASE("the verifier finds broken schedules") {
   CHECK(broken([&](Schedule& s) {
           std::swap(s.programs[0].instructions[1], s.programs[0].instructions[3]);
         }) == "receive_forward of stage 1, microbatch 0 meets microbatch 1 on seam 0");
+}
+
+TEST_CASE("evaluation runs the forwards of training, proven like it") {
+  const Plan plan = plan_of({encoder("vision", 1, 1), llm(2, 1)}, 3, 3);
+  for (const Program& program : plan.evaluation.programs)
+    for (const Instruction& i : program.instructions)
+      CHECK((i.op == Op::receive_forward || i.op == Op::forward || i.op == Op::send_forward));
+  Schedule broken = plan.evaluation;
+  std::erase_if(broken.programs[1].instructions, [](const Instruction& i) { return i.op == Op::forward; });
+  const auto result = verify(broken, plan.stages, plan.seams, 3, false);
+  REQUIRE(!result);
+  CHECK(result.error().message == "stage 1 runs forward of microbatch 0 0 times");
+}
+
+TEST_CASE("a message goes over a seam of its stage") {
+  const Plan plan = plan_of({llm(3, 1)}, 3, 2);
+  Schedule broken = plan.training;
+  for (Instruction& i : broken.programs[2].instructions)
+    if (i.op == Op::receive_forward) i.seam = 0;
+  const auto result = verify(broken, plan.stages, plan.seams, 2);
+  REQUIRE(!result);
+  CHECK(result.error().message ==
+        "receive_forward of stage 2, microbatch 0 goes over seam 0, which is none of its stage");
+}
+
+TEST_CASE("collectives begin in one order on all ranks that share them") {
+  // Two modalities with embeddings that their first and last stages share: four programs, two of them each.
+  catalog::Modality first = llm(2, 1), second = llm(2, 1);
+  first.name = "draft";
+  for (catalog::Modality* m : {&first, &second}) {
+    catalog::ParamSpec head = m->spec.modules.back().params.front();
+    head.name = "head.weight";
+    head.tied_to = m->spec.modules.front().params.front().name;
+    m->spec.modules.back().params.push_back(head);
+  }
+  Plan plan = plan_of({first, second}, 8, 2);
+  CHECK(verify_collectives(plan));
+  // Whoever waits for the other's embeddings first, and the other way round on the other side.
+  Program& a = plan.training.programs[0];
+  Program& b = plan.training.programs[1];
+  a.instructions.push_back({Op::reduce_gradients, 2, -1, -1});
+  b.instructions.insert(b.instructions.begin(), {Op::reduce_gradients, 2, -1, -1});
+  const auto result = verify_collectives(plan);
+  REQUIRE(!result);
+  CHECK(result.error().message ==
+        "collectives in no common order: stage 0 begins tied_embeddings of stage 0, stage 1 begins dp_sp of "
+        "stage "
+        "2, stage 2 begins dp_sp of stage 2, stage 3 begins tied_embeddings of stage 2");
 }
 
 TEST_CASE("a microbatch without media has nothing to do on the encoder's ranks") {

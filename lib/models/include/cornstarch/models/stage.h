@@ -10,6 +10,7 @@
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/models/text.h"
 #include "cornstarch/models/tokens.h"
+#include "cornstarch/plan/plan.h"
 
 /// One rank's shard of one pipeline stage, built from spec and plan. Differentiable through ATen's autograd.
 namespace cornstarch::models {
@@ -43,10 +44,10 @@ struct StageOptions {
   at::ScalarType dtype = at::kFloat;
   std::uint64_t seed =
       0;  ///< of the initial values (counter-based, keyed by full name: independent of the layout)
-  at::Device device = at::kCPU;  ///< of the parameters, and so of all that the stage computes
-  int sp = 1;                    ///< the modality's context-parallel size, and this rank's place
-  int cp = 0;
-  bool draws = true;        ///< initial values; else they are undefined until FirstValues fills them
+  at::Device device = at::kCPU;   ///< of the parameters, and so of all that the stage computes
+  plan::ModalityPlan where = {};  ///< how the modality's blocks run, and its context-parallel size sp
+  int cp = 0;                     ///< this rank's place among sp
+  bool draws = true;              ///< initial values; else they are undefined until FirstValues fills them
   bool wide_first = false;  ///< what trains has its first values in fp32: a store rounds them to `dtype`
 };
 

@@ -21,13 +21,18 @@ struct Part {
   bool operator==(const Part&) const = default;
 };
 
+/// Where a modality runs, and how.
 struct ModalityPlan {
   std::string name;
   int tp = 1;
   int sp = 1;
   std::optional<config::SpMode> mode;
+  config::Distribution distribution = config::Distribution::makespan;
+  bool tp_sequence_parallel = false;
+  config::Checkpointing checkpointing = config::Checkpointing::none;
   int num_stages = 0;
   int first_stage = 0;
+  int last_stage() const { return first_stage + num_stages - 1; }
 };
 
 /// One pipeline stage of one modality.
@@ -57,9 +62,26 @@ struct RankPlan {
   std::vector<int> sends_to;
 };
 
-/// Sorted lists of sorted ranks; groups of one included.
-struct Groups {
-  std::vector<std::vector<int>> tp, sp, dp, dp_sp;
+/// What ranks work together for.
+enum class Purpose {
+  tensor,     ///< tp: parts of every product of a stage
+  context,    ///< sp: other tokens of the same samples
+  peers,      ///< sp x tp: a stage of one replica
+  gradients,  ///< dp x sp: hold the same shards of a stage, whose gradients they add up
+  shards,     ///< tp x dp x sp: for what blocks apply to a tp rank's share of the tokens
+  tied,       ///< dp x sp of a modality's first and last stage, which both hold the embeddings
+  world,
+};
+
+/// "tp", "sp", "sp_tp", "dp_sp", "tp_dp_sp", "tied_embeddings", "world".
+const char* name_of(Purpose purpose);
+
+/// Ranks that call the same collectives. The runtime makes no other groups than the plan's, in their order.
+struct Group {
+  Purpose purpose = Purpose::world;
+  int stage = -1;          ///< whose work it is; of `tied` the first one, of `world` none
+  std::vector<int> ranks;  ///< ascending
+  bool operator==(const Group&) const = default;
 };
 
 struct Plan {
@@ -72,22 +94,37 @@ struct Plan {
   std::vector<StagePlan> stages;
   std::vector<Seam> seams;
   std::vector<RankPlan> ranks;
-  Groups groups;
+  /// [stage][(dp x sp + cp) x tp + tp]: the rank. Nothing else numbers ranks.
+  std::vector<std::vector<int>> placement;
+  std::vector<Group> groups;  ///< by purpose and stage
   int microbatch_size = 1;
   int num_microbatches = 1;  ///< per replica and step
   int sequence_length = 0;
   bool packing = false;  ///< stages hold the real tokens of a microbatch only
-  Schedule schedule;
+  Schedule training, evaluation;
 
   /// The rank that holds a place of replica dp.
   int rank_of(int dp_index, int stage, int cp, int tp) const;
+  /// What a rank does in a step, or in a pass over held-out samples.
+  const Program& training_of(int rank) const;
+  const Program& evaluation_of(int rank) const;
   const ModalityPlan& modality_of(int stage) const;
   /// "llm stage 1".
   std::string stage_name(int stage) const;
+  /// "tp of llm stage 1".
+  std::string group_name(const Group& group) const;
 };
 
 /// The ranks of one replica, of which a world size must be a multiple.
 int ranks_of_replica(const config::RunConfig& config, const catalog::Modalities& modalities);
+
+/// That the collectives of a training step begin in one order on all ranks that share them, as NCCL demands:
+/// there is an order of all of them which every program follows. Says what the programs disagree about.
+Result<void> verify_collectives(const Plan& plan);
+
+/// Whether every tp rank has only a part of a parameter's gradient: that of the tokens which it holds.
+bool partial_over_tp(const ModalityPlan& modality, const catalog::ModuleSpec& module,
+                     const catalog::ParamSpec& param);
 
 /// Plans a run. The world size must be a multiple of the ranks of one replica (else infeasible, naming the
 /// nearest sizes that work) and the batch must divide over the replicas.

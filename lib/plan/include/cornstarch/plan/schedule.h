@@ -33,6 +33,10 @@ struct Instruction {
 struct Program {
   std::vector<int> stages;
   std::vector<Instruction> instructions;
+  /// The stage whose gradients leave as they come, under its last backward; those of others wait for
+  /// reduce_gradients. Replicas end with an encoder in different microbatches, and collectives must begin in
+  /// the same order on all of them, so it is the program's last stage.
+  int early_stage() const { return stages.back(); }
 };
 
 struct Schedule {
@@ -45,10 +49,14 @@ struct Schedule {
 Schedule one_f_one_b(const std::vector<StagePlan>& stages, const std::vector<Seam>& seams,
                      int num_microbatches, bool single_program);
 
-/// Plays the programs against each other: every message sent is received once and in order, no rank waits for
-/// ever, every stage sees every microbatch. Says what is wrong, naming stage and microbatch.
+/// The forwards of a schedule with the messages that they need.
+Schedule forward_only(const Schedule& schedule);
+
+/// Plays the programs against each other: every message sent is received once and in order over a seam of the
+/// instruction's stage, no rank waits for ever, every stage sees every microbatch (`backwards`: and goes back
+/// where it has to). Says what is wrong, naming stage and microbatch.
 Result<void> verify(const Schedule& schedule, const std::vector<StagePlan>& stages,
-                    const std::vector<Seam>& seams, int num_microbatches);
+                    const std::vector<Seam>& seams, int num_microbatches, bool backwards = true);
 
 /// The largest number of microbatches of `stage` whose backward is still to come at any time.
 int peak_in_flight(const Schedule& schedule, int stage);
