@@ -92,7 +92,7 @@ struct ConversationDataset::State {
   }
   Result<void> open_files();
 
-  const ConversationOptions options;
+  ConversationOptions options;
   Tokenizer tokenizer;
   const ChatTemplate* chat_template;
   std::vector<Preparer> preparers;  ///< per encoder
