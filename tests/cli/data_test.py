@@ -156,7 +156,7 @@ class Train(Case):
                              code=65)
             said.append(re.search(r"10 of 40 samples that were read are bad.*?more like these\n", err, re.S))
             self.assertIsNotNone(said[-1], err)
-            self.assertEqual(len(self.records()), 4)
+            self.assertIn(len(self.records()), (3, 4))  # a rank may end the run before rank 0 has written a step
         self.assertEqual(said[0][0], said[1][0])
         self.assertEqual(said[0][0],
                          "10 of 40 samples that were read are bad, more than data.max_bad_fraction (0.01) allows. Most often:\n"

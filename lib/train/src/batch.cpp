@@ -114,11 +114,12 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
 }
 
 /// Cut items of the encoders for which this rank speaks: of those that read the same, one does.
-std::int64_t cut_items(const RankBatch& batch, const plan::RankPlan& where) {
+std::int64_t cut_items(const RankBatch& batch, const plan::Plan& plan, const plan::RankPlan& where) {
   std::int64_t cut = 0;
   for (const plan::Part& part : where.parts) {
     const auto e = static_cast<std::size_t>(part.modality);
-    if (part.tp != 0 || part.cp != 0 || e >= batch.media.size()) continue;
+    const int stage = plan.stages[static_cast<std::size_t>(part.stage)].stage_in_modality;
+    if (stage != 0 || part.tp != 0 || part.cp != 0 || e >= batch.media.size()) continue;
     for (const auto& items : batch.media[e])
       cut +=
           std::count_if(items.begin(), items.end(), [](const dataio::MediaItem& item) { return item.cut; });
@@ -220,7 +221,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   const std::size_t encoders = modalities.size() - 1;
   const plan::Part& last = where.parts.back();
   const bool reads_text = takes_text(plan, where);
-  const std::int64_t cut = cut_items(batch, where);
+  const std::int64_t cut = cut_items(batch, plan, where);
 
   std::vector<bool> reached;
   std::vector<double> total_items;
