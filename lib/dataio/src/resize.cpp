@@ -57,38 +57,51 @@ std::vector<Taps> taps_of(int in, int out, Filter filter) {
   return taps;
 }
 
-/// One output byte of inputs `stride` bytes apart.
-std::uint8_t weigh(const std::uint8_t* in, std::size_t stride, const Taps& tap) {
-  int sum = 1 << (kPrecisionBits - 1);
-  const std::uint8_t* at = in + static_cast<std::size_t>(tap.first) * stride;
-  for (const int weight : tap.weights) {
-    sum += *at * weight;
-    at += stride;
-  }
-  return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
-}
+constexpr int kHalf = 1 << (kPrecisionBits - 1);
+
+std::uint8_t byte_of(int sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255)); }
 
 Image resize_width(const Image& image, int width, Filter filter) {
   const auto taps = taps_of(image.width, width, filter);
+  const std::size_t row = 3 * static_cast<std::size_t>(image.width);
   Image out{width, image.height, {}};
-  out.rgb.reserve(3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(image.height));
+  out.rgb.resize(3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(image.height));
+  std::uint8_t* to = out.rgb.data();
   for (int y = 0; y < image.height; ++y) {
-    const std::uint8_t* row =
-        image.rgb.data() + 3 * static_cast<std::size_t>(y) * static_cast<std::size_t>(image.width);
+    const std::uint8_t* const from = image.rgb.data() + row * static_cast<std::size_t>(y);
     for (const Taps& tap : taps) {
-      for (std::size_t c = 0; c < 3; ++c) out.rgb.push_back(weigh(row + c, 3, tap));
+      const std::uint8_t* at = from + 3 * static_cast<std::size_t>(tap.first);
+      int red = kHalf, green = kHalf, blue = kHalf;
+      for (const int weight : tap.weights) {
+        red += at[0] * weight;
+        green += at[1] * weight;
+        blue += at[2] * weight;
+        at += 3;
+      }
+      *to++ = byte_of(red);
+      *to++ = byte_of(green);
+      *to++ = byte_of(blue);
     }
   }
   return out;
 }
 
+/// Whole rows at a time, which compilers turn into vectors.
 Image resize_height(const Image& image, int height, Filter filter) {
   const auto taps = taps_of(image.height, height, filter);
   const std::size_t row = 3 * static_cast<std::size_t>(image.width);
   Image out{image.width, height, {}};
-  out.rgb.reserve(row * static_cast<std::size_t>(height));
+  out.rgb.resize(row * static_cast<std::size_t>(height));
+  std::uint8_t* to = out.rgb.data();
+  std::vector<int> sums(row);
   for (const Taps& tap : taps) {
-    for (std::size_t x = 0; x < row; ++x) out.rgb.push_back(weigh(image.rgb.data() + x, row, tap));
+    std::fill(sums.begin(), sums.end(), kHalf);
+    const std::uint8_t* at = image.rgb.data() + row * static_cast<std::size_t>(tap.first);
+    for (const int weight : tap.weights) {
+      for (std::size_t x = 0; x < row; ++x) sums[x] += at[x] * weight;
+      at += row;
+    }
+    for (const int sum : sums) *to++ = byte_of(sum);
   }
   return out;
 }
