@@ -6,11 +6,15 @@
 namespace cornstarch::app {
 
 std::vector<std::pair<std::string, std::string>> versions() {
-  return {{"cornstarch-train", CORNSTARCH_VERSION},   {"commit", CORNSTARCH_COMMIT},
-          {"compiler", CORNSTARCH_COMPILER},          {"yaml-cpp", CORNSTARCH_YAML_CPP_VERSION},
-          {"CLI11", CORNSTARCH_CLI11_VERSION},        {"spdlog", CORNSTARCH_SPDLOG_VERSION},
-          {"nlohmann-json", CORNSTARCH_JSON_VERSION}, {"LibTorch", CORNSTARCH_LIBTORCH_VERSION},
-          {"CUDA", CORNSTARCH_CUDA_VERSION},          {"commit", CORNSTARCH_COMMIT}};
+  return {{"cornstarch-train", CORNSTARCH_VERSION},
+          {"compiler", CORNSTARCH_COMPILER},
+          {"yaml-cpp", CORNSTARCH_YAML_CPP_VERSION},
+          {"CLI11", CORNSTARCH_CLI11_VERSION},
+          {"spdlog", CORNSTARCH_SPDLOG_VERSION},
+          {"nlohmann-json", CORNSTARCH_JSON_VERSION},
+          {"LibTorch", CORNSTARCH_LIBTORCH_VERSION},
+          {"CUDA", CORNSTARCH_CUDA_VERSION},
+          {"commit", CORNSTARCH_COMMIT}};
 }
 
 std::string version_text() {

@@ -213,6 +213,9 @@ class Training(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, self.said.read_text())
             time.sleep(0.05)
 
+    def log(self, name):
+        return (self.folder / name / "log.txt").read_text()
+
     def files(self, name, folder="model"):
         root = self.folder / name / folder
         return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
@@ -238,8 +241,7 @@ class Training(unittest.TestCase):
 
     def check_dropped(self, name):
         steps, _ = self.metrics(name)
-        self.assertIn(f"stopped by SIGTERM after step {len(steps)}; the step behind it was dropped\n",
-                      self.said.read_text())
+        self.assertIn(f"stopped by SIGTERM after step {len(steps)}; the step behind it was dropped\n", self.log(name))
         self.train(*self.DROPPING, name="same", steps=len(steps))
         self.assertEqual(self.files(name), self.files("same"))
 
@@ -256,10 +258,11 @@ class Training(unittest.TestCase):
         mpirun = (str(ROOT / "scripts" / "mpirun-local"), "--mca", "odls_base_sigkill_timeout", "60", "-n", "4")
         process = self.start(*self.DROPPING, layout=(), launcher=mpirun)
         process.send_signal(signal.SIGINT)
-        self.await_true(lambda: "run folder: " in self.said.read_text(), limit=50)
-        process.send_signal(signal.SIGINT)  # the ranks are gone, which mpirun does not look at
-        process.wait(timeout=60)
-        self.assertIn("mpirun begins to end this run: killed in 0.002 s", self.said.read_text())
+        # What ranks say from now on is not passed on until mpirun has waited.
+        self.await_true(lambda: "run folder: " in self.log("run"), limit=50)
+        self.await_true(lambda: len(self.files("run")) == 8, limit=50)
+        process.kill()
+        self.assertIn("mpirun begins to end this run: killed in 0.002 s", self.log("run"))
         self.check_dropped("run")
 
     def test_a_reader_that_goes_away_does_not_end_the_run(self):
@@ -277,8 +280,8 @@ class Training(unittest.TestCase):
         self.assertEqual((self.folder / "loud" / "log.txt").read_text(), said)
         self.assertEqual([line.split("/")[0] for line in said.splitlines() if line.startswith("step ")],
                          ["step 1", "step 2", "step 4", "step 5"])
-        self.assertEqual(self.train("--quiet", steps=1, name="quiet").stderr, "")
-        self.assertIn("\nstep 1/1  loss ", (self.folder / "quiet" / "log.txt").read_text())
+        self.assertEqual(self.train("--quiet", steps=2, name="quiet").stderr, "")
+        self.assertIn("\nstep 2/2  loss ", (self.folder / "quiet" / "log.txt").read_text())
 
     def test_the_run_folder_says_what_it_was_made_with(self):
         self.train(steps=1)
