@@ -92,6 +92,8 @@ template const char* name_of(Distribution);
 template const char* name_of(AttentionMask);
 template const char* name_of(Checkpointing);
 template const char* name_of(Layout);
+template const char* name_of(ProjectorType);
+template const char* name_of(FeatureSelect);
 template const char* name_of(ChatTemplate);
 template const char* name_of(Precision);
 template const char* name_of(Device);
