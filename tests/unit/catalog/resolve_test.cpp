@@ -405,6 +405,7 @@ TEST_CASE("a projector beside an encoder's weights is checked, if there is one")
 }
 
 TEST_CASE("a projector of another kind is told by name") {
+  const std::string own = resolved().front().projector_config;  // leaves no folder behind
   const Folder folder;
   const fs::path clip = folder.path / "clip";
   write_weights(clip, "clip_vision_model",
@@ -439,7 +440,6 @@ TEST_CASE("a projector of another kind is told by name") {
           "| set feature_layer: -3",
           "the projector in '$/clip' learnt from feature_select \"full\" (projector_config.json), the config "
           "gives it \"patch\" | set feature_select: full"});
-  const std::string own = resolved().front().projector_config;
   CHECK(own == R"({
   "type": "mlp",
   "activation": "gelu",
