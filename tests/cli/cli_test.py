@@ -577,7 +577,7 @@ class Train(Case):
         self.assertEqual(process.returncode, 0)
         pid, words, config = out.split("\n", 2)
         self.assertEqual(pid, f"pid {process.pid}")
-        self.assertRegex(words, r"\Awords --config-fd \d+\Z")
+        self.assertRegex(words, r"\Awords --config-fd \d+ --said-fd \d+\Z")
         resolved = self.folder / "resolved.yaml"
         resolved.write_text(config, encoding="utf-8")
         for line in ("steps: 700", "layout: single", f"run_dir: {self.run_dir}"):
@@ -588,7 +588,7 @@ class Train(Case):
         self.add_worker("libexec")
         outcome = self.train("--local-ranks", 2, "--overwrite")
         self.assertEqual(outcome.code, 0)
-        self.assertRegex(outcome.out.splitlines()[1], r"\Awords --config-fd \d+ --local-ranks 2 --overwrite\Z")
+        self.assertRegex(outcome.out.splitlines()[1], r"\Awords --config-fd \d+ --said-fd \d+ --local-ranks 2 --overwrite\Z")
 
     def test_home_and_variables_in_paths(self):
         self.add_worker()
