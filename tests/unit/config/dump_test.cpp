@@ -14,6 +14,7 @@ TEST_CASE("The dump spells every key out") {
       config:
         a: {}
         b: []
+      ignore_weights: []
       projector:
         type: linear
         activation: gelu
@@ -36,6 +37,7 @@ TEST_CASE("The dump spells every key out") {
   llm:
     family: llama
     config: {}
+    ignore_weights: []
     train: true
     attention_mask: causal
     activation_checkpointing: none
