@@ -154,7 +154,7 @@ def sentence_piece_model(corpus, byte_fallback):
     tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(vocab_size=400, limit_alphabet=70, show_progress=False))
     learnt = json.loads(tokenizer.to_str())["model"]
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256 * byte_fallback)]
-    tokens += sorted(learnt["vocab"], key=learnt["vocab"].get)
+    tokens += [token for token in sorted(learnt["vocab"], key=learnt["vocab"].get) if token not in tokens]
     options = {"unk_token": "<unk>", "fuse_unk": byte_fallback, "byte_fallback": byte_fallback}
     vocabulary = {token: i for i, token in enumerate(tokens)}
     return {"type": "BPE", "dropout": None, **options, "vocab": vocabulary, "merges": learnt["merges"]}

@@ -127,7 +127,7 @@ struct Choices<ChatTemplate> {
       Choice<ChatTemplate>{"chatml",
                            ChatTemplate::chatml,
                            "im_start and im_end around each turn, as Qwen's models",
-                           {"qwen", "qwen2", "chat_ml"}}};
+                           {"chat_ml"}}};
 };
 template <>
 struct Choices<OnBadSample> {
@@ -427,11 +427,11 @@ struct Describe<Data> : NoGroups {
               {.required = true,
                .text = Text::input_path,
                .hints = {"tokenizer_path", "tokenizer_file", "tokenizer_name", "tokenizer_name_or_path"}}),
-        field("bos_token", &Data::bos_token, "The token that texts begin with; empty: none.",
+        field("bos_token", &Data::bos_token, "The token that texts begin with; none: there is none.",
               {.hints = {"begin_token"}, .fallback = "what the files beside the tokenizer say"}),
-        field("eos_token", &Data::eos_token, "The token that ends an answer; empty: none.",
+        field("eos_token", &Data::eos_token, "The token that ends an answer; none: there is none.",
               {.hints = {"end_token"}, .fallback = "what the files beside the tokenizer say"}),
-        field("pad_token", &Data::pad_token, "The token that fills rows up; empty: the end token.",
+        field("pad_token", &Data::pad_token, "The token that fills rows up; none: the end token does.",
               {.fallback = "what the files beside the tokenizer say"}),
         field("chat_template", &Data::chat_template, "How a conversation becomes text.",
               {.hints = {"template", "conv_template"}}),

@@ -24,7 +24,13 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
   return source;
 }
 
-TokenTexts token_texts(const config::Data& data) { return {data.bos_token, data.eos_token, data.pad_token}; }
+TokenTexts token_texts(const config::Data& data) {
+  const auto text = [](std::optional<std::string> token) {
+    if (token == "none") token->clear();
+    return token;
+  };
+  return {text(data.bos_token), text(data.eos_token), text(data.pad_token)};
+}
 
 Result<ConversationOptions> conversation_options(const config::RunConfig& config,
                                                  const catalog::Modalities& modalities,

@@ -127,10 +127,10 @@ TEST_CASE("a marked part of a text is found again among the tokens") {
 
 TEST_CASE("words that begin a text are spelled otherwise where the tokenizer says so") {
   const Tokenizer first = load("first");
-  CHECK(first.encode({{"seven", false}}, true)->ids == *first.encode("seven"));
-  const auto later = first.encode({{"seven", false}}, false);
-  CHECK(later->ids != *first.encode("seven"));
-  CHECK(first.decode(later->ids) == "seven");
+  CHECK(first.encode({{"answer", false}}, true)->ids == *first.encode("answer"));
+  const auto later = first.encode({{"answer", false}}, false);
+  CHECK(later->ids != *first.encode("answer"));
+  CHECK(first.decode(later->ids) == "answer");
 }
 
 TEST_CASE("special tokens by their usual names") {
