@@ -52,7 +52,7 @@ Ended run(const config::RunConfig& config, const test::LayoutCase& layout, const
     train::Trainer trainer(setup, observer);
     const train::Ending ending = trainer.run();
     for (std::size_t m = 0; m < modalities.size(); ++m) {
-      const auto tensors = trainer.gather(static_cast<int>(m));
+      const auto tensors = trainer.gather(static_cast<int>(m), trainer.dtype());
       const std::lock_guard lock(mutex);
       if (tensors)
         for (const models::NamedTensor& t : *tensors)
