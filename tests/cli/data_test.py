@@ -177,15 +177,15 @@ class Train(Case):
         with wave.open(str(self.data / "long.wav"), "wb") as out:
             out.setparams((1, 2, 8000, 0, "NONE", ""))
             out.writeframes(bytes(2 * 8000 * 40))
-        self.write("train.jsonl", [sample("<image>", image="broken.png"), sample("<audio><audio>", audio=["long.wav"] * 2),
-                                   {"oops": 1}, *[sample()] * 5])
+        self.write("train.jsonl", [sample("<image>", image="broken.png"), *[sample("<audio>", audio="long.wav")] * 2,
+                                   {"oops": 1}, *[sample()] * 4])
         for layout in LAYOUTS:
             err = self.train(layout, "train.jsonl", "--set", "data.on_bad_sample=skip", "--set", "data.max_bad_fraction=0.5")
             self.assertEqual([(r["skipped_samples"], r["cut_recordings"]) for r in self.records() if "loss" in r], [(2, 2)] * 3)
             self.assertEqual(err.count("skipped 6 of 24 samples that were read"), 1)
             self.assertEqual(err.count("cut 6 recordings that are longer than their encoder takes"), 1)
             self.assertIn("1 of 8 samples cannot be used and will be skipped:\n"
-                          "train.jsonl:3: the sample has no list 'conversations' of turns\n", err)
+                          "train.jsonl:4: the sample has no list 'conversations' of turns\n", err)
 
     def test_a_data_set_that_is_cut_short_under_a_run_ends_it_by_name(self):
         for layout in LAYOUTS:
