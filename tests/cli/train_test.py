@@ -111,7 +111,7 @@ class Training(unittest.TestCase):
         self.assertEqual((model / "llm" / "tokenizer.json").read_bytes(), (self.data / "tokenizer.json").read_bytes())
         self.assertEqual(self.read_json(model, "llm", "tokenizer_config.json"),
                          {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "pad_token": "<pad>",
-                          "clean_up_tokenization_spaces": False, "model_max_length": 128})
+                          "add_bos_token": False, "clean_up_tokenization_spaces": False, "model_max_length": 128})
         self.assertEqual(self.read_json(model, "llm", "generation_config.json"), {"eos_token_id": 1, "pad_token_id": 0})
         self.assertEqual(self.read_json(model, "llm", "config.json")["torch_dtype"], "float32")
         picture = self.read_json(model, "vision", "preprocessor_config.json")
@@ -138,6 +138,20 @@ class Training(unittest.TestCase):
         self.train(name="second", steps=1, config=self.second_stage(first), tokenizer=first / "llm" / "tokenizer.json")
         for (modality, name), text in given.items():
             self.assertEqual((self.folder / "second" / "model" / modality / name).read_text(), text)
+
+    def test_special_tokens_of_the_config_go_along(self):
+        self.train("--set", "data.eos_token=<pad>", steps=1)
+        first = self.folder / "run" / "model"
+        self.assertEqual(self.read_json(first, "llm", "tokenizer_config.json")["eos_token"], "<pad>")
+        self.assertEqual(self.read_json(first, "llm", "generation_config.json"), {"eos_token_id": 0, "pad_token_id": 0})
+        (first / "llm" / "tokenizer_config.json").write_text('{"eos_token": "</s>", "note": 1}')
+        (first / "llm" / "generation_config.json").write_text('{"eos_token_id": 1, "top_k": 7}')
+        self.train("--set", "data.eos_token=<pad>", name="second", steps=1, config=self.second_stage(first),
+                   tokenizer=first / "llm")
+        second = self.folder / "second" / "model" / "llm"
+        self.assertEqual(self.read_json(second, "tokenizer_config.json"), {"eos_token": "<pad>", "note": 1})
+        self.assertEqual(self.read_json(second, "generation_config.json"), {"eos_token_id": [1, 0], "top_k": 7})
+        self.assertEqual((second / "tokenizer.json").read_bytes(), (self.data / "tokenizer.json").read_bytes())
 
     def second_stage(self, model):
         """The demo's config with the weights of a run."""

@@ -228,6 +228,12 @@ std::vector<std::string> chat_templates() {
   return names;
 }
 
+std::optional<std::int64_t> end_of_answer(const ChatTemplate& chat, const Tokenizer& tokenizer) {
+  std::string_view after = chat.assistant.after;
+  after.remove_prefix(std::min(after.find_first_not_of(' '), after.size()));
+  return after == kEnd ? tokenizer.end_id() : tokenizer.id(after);
+}
+
 std::vector<std::string> missing_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer) {
   std::vector<std::string> missing;
   for (const std::string_view token : chat.tokens) {

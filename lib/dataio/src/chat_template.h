@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,9 @@ const ChatTemplate* find_chat_template(const std::string& name);
 
 /// The tokens that the template needs and the tokenizer lacks, each in quotes or as "a begin token".
 std::vector<std::string> missing_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer);
+
+/// The token behind an answer's text, if one stands there.
+std::optional<std::int64_t> end_of_answer(const ChatTemplate& chat, const Tokenizer& tokenizer);
 
 /// Ids and labels of turns, placeholders expanded, without padding. Learnt is what the assistant says: its
 /// text and what ends it.

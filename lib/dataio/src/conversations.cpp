@@ -173,6 +173,10 @@ std::int64_t ConversationDataset::pad_id() const { return state_->tokenizer.pad_
 
 const Tokenizer& ConversationDataset::tokenizer() const { return state_->tokenizer; }
 
+std::optional<std::int64_t> ConversationDataset::answer_end_id() const {
+  return end_of_answer(*state_->chat_template, state_->tokenizer);
+}
+
 const std::vector<std::string>& ConversationDataset::warnings() const { return state_->warnings; }
 
 std::string ConversationDataset::place(std::int64_t sample) const {

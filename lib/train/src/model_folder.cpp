@@ -1,5 +1,6 @@
 #include "model_folder.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -17,8 +18,23 @@ void take(const fs::path& folder, const std::string& name, Companions& files) {
   if (fs::exists(folder / name)) files[name] = value_or_throw(read_file(folder / name));
 }
 
+Json parsed(const std::string& text) {
+  Json json = Json::parse(text, nullptr, false);
+  return json.is_object() ? json : Json::object();
+}
+
+/// What the config says of special tokens, for the files beside the tokenizer; an empty text is none.
+void say_tokens(const config::Data& data, Json& json) {
+  const auto say = [&](const char* key, const std::optional<std::string>& text) {
+    if (text) json[key] = text->empty() ? Json() : Json(*text);
+  };
+  say("bos_token", data.bos_token);
+  say("eos_token", data.eos_token);
+  say("pad_token", data.pad_token);
+}
+
 /// Loads as a tokenizer of transformers' own class, with the special tokens that samples are made with.
-std::string tokenizer_config(const Tokenizer& tokenizer, std::int64_t max_length) {
+Json new_tokenizer_config(const Tokenizer& tokenizer, std::int64_t max_length) {
   const auto token = [&](std::int64_t id) { return tokenizer.decode({id}); };
   Json json;
   json["tokenizer_class"] = "PreTrainedTokenizerFast";
@@ -26,31 +42,59 @@ std::string tokenizer_config(const Tokenizer& tokenizer, std::int64_t max_length
   if (const auto end = tokenizer.end_id()) json["eos_token"] = token(*end);
   // Without any special token padding is 0, some word's id, and that word is no special token.
   if (tokenizer.end_id() || tokenizer.pad_id() != 0) json["pad_token"] = token(tokenizer.pad_id());
+  json["add_bos_token"] = tokenizer.adds_begin();
   json["clean_up_tokenization_spaces"] = false;
   json["model_max_length"] = max_length;
-  return json.dump(2) + "\n";
+  return json;
 }
 
-/// Generation ends where answers ended in training.
-std::string generation_config(const Tokenizer& tokenizer) {
+/// Makes generation end where answers ended in training, too.
+void add_end(std::int64_t id, Json& json) {
+  Json& ends = json["eos_token_id"];
+  if (ends.is_null()) ends = id;
+  if (ends.is_number() && ends != id) ends = Json::array({ends, id});
+  if (ends.is_array() && std::find(ends.begin(), ends.end(), Json(id)) == ends.end()) ends.push_back(id);
+}
+
+Json new_generation_config(const Tokenizer& tokenizer) {
   Json json;
   if (const auto begin = tokenizer.begin_id()) json["bos_token_id"] = *begin;
   if (const auto end = tokenizer.end_id()) json["eos_token_id"] = *end;
   json["pad_token_id"] = tokenizer.pad_id();
-  return json.dump(2) + "\n";
+  return json;
+}
+
+/// The file as `change` makes it; byte for byte what it was where that changes nothing.
+template <typename Change>
+void edit(Companions& files, const std::string& name, Json fresh, Change&& change) {
+  const auto given = files.find(name);
+  const Json before = given == files.end() ? Json() : parsed(given->second);
+  Json after = given == files.end() ? std::move(fresh) : before;
+  change(after);
+  if (after != before) files[name] = after.dump(2) + "\n";
 }
 
 Companions beside_llm(const config::RunConfig& config, const catalog::Modality& llm,
-                      const Tokenizer& tokenizer) {
+                      const dataio::ConversationDataset& data) {
   Companions files;
-  const fs::path source = config.data.tokenizer;
+  const Tokenizer& tokenizer = data.tokenizer();
+  const fs::path source = value_or_throw(dataio::tokenizer_json_path(config.data.tokenizer));
   files["tokenizer.json"] = value_or_throw(read_file(source));
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
                            "tokenizer.model", "chat_template.jinja", "chat_template.json"})
     take(source.parent_path(), name, files);
-  files.try_emplace("tokenizer_config.json", tokenizer_config(tokenizer, llm.spec.max_positions));
-  if (llm.pretrained) take(*llm.pretrained, "generation_config.json", files);
-  files.try_emplace("generation_config.json", generation_config(tokenizer));
+  take(llm.pretrained ? fs::path(*llm.pretrained) : source.parent_path(), "generation_config.json", files);
+  edit(files, "tokenizer_config.json", new_tokenizer_config(tokenizer, llm.spec.max_positions),
+       [&](Json& json) {
+         say_tokens(config.data, json);
+         if (config.data.bos_token) json["add_bos_token"] = tokenizer.adds_begin();
+       });
+  if (files.count("special_tokens_map.json") > 0)
+    edit(files, "special_tokens_map.json", {}, [&](Json& json) { say_tokens(config.data, json); });
+  edit(files, "generation_config.json", new_generation_config(tokenizer), [&](Json& json) {
+    if (config.data.eos_token && config.data.eos_token->empty()) json.erase("eos_token_id");
+    if (const auto end = data.answer_end_id()) add_end(*end, json);
+  });
   return files;
 }
 
@@ -76,7 +120,7 @@ std::vector<Companions> companions_of(const config::RunConfig& config, const cat
   for (const catalog::Modality& modality : modalities) {
     const int index = static_cast<int>(out.size());
     out.push_back(catalog::is_llm(modality)
-                      ? beside_llm(config, modality, data.tokenizer())
+                      ? beside_llm(config, modality, data)
                       : Companions{{"preprocessor_config.json", data.preprocessor_json(index)}});
   }
   return out;

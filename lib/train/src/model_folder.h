@@ -17,8 +17,8 @@ namespace cornstarch::train {
 using Companions = std::map<std::string, std::string>;
 
 /// Those of each modality, as they are when the run begins. An encoder's: its preprocessor_config.json. The
-/// LLM's: the tokenizer with what lies beside it, and generation_config.json; what transformers needs and
-/// nobody gave says what the run trains with.
+/// LLM's: the tokenizer with what lies beside it, and generation_config.json: as they are, but for special
+/// tokens that the config names; what transformers needs and nobody gave says what the run trains with.
 std::vector<Companions> companions_of(const config::RunConfig& config, const catalog::Modalities& modalities,
                                       const dataio::ConversationDataset& data);
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,8 @@ class ConversationDataset : public Dataset {
   /// A sample of several answers asks for the last one.
   Result<Question> question(std::int64_t sample) const;
   const Tokenizer& tokenizer() const;
+  /// The token that ends an answer, as the chat template has it; nothing where none does.
+  std::optional<std::int64_t> answer_end_id() const;
   /// What was done to the data, or left undone, that somebody may not expect; one line each.
   const std::vector<std::string>& warnings() const;
   /// "train.jsonl:12"
