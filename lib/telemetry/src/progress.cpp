@@ -66,6 +66,7 @@ Progress::~Progress() {
   if (!spoke_) return;
   console_.show("");
   if (std::uncaught_exceptions() > 0) return;  // what went wrong will be said
+  if (Clock::now() - said_ < pace_.silence) return;
   const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
   console_.say(unit_.empty() ? text() : cat(text(), ", ", format_duration(seconds)));
 }
@@ -80,6 +81,7 @@ void Progress::watch() {
       console_.show(text());
     } else if (now >= next_line) {
       console_.say(text());
+      said_ = now;
       next_line = now + pace_.line;
     }
     spoke_ = true;

@@ -132,7 +132,6 @@ class Speaker {
     keep(folder_.metrics().write(record));
     display_.eval(record);
   }
-  telemetry::Display& display() { return display_; }
 
   void finish(const Ending& ending, int steps_done, const std::string& run_dir) {
     display_.finish();

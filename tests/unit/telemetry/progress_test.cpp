@@ -73,6 +73,18 @@ TEST_CASE("A pipe has a line in so many seconds") {
   CHECK(std::ranges::count(lines, '\n') == 2);  // and the last
 }
 
+TEST_CASE("What ends soon after its line is said once") {
+  test::CapturedConsole console(kPipe);
+  std::this_thread::sleep_for(milliseconds(2100));
+  {
+    const Progress progress("reading", 0, "", *console,
+                            {milliseconds(2000), milliseconds(1), milliseconds(60'000)});
+    await(console, "reading");
+  }
+  const std::string lines = console.stream();
+  CHECK(std::ranges::count(lines, '\n') == 1);
+}
+
 TEST_CASE("A terminal has one line that is redrawn") {
   test::CapturedConsole console({.interactive = true, .color = false, .width = 80});
   {

@@ -22,9 +22,9 @@ namespace cornstarch::telemetry {
 ///     many
 ///
 /// Nothing is said until nobody has said anything for a second. Then a terminal has a line that is redrawn,
-/// anything else a line every ten seconds, and both a last one: "reading weights of llm: 3.1 of 15.0 GB". Of
-/// ranks but 0 (log::set_rank) nothing. Where one begins inside of another, the inner one speaks. The text
-/// begins with a verb in -ing and fits half a line.
+/// anything else a line every ten seconds, and both a last one, unless it would follow within a second:
+/// "reading weights of llm: 3.1 of 15.0 GB". Of ranks but 0 (log::set_rank) nothing. Where one begins inside
+/// of another, the inner one speaks. The text begins with a verb in -ing and fits half a line.
 class Progress {
  public:
   static constexpr const char* kBytes = "bytes";
@@ -50,7 +50,7 @@ class Progress {
   std::string unit_;
   Console& console_;
   Pace pace_;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now(), said_ = begin_;
   std::atomic<std::int64_t> done_{0};
   Progress* outer_ = nullptr;
   bool spoke_ = false;
