@@ -27,15 +27,17 @@ struct AudioLimits {
 struct AudioInfo {
   int rate = 0;
   int channels = 0;
-  std::optional<std::int64_t> frames;  ///< samples of each channel; nothing where the header does not tell
+  /// Samples of each channel; nothing where the header does not tell. Of an MP3 without a table of contents
+  /// (Xing, Info) it is a guess of libsndfile's by the file's size and the first frame, and reading ends
+  /// there.
+  std::optional<std::int64_t> frames;
 
   std::optional<double> seconds() const {
     return frames ? std::optional(static_cast<double>(*frames) / rate) : std::nullopt;
   }
 };
 
-/// Reads the header alone (of Ogg the last page, too, and of an MP3 without a table of contents, all of it).
-/// The same limits hold.
+/// Reads the header alone: a few KiB, of Ogg its last pages, too. The same limits hold.
 Result<AudioInfo> probe_audio(const std::filesystem::path& path, const AudioLimits& limits = {});
 
 /// The first `samples` samples at `rate`, or fewer if there are not as many: channels averaged, resampled by

@@ -41,7 +41,7 @@ struct ImageInfo {
 /// behind the pixels, one for each chunk). What is wrong behind the header is not seen. The same limits hold.
 Result<ImageInfo> probe_image(const std::filesystem::path& path, const ImageLimits& limits = {});
 
-/// Every byte is PIL's (tested against release 12.1):
+/// Every byte is PIL's (golden data of release 12.1; 11.3 to 13.0 give the same):
 ///   JPEG  baseline and progressive, grey, RGB, YCbCr, CMYK and YCCK (inverted as Adobe's), 8 bits
 ///   PNG   of any kind: grey repeated, palettes looked up, the high byte of 16-bit colours, 16-bit grey
 ///   clipped WebP  lossy and lossless, the first frame of an animation GIF   the first frame; what it leaves
@@ -55,8 +55,9 @@ Result<Image> read_image(const std::filesystem::path& path, const ImageLimits& l
 enum class Filter { bilinear = 2, bicubic = 3 };  ///< the numbers are PIL's
 
 /// Two passes of 8-bit fixed-point arithmetic, across first, antialiased: PIL's Image.resize, byte for byte
-/// in releases 11.3 to 12.1. In 12.2 and 12.3 few pictures differ from that (1 of 200 tried); 13 goes down
-/// first for some shapes, which changed 50 of 200, a noisy one by up to 26 of 255 levels.
+/// in releases 11.3 to 12.1 and, but for rare pictures (1 of 400 tried), in 12.2 and 12.3. PIL 13 goes down
+/// first for some shapes, which changes a quarter to a third of the pictures, a noisy one by up to 26 of 255
+/// levels.
 Image resize(const Image& image, int width, int height, Filter filter);
 
 /// The middle, as Hugging Face cuts it: padded with black where the image is smaller than what is asked for.
