@@ -46,7 +46,11 @@ TEST_CASE("Keys of other trainers: what they are called here, or that there is n
        "here it is 'lr_schedule.type': The shape of the learning rate after the warm-up."},
       {"eval_steps", "here it is 'eval.every': Steps between measurements; 0: only at the end."},
       {"min_lr",
-       "here it is 'lr_schedule.min_lr_ratio': The last learning rate as a share of `optimizer.lr`."},
+       "here it is 'lr_schedule.min_lr_ratio': Where the learning rate falls to, as a share r of "
+       "`optimizer.lr`: "
+       "step s has `optimizer.lr` * (r + (1 - r) * left), where done = (s - warmup_steps) / (steps - "
+       "warmup_steps) "
+       "and left = 1 - done (`linear`) or (1 + cos(pi * done)) / 2 (`cosine`)."},
       {"output_dir", "here it is 'run_dir': The folder for metrics, the plan and the trained model."},
       {"model_name_or_path",
        "here it is 'model.encoders.<name>.pretrained' or 'model.llm.pretrained': A Hugging Face folder: "
