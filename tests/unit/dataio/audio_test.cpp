@@ -33,8 +33,7 @@ std::string wav_header(std::uint64_t format, std::uint64_t width, std::uint64_t 
 }
 
 std::string wav(const std::vector<float>& samples, std::uint64_t rate, std::uint64_t channels = 1) {
-  std::string body(samples.size() * sizeof(float), '\0');
-  std::memcpy(body.data(), samples.data(), body.size());
+  const std::string body(reinterpret_cast<const char*>(samples.data()), samples.size() * sizeof(float));
   return wav_header(kFloat, 4, rate, channels, body.size()) + body;
 }
 
