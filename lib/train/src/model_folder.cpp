@@ -23,10 +23,10 @@ Json parsed(const std::string& text) {
   return json.is_object() ? json : Json::object();
 }
 
-/// What the config says of special tokens, for the files beside the tokenizer; an empty text is none.
+/// What the config says of special tokens, for the files beside the tokenizer; `none` is none.
 void say_tokens(const config::Data& data, Json& json) {
   const auto say = [&](const char* key, const std::optional<std::string>& text) {
-    if (text) json[key] = text->empty() ? Json() : Json(*text);
+    if (text) json[key] = *text == "none" ? Json() : Json(*text);
   };
   say("bos_token", data.bos_token);
   say("eos_token", data.eos_token);
@@ -92,7 +92,7 @@ Companions beside_llm(const config::RunConfig& config, const catalog::Modality& 
   if (files.count("special_tokens_map.json") > 0)
     edit(files, "special_tokens_map.json", {}, [&](Json& json) { say_tokens(config.data, json); });
   edit(files, "generation_config.json", new_generation_config(tokenizer), [&](Json& json) {
-    if (config.data.eos_token && config.data.eos_token->empty()) json.erase("eos_token_id");
+    if (config.data.eos_token == "none") json.erase("eos_token_id");
     if (const auto end = data.answer_end_id()) add_end(*end, json);
   });
   return files;
