@@ -158,7 +158,8 @@ class Reader : public nlohmann::json_sax<Json> {
     } else if (depth() == 1) {
       top_value(kind, text);
     } else if (in_turns()) {
-      if (kind != kObject) wrong(cat("conversations[", turns_, "] is ", kind, ", not an object"));
+      if (kind != kObject && !problem_)
+        wrong(cat("conversations[", turns_, "] is ", kind, ", not an object"));
     } else if (in_turn()) {
       turn_value(text);
     } else if (depth() == 2 && stack_[1] == kList) {
@@ -199,17 +200,21 @@ class Reader : public nlohmann::json_sax<Json> {
   }
 
   void end_turn() {
-    const std::string name = cat("conversations[", turns_++, "]");
+    const std::size_t index = turns_++;
+    if (problem_) return;
+    const auto role = turn_.from ? role_of(*turn_.from) : std::nullopt;
+    if (role && turn_.value) {
+      out_.turns.push_back({*role, std::move(*turn_.value)});
+      return;
+    }
+    const std::string name = cat("conversations[", index, "]");
     if (turn_.foreign && (!turn_.from || !turn_.value))
       return wrong(cat(name, " has 'role' and 'content'; the keys of a turn are 'from' and 'value'"),
                    "turn it into LLaVA's form: jq -c '.conversations |= map({from: .role, value: .content})' "
                    "OLD.jsonl > NEW.jsonl");
     if (!turn_.from) return wrong(cat(name, " has no text 'from'"));
     if (!turn_.value) return wrong(cat(name, " has no text 'value'"));
-    const auto role = role_of(*turn_.from);
-    if (!role)
-      return wrong(cat(name, ".from is '", *turn_.from, "'; allowed: human, user, system, gpt, assistant"));
-    out_.turns.push_back({*role, std::move(*turn_.value)});
+    wrong(cat(name, ".from is '", *turn_.from, "'; allowed: human, user, system, gpt, assistant"));
   }
 
   void note_unread(const std::string* text) {

@@ -65,7 +65,7 @@ class Maker {
     std::int64_t offset = 0;  ///< of text in the file
     for (bool last = false; !last;) {
       const std::size_t kept = text.size();
-      text.resize(kept + std::max(kChunk, kept));
+      text.resize(std::min(kept + std::max(kChunk, kept), kMaxSampleBytes + kChunk));
       const auto got =
           file_.read(offset + static_cast<std::int64_t>(kept), text.data() + kept, text.size() - kept);
       if (!got) return tl::unexpected(got.error());
