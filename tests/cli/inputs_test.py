@@ -91,16 +91,16 @@ run.yaml:14:18: error: the chat template 'chatml' needs '<|im_start|>', '<|im_en
 run.yaml:14:14: error: '<eos>' is no token of the tokenizer [special_token]
    14 |   eos_token: <eos>
       |              ^~~~~
-  help: name one of its tokens as tokenizer.json spells it, or 'none'
+  help: name one of its tokens as tokenizer.json spells it, or 'absent'
 1 error
 """)
         (self.folder / "example" / "tokenizer_config.json").unlink()
-        self.config(CONFIG.replace("example/tokenizer.json", 'example\n  eos_token: none\n  bos_token: <pad>'))
+        self.config(CONFIG.replace("example/tokenizer.json", 'example\n  eos_token: absent\n  bos_token: <pad>'))
         self.expect("""\
 run.yaml:13:14: warning: no end token is known: answers are taught to end with a newline [special_token]
    13 |   tokenizer: example
       |              ^~~~~~~
-  help: put the model's tokenizer_config.json beside the tokenizer, or set data.eos_token (none: there is none)
+  help: put the model's tokenizer_config.json beside the tokenizer, or set data.eos_token (absent: there is none)
 1 warning
 """, 0, verbs=("validate",))
 

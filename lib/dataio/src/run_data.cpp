@@ -26,7 +26,7 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
 
 TokenTexts token_texts(const config::Data& data) {
   const auto text = [](std::optional<std::string> token) {
-    if (token == "none") token->clear();
+    if (token == "absent") token->clear();
     return token;
   };
   return {text(data.bos_token), text(data.eos_token), text(data.pad_token)};

@@ -103,7 +103,7 @@ class Files {
     if (!id)
       problems_.push_back({Severity::error, "special_token", cat("data.", kind.key),
                            cat("'", text, "' is no token of the tokenizer"),
-                           "name one of its tokens as tokenizer.json spells it, or 'none'"});
+                           "name one of its tokens as tokenizer.json spells it, or 'absent'"});
     return id;
   }
 

@@ -16,7 +16,7 @@ void check_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer,
          "take the template that the model knows ('plain' needs no tokens of its own), or name begin "
          "and end with data.bos_token and data.eos_token"});
   const char* const help =
-      "put the model's tokenizer_config.json beside the tokenizer, or set data.%s (none: there is none)";
+      "put the model's tokenizer_config.json beside the tokenizer, or set data.%s (absent: there is none)";
   const auto say = [&](const std::string& what, const char* key) {
     std::string text = help;
     text.replace(text.find("%s"), 2, key);

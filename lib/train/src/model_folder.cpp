@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cornstarch/base/files.h"
+#include "cornstarch/dataio/run_data.h"
 #include "cornstarch/models/weights.h"
 
 namespace cornstarch::train {
@@ -23,14 +24,15 @@ Json parsed(const std::string& text) {
   return json.is_object() ? json : Json::object();
 }
 
-/// What the config says of special tokens, for the files beside the tokenizer; `none` is none.
+/// What the config says of special tokens, for the files beside the tokenizer.
 void say_tokens(const config::Data& data, Json& json) {
   const auto say = [&](const char* key, const std::optional<std::string>& text) {
-    if (text) json[key] = *text == "none" ? Json() : Json(*text);
+    if (text) json[key] = text->empty() ? Json() : Json(*text);
   };
-  say("bos_token", data.bos_token);
-  say("eos_token", data.eos_token);
-  say("pad_token", data.pad_token);
+  const dataio::TokenTexts texts = dataio::token_texts(data);
+  say("bos_token", texts.begin);
+  say("eos_token", texts.end);
+  say("pad_token", texts.pad);
 }
 
 /// Loads as a tokenizer of transformers' own class, with the special tokens that samples are made with.
@@ -92,7 +94,7 @@ Companions beside_llm(const config::RunConfig& config, const catalog::Modality& 
   if (files.count("special_tokens_map.json") > 0)
     edit(files, "special_tokens_map.json", {}, [&](Json& json) { say_tokens(config.data, json); });
   edit(files, "generation_config.json", new_generation_config(tokenizer), [&](Json& json) {
-    if (config.data.eos_token == "none") json.erase("eos_token_id");
+    if (dataio::token_texts(config.data).end == "") json.erase("eos_token_id");
     if (const auto end = data.answer_end_id()) add_end(*end, json);
   });
   return files;

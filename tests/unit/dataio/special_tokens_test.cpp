@@ -97,7 +97,7 @@ TEST_CASE("the config's own words count most") {
   CHECK(model.problem({{}, "<eos>", {}}) ==
         "error [special_token] data.eos_token: '<eos>' is no token of the tokenizer | name one of its tokens "
         "as "
-        "tokenizer.json spells it, or 'none'");
+        "tokenizer.json spells it, or 'absent'");
 }
 
 TEST_CASE("whether a text begins with the begin token") {
@@ -126,12 +126,12 @@ TEST_CASE("what is said of a tokenizer before a run") {
   CHECK(
       model.problem() ==
       "warning [special_token] data.tokenizer: no begin token is known: rows begin with their text | put the "
-      "model's tokenizer_config.json beside the tokenizer, or set data.bos_token (none: there is none)");
-  CHECK(
-      model.problem({"", "", {}}) ==
-      "warning [special_token] data.tokenizer: no end token is known: answers are taught to end with a "
-      "newline | put "
-      "the model's tokenizer_config.json beside the tokenizer, or set data.eos_token (none: there is none)");
+      "model's tokenizer_config.json beside the tokenizer, or set data.bos_token (absent: there is none)");
+  CHECK(model.problem({"", "", {}}) ==
+        "warning [special_token] data.tokenizer: no end token is known: answers are taught to end with a "
+        "newline | put "
+        "the model's tokenizer_config.json beside the tokenizer, or set data.eos_token (absent: there is "
+        "none)");
   CHECK(model.problem({}, "chatml") ==
         "error [chat_template] data.chat_template: the chat template 'chatml' needs '<|im_start|>', "
         "'<|im_end|>', "
