@@ -6,51 +6,39 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/outer.h>
-#include <ATen/ops/zeros.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "cornstarch/base/normal_draw.h"
 #include "cornstarch/base/random.h"
+#include "draw.h"
 
 namespace cornstarch::models {
 namespace {
 
-// A shard as runs of consecutive elements of the global tensor.
-struct Runs {
-  std::int64_t count = 1;   // how many
-  std::int64_t length = 0;  // elements of each
-  std::int64_t first = 0;   // global index of the first run's first element
-  std::int64_t stride = 0;  // from one run's first element to the next one's
-};
-
 Runs runs_of(const catalog::Shape& shape, int split_dim, Range part) {
-  Runs runs;
   std::int64_t inner = 1;
-  for (std::size_t d = 0; d < shape.size(); ++d) {
-    const bool outer = static_cast<int>(d) < split_dim;
-    (outer ? runs.count : inner) *= shape[d];
-  }
-  runs.length = runs.stride = inner;
-  if (split_dim >= 0) {
-    const std::int64_t size = shape[static_cast<std::size_t>(split_dim)];
-    const std::int64_t unit = size == 0 ? 0 : inner / size;
-    runs.length = part.size() * unit;
-    runs.first = part.begin * unit;
-  }
-  return runs;
+  for (std::size_t d = split_dim < 0 ? 0 : static_cast<std::size_t>(split_dim); d < shape.size(); ++d)
+    inner *= shape[d];
+  if (split_dim < 0 || inner == 0) return {inner, 0, inner};
+  const std::int64_t unit = inner / shape[static_cast<std::size_t>(split_dim)];
+  return {part.size() * unit, part.begin * unit, inner};
 }
 
 template <typename T>
-void draw_normal(const Philox& philox, const Runs& runs, double std, T* out) {
-  constexpr std::int64_t grain = 4096;
-  at::parallel_for(0, runs.count * runs.length, grain, [&, out](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t index = runs.first + i / runs.length * runs.stride + i % runs.length;
-      out[i] = static_cast<T>(std * philox.normal(static_cast<std::uint64_t>(index)));
-    }
-  });
+void draw_on_cpu(std::uint64_t key, const Runs& runs, std::int64_t first, double std, Range range, T* out) {
+  std::uint64_t block = ~std::uint64_t{0};
+  std::array<double, 2> pair{};
+  for (std::int64_t i = range.begin; i < range.end; ++i) {
+    const std::int64_t at = first + i;
+    const auto index =
+        static_cast<std::uint64_t>(runs.first + at / runs.length * runs.stride + at % runs.length);
+    if (index / 2 != block) pair = normal_pair(philox_block(key, block = index / 2));
+    out[i] = static_cast<T>(std * pair[index % 2]);
+  }
 }
 
 // transformers.models.whisper.modeling_whisper.sinusoids, in fp32 as there.
@@ -62,35 +50,53 @@ at::Tensor sinusoids(std::int64_t length, std::int64_t channels) {
   return at::cat({angles.sin(), angles.cos()}, 1);
 }
 
-at::Tensor normal(const catalog::ParamSpec& spec, const Philox& philox, const Runs& runs,
-                  const std::vector<std::int64_t>& shape, at::ScalarType dtype) {
-  const at::ScalarType drawn = dtype == at::kBFloat16 ? at::kFloat : dtype;
-  const at::Tensor value = at::empty(shape, drawn);
-  AT_DISPATCH_FLOATING_TYPES(drawn, "draw_normal", [&] {
-    draw_normal(philox, runs, spec.init_std, value.mutable_data_ptr<scalar_t>());
-  });
-  return value.to(dtype);
+/// Into out [n], of any type: what is no wider than fp32 is drawn in fp32, some at a time.
+void write_normal(std::uint64_t key, const Runs& runs, std::int64_t begin, double std,
+                  const at::Tensor& out) {
+  if (out.element_size() >= 4) return draw_normal(key, runs, begin, std, out);
+  constexpr std::int64_t step = 1 << 24;
+  for (std::int64_t done = 0; done < out.numel(); done += step) {
+    const at::Tensor some = out.narrow(0, done, std::min(step, out.numel() - done));
+    const at::Tensor drawn = at::empty(some.sizes(), some.options().dtype(at::kFloat));
+    draw_normal(key, runs, begin + done, std, drawn);
+    some.copy_(drawn);
+  }
 }
 
 }  // namespace
 
-at::Tensor initial_value(const catalog::ParamSpec& spec, const std::string& full_name, std::uint64_t seed,
-                         int split_dim, Range part, at::ScalarType dtype) {
-  std::vector<std::int64_t> shape = spec.shape;
-  if (split_dim >= 0) shape[static_cast<std::size_t>(split_dim)] = part.size();
+void draw_normal(std::uint64_t key, const Runs& runs, std::int64_t begin, double std, const at::Tensor& out) {
+  if (out.is_cuda()) return draw_normal_on_gpu(key, runs, begin, std, out);
+  constexpr std::int64_t grain = 4096;
+  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "draw_normal", [&] {
+    at::parallel_for(0, out.numel(), grain,
+                     [&, to = out.mutable_data_ptr<scalar_t>()](auto first, auto last) {
+                       draw_on_cpu(key, runs, begin, std, {first, last}, to);
+                     });
+  });
+}
+
+void write_initial_value(const InitialValue& of, Range elements, const at::Tensor& out) {
+  const catalog::ParamSpec& spec = of.spec;
   switch (spec.init) {
     case catalog::Init::zeros:
-      return at::zeros(shape, dtype);
+      out.zero_();
+      return;
     case catalog::Init::ones:
-      return at::ones(shape, dtype);
+      out.fill_(1);
+      return;
     case catalog::Init::normal:
-      return normal(spec, Philox(seed, full_name), runs_of(spec.shape, split_dim, part), shape, dtype);
+      write_normal(Philox(of.seed, of.full_name).key(), runs_of(spec.shape, of.split_dim, of.part),
+                   elements.begin, spec.init_std, out);
+      return;
     case catalog::Init::sinusoid: {
-      const at::Tensor all = sinusoids(spec.shape.at(0), spec.shape.at(1)).to(dtype);
-      return split_dim < 0 ? all : all.narrow(split_dim, part.begin, part.size()).contiguous();
+      const at::Tensor all = sinusoids(spec.shape.at(0), spec.shape.at(1));
+      const at::Tensor shard =
+          of.split_dim < 0 ? all : all.narrow(of.split_dim, of.part.begin, of.part.size());
+      out.copy_(shard.reshape(-1).narrow(0, elements.begin, elements.size()));
+      return;
     }
   }
-  return {};
 }
 
 }  // namespace cornstarch::models

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 
 #include "cornstarch/base/checked.h"
@@ -9,10 +10,19 @@
 
 namespace cornstarch::models {
 
-/// The initial value of a shard: `part` of the global tensor along split_dim (all of it where that is -1).
-/// Element i of the global tensor is a pure function of (seed, full_name, i), so every layout of a run starts
-/// from the same model.
-at::Tensor initial_value(const catalog::ParamSpec& spec, const std::string& full_name, std::uint64_t seed,
-                         int split_dim, Range part, at::ScalarType dtype);
+/// A shard's initial value: of the global tensor `part` along split_dim (all of it where that is -1). Element
+/// i of the global tensor is a pure function of (seed, full_name, i), so every layout of a run starts from
+/// the same model.
+struct InitialValue {
+  const catalog::ParamSpec& spec;
+  std::string full_name;
+  std::uint64_t seed = 0;
+  int split_dim = -1;
+  Range part;
+};
+
+/// Writes the elements `elements` of the flattened shard to `out` [elements.size()], on whatever device it
+/// is: the values are the same everywhere.
+void write_initial_value(const InitialValue& of, Range elements, const at::Tensor& out);
 
 }  // namespace cornstarch::models

@@ -45,21 +45,20 @@ Parameter make_parameter(const catalog::Modality& modality, const catalog::Param
   if (p.split_dim >= 0) shape[static_cast<std::size_t>(p.split_dim)] = part.size();
   const at::ScalarType dtype = p.trains && options.wide_first ? at::kFloat : options.dtype;
   p.value = at::empty(shape, at::TensorOptions(options.device).dtype(dtype));
-  if (options.draws) draw(p, modality, options.seed);
+  if (options.draws) draw(p, modality, options.seed, {0, p.value.numel()});
   p.value.set_requires_grad(p.trains);
   return p;
 }
 
 }  // namespace
 
-void draw(Parameter& p, const catalog::Modality& modality, std::uint64_t seed) {
+void draw(Parameter& p, const catalog::Modality& modality, std::uint64_t seed, Range elements) {
   const at::NoGradGuard no_grad;
   const catalog::ParamSpec& spec = p.tied_to.empty() ? *p.spec : find_spec(modality.spec, p.spec->tied_to);
   Range part;
   if (p.split_dim >= 0) part = {p.offset, p.offset + p.value.size(p.split_dim)};
-  // On the CPU whatever the device: the values are the same everywhere.
-  p.value.copy_(
-      initial_value(spec, modality.name + "/" + spec.name, seed, p.split_dim, part, p.value.scalar_type()));
+  write_initial_value({spec, modality.name + "/" + spec.name, seed, p.split_dim, part}, elements,
+                      p.value.detach().view(-1).narrow(0, elements.begin, elements.size()));
 }
 
 ParameterSet::ParameterSet(const catalog::Modality& modality, const std::vector<int>& modules,

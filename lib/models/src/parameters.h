@@ -9,8 +9,8 @@
 
 namespace cornstarch::models {
 
-/// Writes a shard's initial value, drawn from seed and name.
-void draw(Parameter& p, const catalog::Modality& modality, std::uint64_t seed);
+/// Writes these elements of a shard's initial value, drawn from seed and name.
+void draw(Parameter& p, const catalog::Modality& modality, std::uint64_t seed, Range elements);
 
 /// The parameters of one rank's stage: in order, and by name for the layers.
 class ParameterSet {

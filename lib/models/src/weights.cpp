@@ -68,8 +68,8 @@ class Loader {
     }
   }
 
-  /// False where the folder need not have it: the parameter keeps its value.
-  bool load(Parameter& p) {
+  /// Reads some elements of a shard. False where the folder need not have it: the parameter keeps its value.
+  bool load(Parameter& p, Range elements) {
     // HF keeps one of two tied weights; where a file has both, the embedding's counts.
     const std::string& name = p.spec->tied_to.empty() ? p.spec->name : p.spec->tied_to;
     const bool projector = of_projector(name);
@@ -78,7 +78,7 @@ class Loader {
     for (const std::string& candidate : names) {
       const WeightsFolder::Located found = (projector ? *projector_ : model_).find(candidate);
       if (found.entry == nullptr) continue;
-      copy(candidate, found, p);
+      copy(candidate, found, p, elements);
       return true;
     }
     problems_.push_back(cat("missing: ", names.front()));
@@ -94,7 +94,7 @@ class Loader {
   }
 
  private:
-  void copy(const std::string& name, const WeightsFolder::Located& found, Parameter& p) {
+  void copy(const std::string& name, const WeightsFolder::Located& found, Parameter& p, Range elements) {
     const auto dtype = scalar_type(found.entry->dtype);
     if (found.entry->shape != p.spec->shape) {
       problems_.push_back(
@@ -105,7 +105,11 @@ class Loader {
     } else {
       at::Tensor source = mapped(found.file->bytes(*found.entry), found.entry->shape, *dtype);
       if (p.split_dim >= 0) source = source.narrow(p.split_dim, p.offset, p.value.size(p.split_dim));
-      p.value.copy_(source);
+      // Only what is needed is read, and a GPU converts it.
+      const auto some = [&](const at::Tensor& x) {
+        return x.reshape(-1).narrow(0, elements.begin, elements.size());
+      };
+      some(p.value.detach()).copy_(some(source).to(p.value.device()));
     }
   }
 
@@ -175,7 +179,7 @@ void load_pretrained(const std::filesystem::path& folder, const catalog::Modalit
                      std::vector<Parameter>& parameters) {
   const at::NoGradGuard no_grad;
   Loader loader(folder, modality);
-  for (Parameter& p : parameters) loader.load(p);
+  for (Parameter& p : parameters) loader.load(p, {0, p.value.numel()});
   loader.finish();
 }
 
@@ -192,10 +196,12 @@ FirstValues::FirstValues(const catalog::Modality& modality, std::uint64_t seed)
 
 FirstValues::~FirstValues() = default;
 
-void FirstValues::fill(Parameter& parameter) {
+void FirstValues::fill(Parameter& parameter) { fill(parameter, {0, parameter.value.numel()}); }
+
+void FirstValues::fill(Parameter& parameter, Range elements) {
   const at::NoGradGuard no_grad;
-  if (impl_->loader && impl_->loader->load(parameter)) return;
-  draw(parameter, impl_->modality, impl_->seed);
+  if (impl_->loader && impl_->loader->load(parameter, elements)) return;
+  draw(parameter, impl_->modality, impl_->seed, elements);
 }
 
 void FirstValues::check() const {

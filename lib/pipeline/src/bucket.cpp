@@ -35,20 +35,25 @@ at::ScalarType type_of(const at::Tensor& given, const StoreOptions& options) {
   return options.masters && given.requires_grad() ? options.narrow : given.scalar_type();
 }
 
-/// The elements that this rank owns.
-Range share_of(const Bucket& bucket) {
-  if (!bucket.sharded) return {0, bucket.values.numel()};
-  const std::int64_t size = bucket.values.numel() / bucket.group->size();
-  return {bucket.group->rank() * size, (bucket.group->rank() + 1) * size};
+/// Of all shares together.
+std::int64_t size_of(const Bucket& bucket) {
+  return round_up(bucket.elements, bucket.unit * (bucket.sharded ? bucket.group->size() : 1));
 }
 
 }  // namespace
 
+Range share_of(const Bucket& bucket) {
+  const std::int64_t all = size_of(bucket);
+  if (!bucket.sharded) return {0, all};
+  const std::int64_t size = all / bucket.group->size();
+  return {bucket.group->rank() * size, (bucket.group->rank() + 1) * size};
+}
+
 void append(Bucket& bucket, const Stored& parameter, const StoreOptions& options) {
   const at::Tensor& value = parameter.parameter->value;
   bucket.places.push_back({parameter, bucket.elements, {}});
-  const auto unit = kAlignBytes / static_cast<std::int64_t>(elementSize(type_of(value, options)));
-  bucket.elements = round_up(bucket.elements + value.numel(), unit);
+  bucket.unit = kAlignBytes / static_cast<std::int64_t>(elementSize(type_of(value, options)));
+  bucket.elements = round_up(bucket.elements + value.numel(), bucket.unit);
 }
 
 std::shared_ptr<torch::autograd::Node> watch(const Bucket::Place& place, std::function<void()> added) {
@@ -91,9 +96,7 @@ void lay_out(Bucket& bucket, const StoreOptions& options) {
   const auto values =
       given.options().requires_grad(false).device(options.device).dtype(type_of(given, options));
   const auto gradients = options.masters ? values.dtype(at::kFloat) : values;
-  const std::int64_t parts = bucket.sharded ? bucket.group->size() : 1;
-  const std::int64_t unit = kAlignBytes / static_cast<std::int64_t>(values.dtype().itemsize());
-  const std::int64_t size = round_up(bucket.elements, parts * unit);
+  const std::int64_t size = size_of(bucket);
   bucket.values = at::zeros({size}, values);
   if (trains) bucket.gradients = at::zeros({size}, gradients);
   for (Bucket::Place& place : bucket.places) {

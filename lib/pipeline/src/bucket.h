@@ -26,6 +26,7 @@ struct Bucket {
   comm::GroupPtr group;
   std::vector<Place> places;
   std::int64_t elements = 0;
+  std::int64_t unit = 1;                 ///< of which shares are multiples
   bool over_stages = false;              ///< as its parameters
   bool sharded = false;                  ///< each rank of the group owns one of as many equal shares
   at::Tensor values, gradients;          ///< flat; sharded: padded to a multiple of the group's size
@@ -37,6 +38,9 @@ struct Bucket {
 
 /// Adds a parameter behind those that are there.
 void append(Bucket& bucket, const Stored& parameter, const StoreOptions& options);
+
+/// The elements that this rank owns, once all parameters are there.
+Range share_of(const Bucket& bucket);
 
 /// Deals parameters, last to first and those over several stages behind the others, to buckets of at most
 /// `bucket_bytes` of values (one parameter may be more).

@@ -133,8 +133,8 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
   models::FirstValues values = builder.values(stage.seed);
   telemetry::Progress filling(cat(builder.reads() ? "reading" : "drawing", " weights of ", builder.name()),
                               bytes_of(held.module.parameters()), telemetry::Progress::kBytes);
-  const auto fill = [&](models::Parameter& p) {
-    values.fill(p);
+  const auto fill = [&](models::Parameter& p, Range elements) {
+    values.fill(p, elements);
     filling.add(static_cast<std::int64_t>(p.value.nbytes()));
   };
   held.stored = builder.stored(held.module, options.shard_values);
@@ -143,7 +143,7 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
     held.module.observe(store.get());
     held.store = std::move(store);
   } else {
-    for (models::Parameter& p : held.module.parameters()) fill(p);
+    for (models::Parameter& p : held.module.parameters()) fill(p, {0, p.value.numel()});
     if (!held.stored.empty()) held.store = std::make_unique<ParameterStore>(held.stored, options.store);
   }
   values.check();

@@ -1,6 +1,7 @@
 #include "cornstarch/pipeline/module_store.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/function.h>
 
@@ -67,10 +68,13 @@ struct ModuleStore::Impl {
   // --- Building
   // -----------------------------------------------------------------------------------------------
 
-  void add(const StoredModule& module, const StoreOptions& options) {
+  void add(const StoredModule& module, const StoreOptions& options, const Fill& fill) {
     KeptList list;
     for (const Stored& p : module.parameters) append(bucket_for(p, list), p, options);
-    for (Kept* k : list) share_out(*k, options);
+    for (Kept* k : list) {
+      fill_share(k->bucket, options, fill);
+      share_out(*k, options);
+    }
     own[module.module] = list;
     if (module.values_of >= 0) {
       const KeptList& others = of_module.at(module.values_of);
@@ -92,6 +96,20 @@ struct ModuleStore::Impl {
     bucket.sharded = true;
     list.push_back(&kept.back());
     return bucket;
+  }
+
+  /// Gives the bucket's parameters memory where they are kept, and this rank's share of it its values.
+  static void fill_share(Bucket& bucket, const StoreOptions& options, const Fill& fill) {
+    const Range own = share_of(bucket);
+    for (Bucket::Place& place : bucket.places) {
+      models::Parameter& p = *place.stored.parameter;
+      if (p.value.device() != options.device)
+        p.value.set_data(at::empty(p.value.sizes(), p.value.options().device(options.device)));
+      const auto within = [&](std::int64_t i) {
+        return std::clamp<std::int64_t>(i - place.offset, 0, p.value.numel());
+      };
+      fill(p, {within(own.begin), within(own.end)});
+    }
   }
 
   /// Takes this rank's share of the values; the whole of them goes.
@@ -190,10 +208,7 @@ struct ModuleStore::Impl {
 ModuleStore::ModuleStore(const std::vector<StoredModule>& modules, StoreOptions options, const Fill& fill)
     : impl_(std::make_unique<Impl>()) {
   const at::NoGradGuard no_grad;
-  for (const StoredModule& module : modules) {
-    for (const Stored& p : module.parameters) fill(*p.parameter);
-    impl_->add(module, options);
-  }
+  for (const StoredModule& module : modules) impl_->add(module, options, fill);
 }
 
 ModuleStore::~ModuleStore() = default;

@@ -1,11 +1,13 @@
 #include "cornstarch/base/random.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 
 #include "catch.h"
-#include "philox.h"
+#include "cornstarch/base/normal_draw.h"
 
 namespace cornstarch {
 namespace {
@@ -46,6 +48,25 @@ TEST_CASE("Draws are uniform and normal, and a pure function of the index") {
   CHECK(pair_sum / kDraws == Approx(0.0).margin(0.02));
   CHECK(random.normal(12345) == Philox(7, "some.weight").normal(12345));
   CHECK(random.uniform(5) != random.uniform(4));
+}
+
+TEST_CASE("Normal draws have the same bits everywhere, and are those of the C library to a unit or two") {
+  const Philox random(0x0123456789abcdef);
+  CHECK(random.normal(0) == -0x1.b4048b5357ef4p+0);
+  CHECK(random.normal(1) == 0x1.d80b2d7cd6becp-3);
+  CHECK(random.normal(10) == 0x1.9252e229c91d8p+0);
+  CHECK(random.normal(11) == -0x1.eb578b5f534d3p-1);
+  CHECK(log_of_unit(1) == std::log(0x1p-53));
+  CHECK(log_of_unit(std::uint64_t{1} << 53) == 0);
+  CHECK(cos_sin(0) == std::array<double, 2>{1, 0});
+  for (std::uint64_t i = 0; i < 100000; ++i) {
+    const auto block = random.block(i);
+    const double radius = std::sqrt(-2 * std::log(1 - static_cast<double>(bits53(block, 0)) * 0x1p-53));
+    const double angle = 2 * std::numbers::pi * (static_cast<double>(bits53(block, 1)) * 0x1p-53);
+    const auto pair = normal_pair(block);
+    REQUIRE(std::abs(pair[0] - radius * std::cos(angle)) <= 1e-15 * radius);
+    REQUIRE(std::abs(pair[1] - radius * std::sin(angle)) <= 1e-15 * radius);
+  }
 }
 
 TEST_CASE("Every name and every seed has its own stream, the same on every machine") {

@@ -138,6 +138,35 @@ TEST_CASE("first values: a folder's where it has them, drawn ones elsewhere", "[
   CHECK(projector == 4);
 }
 
+TEST_CASE("first values of some elements of a shard, read or drawn", "[models]") {
+  const Folder folder;
+  const Modality clip = clip_with(true);
+  Stage saved = fixture::whole(clip);
+  models::save_pretrained(folder.path(), clip, tensors_of(saved));
+  Modality read = clip;
+  read.pretrained = folder.path().string();
+  const std::vector<Modality> modalities{read, clip, fixture::whisper()};
+  for (const Modality& m : modalities) {
+    comm::run_threads(2, {}, [&](const comm::CommunicatorPtr& c) {
+      const auto stage = [&] {
+        return Stage(m, fixture::all_modules(m), c->world(), {.dtype = at::kBFloat16, .draws = false});
+      };
+      Stage whole = stage(), pieces = stage();
+      models::FirstValues values(m, 5);
+      for (std::size_t i = 0; i < whole.parameters().size(); ++i) {
+        Parameter &all = whole.parameters()[i], &some = pieces.parameters()[i];
+        values.fill(all);
+        const std::int64_t n = all.value.numel();
+        for (const Range piece : {Range{n / 2, n}, Range{0, n / 3}, Range{n / 3, n / 2}})
+          values.fill(some, piece);
+        INFO(all.full_name());
+        CHECK(some.value.equal(all.value));
+      }
+      values.check();
+    });
+  }
+}
+
 TEST_CASE("files hold Hugging Face's names; a projector lies beside, a tied head is left out", "[models]") {
   const Folder folder;
   const auto save = [&](const Modality& m) {

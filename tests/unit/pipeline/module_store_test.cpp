@@ -67,7 +67,7 @@ std::int64_t live_bytes(const ModuleStore& store, const Model& model) {
   return bytes_of(tensors);
 }
 
-void keep(models::Parameter&) {}
+void keep(models::Parameter&, Range) {}
 
 }  // namespace
 
@@ -75,12 +75,13 @@ TEST_CASE("a module's values go out before the next one's are there") {
   comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
     Model model;
     std::vector<std::int64_t> whole;  // bytes of values, when each of them is filled
-    const ModuleStore store(model.modules(comm->world()), {}, [&](models::Parameter& p) {
+    const ModuleStore store(model.modules(comm->world()), {}, [&](models::Parameter& p, Range own) {
       const auto before = std::find_if(model.all.begin(), model.all.end(), [&](auto& q) { return &q == &p; });
       std::vector<at::Tensor> values;
       for (auto q = model.all.begin(); q <= before; ++q) values.push_back(q->value);
       whole.push_back(bytes_of(values));
-      p.value.fill_(10.0 * static_cast<double>(whole.size()));
+      CHECK(own == Range{comm->rank() * kElements / 2, (comm->rank() + 1) * kElements / 2});
+      p.value.narrow(0, own.begin, own.size()).fill_(10.0 * static_cast<double>(whole.size()));
     });
     CHECK(whole == std::vector<std::int64_t>{kBytes, kBytes, kBytes});
     CHECK(store.segments()[0].value.eq(10).all().item<bool>());

@@ -19,9 +19,11 @@ class Philox {
   std::array<std::uint32_t, 4> block(std::uint64_t index) const;
   /// Uniform in [0, 1), with 53 bits; draw `index`.
   double uniform(std::uint64_t index) const;
-  /// Standard normal (Box-Muller); draw `index`. Made of the bits of the uniform draws: take one kind per
-  /// key.
+  /// Standard normal (Box-Muller); draw `index`, the same bits on every machine. Made of the bits of the
+  /// uniform draws: take one kind per key.
   double normal(std::uint64_t index) const;
+
+  std::uint64_t key() const { return key_; }
 
  private:
   std::uint64_t key_;

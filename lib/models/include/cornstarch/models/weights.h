@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cornstarch/base/checked.h"
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/models/stage.h"
 
@@ -24,7 +25,9 @@ class FirstValues {
   FirstValues(const catalog::Modality& modality, std::uint64_t seed);
   ~FirstValues();
 
+  /// These elements of the flattened shard; by default all.
   void fill(Parameter& parameter);
+  void fill(Parameter& parameter, Range elements);
   /// After the last of them: throws Failure (bad_data) listing every missing weight and wrong shape.
   void check() const;
 

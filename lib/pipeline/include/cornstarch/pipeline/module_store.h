@@ -3,6 +3,7 @@
 #include <functional>
 #include <vector>
 
+#include "cornstarch/base/checked.h"
 #include "cornstarch/models/stage.h"
 #include "cornstarch/pipeline/store.h"
 
@@ -26,9 +27,10 @@ struct StoredModule {
 /// not: so the collectives are the same on every rank of a group, whatever its microbatch contains.
 class ModuleStore final : public Store, public models::ModuleObserver {
  public:
-  using Fill = std::function<void(models::Parameter&)>;
+  using Fill = std::function<void(models::Parameter&, Range elements)>;
 
-  /// `fill` writes the value of a parameter; no more than one module's values are whole at a time.
+  /// `fill` writes those elements of a parameter's value that are this rank's, on the options' device; no
+  /// more than one module's values take memory at a time.
   ModuleStore(const std::vector<StoredModule>& modules, StoreOptions options, const Fill& fill);
   ~ModuleStore() override;
 
