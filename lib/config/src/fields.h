@@ -70,10 +70,11 @@ struct Choices<Distribution> {
       Choice<Distribution>{"uniform", Distribution::uniform, "every rank has one stretch of the sequence"},
       Choice<Distribution>{"zigzag", Distribution::zigzag,
                            "rank i of n has stretches i and 2n - 1 - i of 2n: balanced for causal text"},
-      Choice<Distribution>{"makespan", Distribution::makespan,
-                           "blocks of 128 tokens, the heaviest first to the rank that has least to do; in a "
-                           "ring, whose ranks meet at each "
-                           "step, one block of each run of n to each rank"}};
+      Choice<Distribution>{
+          "makespan", Distribution::makespan,
+          "blocks of tokens, as large as evenness allows and of 128 at least, the heaviest "
+          "first to the rank that has least to do; in a ring, whose ranks meet at each step, "
+          "one block of each run of n to each rank"}};
 };
 template <>
 struct Choices<AttentionMask> {

@@ -154,7 +154,22 @@ Qkv no_gradients(const Qkv& qkv) {
 
 Saved saved(const Qkv& qkv, const Attended& all) { return {qkv, {all.out.to(qkv.q.scalar_type()), all.lse}}; }
 
+namespace {
+
+// x [n, heads, d] as rows of a tile that is all there is: [count, n / count, heads, d].
+at::Tensor rows_of(const at::Tensor& x, const Tile& tile) {
+  return x.unflatten(0, {tile.count, tile.queries.size()});
+}
+
+}  // namespace
+
 Forward local_forward(const ContextLayout& layout, const Qkv& qkv) {
+  if (const Tile* tile = layout.local[0].only_tile(qkv.q.size(0))) {
+    const Attended all =
+        flash_forward(rows_of(qkv.q, *tile), rows_of(qkv.k, *tile), rows_of(qkv.v, *tile), tile->causal);
+    const Attended flat{all.out.flatten(0, 1), all.lse.flatten(0, 1)};
+    return {flat.out, {qkv, flat}};
+  }
   const Attended all = nothing_attended(qkv.q);
   layout.local[0].forward(qkv.q, qkv.k, qkv.v, all);
   const Saved kept = saved(qkv, all);
@@ -162,6 +177,13 @@ Forward local_forward(const ContextLayout& layout, const Qkv& qkv) {
 }
 
 Qkv local_backward(const ContextLayout& layout, const Saved& saved, const at::Tensor& grad) {
+  if (const Tile* tile = layout.local[0].only_tile(saved.qkv.q.size(0))) {
+    const auto rows = [&](const at::Tensor& x) { return rows_of(x, *tile); };
+    const auto [dq, dk, dv] =
+        flash_backward(rows(grad), rows(saved.qkv.q), rows(saved.qkv.k), rows(saved.qkv.v),
+                       {rows(saved.all.out), rows(saved.all.lse)}, tile->causal);
+    return {dq.flatten(0, 1), dk.flatten(0, 1), dv.flatten(0, 1)};
+  }
   const Qkv grads = no_gradients(saved.qkv);
   layout.local[0].backward(grad, saved.qkv.q, saved.qkv.k, saved.qkv.v, saved.all, grads.q, grads.k, grads.v);
   return grads;

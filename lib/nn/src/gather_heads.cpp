@@ -13,9 +13,9 @@
 namespace cornstarch::nn {
 namespace {
 
-/// Pieces that the key/value heads are gathered in: the first cannot hide behind computation, and a whole
-/// piece is kept in memory.
-constexpr std::int64_t kPieces = 4;
+/// Pieces that the key/value heads are gathered in: the first cannot hide behind computation, and more of
+/// them are more and smaller kernels.
+constexpr std::int64_t kPieces = 2;
 
 Range piece_of(std::int64_t kv_heads, std::int64_t piece) {
   return share(kv_heads, std::min(kPieces, kv_heads), piece);

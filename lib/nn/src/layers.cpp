@@ -1,8 +1,6 @@
 #include "cornstarch/nn/layers.h"
 
-#include <ATen/Context.h>
 #include <ATen/Dispatch.h>
-#include <ATen/SDPBackend.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -26,6 +24,7 @@
 #include "cornstarch/base/result.h"
 #include "cuda_layers.h"
 #include "differentiable.h"
+#include "flash.h"
 #include "kernels.h"
 
 namespace cornstarch::nn {
@@ -85,22 +84,6 @@ at::Tensor gated_on_device(catalog::Activation kind, const at::Tensor& gate_in, 
     const cuda::GatedGradTensors grads = cuda::gated_backward(kind, grad.contiguous(), gate, up);
     return std::vector<at::Tensor>{grads.gate, grads.up};
   });
-}
-
-// Which of ATen's kernels comes first that takes the shape. Forward and backward of causal bf16 attention
-// with heads of 64 on an H200: cuDNN 391 TFLOP/s, flash-attention 240.
-void prefer_fastest_attention() {
-  using at::SDPBackend;
-  static const bool once = [] {
-    std::vector<std::int64_t> order;
-    for (const SDPBackend backend :
-         {SDPBackend::cudnn_attention, SDPBackend::flash_attention, SDPBackend::efficient_attention,
-          SDPBackend::math, SDPBackend::overrideable})
-      order.push_back(static_cast<std::int64_t>(backend));
-    at::globalContext().setSDPPriorityOrder(order);
-    return true;
-  }();
-  static_cast<void>(once);
 }
 
 // transformers.modeling_rope_utils._compute_llama3_parameters.

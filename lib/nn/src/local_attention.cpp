@@ -46,6 +46,7 @@ void add_tiles(const Tile& stretches, std::vector<Tile>& tiles) {
   Tile rectangle = stretches, square = stretches;
   rectangle.causal = false;
   rectangle.keys.end = square.keys.begin = stretches.keys.begin + before;
+  square.first = false;
   tiles.push_back(rectangle);
   tiles.push_back(square);
 }
@@ -76,8 +77,13 @@ at::Tensor keys_of(const at::Tensor& x, const Tile& tile) {
   return rows_of(x, tile.keys, tile.count, tile.key_step);
 }
 
-// (out, lse) of two sets of keys -> that of both.
-void merge(const Attended& to, const Attended& more) {
+// (out, lse) of two sets of keys -> that of both; of the latter where there is nothing before it.
+void merge(const Attended& to, const Attended& more, bool nothing_before) {
+  if (nothing_before) {
+    to.out.copy_(more.out);
+    to.lse.copy_(more.lse);
+    return;
+  }
   const at::Tensor total = at::logaddexp(to.lse, more.lse);
   to.out.mul_((to.lse - total).exp_().unsqueeze(-1));
   to.out.addcmul_(more.out.to(to.out.scalar_type()), (more.lse - total).exp_().unsqueeze(-1));
@@ -134,10 +140,10 @@ void LocalAttention::move_to(at::Device device) {
 }
 
 void LocalAttention::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                             const Attended& to) const {
+                             const Attended& to, bool fresh) const {
   over_heads(q, k, [&](Range mine, Range theirs) {
     forward_heads(heads(q, mine), heads(k, theirs), heads(v, theirs),
-                  {heads(to.out, mine), heads(to.lse, mine)});
+                  {heads(to.out, mine), heads(to.lse, mine)}, fresh);
   });
 }
 
@@ -152,13 +158,14 @@ void LocalAttention::backward(const at::Tensor& grad, const at::Tensor& q, const
 }
 
 void LocalAttention::forward_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                   const Attended& to) const {
+                                   const Attended& to, bool fresh) const {
   for (const Part& part : parts_) {
     const at::Tensor pq = select(q, part.queries), pk = select(k, part.keys), pv = select(v, part.keys);
     const Attended mine{select(to.out, part.queries), select(to.lse, part.queries)};
     for (const Tile& tile : part.tiles) {
       merge({queries_of(mine.out, tile), queries_of(mine.lse, tile)},
-            flash_forward(queries_of(pq, tile), keys_of(pk, tile), keys_of(pv, tile), tile.causal));
+            flash_forward(queries_of(pq, tile), keys_of(pk, tile), keys_of(pv, tile), tile.causal),
+            fresh && tile.first);
     }
     if (!part.queries.defined()) continue;
     to.out.index_copy_(0, part.queries, mine.out);

@@ -17,6 +17,7 @@ struct Tile {
   std::int64_t count = 1;
   std::int64_t query_step = 0;
   std::int64_t key_step = 0;
+  bool first = true;  ///< of all tiles with these queries
 };
 
 /// The attention between one list of queries and one of keys, all on this rank: what the pattern leaves of
@@ -28,9 +29,10 @@ class LocalAttention {
 
   void move_to(at::Device device);
 
-  /// Merges the attention of q [n, heads, d] over k, v [m, kv_heads, d] into `to` (n first dimension; see
-  /// nothing_attended).
-  void forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Attended& to) const;
+  /// Merges the attention of q [n, heads, d] over k, v [m, kv_heads, d] into `to` (n first dimension), which
+  /// is as nothing_attended() gave it if `fresh`.
+  void forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Attended& to,
+               bool fresh = true) const;
 
   /// Adds the gradients through these keys to dq, dk and dv. `all`: the attention over all keys.
   void backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -44,7 +46,8 @@ class LocalAttention {
     at::Tensor queries, keys;  // rows; undefined: all
     std::vector<Tile> tiles;
   };
-  void forward_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Attended& to) const;
+  void forward_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Attended& to,
+                     bool fresh) const;
   void backward_heads(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                       const Attended& all, const at::Tensor& dq, const at::Tensor& dk,
                       const at::Tensor& dv) const;

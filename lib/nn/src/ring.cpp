@@ -77,7 +77,8 @@ void round_the_ring(const ContextLayout& layout, const Qkv& qkv, Body body) {
 Forward ring_forward(const ContextLayout& layout, const Qkv& qkv) {
   const Attended all = nothing_attended(qkv.q);
   round_the_ring(layout, qkv, [&](int owner, const at::Tensor& kv) {
-    layout.local[static_cast<std::size_t>(owner)].forward(qkv.q, kv.select(1, 0), kv.select(1, 1), all);
+    layout.local[static_cast<std::size_t>(owner)].forward(qkv.q, kv.select(1, 0), kv.select(1, 1), all,
+                                                          /*fresh=*/owner == layout.rank());
   });
   const Saved kept = saved(qkv, all);
   return {kept.all.out, kept};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 namespace cornstarch::plan {
 namespace {
@@ -30,8 +31,8 @@ std::vector<std::size_t> descending(const std::vector<std::int64_t>& values) {
   return order;
 }
 
-/// LPT scheduling of blocks. Graham, "Bounds on multiprocessing timing anomalies", 1969: at most 4/3 of the
-/// best makespan, far less with many blocks.
+/// LPT scheduling of blocks; -1 where no rank has room. Graham, "Bounds on multiprocessing timing anomalies",
+/// 1969: at most 4/3 of the best makespan, far less with many blocks.
 std::vector<int> heaviest_first(const std::vector<std::int64_t>& work, const std::vector<std::int64_t>& sizes,
                                 int ranks, std::int64_t room) {
   std::vector<std::int64_t> load(at(ranks), 0), held(at(ranks), 0);
@@ -43,6 +44,7 @@ std::vector<int> heaviest_first(const std::vector<std::int64_t>& work, const std
       if (best < 0 || load[at(r)] < load[at(best)]) best = r;
     }
     owner[block] = best;
+    if (best < 0) continue;
     load[at(best)] += work[block];
     held[at(best)] += sizes[block];
   }
@@ -68,28 +70,72 @@ std::vector<int> window_by_window(const std::vector<std::int64_t>& work, int ran
   return owner;
 }
 
-TokenShares makespan(const AttentionPattern& pattern, const std::vector<std::int64_t>& tokens, int ranks,
-                     config::SpMode mode) {
+/// Runs of consecutive tokens that are dealt as one.
+struct Blocks {
+  std::vector<std::int64_t> work, sizes;
+};
+
+Blocks blocks_of(const AttentionPattern& pattern, const std::vector<std::int64_t>& tokens) {
   const auto count = static_cast<std::int64_t>(tokens.size());
   const std::vector<std::int64_t> seen = visible_keys(pattern);
-  std::vector<std::int64_t> work, sizes;
+  Blocks blocks;
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     const std::int64_t end = std::min(count, begin + kBlock);
     std::int64_t sum = 0;
     for (std::int64_t i = begin; i < end; ++i) sum += seen[at(tokens[at(i)])];
-    work.push_back(sum);
-    sizes.push_back(end - begin);
+    blocks.work.push_back(sum);
+    blocks.sizes.push_back(end - begin);
   }
-  const std::int64_t even = (count + ranks - 1) / ranks;
-  const bool ring = mode == config::SpMode::ring;
-  const std::vector<int> owner =
-      ring ? window_by_window(work, ranks) : heaviest_first(work, sizes, ranks, even + kBlock);
+  return blocks;
+}
+
+/// Neighbours put together, so that `pieces` are left.
+Blocks joined(const Blocks& blocks, std::int64_t pieces) {
+  Blocks out;
+  for (std::int64_t p = 0; p < pieces; ++p) {
+    const Range mine = share(static_cast<std::int64_t>(blocks.sizes.size()), pieces, p);
+    out.work.push_back(
+        std::accumulate(blocks.work.begin() + mine.begin, blocks.work.begin() + mine.end, std::int64_t{0}));
+    out.sizes.push_back(
+        std::accumulate(blocks.sizes.begin() + mine.begin, blocks.sizes.begin() + mine.end, std::int64_t{0}));
+  }
+  return out;
+}
+
+/// Nothing where a rank would hold more than its even share plus kBlock.
+std::optional<TokenShares> deal(const Blocks& blocks, const std::vector<std::int64_t>& tokens, int ranks,
+                                config::SpMode mode) {
+  const std::int64_t room = (static_cast<std::int64_t>(tokens.size()) + ranks - 1) / ranks + kBlock;
+  const std::vector<int> owner = mode == config::SpMode::ring
+                                     ? window_by_window(blocks.work, ranks)
+                                     : heaviest_first(blocks.work, blocks.sizes, ranks, room);
   TokenShares shares(at(ranks));
-  for (std::size_t b = 0; b < owner.size(); ++b) {
-    const std::int64_t begin = static_cast<std::int64_t>(b) * kBlock;
-    append(shares[at(owner[b])], tokens, {begin, begin + sizes[b]});
+  std::int64_t begin = 0;
+  for (std::size_t b = 0; b < owner.size(); begin += blocks.sizes[b++]) {
+    if (owner[b] < 0) return std::nullopt;
+    append(shares[at(owner[b])], tokens, {begin, begin + blocks.sizes[b]});
   }
+  for (const auto& held : shares)
+    if (static_cast<std::int64_t>(held.size()) > room) return std::nullopt;
   return shares;
+}
+
+/// The largest blocks that even out the work about as well as those of kBlock tokens: kernels are fast on
+/// large ones.
+TokenShares makespan(const AttentionPattern& pattern, const std::vector<std::int64_t>& tokens, int ranks,
+                     config::SpMode mode) {
+  constexpr double kAsGood = 1 + 1.0 / 64;
+  const auto slowest = [&](const TokenShares& shares) {
+    return mode == config::SpMode::ring ? ring_balance(pattern, shares) : balance(pattern, shares);
+  };
+  const Blocks blocks = blocks_of(pattern, tokens);
+  const TokenShares finest = deal(blocks, tokens, ranks, mode).value();
+  const double bound = kAsGood * slowest(finest);
+  for (std::int64_t pieces = ranks; pieces < static_cast<std::int64_t>(blocks.sizes.size()); pieces *= 2) {
+    const auto shares = deal(joined(blocks, pieces), tokens, ranks, mode);
+    if (shares && slowest(*shares) <= bound) return *shares;
+  }
+  return finest;
 }
 
 double over_mean(std::int64_t work, std::int64_t total, std::size_t ranks) {

@@ -7,6 +7,7 @@
 
 #include "cornstarch/nn/context_attention.h"
 #include "cornstarch/nn/layers.h"
+#include "flash.h"
 #include "gpu.h"
 
 using namespace cornstarch;
@@ -195,4 +196,31 @@ TEST_CASE("speed of ATen's attention kernels", "[.bench]") {
   print_times({8, 577, 16, 16, 64, false});   // CLIP-L/336
   print_times({8, 1500, 20, 20, 64, false});  // Whisper large
   print_times({8, 729, 16, 16, 72, false});
+}
+
+TEST_CASE("attention so long that cuDNN computes it is that of a few heads at a time", "[cuda][large]") {
+  constexpr std::int64_t heads = 32, kv_heads = 8, head_dim = 64, group = heads / kv_heads;
+  for (const bool causal : {true, false}) {
+    const std::int64_t n = causal ? 8192 : 4096, m = causal ? n : 16384;
+    CAPTURE(causal);
+    const at::Tensor q = gpu_noise({1, n, heads, head_dim}, at::kBFloat16, 1);
+    const at::Tensor k = gpu_noise({1, m, kv_heads, head_dim}, at::kBFloat16, 2);
+    const at::Tensor v = gpu_noise({1, m, kv_heads, head_dim}, at::kBFloat16, 3);
+    const at::Tensor grad = gpu_noise({1, n, heads, head_dim}, at::kBFloat16, 4);
+    const Attended all = flash_forward(q, k, v, causal);
+    const auto [dq, dk, dv] = flash_backward(grad, q, k, v, all, causal);
+    for (std::int64_t h = 0; h < kv_heads; h += 3) {
+      const auto mine = [&](const at::Tensor& x) { return x.narrow(2, h * group, group); };
+      const auto theirs = [&](const at::Tensor& x) { return x.narrow(2, h, 1); };
+      const Attended some = flash_forward(mine(q), theirs(k), theirs(v), causal);
+      expect_near(mine(all.out), some.out.to(at::kCPU, at::kDouble), 1e-2);
+      expect_near(mine(all.lse), some.lse.to(at::kCPU, at::kDouble), 1e-5);
+      const Attended of_all{mine(all.out), mine(all.lse)};
+      const auto [q_grad, k_grad, v_grad] =
+          flash_backward(mine(grad), mine(q), theirs(k), theirs(v), of_all, causal);
+      expect_near(mine(dq), q_grad.to(at::kCPU, at::kDouble), 2e-2);
+      expect_near(theirs(dk), k_grad.to(at::kCPU, at::kDouble), 2e-2);
+      expect_near(theirs(dv), v_grad.to(at::kCPU, at::kDouble), 2e-2);
+    }
+  }
 }

@@ -51,24 +51,44 @@ TEST_CASE("makespan deals blocks of 128 tokens, heaviest first to the least load
         TokenShares{{0, 1, 2, 3, 4, 5, 6}, {}, {}});
 }
 
+TEST_CASE("makespan deals blocks that are as large as evenness allows") {
+  const auto dealt = [](const AttentionPattern& p, int ranks, SpMode mode) {
+    return distribute(p, ranks, Distribution::makespan, mode);
+  };
+  for (const SpMode mode : {SpMode::ring_attn, SpMode::ring})
+    for (const int ranks : {2, 4}) {
+      const AttentionPattern p = text(16384);
+      CHECK(dealt(p, ranks, mode) == distribute(p, ranks, Distribution::zigzag, mode));
+    }
+  // Alike wherever they stand: one stretch each.
+  const AttentionPattern items = item_pattern(16, kBlock);
+  CHECK(dealt(items, 4, SpMode::all_to_all) ==
+        distribute(items, 4, Distribution::uniform, SpMode::all_to_all));
+  // Of 509 blocks, four times 127 or 128: no rank holds 128 more than an even share.
+  const TokenShares uneven = dealt(text(509 * kBlock - 52), 2, SpMode::ring_attn);
+  CHECK(uneven[0].size() == 255 * kBlock - 52);
+  CHECK(uneven[1].size() == 254 * kBlock);
+}
+
 TEST_CASE("makespan for a ring deals each run of as many blocks as ranks by itself") {
-  const std::int64_t tokens = 5 * kBlock;
-  // 1 | 0, then 3 to the rank that has 0; both have the same, and the last rank is first in turn.
+  const std::int64_t tokens = 3 * kBlock;
+  // 1 | 0, then 2 to the rank that has 0.
   CHECK(distribute(text(tokens), 2, Distribution::makespan, SpMode::ring) ==
-        TokenShares{blocks({0, 3}, tokens), blocks({1, 2, 4}, tokens)});
+        TokenShares{blocks({0, 2}, tokens), blocks({1}, tokens)});
 }
 
 TEST_CASE("a full rank is dealt no more, however little work it has") {
-  // An item of one block, then samples of one token each: a thousand of them weigh less than the item.
+  // Three items of one block, then samples of one token each: a thousand of them weigh less than an item.
   const std::int64_t tokens = 9 * kBlock;
-  List ids(static_cast<std::size_t>(tokens), 1), starts;
-  std::fill(ids.begin(), ids.begin() + kBlock, -1);
-  for (std::int64_t i = kBlock; i < tokens; ++i) starts.push_back(i);
+  List ids(static_cast<std::size_t>(tokens), 1), starts{kBlock, 2 * kBlock};
+  std::fill(ids.begin(), ids.begin() + 3 * kBlock, -1);
+  for (std::int64_t i = 3 * kBlock; i < tokens; ++i) starts.push_back(i);
   const AttentionPattern p =
       attention_pattern({{ids, starts}}, tokens, {kBlock}, AttentionMask::image_bidirectional);
-  // An even share is 4.5 blocks, so there is room for 5.
+  // 0 and 1 to the first, 2 and 3 to the second, and 6, 7 and 8. An even share is 4.5 blocks: there is no
+  // room for two more, though the second has less to do.
   CHECK(distribute(p, 2, Distribution::makespan, SpMode::all_to_all) ==
-        TokenShares{blocks({0, 6, 7, 8}, tokens), blocks({1, 2, 3, 4, 5}, tokens)});
+        TokenShares{blocks({0, 1, 4, 5}, tokens), blocks({2, 3, 6, 7, 8}, tokens)});
 }
 
 TEST_CASE("every real token is on one rank and none has much more than its share, for any number of tokens") {

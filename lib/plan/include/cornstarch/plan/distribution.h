@@ -13,10 +13,11 @@ using TokenShares = std::vector<std::vector<std::int64_t>>;
 /// Deals the tokens of a microbatch to `ranks` that attend in `mode`.
 ///   uniform   contiguous shares whose sizes differ by at most one
 ///   zigzag    2 x ranks such chunks; rank r takes chunks r and 2 x ranks - 1 - r
-///   makespan  blocks of 128 tokens, that with most visible keys first, each to the rank with the least work
-///             so far that still has room: no rank holds more than its even share plus one block. A ring's
-///             ranks meet at every step, so there each run of as many blocks as ranks is dealt by itself, one
-///             block to each
+///   makespan  blocks of tokens, that with most visible keys first, each to the rank with the least work so
+///   far
+///             that still has room: no rank holds more than its even share plus 128. A ring's ranks meet at
+///             every step, so there each run of as many blocks as ranks is dealt by itself, one block to
+///             each. Blocks are as large as they can be without being 1/64 slower than those of 128 tokens
 TokenShares distribute(const AttentionPattern& pattern, int ranks, config::Distribution how,
                        config::SpMode mode);
 
