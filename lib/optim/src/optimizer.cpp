@@ -8,8 +8,10 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <map>
 
+#include "cornstarch/base/result.h"
 #include "cornstarch/optim/fused.h"
 
 namespace cornstarch::optim {
@@ -58,11 +60,12 @@ struct Optimizer::Impl {
   }
 
   /// `skip`: 1 where nothing is to change (ATen's kernels take it as "an infinity was found"), else 0.
-  void update(Alike& alike, double lr, double weight_decay, const at::Tensor& skip) const {
+  void update(Alike& alike, double lr, double weight_decay, const at::Tensor& skip,
+              const at::Tensor& scale) const {
     if (adamw()) alike.steps.front().add_(1 - skip);
     if (!alike.segments.empty()) {
       fused_adamw(alike.segments,
-                  {lr, config.betas[0], config.betas[1], config.eps, alike.steps.front(), {}, skip});
+                  {lr, config.betas[0], config.betas[1], config.eps, alike.steps.front(), scale, skip});
     } else if (adamw()) {
       at::_fused_adamw_(alike.values, alike.gradients, alike.first, alike.second, {}, alike.steps, lr,
                         config.betas[0], config.betas[1], weight_decay, config.eps, /*amsgrad=*/false,
@@ -100,13 +103,21 @@ Optimizer::Optimizer(const config::Optimizer& config, const std::vector<pipeline
 
 Optimizer::~Optimizer() = default;
 
-void Optimizer::step(double lr, const std::set<std::string>& untouched, const at::Tensor& sound) {
+bool Optimizer::scales() const {
+  return std::ranges::all_of(impl_->all, [](const auto& alike) { return alike.second.values.empty(); });
+}
+
+void Optimizer::step(double lr, const std::set<std::string>& untouched, const at::Tensor& sound,
+                     const at::Tensor& scale) {
   const at::NoGradGuard no_grad;
+  if (scale.defined() && !scales())
+    throw Failure(ExitCode::internal, "this optimizer cannot scale gradients");
   const at::Tensor skip = sound.logical_not().to(at::kFloat);
+  const at::Tensor factor = scale.defined() ? scale.to(at::kFloat) : scale;
   for (auto& [key, alike] : impl_->all) {
     const auto& [modality, decays] = key;
     if (untouched.count(modality) > 0) continue;
-    impl_->update(alike, lr, decays ? impl_->config.weight_decay : 0.0, skip);
+    impl_->update(alike, lr, decays ? impl_->config.weight_decay : 0.0, skip, factor);
   }
 }
 

@@ -364,12 +364,14 @@ struct Trainer::Impl {
     const double clip = config.optimizer.grad_clip;
     if (clip > 0) scale = scale * (clip / (norm + 1e-6)).clamp_max_(1.0);
     scale = scale.masked_fill(sound.logical_not(), 0.0);
-    for (const at::Tensor& gradients : executor.gradients()) gradients.mul_(scale);
+    const bool on_the_way = optimizer.scales() && !observer.on_gradients;
+    if (!on_the_way)
+      for (const at::Tensor& gradients : executor.gradients()) gradients.mul_(scale);
     if (observer.on_gradients) observer.on_gradients(step, executor.segments());
     std::set<std::string> untouched;
     for (std::size_t m = 0; m < modalities.size(); ++m)
       if (!inputs.reached[m]) untouched.insert(modalities[m].name);
-    optimizer.step(learning_rate(step), untouched, sound);
+    optimizer.step(learning_rate(step), untouched, sound, on_the_way ? scale : at::Tensor());
     executor.publish(inputs.reached);
   }
 

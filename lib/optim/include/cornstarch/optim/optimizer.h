@@ -26,10 +26,14 @@ class Optimizer {
   Optimizer(const config::Optimizer& config, const std::vector<pipeline::Segment>& segments);
   ~Optimizer();
 
-  /// One update with the gradients in place. Segments of the modalities in `untouched` (no sample of the
-  /// global batch reached them) and their state stay as they are; all of them where `sound`, a bool scalar of
-  /// the device, is false.
-  void step(double lr, const std::set<std::string>& untouched, const at::Tensor& sound);
+  /// Whether step() can multiply gradients by a factor on its way.
+  bool scales() const;
+
+  /// One update with the gradients in place, times `scale`, a scalar of the device, where it is given.
+  /// Segments of the modalities in `untouched` (no sample of the global batch reached them) and their state
+  /// stay as they are; all of them where `sound`, a bool scalar of the device, is false.
+  void step(double lr, const std::set<std::string>& untouched, const at::Tensor& sound,
+            const at::Tensor& scale = {});
 
  private:
   struct Impl;
