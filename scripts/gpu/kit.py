@@ -1,6 +1,7 @@
 """What programs of build/gpu-kit need to run on this machine, whose Python torch brings LibTorch, CUDA and NCCL."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,18 @@ def environment(torch, kit):
     launchers = ("OMPI_", "PMI_", "PMIX_", "SLURM_", "MASTER_", "RANK", "WORLD_SIZE", "LOCAL_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(launchers)}
     return {**kept, "LD_LIBRARY_PATH": path}
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def ranks_of(ranks):
+    """What torchrun tells each of a host's ranks."""
+    if ranks == 1:
+        return [{}]
+    meeting = {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1",
+               "MASTER_PORT": str(free_port())}
+    return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **meeting} for rank in range(ranks)]

@@ -1,42 +1,151 @@
-"""peer.py ROWS LENGTH MICROBATCHES
+"""peer.py [--model 1b|7b|1b-clip|7b-clip] [--parallel ddp|fsdp2|context] [--compile] ROWS LENGTH MICROBATCHES
 
-The shape of Llama 3.2 1B as users of Hugging Face train it: transformers' LlamaForCausalLM, all bf16, ATen's attention,
-gradients clipped, the fused AdamW. Prints the median step in ms and the GPU's memory at most in GiB, as JSON. Needs
-torch and transformers."""
+The shapes of bench-gpu as users of Hugging Face train them: transformers' LlamaForCausalLM (or, behind a frozen CLIP
+ViT-L/14 336, LlavaForConditionalGeneration with one picture a row), all bf16, ATen's attention, gradients clipped, the
+fused AdamW; on several GPUs as torchrun starts them, with DDP, FSDP2, or torch's context_parallel. Rank 0 prints the
+median step in ms and its GPU's memory at most in GiB, as JSON. Needs torch and transformers."""
 
+import argparse
+import contextlib
 import json
+import os
 import statistics
-import sys
 import time
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+import torch.distributed as dist
+from transformers import CLIPVisionConfig, LlamaConfig, LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration
 
-STEPS, WARM_UP = 8, 3
+STEPS, WARM_UP = 10, 4
+PICTURE = 576  # tokens
+LLAMA = {
+    "1b": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
+           "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128256, "tie_word_embeddings": True},
+    "7b": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
+           "num_key_value_heads": 32, "vocab_size": 32000, "tie_word_embeddings": False}}
+CLIP = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+        "image_size": 336, "patch_size": 14, "projection_dim": 768}
 
 
-def main(rows, length, microbatches):
-    config = LlamaConfig(
-        hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, num_attention_heads=32, num_key_value_heads=8,
-        head_dim=64, vocab_size=128256, max_position_embeddings=8192, tie_word_embeddings=True, rope_theta=500000.0,
-        attn_implementation="sdpa", use_cache=False)
+def build(name, length):
+    """The model on the meta device, and its LLM's layers."""
+    llama = LlamaConfig(**LLAMA[name[:2]], max_position_embeddings=max(8192, length), attn_implementation="sdpa",
+                        use_cache=False, rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
+    with torch.device("meta"):
+        if not name.endswith("clip"):
+            model = LlamaForCausalLM(llama)
+            return model, model.model.layers
+        config = LlavaConfig(vision_config=CLIPVisionConfig(**CLIP), text_config=llama, image_token_index=1,
+                             image_seq_length=PICTURE, vision_feature_layer=-2,
+                             vision_feature_select_strategy="default", attn_implementation="sdpa",
+                             tie_word_embeddings=llama.tie_word_embeddings)
+        model = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.requires_grad_(False)
+    return model, model.model.language_model.layers
+
+
+def fill(model):
+    """Memory and values, each rank its own: FSDP2 has cut the parameters by now."""
+    model.to_empty(device="cuda")
+    model.tie_weights()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.02)
+    for module in model.modules():
+        for key, buffer in module.named_buffers(recurse=False):
+            if "inv_freq" in key:
+                size = 2 * buffer.numel()
+                exponents = torch.arange(0, size, 2, device="cuda", dtype=torch.float32) / size
+                buffer.copy_(1.0 / 500000.0**exponents)
+            elif "position_ids" in key:
+                buffer.copy_(torch.arange(buffer.numel(), device="cuda").view_as(buffer))
+    if dist.is_initialized():
+        for parameter in model.parameters():
+            if type(parameter.data) is torch.Tensor:
+                dist.broadcast(parameter.data, 0)
+
+
+def spread(model, layers, arguments):
+    if arguments.parallel == "fsdp2":
+        from torch.distributed.fsdp import fully_shard
+        for layer in layers:
+            if arguments.compile:
+                layer.compile()
+            fully_shard(layer)
+        fully_shard(model)
+    fill(model)
+    model.train()
+    if arguments.parallel in ("ddp", "context"):
+        device = torch.cuda.current_device()
+        model = torch.nn.parallel.DistributedDataParallel(model, device_ids=[device], gradient_as_bucket_view=True)
+    if arguments.compile and arguments.parallel != "fsdp2":
+        model = torch.compile(model)
+    return model
+
+
+def batches(arguments, vocab):
+    rows, length = arguments.rows, arguments.length
+    for _ in range(arguments.microbatches):
+        ids = torch.randint(2, vocab, (rows, length), device="cuda")
+        inputs = {"input_ids": ids, "labels": ids.clone()}
+        if arguments.model.endswith("clip"):
+            ids[:, 1:1 + PICTURE] = 1
+            inputs["labels"][:, 1:1 + PICTURE] = -100
+            inputs["pixel_values"] = torch.randn(rows, 3, 336, 336, device="cuda", dtype=torch.bfloat16)
+        yield inputs
+
+
+def in_context(batch, mesh):
+    """torch's context_parallel over one sample's tokens; what it shards must not be changed by it for ever."""
+    from torch.distributed.tensor.experimental import context_parallel
+    shifted = torch.nn.functional.pad(batch["labels"], (0, 1), value=-100)[:, 1:].contiguous()
+    positions = torch.arange(shifted.size(1), device="cuda").unsqueeze(0)
+    ours = {"input_ids": batch["input_ids"].clone(), "position_ids": positions, "shift_labels": shifted}
+    buffers = list(ours.values())
+    return ours, context_parallel(mesh, buffers=buffers, buffer_seq_dims=[1] * len(buffers))
+
+
+def main(arguments):
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    mesh = None
+    if world > 1:
+        dist.init_process_group("nccl", device_id=torch.device("cuda", torch.cuda.current_device()))
+    if arguments.parallel == "context":
+        mesh = dist.device_mesh.init_device_mesh("cuda", (world,), mesh_dim_names=("cp",))
     torch.set_default_dtype(torch.bfloat16)
-    with torch.device("cuda"):
-        model = LlamaForCausalLM(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    batch = torch.randint(0, config.vocab_size, (microbatches, rows, length), device="cuda")
+    torch.manual_seed(int(os.environ.get("RANK", "0")))
+    model, layers = build(arguments.model, arguments.length)
+    vocab = LLAMA[arguments.model[:2]]["vocab_size"]
+    model = spread(model, layers, arguments)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+    data = list(batches(arguments, vocab))
     times = []
     for _ in range(STEPS):
         begin = time.perf_counter()
-        for ids in batch:
-            (model(input_ids=ids, labels=ids).loss / microbatches).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for batch in data:
+            inputs, context = in_context(batch, mesh) if mesh else (batch, contextlib.nullcontext())
+            with context:
+                loss = model(**inputs, **({"labels": inputs["shift_labels"]} if mesh else {})).loss
+                (loss / len(data)).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         torch.cuda.synchronize()
         times.append(time.perf_counter() - begin)
     free, total = torch.cuda.mem_get_info()
-    print(json.dumps({"step_ms": 1e3 * statistics.median(times[WARM_UP:]), "gib": (total - free) / 2**30}))
+    if int(os.environ.get("RANK", "0")) == 0:
+        step = 1e3 * statistics.median(times[WARM_UP:])
+        print(json.dumps({"step_ms": step, "gib": (total - free) / 2**30, "loss": loss.item()}))
+    if world > 1:
+        dist.destroy_process_group()
 
 
-main(*map(int, sys.argv[1:]))
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--model", choices=["1b", "7b", "1b-clip", "7b-clip"], default="1b")
+parser.add_argument("--parallel", choices=["none", "ddp", "fsdp2", "context"], default="none")
+parser.add_argument("--compile", action="store_true")
+for name in ("rows", "length", "microbatches"):
+    parser.add_argument(name, type=int)
+main(parser.parse_args())
