@@ -3,6 +3,7 @@
 #include <ATen/record_function.h>
 
 #include <map>
+#include <set>
 
 #include "catch.h"
 #include "cornstarch/train/trainer.h"
@@ -39,13 +40,17 @@ std::vector<Work> work_of(const LayoutCase& c) {
   const auto handle = at::addGlobalCallback(at::RecordFunctionCallback(count_product));
   comm::run_threads(plan.world_size, {std::chrono::seconds(60)}, [&](const comm::CommunicatorPtr& comm) {
     products_of_this_rank = 0;
-    train::Trainer trainer({config, modalities, plan, comm, data}, {});
+    std::set<const models::Parameter*> learning;
+    train::Observer observer;
+    observer.on_gradients = [&](std::int64_t, const std::vector<pipeline::Segment>& segments) {
+      for (const pipeline::Segment& s : segments) learning.insert(s.parameter);
+    };
+    train::Trainer trainer({config, modalities, plan, comm, data}, observer);
     trainer.run();
     Work& work = out[static_cast<std::size_t>(comm->rank())];
     work.products = products_of_this_rank;
     work.traffic = comm->traffic();
-    for (const models::Parameter* p : trainer.parameters())
-      work.gradients += p->value.grad().defined() ? 1 : 0;
+    work.gradients = static_cast<std::int64_t>(learning.size());
   });
   at::removeCallback(handle);
   return out;

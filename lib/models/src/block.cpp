@@ -98,7 +98,7 @@ class Block : public Layer {
 
   /// A row-parallel layer's own product: with its bias if it is all there is to add up.
   Linear partial(const Linear& layer) const {
-    return {layer.weight, tp_->size() == 1 ? layer.bias : at::Tensor()};
+    return {layer.weight, tp_->size() == 1 ? layer.bias : at::Tensor(), layer.sum};
   }
 
   /// The ranks' partial products [b, t, hidden] added up, and the bias, as tokens are held between the

@@ -1,23 +1,20 @@
 #include "linear.h"
 
-#include <ATen/ops/linear.h>
-
 #include "cornstarch/nn/layers.h"
 #include "cornstarch/nn/tensor_parallel.h"
 
 namespace cornstarch::models {
 
 Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec) {
-  return {parameters.at(spec.prefix + ".weight").value, parameters.find(spec.prefix + ".bias")};
+  const Parameter& weight = parameters.at(spec.prefix + ".weight");
+  return {weight.value, parameters.find(spec.prefix + ".bias"), weight.sum};
 }
 
-at::Tensor apply(const Linear& linear, const at::Tensor& x) {
-  return at::linear(x, linear.weight, linear.bias);
-}
+at::Tensor apply(const Linear& linear, const at::Tensor& x) { return nn::linear(x, linear); }
 
 at::Tensor apply_row_parallel(const Linear& linear, const at::Tensor& x, const comm::GroupPtr& tp) {
   if (tp->size() == 1) return apply(linear, x);
-  at::Tensor y = nn::reduce_from_tp(at::linear(x, linear.weight), tp);
+  at::Tensor y = nn::reduce_from_tp(nn::linear(x, {linear.weight, {}, linear.sum}), tp);
   if (linear.bias.defined()) y.add_(linear.bias);
   return y;
 }

@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "cornstarch/nn/recompute.h"
+#include "cornstarch/nn/linear.h"
 #include "layers.h"
 
 namespace cornstarch::models {

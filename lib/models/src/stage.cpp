@@ -26,6 +26,7 @@ struct VocabParallel {
   Range part;
   std::int64_t vocab = 0;
   std::int64_t padding_idx = -1;
+  nn::GradientSumPtr sum;
 };
 
 std::string placeholder_mismatch(std::size_t encoder, std::int64_t placeholders, std::int64_t rows) {
@@ -77,7 +78,8 @@ struct Stage::Impl {
   VocabParallel vocab_parallel(const std::string& prefix, std::int64_t vocab,
                                std::int64_t padding_idx) const {
     const std::string name = prefix + ".weight";
-    return {parameters.at(name).value, parameters.part(name), vocab, padding_idx};
+    const Parameter& p = parameters.at(name);
+    return {p.value, parameters.part(name), vocab, padding_idx, p.sum};
   }
 
   /// Of an encoder's item: what this rank holds of it behind a module.
@@ -242,7 +244,8 @@ at::Tensor Stage::loss(const at::Tensor& hidden, const Text& text) {
   const VocabParallel& head = impl_->the_head();
   const at::Tensor rows = hidden.flatten(0, 1).index_select(0, text.target_rows);
   return impl_->observed(impl_->last_module(), [&] {
-    return nn::linear_cross_entropy(rows, head.weight, text.targets, head.part.begin, head.vocab, impl_->tp);
+    return nn::linear_cross_entropy(rows, {head.weight, {}, head.sum}, text.targets, head.part.begin,
+                                    head.vocab, impl_->tp);
   });
 }
 

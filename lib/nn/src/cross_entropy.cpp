@@ -108,17 +108,6 @@ at::Tensor cross_entropy(const at::Tensor& logits, const Targets& targets, bool 
   return losses.sum(at::kDouble);
 }
 
-/// sum += a x b, where the sum, of type `wide`, may be wider than the product.
-void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, at::ScalarType wide) {
-  if (!sum.defined()) {
-    sum = at::mm(a, b).to(wide);
-  } else if (sum.scalar_type() == a.scalar_type()) {
-    sum.addmm_(a, b);
-  } else {
-    sum.add_(at::mm(a, b));
-  }
-}
-
 struct Outcome {
   at::Tensor loss;
   at::Tensor hidden_grad, weight_grad;  // where asked for
@@ -130,6 +119,9 @@ Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const
   out.loss = at::zeros({}, hidden.options().dtype(at::kDouble));
   if (hidden_grad) out.hidden_grad = at::empty_like(hidden);
   const at::ScalarType sum_type = chunks > 1 ? at_least_fp32(hidden) : hidden.scalar_type();
+  if (weight_grad) out.weight_grad = at::empty(weight.sizes(), weight.options().dtype(sum_type));
+  GradientSum sum;
+  if (weight_grad) sum.open(out.weight_grad);
   for (std::int64_t i = 0; i < chunks; ++i) {
     const Range rows = share(hidden.size(0), chunks, i);
     const auto part = [&](const at::Tensor& x) { return x.narrow(0, rows.begin, rows.size()); };
@@ -139,17 +131,19 @@ Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const
     const at::Tensor grad = logits.to(hidden.scalar_type());
     at::Tensor rows_grad = hidden_grad ? part(out.hidden_grad) : at::Tensor();
     if (hidden_grad) at::mm_out(rows_grad, grad, weight);
-    if (weight_grad) add_product(out.weight_grad, grad.t(), part(hidden), sum_type);
+    if (weight_grad) sum.add_product(grad.t(), part(hidden));
   }
+  if (weight_grad) sum.complete();
   if (hidden_grad) tp.all_reduce(out.hidden_grad);
   return out;
 }
 
 }  // namespace
 
-at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const Linear& layer, const at::Tensor& targets,
                                 std::int64_t first, std::int64_t vocab, const comm::GroupPtr& tp,
                                 std::int64_t chunk_bytes) {
+  const at::Tensor& weight = layer.weight;
   // Every rank cuts the rows alike, whatever its share of the vocabulary.
   const auto element_bytes = static_cast<std::int64_t>(c10::elementSize(type_of_logits(hidden)));
   const std::int64_t row_bytes = (vocab + tp->size() - 1) / tp->size() * element_bytes;
@@ -167,10 +161,14 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
   out.loss.reset();
   return differentiable(
       "LinearCrossEntropy", loss, {hidden, weight},
-      [out, dtype = weight.scalar_type()](const at::Tensor& grad, const std::vector<bool>&) {
+      [out, sum = layer.sum, dtype = weight.scalar_type()](const at::Tensor& grad, const std::vector<bool>&) {
         if (out.hidden_grad.defined()) out.hidden_grad.mul_(grad);
         at::Tensor weight_grad;
-        if (out.weight_grad.defined()) weight_grad = out.weight_grad.mul_(grad).to(dtype);
+        if (out.weight_grad.defined() && sum && sum->is_open()) {
+          sum->add_scaled(out.weight_grad, grad);
+        } else if (out.weight_grad.defined()) {
+          weight_grad = out.weight_grad.mul_(grad).to(dtype);
+        }
         return std::vector<at::Tensor>{out.hidden_grad, weight_grad};
       });
 }

@@ -49,7 +49,7 @@ struct LinearGrads {
       parents.insert(parents.end(), 2, {});
       if (!grads[i].defined()) continue;
       const at::Tensor grad = rows_of(grads[i]);
-      if (needed[first + 2 * i]) parents[2 * i] = at::mm(grad.t(), h_rows);
+      if (needed[first + 2 * i]) parents[2 * i] = weight_gradient(layers[i], grad, h_rows);
       if (needed[first + 2 * i + 1]) parents[2 * i + 1] = grad.sum(0);
       if (!h_needed) continue;
       if (h.defined()) {

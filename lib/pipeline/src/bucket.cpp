@@ -60,14 +60,23 @@ std::shared_ptr<torch::autograd::Node> watch(const Bucket::Place& place, std::fu
   at::Tensor& value = place.stored.parameter->value;
   auto accumulator = torch::autograd::impl::grad_accumulator(value);
   accumulator->add_post_hook(std::make_unique<AddedHook>([&place, &value, added = std::move(added)] {
-    // Undefined: nothing that this rank computed depends on it (no target among its tokens).
-    if (value.grad().defined() && !value.grad().is_alias_of(place.gradient)) {
-      place.gradient.add_(value.grad());
+    // Undefined: added by the product, or nothing that this rank computed depends on it (no target among its
+    // tokens).
+    if (value.grad().defined()) {
+      place.stored.parameter->sum->add(value.grad());
       value.mutable_grad().reset();
     }
     added();
   }));
   return accumulator;
+}
+
+void open(const Bucket& bucket, bool adds) {
+  for (const Bucket::Place& place : bucket.places) place.stored.parameter->sum->open(place.gradient, adds);
+}
+
+void close(const Bucket& bucket) {
+  for (const Bucket::Place& place : bucket.places) place.stored.parameter->sum->close();
 }
 
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options) {
@@ -108,7 +117,6 @@ void lay_out(Bucket& bucket, const StoreOptions& options) {
       if (options.masters) place.gradient.copy_(value);  // unrounded, until the masters are taken from there
     }
     value.set_data(here);
-    if (trains && !options.masters) value.mutable_grad() = place.gradient;
   }
   const Range own = share_of(bucket);
   bucket.own_values = bucket.values.narrow(0, own.begin, own.size());

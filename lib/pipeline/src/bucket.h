@@ -47,13 +47,16 @@ Range share_of(const Bucket& bucket);
 std::vector<Bucket> deal(const std::vector<Stored>& parameters, const StoreOptions& options);
 
 /// Makes the bucket's memory, on the options' device, and every value a view into it. Where its parameters
-/// train, gradients too: of the values' type, they are views into which autograd adds in place. Masters take
-/// the values as they are given, before they are rounded.
+/// train, gradients too. Masters take the values as they are given, before they are rounded.
 void lay_out(Bucket& bucket, const StoreOptions& options);
 
-/// Has gradients that autograd cannot add in place moved to the bucket, and calls back when one has been
-/// added. The callbacks live as long as the node. `place` must stay where it is.
+/// Has gradients that autograd brings added to the parameter's sum, which must be open then, and calls back
+/// when one has been added. The callbacks live as long as the node. `place` must stay where it is.
 std::shared_ptr<torch::autograd::Node> watch(const Bucket::Place& place, std::function<void()> added);
+
+/// Has gradients add up in the bucket until close(); see nn::GradientSum::open.
+void open(const Bucket& bucket, bool adds);
+void close(const Bucket& bucket);
 
 /// The runs of this rank's share, parameter by parameter.
 void add_segments(const Bucket& bucket, std::vector<Segment>& segments);

@@ -359,8 +359,9 @@ StepSums Executor::train(const plan::Activity& activity, const plan::Activity& a
                          const std::vector<bool>& reached, const StepInputs& inputs) {
   impl_->training = true;
   impl_->recorder.start();
-  for (auto& [_, held] : impl_->held)
-    if (held.store) held.store->start_step();
+  for (auto& [stage, held] : impl_->held)
+    if (held.store)
+      held.store->start_step(reached[static_cast<std::size_t>(impl_->stage_plan(stage).modality)]);
   return impl_->run(impl_->plan.training_of(impl_->me.rank).instructions, activity, anyone, inputs, reached);
 }
 

@@ -124,6 +124,8 @@ Groups make_groups(const plan::Plan& plan, comm::Communicator& comm) {
 HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modalities, const Groups& groups,
                      const plan::Part& part, const ExecutorOptions& options) {
   Builder builder(plan, modalities, groups, part);
+  StoreOptions store_options = options.store;
+  store_options.zeroes = options.cuda_graphs;
   models::StageOptions stage = options.stage;
   stage.draws = false;
   stage.wide_first = options.store.masters;
@@ -139,12 +141,12 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
   };
   held.stored = builder.stored(held.module, options.shard_values);
   if (options.shard_values) {
-    auto store = std::make_unique<ModuleStore>(builder.by_module(held.stored), options.store, fill);
+    auto store = std::make_unique<ModuleStore>(builder.by_module(held.stored), store_options, fill);
     held.module.observe(store.get());
     held.store = std::move(store);
   } else {
     for (models::Parameter& p : held.module.parameters()) fill(p, {0, p.value.numel()});
-    if (!held.stored.empty()) held.store = std::make_unique<ParameterStore>(held.stored, options.store);
+    if (!held.stored.empty()) held.store = std::make_unique<ParameterStore>(held.stored, store_options);
   }
   values.check();
   return held;

@@ -32,7 +32,8 @@ void allocate_memory(const at::Tensor& tensor) {
 /// A bucket whose whole memory comes and goes; the shares stay.
 struct Kept {
   Bucket bucket;
-  int users = 0;  ///< passes and holders that need the values
+  int users = 0;            ///< passes and holders that need the values
+  bool collecting = false;  ///< there is room for gradients
   bool trains() const { return bucket.gradients.defined(); }
 };
 
@@ -50,7 +51,8 @@ struct Pass {
 struct ModuleStore::Impl {
   std::deque<Kept> kept;              // never moves: hooks know its places
   std::map<int, KeptList> of_module;  // what a module computes with
-  std::map<int, KeptList> own;  // without what it shares with one before it, whose backward adds up both
+  std::map<int, KeptList>
+      own;  // without what it shares with one before it, whose backward ends what both add up
   std::vector<int> forward, backward;  // modules in the order of their visits
   std::vector<Segment> segments;
   std::vector<at::Tensor> gradients;
@@ -151,11 +153,12 @@ struct ModuleStore::Impl {
   // ----------------------------------------------------------------------------------------------
 
   void make_room(int module) {
-    for (Kept* k : own.at(module)) {
-      if (!k->trains()) continue;
+    for (Kept* k : of_module.at(module)) {
+      if (!k->trains() || k->collecting) continue;
+      k->collecting = true;
       complete_reductions(k);
       allocate_memory(k->bucket.gradients);
-      k->bucket.gradients.zero_();
+      open(k->bucket, /*adds=*/false);
     }
   }
 
@@ -163,6 +166,8 @@ struct ModuleStore::Impl {
     complete_reductions();  // one module's at a time
     for (Kept* k : own.at(module)) {
       if (!k->trains()) continue;
+      close(k->bucket);
+      k->collecting = false;
       const at::Tensor share = at::empty_like(k->bucket.own_gradients);
       reductions.push_back({k, share, k->bucket.group->start_reduce_scatter(share, k->bucket.gradients)});
     }
@@ -216,7 +221,7 @@ ModuleStore::~ModuleStore() = default;
 const std::vector<Segment>& ModuleStore::segments() const { return impl_->segments; }
 const std::vector<at::Tensor>& ModuleStore::gradients() const { return impl_->gradients; }
 
-void ModuleStore::start_step() {
+void ModuleStore::start_step(bool) {
   for (const at::Tensor& share : impl_->gradients) share.zero_();
 }
 

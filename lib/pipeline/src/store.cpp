@@ -14,6 +14,7 @@ struct ParameterStore::Impl {
   std::size_t next = 0;                                              // the first bucket that has not left
   std::size_t arrived = 0;                                           // the first that is still under way
   bool last = false;
+  bool zeroes = false;
 
   void added(std::size_t index) {
     if (!last) return;
@@ -24,6 +25,7 @@ struct ParameterStore::Impl {
 
   void leave() {
     Bucket& bucket = buckets[next++];
+    close(bucket);
     bucket.work = bucket.sharded ? bucket.group->start_reduce_scatter(bucket.own_gradients, bucket.gradients)
                                  : bucket.group->start_all_reduce(bucket.gradients, comm::Reduce::sum);
   }
@@ -39,6 +41,7 @@ struct ParameterStore::Impl {
 ParameterStore::ParameterStore(const std::vector<Stored>& parameters, StoreOptions options)
     : impl_(std::make_unique<Impl>()) {
   impl_->buckets = deal(parameters, options);
+  impl_->zeroes = options.zeroes;
   for (std::size_t i = 0; i < impl_->buckets.size(); ++i) {
     Bucket& bucket = impl_->buckets[i];
     lay_out(bucket, options);
@@ -51,10 +54,11 @@ ParameterStore::ParameterStore(const std::vector<Stored>& parameters, StoreOptio
 
 ParameterStore::~ParameterStore() = default;
 
-void ParameterStore::start_step() {
+void ParameterStore::start_step(bool reached) {
   for (Bucket& bucket : impl_->buckets) {
-    bucket.gradients.zero_();
-    if (bucket.sharded) bucket.own_gradients.zero_();
+    if (!reached) bucket.own_gradients.zero_();
+    if (reached && impl_->zeroes) bucket.gradients.zero_();
+    if (reached) open(bucket, impl_->zeroes);
   }
   impl_->next = impl_->arrived = 0;
   impl_->last = false;

@@ -53,7 +53,7 @@ TEST_CASE("the cross-entropy of a linear layer equals the plain one, over tp, in
     const Range part = share(vocab, tp, group->rank());
     at::Tensor hidden = leaf(p.hidden), weight = leaf(p.table.narrow(0, part.begin, part.size()));
     const at::Tensor loss =
-        linear_cross_entropy(hidden * 1.0, weight, p.targets, part.begin, vocab, group, chunk_bytes);
+        linear_cross_entropy(hidden * 1.0, {weight}, p.targets, part.begin, vocab, group, chunk_bytes);
     (loss * 0.7).backward();
     results.set(group->rank(), {loss.detach(), hidden.grad(), weight.grad()});
   });
@@ -77,7 +77,7 @@ TEST_CASE("the cross-entropy computes only the gradients that somebody needs", "
   const comm::GroupPtr one = comm::alone()->world();
   at::Tensor h = p.hidden.clone().set_requires_grad(trains_hidden);
   at::Tensor w = p.table.clone().set_requires_grad(trains_table);
-  const at::Tensor loss = linear_cross_entropy(h, w, p.targets, 0, 11, one);
+  const at::Tensor loss = linear_cross_entropy(h, {w}, p.targets, 0, 11, one);
   expect_close(loss.detach(), expected.detach(), 1e-12);
   REQUIRE(loss.requires_grad() == (trains_hidden || trains_table));
   if (loss.requires_grad()) loss.backward();
@@ -86,7 +86,7 @@ TEST_CASE("the cross-entropy computes only the gradients that somebody needs", "
   if (trains_hidden) expect_close(h.grad(), hidden.grad(), 1e-12);
   if (trains_table) expect_close(w.grad(), table.grad(), 1e-12);
   const at::NoGradGuard no_grad;
-  CHECK_FALSE(linear_cross_entropy(h, w, p.targets, 0, 11, one).requires_grad());
+  CHECK_FALSE(linear_cross_entropy(h, {w}, p.targets, 0, 11, one).requires_grad());
 }
 
 TEST_CASE("the cross-entropy never holds more logits than a chunk's", "[nn]") {
@@ -96,7 +96,8 @@ TEST_CASE("the cross-entropy never holds more logits than a chunk's", "[nn]") {
   const auto peak = [&](std::int64_t chunk_bytes) {
     at::Tensor hidden = leaf(p.hidden), weight = leaf(p.table);
     const test::MemoryMeter meter;
-    linear_cross_entropy(hidden, weight, p.targets, 0, vocab, comm::alone()->world(), chunk_bytes).backward();
+    linear_cross_entropy(hidden, {weight}, p.targets, 0, vocab, comm::alone()->world(), chunk_bytes)
+        .backward();
     return meter.peak();
   };
   CHECK(peak(all_logits) >= all_logits);
@@ -114,7 +115,7 @@ TEST_CASE("the cross-entropy of half-precision states has fp32 statistics and su
   const std::int64_t rows_of_chunk = GENERATE(3, 64);
   at::Tensor h = leaf(hidden), w = leaf(table);
   const at::Tensor loss =
-      linear_cross_entropy(h, w, p.targets, 0, 50, comm::alone()->world(), rows_of_chunk * 50 * 4);
+      linear_cross_entropy(h, {w}, p.targets, 0, 50, comm::alone()->world(), rows_of_chunk * 50 * 4);
   CHECK(loss.scalar_type() == at::kFloat);
   CHECK(loss.item<double>() == Approx(exact.item<double>()).epsilon(1e-6));
   loss.backward();
@@ -127,7 +128,7 @@ TEST_CASE("the cross-entropy of half-precision states has fp32 statistics and su
 TEST_CASE("a second backward through the cross-entropy is refused", "[nn]") {
   const Problem p(2, 3);
   at::Tensor hidden = leaf(p.hidden);
-  const at::Tensor loss = linear_cross_entropy(hidden, p.table, p.targets, 0, 3, comm::alone()->world());
+  const at::Tensor loss = linear_cross_entropy(hidden, {p.table}, p.targets, 0, 3, comm::alone()->world());
   loss.backward();
   CHECK_THROWS_WITH(loss.backward(), "LinearCrossEntropy: backward ran a second time");
 }

@@ -81,7 +81,7 @@ TEST_CASE("the head's cross-entropy on the GPU equals the CPU's in fp64, a few r
     CAPTURE(precision.type);
     const at::Tensor targets = some_targets(50, 1003);
     const auto f = [&](const Tensors& in) {
-      const at::Tensor loss = linear_cross_entropy(in[0], in[1], targets.to(in[0].device()), 0, 1003,
+      const at::Tensor loss = linear_cross_entropy(in[0], {in[1]}, targets.to(in[0].device()), 0, 1003,
                                                    cornstarch::comm::alone()->world(), 4 * 1003 * 7);
       return Tensors{loss};
     };

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "catch.h"
+#include "cornstarch/base/result.h"
 
 using namespace cornstarch;
 
@@ -55,6 +56,15 @@ TEST_CASE("SGD: momentum as PyTorch's, v = m v + g, from the first step") {
   step(optimizer, 0.1);
   CHECK(f.value(0) == Approx(0.9 - 0.1 * 1.9).epsilon(1e-14));
   CHECK(f.value(1) == Approx(-2.2 - 0.1 * 1.8).epsilon(1e-14));
+}
+
+TEST_CASE("what cannot scale gradients on its way says so") {
+  Fixture f({2});
+  optim::Optimizer optimizer(sgd(0), f.segments);
+  CHECK_FALSE(optimizer.scales());
+  const at::Tensor one = at::ones({}, at::kDouble);
+  CHECK_THROWS_AS(optimizer.step(0.1, {}, at::ones({}, at::kBool), one), Failure);
+  CHECK(optim::Optimizer(sgd(0), {}).scales());
 }
 
 TEST_CASE("weight decay leaves vectors alone") {

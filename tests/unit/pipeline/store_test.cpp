@@ -5,8 +5,10 @@
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "catch.h"
+#include "cornstarch/nn/linear.h"
 #include "cornstarch/pipeline/shapes.h"
 
 using namespace cornstarch;
@@ -32,6 +34,13 @@ struct Parameters {
 
 double first(const at::Tensor& tensor) { return tensor[0].item<double>(); }
 
+/// Of a parameter's first value.
+double gradient(const pipeline::Store& store, const models::Parameter& parameter) {
+  for (const pipeline::Segment& s : store.segments())
+    if (s.parameter == &parameter && s.begin == 0) return first(s.gradient);
+  throw std::logic_error("another rank's");
+}
+
 }  // namespace
 
 TEST_CASE("gradients of several backwards add up and are summed over replicas") {
@@ -46,9 +55,9 @@ TEST_CASE("gradients of several backwards add up and are summed over replicas") 
       store.last_backward();
       (p.all[0].value * scale + p.all[1].value * 10).sum().backward();
       store.finish();
-      CHECK(first(p.all[0].value.grad()) == 2 * (1 + 2 + 3));
-      CHECK(first(p.all[1].value.grad()) == 30);
-      CHECK(first(p.all[2].value.grad()) == 0);
+      CHECK(gradient(store, p.all[0]) == 2 * (1 + 2 + 3));
+      CHECK(gradient(store, p.all[1]) == 30);
+      CHECK(gradient(store, p.all[2]) == 0);
     }
   });
 }
@@ -70,8 +79,8 @@ TEST_CASE("a bucket leaves while backward still runs, in one order on every rank
     }
     store.finish();
     CHECK(comm->traffic().collectives == before + 3);
-    CHECK(first(p.all[0].value.grad()) == 1);
-    CHECK(first(p.all[2].value.grad()) == 2);
+    CHECK(gradient(store, p.all[0]) == 1);
+    CHECK(gradient(store, p.all[2]) == 2);
   });
 }
 
@@ -90,7 +99,7 @@ TEST_CASE("a bucket over several stages leaves last, when backward is done") {
     CHECK(comm->traffic().collectives == before + 2);
     store.finish();
     CHECK(comm->traffic().collectives == before + 3);
-    CHECK(first(p.all[2].value.grad()) == 2);
+    CHECK(gradient(store, p.all[2]) == 2);
   });
 }
 
@@ -156,7 +165,7 @@ TEST_CASE("sharded: every rank updates its share of a bucket, and all have every
     CHECK(first(p.all[0].value) == 1 - 10);
     CHECK(first(p.all[1].value) == 1 - 100);
     CHECK(first(p.all[2].value) == 1 - 1000);
-    store.start_step();
+    store.start_step(/*reached=*/false);
     for (const pipeline::Segment& s : store.segments()) CHECK(first(s.gradient) == 0);
   });
 }
@@ -219,6 +228,32 @@ TEST_CASE("with masters, bf16 gradients add up in fp32") {
       CHECK(s.master.eq(1).all().item<bool>());
     }
     for (const models::Parameter& parameter : p.all) CHECK_FALSE(parameter.value.grad().defined());
+  });
+}
+
+TEST_CASE("products add themselves to the store's gradients, the first in place of what was there") {
+  const bool masters = GENERATE(false, true), zeroes = GENERATE(false, true);
+  comm::run_threads(2, {std::chrono::seconds(20)}, [&](const comm::CommunicatorPtr& comm) {
+    catalog::ParamSpec spec;
+    models::Parameter p;
+    p.spec = &spec;
+    p.trains = true;
+    p.value = at::full({2, 2}, 1.0, masters ? at::kBFloat16 : at::kFloat).requires_grad_(true);
+    const at::Tensor x = at::full({3, 2}, 1.0, p.value.options().requires_grad(false));
+    pipeline::ParameterStore store({{&p, comm->world()}}, {.masters = masters, .zeroes = zeroes});
+    for (int step = 0; step < 2; ++step) {
+      store.start_step();
+      nn::linear(x, {p.value, {}, p.sum}).sum().backward();
+      CHECK_FALSE(p.value.grad().defined());
+      store.last_backward();
+      nn::linear(x, {p.value, {}, p.sum}).sum().backward();
+      store.finish();
+      CHECK(store.segments()[0].gradient.eq(2 * 2 * 3).all().item<bool>());
+      CHECK(store.segments()[0].gradient.scalar_type() == at::kFloat);
+    }
+    store.start_step();
+    store.finish();  // nothing came
+    CHECK(store.segments()[0].gradient.eq(0).all().item<bool>());
   });
 }
 

@@ -10,6 +10,7 @@
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/models/text.h"
 #include "cornstarch/models/tokens.h"
+#include "cornstarch/nn/gradient_sum.h"
 #include "cornstarch/plan/plan.h"
 
 /// One rank's shard of one pipeline stage, built from spec and plan. Differentiable through ATen's autograd.
@@ -23,6 +24,8 @@ struct Parameter {
   std::int64_t offset = 0;  ///< along split_dim
   at::Tensor value;         ///< leaf; requires_grad iff it trains; layers share it: change it in place only
   bool trains = false;
+  /// Where its gradients add up, for layers and for the store.
+  nn::GradientSumPtr sum = std::make_shared<nn::GradientSum>();
   bool partial_over_tp = false;  ///< each rank of tp has a part of its gradient, that of the tokens it holds
   bool counts = true;            ///< in sums over tp: false for a replica on tp > 0
   std::string

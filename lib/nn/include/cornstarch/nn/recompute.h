@@ -5,6 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "cornstarch/nn/linear.h"
+
 /// Computing again in backward what forward does not keep (Chen et al. 2016, "Training deep nets with
 /// sublinear memory cost"; Korthikanti et al. 2022, "Reducing activation recomputation in large transformer
 /// models").
@@ -14,11 +16,6 @@ namespace cornstarch::nn {
 /// as it is until then. Parameters inside get their gradients when it has run again; its collectives run
 /// again in the order of backward, which is the same on every rank.
 using Recomputed = std::function<at::Tensor(at::TensorList)>;
-
-struct Linear {
-  at::Tensor weight;
-  at::Tensor bias;  ///< undefined where there is none
-};
 
 /// f({x}), keeping x only. Where f records nothing (frozen parameters, an input without a gradient), neither
 /// does this.

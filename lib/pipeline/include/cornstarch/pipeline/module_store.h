@@ -36,7 +36,7 @@ class ModuleStore final : public Store, public models::ModuleObserver {
 
   const std::vector<Segment>& segments() const override;
   const std::vector<at::Tensor>& gradients() const override;
-  void start_step() override;
+  void start_step(bool reached = true) override;
   void finish() override;
 
   void begin_forward() override;

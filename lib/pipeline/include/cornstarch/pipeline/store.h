@@ -39,6 +39,7 @@ struct StoreOptions {
   bool masters = false;
   at::Device device = at::kCPU;  ///< of what is kept; values may come from another
   at::ScalarType narrow = at::kBFloat16;
+  bool zeroes = false;  ///< gradients begin at zero: recorded launches can only add
 };
 
 /// Where the parameters of a stage are kept, and how gradients come to those who update them.
@@ -51,8 +52,9 @@ class Store {
   /// The flat memory of the segments' gradients, for scaling.
   virtual const std::vector<at::Tensor>& gradients() const = 0;
 
-  /// Zeroes the gradients: the step begins.
-  virtual void start_step() = 0;
+  /// The step begins: gradients are what comes from now on. Zero if the step does not reach this stage: then
+  /// it need not be finished.
+  virtual void start_step(bool reached = true) = 0;
   /// The step's last backward begins.
   virtual void last_backward() {}
   /// Waits until gradients are summed.
@@ -88,7 +90,7 @@ class ParameterStore final : public Store {
 
   const std::vector<Segment>& segments() const override;
   const std::vector<at::Tensor>& gradients() const override;
-  void start_step() override;
+  void start_step(bool reached = true) override;
   /// From now on, a bucket leaves when its last gradient has been added.
   void last_backward() override;
   /// Sends what has not left and waits for all of it.

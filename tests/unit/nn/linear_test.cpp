@@ -1,0 +1,102 @@
+#include "cornstarch/nn/linear.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linear.h>
+
+#include "catch.h"
+#include "expect_close.h"
+
+using namespace cornstarch;
+
+namespace {
+
+const std::vector<std::int64_t> kShape{2, 5, 8};
+
+/// The gradients of x, weight and bias.
+std::vector<at::Tensor> gradients(const at::Tensor& y, const std::vector<at::Tensor>& leaves) {
+  (y * noise(y.sizes().vec(), 9)).sum().backward();
+  std::vector<at::Tensor> out;
+  for (const at::Tensor& leaf : leaves) out.push_back(leaf.grad());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a layer's output and gradients are those of ATen's") {
+  for (const bool with_bias : {false, true}) {
+    std::vector<at::Tensor> ours, theirs;
+    for (auto* leaves : {&ours, &theirs})
+      *leaves = {leaf(noise(kShape, 1)), leaf(noise({6, 8}, 2)), leaf(noise({6}, 3))};
+    const at::Tensor y = nn::linear(ours[0], {ours[1], with_bias ? ours[2] : at::Tensor()});
+    const at::Tensor expected = at::linear(theirs[0], theirs[1], with_bias ? theirs[2] : at::Tensor());
+    CHECK(y.equal(expected));
+    const auto got = gradients(y, ours), want = gradients(expected, theirs);
+    expect_close(got[0], want[0], 1e-14);
+    expect_close(got[1], want[1], 1e-14);
+    if (with_bias) expect_close(got[2], want[2], 1e-14);
+  }
+  const at::Tensor x = noise(kShape, 1), weight = noise({6, 8}, 2);
+  CHECK_FALSE(nn::linear(x, {weight}).requires_grad());
+  const at::Tensor frozen = nn::linear(leaf(x), {weight});
+  CHECK(frozen.requires_grad());
+}
+
+TEST_CASE("while its sum is open, a weight's gradient is added there and nowhere else") {
+  const auto sum = std::make_shared<nn::GradientSum>();
+  const at::Tensor x = noise(kShape, 1), weight = leaf(noise({6, 8}, 2));
+  const auto backward = [&] {
+    const at::Tensor y = nn::linear(x, {weight, {}, sum});
+    (y * noise(y.sizes().vec(), 9)).sum().backward();
+  };
+  backward();
+  const at::Tensor expected = weight.grad().clone();
+  weight.mutable_grad().reset();
+  const at::Tensor where = at::full({6, 8}, 100.0, at::kDouble);
+  sum->open(where);
+  backward();
+  expect_close(where, expected, 1e-14);
+  backward();
+  expect_close(where, 2 * expected, 1e-14);
+  sum->add(expected);
+  sum->add_scaled(expected, at::full({}, 3.0, at::kDouble));
+  sum->close();
+  expect_close(where, 6 * expected, 1e-14);
+  CHECK_FALSE(weight.grad().defined());
+  backward();
+  CHECK(weight.grad().defined());
+}
+
+TEST_CASE("a sum: what comes first overwrites, unless it adds; where nothing comes it is zero") {
+  const at::Tensor where = at::full({2, 2}, 100.0, at::kDouble), one = at::full({2, 2}, 1.0, at::kDouble);
+  nn::GradientSum sum;
+  const auto is = [&](double value) { return where.eq(value).all().item<bool>(); };
+  sum.open(where);
+  sum.add(one);
+  CHECK(is(1));
+  sum.open(where);
+  sum.add_scaled(one, at::full({}, 3.0, at::kDouble));
+  CHECK(is(3));
+  sum.open(where);
+  sum.add_product(one, one);
+  CHECK(is(2));
+  sum.open(where, /*adds=*/true);
+  sum.add_product(one, one);
+  CHECK(is(4));
+  sum.complete();
+  CHECK(is(4));
+  sum.open(where);
+  sum.close();
+  CHECK(is(0));
+  CHECK_FALSE(sum.is_open());
+}
+
+TEST_CASE("products of bf16 add up in fp32") {
+  nn::GradientSum sum;
+  const at::Tensor where = at::full({1, 1}, 7.0F, at::kFloat);
+  sum.open(where);
+  const auto scalar = [](double x) { return at::full({1, 1}, x, at::kBFloat16); };
+  sum.add_product(scalar(256), scalar(1));
+  sum.add_product(scalar(1), scalar(1));  // lost in bf16, which has eight bits
+  CHECK(where.item<float>() == 257);
+}
