@@ -133,9 +133,12 @@ class FirstRun(unittest.TestCase):
         environment = {**os.environ, "MODELS": str(self.folder / "models"), "DATA": str(self.folder / "data"),
                        "PATH": f"{pathlib.Path(program).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "2"}
         # Real sizes take real machines; nothing else is changed.
+        extra = ""
         if "--config" in line and "validate" not in line and "plan" not in line:
-            line += " --set steps=2 --set batch.global_size=2 --set batch.microbatch_size=1 --set lr_schedule.warmup_steps=1"
-        done = subprocess.run(["bash", "-c", line.replace("--set device=cuda", "")], cwd=self.folder, env=environment,
+            extra = (" --set steps=2 --set batch.global_size=2 --set batch.microbatch_size=1"
+                     " --set batch.sequence_length=704 --set lr_schedule.warmup_steps=1")
+        line = line.split("#")[0] + extra
+        done = subprocess.run(["bash", "-c", line], cwd=self.folder, env=environment,
                               capture_output=True, text=True, timeout=600)
         self.assertEqual(done.returncode, 0, f"{line}\n{done.stdout}\n{done.stderr}")
         return done
