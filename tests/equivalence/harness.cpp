@@ -80,7 +80,9 @@ class Comparison {
     const at::Tensor want = tensor(want_.*member);
     if ((got.*member).size() != (want_.*member).size())
       return say(cat(what, ": ", (got.*member).size(), " numbers instead of ", want.numel()));
-    check(what, tensor(got.*member), want, own_ ? tensor(own_->*member) : want, 0);
+    const double scale = scale_of(want, 0);
+    const double rounding = own_ && scale > 0 ? distance(tensor(own_->*member), want) / scale : 0;
+    check(what, tensor(got.*member), want, rounding, 0);
   }
 
   void exactly(const std::string& what, const std::vector<std::int64_t>& got,
@@ -91,11 +93,12 @@ class Comparison {
   void tensors(const std::string& what, const Outcome& got,
                const std::map<std::string, at::Tensor> Outcome::* member) {
     const double floor = 1e-3 * rms(want_.*member);
+    const double rounding = own_ ? worst(own_->*member, want_.*member, floor) : 0;
     for (const auto& [name, want] : want_.*member) {
       const auto it = (got.*member).find(name);
       if (it != (got.*member).end()) {
         const at::Tensor value = partial_ ? at::where(it->second == kUnset, want, it->second) : it->second;
-        check(cat(what, " of ", name), value, want, own_ ? (own_->*member).at(name) : want, floor);
+        check(cat(what, " of ", name), value, want, rounding, floor);
       } else if (!partial_) {
         say(cat(what, " of ", name, " is missing"));
       }
@@ -119,12 +122,27 @@ class Comparison {
     return a.numel() == 0 ? 0 : (a - b).abs().max().item<double>();
   }
 
-  void check(const std::string& what, const at::Tensor& got, const at::Tensor& want, const at::Tensor& own,
+  static double scale_of(const at::Tensor& want, double floor) {
+    return std::max(want.numel() == 0 ? 0 : want.abs().max().item<double>(), floor);
+  }
+  /// The error of the tensor that has the largest, as a share of its scale: that of one tensor alone may
+  /// happen to be small.
+  static double worst(const std::map<std::string, at::Tensor>& own,
+                      const std::map<std::string, at::Tensor>& want, double floor) {
+    double out = 0;
+    for (const auto& [name, reference] : want)
+      if (const double scale = scale_of(reference, floor); scale > 0)
+        out = std::max(out, distance(own.at(name), reference) / scale);
+    return out;
+  }
+
+  /// `rounding`: one rank's own error in the outcome's type, as a share of the scale.
+  void check(const std::string& what, const at::Tensor& got, const at::Tensor& want, double rounding,
              double floor) {
-    const double scale = std::max(want.numel() == 0 ? 0 : want.abs().max().item<double>(), floor);
-    const double allowed = own_ ? 4 * distance(own, want) + 8 * unit_ * scale : 1e-9 * scale;
+    const double scale = scale_of(want, floor);
+    const double allowed = own_ ? 4 * rounding + 8 * unit_ : 1e-9;
     const double error = distance(got, want);
-    if (!(error <= allowed)) say(cat(what, " differs by ", error / scale, " of ", allowed / scale));
+    if (!(error <= allowed * scale)) say(cat(what, " differs by ", error / scale, " of ", allowed));
   }
 
   const Outcome& want_;

@@ -142,7 +142,7 @@ TEST_CASE("first values of some elements of a shard, read or drawn", "[models]")
   const Folder folder;
   const Modality clip = clip_with(true);
   Stage saved = fixture::whole(clip);
-  models::save_pretrained(folder.path(), clip, tensors_of(saved));
+  models::save_pretrained(folder.path(), clip, tensors_of(saved), at::kDouble);
   Modality read = clip;
   read.pretrained = folder.path().string();
   const std::vector<Modality> modalities{read, clip, fixture::whisper()};
