@@ -20,7 +20,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import (AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
+from transformers import (AutoConfig, AutoFeatureExtractor, AutoModelForCausalLM, AutoTokenizer, CLIPImageProcessor,
                           CLIPVisionModel, LlamaForCausalLM, WhisperForConditionalGeneration, WhisperModel, pipeline)
 
 GOLDEN = Path(__file__).parent / "models"
@@ -73,7 +73,7 @@ def check_golden(program):
 
 
 def check_pictures(folder):
-    model, processor = load(folder, CLIPVisionModel), AutoImageProcessor.from_pretrained(folder)
+    model, processor = load(folder, CLIPVisionModel), CLIPImageProcessor.from_pretrained(folder)
     picture = numpy.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=numpy.uint8)
     pixels = processor(picture, return_tensors="pt")["pixel_values"].to(model.dtype)
     assert model(pixel_values=pixels).last_hidden_state.isfinite().all()
