@@ -98,7 +98,7 @@ scenario_bad_sample() {
     --set "data.train[0].media_root=$folder/data"
   wait_for_end 60
   [[ $code == 65 ]] || fail "srun's exit code is $code, not 65"
-  expect_first "FATAL rank=1 host=[^ ]+ code=65 msg=.*$folder/data/train.jsonl:[0-9]+: .*"
+  expect_first "FATAL rank=[0-9] host=[^ ]+ code=65 msg=.*$folder/data/train.jsonl:[0-9]+: .*"
 }
 
 start_slurm "$folder"
