@@ -62,17 +62,17 @@ fs::path name_beside(const fs::path& path) {
       cat(".", path.filename().string(), ".", ::getpid(), ".", counter++, ".tmp"));
 }
 
-bool sync_folder(const fs::path& folder) {
-  Descriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Some network file systems cannot sync a folder and say so; the rename has happened all the same.
-  return fd.valid() && (::fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP);
-}
-
 bool contains(const fs::path& root, const fs::path& path) {
   return std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first == root.end();
 }
 
 }  // namespace
+
+bool sync_folder(const fs::path& folder) {
+  Descriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some network file systems cannot sync a folder and say so; the rename has happened all the same.
+  return fd.valid() && (::fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP);
+}
 
 Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

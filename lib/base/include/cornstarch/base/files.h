@@ -20,6 +20,9 @@ Result<void> write_file_atomically(const std::filesystem::path& path, std::strin
 Result<void> write_file_atomically(const std::filesystem::path& path,
                                    const std::vector<std::string_view>& parts);
 
+/// Makes renames in a folder last; false, with errno, where the file system says that it cannot.
+bool sync_folder(const std::filesystem::path& folder);
+
 /// `relative` inside `root`. Refused (bad_data): absolute paths, '..', and links that lead out of `root`.
 Result<std::filesystem::path> resolve_inside(const std::filesystem::path& root, const std::string& relative);
 
