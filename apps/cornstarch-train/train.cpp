@@ -21,6 +21,7 @@ struct Args {
   std::optional<int> local_ranks;
   bool overwrite = false;
   bool quiet = false;
+  bool resume = false;
   std::string trace;
 };
 
@@ -117,6 +118,7 @@ struct Prepared {
 Result<Prepared> prepare(const Args& args, const Place& place, const Steps& traced,
                          Diagnostics& diagnostics) {
   RunFile file = args.file;
+  if (args.resume) file.overrides.emplace_back("resume=always");
   if (args.quiet) file.overrides.emplace_back("log.level=warning");
   auto resolved = resolve_run_file(file, diagnostics);
   if (resolved) check_device(args, *resolved, diagnostics);
@@ -166,6 +168,7 @@ Run declare_train(Options& options) {
   options.count("--local-ranks", args->local_ranks, "Run so many ranks as threads of this process");
   options.text("--trace", args->trace, "Write the timelines of these steps (10 or 10..12) to trace.json");
   options.flag("--overwrite", args->overwrite, "Move the run that the run folder holds aside");
+  options.flag("--resume", args->resume, "Go on from the newest checkpoint of the run");
   options.flag("--quiet", args->quiet, "Short for --set log.level=warning");
   return [args] { return run(*args); };
 }

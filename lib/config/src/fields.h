@@ -203,6 +203,22 @@ struct Choices<Sharding> {
 };
 
 template <>
+struct Choices<OnSaveError> {
+  static constexpr std::array values = {
+      Choice<OnSaveError>{"warn", OnSaveError::warn, "training goes on, and the next one is tried"},
+      Choice<OnSaveError>{"fail", OnSaveError::fail, "the run ends"}};
+};
+template <>
+struct Choices<Resume> {
+  static constexpr std::array values = {
+      Choice<Resume>{"never", Resume::never, "the run begins at its first step"},
+      Choice<Resume>{"auto",
+                     Resume::automatic,
+                     "the run goes on from the newest whole checkpoint, if there is one"},
+      Choice<Resume>{"always", Resume::always, "it goes on from there, and without one it is an error"}};
+};
+
+template <>
 struct Choices<LogLevel> {
   static constexpr std::array values = {
       Choice<LogLevel>{"debug", LogLevel::debug, "everything"},
@@ -538,6 +554,34 @@ struct Describe<Stop> : NoGroups {
 };
 
 template <>
+struct Describe<Checkpoint> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("every", &Checkpoint::every,
+              "Steps between checkpoints: the whole state, from which the run goes on as if nothing had "
+              "happened, in this layout or another. 0: none but those of `every_minutes` and of a run that "
+              "is stopped.",
+              {.min = 0,
+               .hints = {"save_steps", "save_interval", "save_every", "save_freq", "interval",
+                         "checkpoint_interval", "checkpointing_steps"}}),
+        field("every_minutes", &Checkpoint::every_minutes,
+              "Minutes between checkpoints, by rank 0's clock, at the end of a step; 0: not by time.",
+              {.min = 0}),
+        field("keep", &Checkpoint::keep, "How many of the newest stay.",
+              {.min = 1, .hints = {"save_total_limit", "keep_last", "max_to_keep", "keep_latest_k"}}),
+        field("keep_every", &Checkpoint::keep_every,
+              "Those of steps that are a multiple of this stay for good; 0: none of them.", {.min = 0}),
+        field("async", &Checkpoint::async,
+              "Whether training goes on while a copy of the state is written.", {.hints = {"async_save"}}),
+        field("dir", &Checkpoint::dir, "The folder of the checkpoints, which all ranks see.",
+              {.text = Text::output_path,
+               .hints = {"path", "folder", "save_dir"},
+               .fallback = "checkpoints in `run_dir`"}),
+        field("on_error", &Checkpoint::on_error, "What happens when a checkpoint cannot be written.")};
+  }
+};
+
+template <>
 struct Describe<RunConfig> : NoGroups {
   static auto fields() {
     return std::tuple{
@@ -554,6 +598,10 @@ struct Describe<RunConfig> : NoGroups {
               {.hints = {"evaluation", "validation"}}),
         field("log", &RunConfig::log, "How much is said while a run goes.", {.hints = {"logging"}}),
         field("stop", &RunConfig::stop, "How a run ends early."),
+        field("checkpoint", &RunConfig::checkpoint, "When the state is saved, and where.",
+              {.hints = {"checkpoints", "checkpointing", "save"}}),
+        field("resume", &RunConfig::resume,
+              "Whether the run goes on from the checkpoint that it finds (`--resume`: always)."),
         field("precision", &RunConfig::precision, "The type of parameters and activations.",
               {.hints = {"dtype", "torch_dtype"}}),
         field("sharding", &RunConfig::sharding,
@@ -657,6 +705,7 @@ static_assert(describes_every_member<LrSchedule>());
 static_assert(describes_every_member<Eval>());
 static_assert(describes_every_member<Log>());
 static_assert(describes_every_member<Stop>());
+static_assert(describes_every_member<Checkpoint>());
 static_assert(describes_every_member<RunConfig>());
 
 }  // namespace cornstarch::config

@@ -26,10 +26,14 @@ Sampler::Sampler(std::int64_t dataset_size, std::int64_t global_batch, bool shuf
 }
 
 std::vector<std::int64_t> Sampler::global_batch(std::int64_t step) const {
+  return samples(step * batch_, batch_);
+}
+
+std::vector<std::int64_t> Sampler::samples(std::int64_t first, std::int64_t count) const {
   std::vector<std::int64_t> samples;
-  samples.reserve(static_cast<std::size_t>(batch_));
+  samples.reserve(static_cast<std::size_t>(count));
   const std::lock_guard lock(cache_->mutex);
-  for (std::int64_t at = step * batch_; at < (step + 1) * batch_; ++at) {
+  for (std::int64_t at = first; at < first + count; ++at) {
     const std::int64_t epoch = at / size_;
     const std::int64_t place = at % size_;
     if (shuffle_ && cache_->epoch != epoch) {

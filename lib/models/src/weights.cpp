@@ -15,6 +15,7 @@
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
 #include "cornstarch/formats/safetensors.h"
+#include "cornstarch/models/dtypes.h"
 #include "parameters.h"
 
 namespace cornstarch::models {
@@ -24,21 +25,6 @@ using formats::DType;
 using formats::WeightsFolder;
 
 bool of_projector(const std::string& name) { return name.rfind("projector.", 0) == 0; }
-
-std::optional<at::ScalarType> scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return at::kDouble;
-    case DType::f32:
-      return at::kFloat;
-    case DType::f16:
-      return at::kHalf;
-    case DType::bf16:
-      return at::kBFloat16;
-    default:
-      return std::nullopt;
-  }
-}
 
 std::string shown(const std::vector<std::int64_t>& shape) {
   std::vector<std::string> sizes;
@@ -120,24 +106,17 @@ class Loader {
   std::vector<std::string> problems_;
 };
 
-/// A type as safetensors and as transformers' config.json have it.
-struct Saved {
-  DType dtype;
-  const char* name;
-};
-
-Saved saved_as(at::ScalarType type) {
+/// A type as transformers' config.json has it.
+const char* name_in_config(at::ScalarType type) {
   switch (type) {
     case at::kDouble:
-      return {DType::f64, "float64"};
+      return "float64";
     case at::kFloat:
-      return {DType::f32, "float32"};
+      return "float32";
     case at::kHalf:
-      return {DType::f16, "float16"};
-    case at::kBFloat16:
-      return {DType::bf16, "bfloat16"};
+      return "float16";
     default:
-      throw Failure(ExitCode::internal, cat("cannot save a tensor of type ", at::toString(type)));
+      return "bfloat16";
   }
 }
 
@@ -168,7 +147,7 @@ struct Outgoing {
     const at::Tensor value = tensor.detach().contiguous();
     const auto* data = static_cast<const std::byte*>(value.const_data_ptr());
     entries.push_back(
-        {std::move(name), saved_as(value.scalar_type()).dtype, value.sizes().vec(), {data, value.nbytes()}});
+        {std::move(name), file_type(value.scalar_type()), value.sizes().vec(), {data, value.nbytes()}});
     values.push_back(value);
   }
 };
@@ -212,7 +191,7 @@ void save_pretrained(const std::filesystem::path& folder, const catalog::Modalit
                      std::vector<NamedTensor> tensors, at::ScalarType dtype) {
   if (const NamedTensor* beyond = first_beyond(tensors, dtype)) {
     log::warning(cat(modality.name, " is written in float32: ", beyond->name, " has values beyond ",
-                     saved_as(dtype).name));
+                     name_in_config(dtype)));
     dtype = at::kFloat;
   }
   Outgoing model, projector;
@@ -227,7 +206,7 @@ void save_pretrained(const std::filesystem::path& folder, const catalog::Modalit
   std::filesystem::create_directories(folder, error);
   if (error) throw Failure(ExitCode::io, cat("cannot create ", folder.string(), ": ", error.message()));
   value_or_throw(formats::write_safetensors(folder / "model.safetensors", model.entries));
-  const std::string config = catalog::config_json(modality.spec, saved_as(dtype).name);
+  const std::string config = catalog::config_json(modality.spec, name_in_config(dtype));
   value_or_throw(write_file_atomically(folder / "config.json", config));
   if (projector.entries.empty()) return;
   value_or_throw(formats::write_safetensors(folder / "projector.safetensors", projector.entries));

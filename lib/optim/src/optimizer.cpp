@@ -35,6 +35,7 @@ bool decays(const pipeline::Segment& segment) { return segment.parameter->spec->
 struct Optimizer::Impl {
   config::Optimizer config;
   std::map<std::pair<std::string, bool>, Alike> all;  // by modality and whether it decays
+  std::vector<Moments> moments;                       // by segment
 
   bool adamw() const { return config.type == config::OptimizerType::adamw; }
 
@@ -48,14 +49,16 @@ struct Optimizer::Impl {
       alike.segments.push_back({segment.master.defined() ? segment.value : at::Tensor(), value,
                                 segment.gradient, at::zeros_like(value), at::zeros_like(value),
                                 decays(segment) ? config.weight_decay : 0.0});
+      moments.push_back({alike.segments.back().first, alike.segments.back().second});
       return;
     }
     if (segment.master.defined()) alike.rounded.emplace_back(segment.value, segment.master);
     alike.values.push_back(value);
     alike.gradients.push_back(segment.gradient);
-    if (adamw() || config.momentum != 0) alike.first.push_back(at::zeros_like(value));
+    Moments& own = moments.emplace_back();
+    if (adamw() || config.momentum != 0) alike.first.push_back(own.first = at::zeros_like(value));
     if (!adamw()) return;
-    alike.second.push_back(at::zeros_like(value));
+    alike.second.push_back(own.second = at::zeros_like(value));
     alike.steps.resize(alike.values.size(), alike.steps.front());
   }
 
@@ -102,6 +105,15 @@ Optimizer::Optimizer(const config::Optimizer& config, const std::vector<pipeline
 }
 
 Optimizer::~Optimizer() = default;
+
+const std::vector<Optimizer::Moments>& Optimizer::moments() const { return impl_->moments; }
+
+void Optimizer::resume(const std::map<std::string, std::int64_t>& updates) {
+  for (auto& [key, alike] : impl_->all) {
+    const auto found = updates.find(key.first);
+    if (!alike.steps.empty()) alike.steps.front().fill_(found == updates.end() ? 0 : found->second);
+  }
+}
 
 bool Optimizer::scales() const {
   return std::ranges::all_of(impl_->all, [](const auto& alike) { return alike.second.values.empty(); });

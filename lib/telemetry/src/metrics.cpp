@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 
 namespace cornstarch::telemetry {
@@ -100,6 +101,21 @@ Result<MetricsFile> MetricsFile::open(const std::filesystem::path& path) {
     if (auto closed = write_all(descriptor, path, "\n"); !closed) return tl::unexpected(closed.error());
   }
   return file;
+}
+
+Result<MetricsFile> MetricsFile::open_behind(const std::filesystem::path& path, std::int64_t step) {
+  const auto text = read_file(path);
+  if (!text && text.error().code == ExitCode::missing_input) return open(path);
+  if (!text) return tl::unexpected(text.error());
+  std::string kept;
+  for (const std::string& line : split(*text, '\n')) {
+    const nlohmann::json record = nlohmann::json::parse(line, nullptr, false);
+    const bool known = record.is_object() && record.contains("step") && record["step"].is_number_integer();
+    if (known && record["step"].get<std::int64_t>() <= step) kept += line + "\n";
+  }
+  if (kept.size() != text->size())
+    if (auto written = write_file_atomically(path, kept); !written) return tl::unexpected(written.error());
+  return open(path);
 }
 
 MetricsFile::MetricsFile(MetricsFile&& other) noexcept

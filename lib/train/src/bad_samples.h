@@ -17,6 +17,12 @@ class BadSamples {
   /// A global batch; samples below 0 are none. Throws Failure.
   void add(const std::vector<std::int64_t>& samples, const std::vector<double>& bad);
 
+  /// As if so many had been read before, and so many of them been bad.
+  void go_on(std::int64_t read, std::int64_t bad) {
+    read_ = read;
+    bad_ = bad;
+  }
+
   std::int64_t read() const { return read_; }
   std::int64_t bad() const { return bad_; }
 

@@ -5,6 +5,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -26,6 +27,7 @@
 #include "device.h"
 #include "memory.h"
 #include "model_folder.h"
+#include "resume.h"
 #include "run_folder.h"
 #include "versions.h"
 
@@ -116,9 +118,7 @@ void save_before_the_end(const Job& job, Trainer& trainer, comm::Communicator& c
 class Speaker {
  public:
   Speaker(const Job& job, const std::string& versions)
-      : folder_(value_or_throw(RunFolder::create(job.config.run_dir, job.options.overwrite,
-                                                 config::dump(job.config),
-                                                 plan::to_json(job.plan, job.modalities), versions))),
+      : folder_(value_or_throw(open_folder(job, versions))),
         display_(job.config.steps, {job.config.log.every, job.config.log.every_seconds}) {
     value_or_throw(console().keep_log(fs::path(job.config.run_dir) / "log.txt"));
     console().say(plan::to_table(job.plan, job.modalities));
@@ -133,17 +133,36 @@ class Speaker {
     display_.eval(record);
   }
 
+  void go_on_behind(std::int64_t step) {
+    if (step == 0) return;
+    value_or_throw(folder_.go_on_behind(step));
+    console().say(cat("goes on behind step ", step));
+  }
+
   void finish(const Ending& ending, int steps_done, const std::string& run_dir) {
     display_.finish();
     if (lost_lines_ > 0) log::warning(cat(lost_lines_, " lines of metrics.jsonl are lost"));
     if (ending.signal != 0)
       console().say(cat("stopped by SIG", ::sigabbrev_np(ending.signal), " after step ", steps_done,
                         ending.dropped ? "; the step behind it was dropped" : "",
-                        steps_done == 0 ? ": there is nothing to save" : ""));
+                        steps_done == 0 ? ": there is nothing to save" : "; --resume goes on from there"));
     console().say(cat("run folder: ", run_dir));
   }
 
  private:
+  static Result<RunFolder> open_folder(const Job& job, const std::string& versions) {
+    const config::RunConfig& config = job.config;
+    const std::string yaml = config::dump(config), plan = plan::to_json(job.plan, job.modalities);
+    const fs::path dir = checkpoint_folder(config);
+    if (!checkpoint::list(dir).empty()) {
+      if (config.resume != config::Resume::never) return RunFolder::take_up(config.run_dir, yaml, plan, versions);
+      if (config.checkpoint.dir)
+        return fail(ExitCode::usage, cat("'", dir.string(), "' holds checkpoints of a run"),
+                    "pass --resume to go on with it, or give checkpoint.dir another folder");
+    }
+    return RunFolder::create(config.run_dir, job.options.overwrite, yaml, plan, versions);
+  }
+
   /// A disk that is full for a while costs lines, not the run.
   void keep(const Result<void>& written) {
     if (written) return;
@@ -163,6 +182,14 @@ void share_log(const Job& job, const comm::Communicator& comm) {
   if (own_process && fs::exists(log)) static_cast<void>(console().keep_log(log));
 }
 
+/// Who asked for a run to be stopped, as a scheduler does, learns that it can be started again; a person's Ctrl-C
+/// is a signal like any other.
+int exit_code(const Ending& ending, int steps_done) {
+  if (ending.signal == 0) return 0;
+  const bool again = ending.signal != SIGINT && steps_done > 0;
+  return again ? static_cast<int>(ExitCode::preempted) : static_cast<int>(ExitCode::signal_base) + ending.signal;
+}
+
 /// One rank's whole life; returns the exit code.
 int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device device) {
   std::optional<Speaker> speaker;
@@ -173,12 +200,13 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
       for (const std::string& warning : data->warnings()) log::warning(warning);
     }
   }
-  std::int64_t learnt = 0;  // tokens; on every rank
+  std::int64_t learnt = 0, recorded = 0;  // tokens, steps; on every rank
   Observer observer;
   observer.on_step = [&](const telemetry::StepRecord& record) {
     learnt += record.target_tokens;
+    ++recorded;
     if (speaker) return speaker->tell(record);
-    if (record.step == 1) share_log(job, *comm);
+    if (recorded == 1) share_log(job, *comm);
   };
   observer.on_eval = [&](const telemetry::EvalRecord& record) {
     if (record.samples == 0)
@@ -193,7 +221,13 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   setup.device = device;
   setup.report_lag = device.is_cuda() ? 1 : 0;
   setup.peak_flops = peak_flops(device, job.config.precision);
+  for (const auto& [program, version] : job.options.versions)
+    if (program == "cornstarch-train") setup.version = version;
   Trainer trainer(setup, observer);
+  if (speaker) checkpoint::abandon_all(checkpoint_folder(job.config));
+  const std::int64_t behind =
+      resume(job.config, job.modalities, *comm, device, job.train_data->size(), trainer);
+  if (speaker) speaker->go_on_behind(behind);
   Ending ending;
   try {
     ending = trainer.run();
@@ -201,13 +235,14 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
     save_before_the_end(job, trainer, *comm, failure);
     throw;
   }
-  if (ending.signal == 0 && learnt == 0)
+  if (ending.signal == 0 && recorded > 0 && learnt == 0)
     throw Failure(ExitCode::bad_data, "nothing was learnt: no sample that was read has an answer",
                   "what is learnt are the turns from 'gpt' or 'assistant'");
-  if (trainer.steps_done() > 0) write_model(job, trainer);
+  if (ending.signal != 0 && trainer.steps_done() > 0) trainer.save();
+  if (ending.signal == 0) write_model(job, trainer);
   if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
   if (speaker) speaker->finish(ending, trainer.steps_done(), job.config.run_dir);
-  return ending.signal == 0 ? 0 : static_cast<int>(ExitCode::signal_base) + ending.signal;
+  return exit_code(ending, trainer.steps_done());
 }
 
 /// Memory that is not there is nobody's bug.

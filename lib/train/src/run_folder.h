@@ -17,10 +17,18 @@ class RunFolder {
                                   const std::string& config_yaml, const std::string& plan_json,
                                   const std::string& versions_json);
 
+  /// Takes up the folder of a run that goes on, or makes it.
+  static Result<RunFolder> take_up(const std::filesystem::path& path, const std::string& config_yaml,
+                                   const std::string& plan_json, const std::string& versions_json);
+  /// The run goes on behind `step`: metrics of later ones are taken out.
+  Result<void> go_on_behind(std::int64_t step);
+
   telemetry::MetricsFile& metrics() { return metrics_; }
 
  private:
-  explicit RunFolder(telemetry::MetricsFile metrics) : metrics_(std::move(metrics)) {}
+  RunFolder(std::filesystem::path path, telemetry::MetricsFile metrics)
+      : path_(std::move(path)), metrics_(std::move(metrics)) {}
+  std::filesystem::path path_;
   telemetry::MetricsFile metrics_;
 };
 

@@ -12,11 +12,13 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <map>
 #include <set>
 
 #include "bad_samples.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/config/load.h"
 #include "cornstarch/dataio/prefetch.h"
 #include "cornstarch/dataio/sampler.h"
 #include "cornstarch/launch/stop.h"
@@ -28,6 +30,9 @@
 #include "gather.h"
 #include "memory.h"
 #include "report.h"
+#include "resume.h"
+#include "saver.h"
+#include "state.h"
 #include "tracer.h"
 
 namespace cornstarch::train {
@@ -70,8 +75,19 @@ struct Issued {
   Sums sums;
   std::int64_t skipped = 0;
   std::vector<double> items;
+  std::vector<bool> reached;
   Clock::time_point begin;
 };
+
+SaverOptions saver_options(const config::RunConfig& config, const catalog::Modalities& modalities) {
+  const config::Checkpoint& wanted = config.checkpoint;
+  SaverOptions out{checkpoint_folder(config), wanted.keep, wanted.keep_every,
+                   wanted.on_error == config::OnSaveError::fail};
+  for (const catalog::Modality& m : modalities)
+    if (m.pretrained && std::ranges::find(m.trains, false) != m.trains.end())
+      out.references.emplace_back(m.name, *m.pretrained);
+  return out;
+}
 
 }  // namespace
 
@@ -92,7 +108,15 @@ struct Trainer::Impl {
   std::int64_t global_batch;
   Needs needs;
   comm::GroupPtr world;
+  std::string version;
   std::optional<Tracer> tracer;
+  int first_step = 0;             ///< of this run(): it goes on from there
+  std::int64_t first_sample = 0;  ///< of that step
+  int saved_step = -1;            ///< that the newest checkpoint has behind it
+  int evaluated_step = -1;
+  std::map<std::string, std::int64_t> updates;  ///< by modality
+  Clock::time_point saved_at = Clock::now();
+  bool save_due = false;  ///< by rank 0's clock, on all ranks alike
   int steps_issued = 0;
   int steps_done = 0;                         ///< of those, and known to be updated everywhere
   std::deque<RankBatch> upcoming;             ///< from the next step on
@@ -106,6 +130,7 @@ struct Trainer::Impl {
   std::int64_t cut = 0;                ///< recordings that were cut
   pipeline::Executor executor;
   optim::Optimizer optimizer;
+  Saver saver;
   std::optional<dataio::Prefetcher<RankBatch>> batches;  ///< waits at its end for what it reads
 
   Impl(const Setup& s, Observer o)
@@ -125,6 +150,7 @@ struct Trainer::Impl {
         global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
         needs(needs_of(plan, modalities, comm->rank())),
         world(comm->world()),
+        version(s.version),
         tracer(s.traced_steps ? std::optional<Tracer>({*s.traced_steps, plan, comm, device}) : std::nullopt),
         bad_samples(train_data, train_data.size(), config.data.max_bad_fraction),
         executor(plan, modalities, comm,
@@ -134,7 +160,8 @@ struct Trainer::Impl {
                   cuda_graphs,
                   pipeline::ExecutorOptions{}.run_ahead,
                   drops(s.drops)}),
-        optimizer(config.optimizer, executor.segments()) {}
+        optimizer(config.optimizer, executor.segments()),
+        saver(saver_options(config, modalities), comm->rank(), device) {}
 
   /// Not of ranks that share layers on GPUs: they would have to wait for these to agree.
   std::function<bool()> drops(const std::function<bool()>& given) {
@@ -205,16 +232,17 @@ struct Trainer::Impl {
     batches.emplace(
         [this, sampler](std::int64_t step) {
           log::set_rank(comm->rank());  // of the thread that reads ahead
-          return read(train_data, sampler.global_batch(step));
+          return read(train_data, sampler.samples(position(static_cast<int>(step)), global_batch));
         },
-        0, config.steps, 2);
+        first_step, config.steps, 2);
     std::optional<telemetry::Progress> starting(std::in_place, "reading the first batch");
-    for (int step = 0; step < std::min(1 + report_lag, config.steps); ++step) {
+    for (int step = first_step; step < std::min(first_step + 1 + report_lag, config.steps); ++step) {
       upcoming.push_back(batches->next());
       agree_on_bad(upcoming.back());
     }
     starting.emplace("computing the first step");
-    for (int step = 0; step < config.steps; ++step) {
+    if (evaluates(first_step) && evaluated_step != first_step) evaluate(first_step);
+    for (int step = first_step; step < config.steps && !ended(); ++step) {
       begin(step_time);
       if (tracer) tracer->begin(step);
       bad_samples.add(upcoming.front().samples, upcoming.front().bad);
@@ -227,20 +255,113 @@ struct Trainer::Impl {
       issue(step, inputs, sums, more);
       if (tracer) tracer->issued();
       starting.reset();
-      const bool last = step + 1 == config.steps;
-      const bool evaluates = last || (config.eval.every > 0 && (step + 1) % config.eval.every == 0);
-      if (conclude(evaluates ? 0 : report_lag)) return ending;
-      if (evaluates) evaluate(step + 1);
-      if (ended()) return ending;
+      const bool pauses = evaluates(step + 1) || saves(step + 1);
+      if (conclude(pauses ? 0 : report_lag)) return ending;
+      if (evaluates(step + 1)) evaluate(step + 1);
+      if (!saves(step + 1) && !save_due) continue;
+      if (conclude(0)) return ending;
+      begin_saving();
     }
+    if (!ended()) finish_saving();
     return ending;
+  }
+
+  bool evaluates(int step) const {
+    return step > 0 && (step == config.steps || (config.eval.every > 0 && step % config.eval.every == 0));
+  }
+
+  bool saves(int step) const {
+    const config::Checkpoint& wanted = config.checkpoint;
+    const bool ever = wanted.every > 0 || wanted.every_minutes > 0;
+    return (wanted.every > 0 && step % wanted.every == 0) || (ever && step == config.steps);
+  }
+
+  /// Samples of the run before a step's first.
+  std::int64_t position(int step) const { return first_sample + (step - first_step) * global_batch; }
+
+  // --- The state that outlives a run -------------------------------------------------------------------------
+
+  checkpoint::Manifest manifest() const {
+    checkpoint::Manifest out;
+    out.step = steps_done;
+    out.samples = position(steps_done);
+    out.world_size = comm->size();
+    out.trainer = version;
+    out.config = config::dump(config);
+    const auto count = [&](const std::string& name, std::int64_t n) { out.counters[name] = std::to_string(n); };
+    count("train_samples", train_data.size());
+    count("evaluated_step", evaluated_step);
+    count("samples_read", bad_samples.read());
+    count("samples_bad", bad_samples.bad());
+    count("recordings_cut", cut);
+    for (const auto& [modality, n] : updates) count("updates/" + modality, n);
+    return out;
+  }
+
+  void restore(checkpoint::Checkpoint& from) {
+    train::restore(from, executor.segments(), optimizer.moments());
+    executor.publish(std::vector<bool>(modalities.size(), true));
+    const checkpoint::Manifest& was = from.manifest();
+    const auto count = [&](const std::string& name) {
+      const auto found = was.counters.find(name);
+      return found == was.counters.end() ? 0 : std::stoll(found->second);
+    };
+    updates.clear();
+    for (const catalog::Modality& m : modalities) updates[m.name] = count("updates/" + m.name);
+    optimizer.resume(updates);
+    bad_samples.go_on(count("samples_read"), count("samples_bad"));
+    cut = count("recordings_cut");
+    first_step = steps_issued = steps_done = saved_step = static_cast<int>(was.step);
+    first_sample = was.samples;
+    evaluated_step = static_cast<int>(count("evaluated_step"));
+  }
+
+  /// All reports have been read.
+  void begin_saving() {
+    if (saved_step == steps_done) return;
+    finish_saving();
+    saved_step = steps_done;
+    saved_at = Clock::now();
+    save_due = false;
+    saver.begin(manifest(), state_of(executor.segments(), optimizer.moments()));
+    if (!config.checkpoint.async) finish_saving();
+  }
+
+  void say_saving(Report& report) {
+    if (!saver.busy()) return;
+    const Saver::Part part = saver.part();
+    report.saved = part == Saver::Part::written ? 1 : 0;
+    report.unsaved = part == Saver::Part::failed ? 1 : 0;
+  }
+
+  void conclude_saving(const Report& report) {
+    if (saver.busy() && report.saved + report.unsaved == comm->size()) saver.conclude(report.unsaved == 0);
+  }
+
+  /// Waits for the checkpoint under way, with all ranks.
+  void finish_saving() {
+    if (saver.busy()) {
+      saver.wait();
+      Report report;
+      say_saving(report);
+      take(report, report.start(*world, device));
+      conclude_saving(report);
+    }
+    saver.settle();
+  }
+
+  /// Of a run that is to be started again.
+  void save() {
+    begin_saving();
+    finish_saving();
+    world->barrier();
   }
 
   bool ended() const { return ending.signal != 0 || ending.dropped; }
 
   /// The rest of a step: its report on the way, its update done by a device that has the sums.
   void issue(int step, const Step& inputs, const pipeline::StepSums& sums, bool more) {
-    Issued out{step, {}, {}, inputs.skipped, inputs.items, begun};
+    Issued out{step, {}, {}, inputs.skipped, inputs.items, inputs.reached, begun};
     Report& report = out.report;
     report.targets = static_cast<double>(sums.targets);
     // Every rank with text read the same rows; the one whose loss counts reports them.
@@ -257,6 +378,10 @@ struct Trainer::Impl {
           sums.dropped ? std::vector<double>(static_cast<std::size_t>(global_batch)) : upcoming.back().bad;
     report.add_stop(launch::stop_requested());
     report.cut = static_cast<double>(inputs.cut);
+    say_saving(report);
+    const std::chrono::duration<double, std::ratio<60>> since = Clock::now() - saved_at;
+    const double minutes = config.checkpoint.every_minutes;
+    report.save_due = comm->rank() == 0 && minutes > 0 && since.count() >= minutes ? 1 : 0;
     out.sums = report.start(*world, device, sums.loss, optim::squared_norm(executor.segments()));
     update(step, inputs, out.sums.values);
     issued.push_back(std::move(out));
@@ -277,6 +402,8 @@ struct Trainer::Impl {
       if (ending.dropped) continue;
       record(step);
       steps_done = step.step + 1;
+      conclude_saving(report);
+      save_due = save_due || report.save_due > 0;
     }
     return ended();
   }
@@ -326,6 +453,7 @@ struct Trainer::Impl {
     record.model_flops_full_attention = flops.full_attention;
     record.previous_step = means(report.previous);
     if (report.targets > 0) {
+      for (std::size_t m = 0; m < modalities.size(); ++m) updates[modalities[m].name] += step.reached[m] ? 1 : 0;
       record.loss = report.loss / report.targets;
       record.grad_norm = std::sqrt(report.squared_norm) / report.targets;
       if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
@@ -417,6 +545,7 @@ struct Trainer::Impl {
     record.loss = report.targets > 0 ? report.loss / report.targets : 0;
     record.samples = static_cast<std::int64_t>(report.next_bad[0]);
     record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;
+    evaluated_step = static_cast<int>(step);
     if (observer.on_eval) observer.on_eval(record);
     return record;
   }
@@ -431,6 +560,9 @@ Ending Trainer::run() {
   impl_->sum_up();
   return ending;
 }
+
+void Trainer::restore(checkpoint::Checkpoint& from) { impl_->restore(from); }
+void Trainer::save() { impl_->save(); }
 
 int Trainer::steps_done() const { return impl_->steps_done; }
 

@@ -61,6 +61,15 @@ std::optional<Loaded> load_text(const std::string& text, const std::string& name
 /// same value.
 std::string dump(const RunConfig& config);
 
+/// A key whose value differs between two configs; "" where it is not there.
+struct Change {
+  std::string key;  ///< "optimizer.lr"
+  std::string before, after;
+};
+
+/// What differs between two dumps, in the order of the second.
+std::vector<Change> changes(const std::string& before, const std::string& after);
+
 /// JSON Schema (draft-07) of the config, for editors.
 std::string json_schema();
 

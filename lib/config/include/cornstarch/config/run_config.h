@@ -27,6 +27,8 @@ enum class Precision { fp32, fp64, bf16, bf16_pure };
 enum class ExportDtype { same, fp32, bf16, fp16 };
 enum class Device { cpu, cuda };
 enum class Sharding { none, zero1, zero3 };
+enum class OnSaveError { warn, fail };
+enum class Resume { never, automatic, always };
 using LogLevel = log::Level;
 
 /// How a config spells a choice.
@@ -140,6 +142,16 @@ struct Stop {
   std::optional<double> grace_seconds;  ///< from a signal to the kill; default: what is known of the launcher
 };
 
+struct Checkpoint {
+  int every = 0;            ///< steps; 0: not by steps
+  double every_minutes = 0;  ///< 0: not by time
+  int keep = 2;
+  int keep_every = 0;  ///< steps; 0: none of them
+  bool async = true;
+  std::optional<std::string> dir;  ///< default: run_dir/checkpoints
+  OnSaveError on_error = OnSaveError::warn;
+};
+
 struct RunConfig {
   Model model;
   Layout layout = Layout::separate;
@@ -150,6 +162,8 @@ struct RunConfig {
   Eval eval;
   Log log;
   Stop stop;
+  Checkpoint checkpoint;
+  Resume resume = Resume::never;
   Precision precision = Precision::fp32;
   Sharding sharding = Sharding::none;
   Device device = Device::cpu;

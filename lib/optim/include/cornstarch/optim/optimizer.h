@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -22,6 +24,11 @@ at::Tensor squared_norm(const std::vector<pipeline::Segment>& segments);
 /// norms.
 class Optimizer {
  public:
+  /// What it keeps for a segment, in its shape: AdamW both, SGD with momentum the first; undefined otherwise.
+  struct Moments {
+    at::Tensor first, second;
+  };
+
   /// Keeps state for these segments, nothing else.
   Optimizer(const config::Optimizer& config, const std::vector<pipeline::Segment>& segments);
   ~Optimizer();
@@ -34,6 +41,11 @@ class Optimizer {
   /// stay as they are; all of them where `sound`, a bool scalar of the device, is false.
   void step(double lr, const std::set<std::string>& untouched, const at::Tensor& sound,
             const at::Tensor& scale = {});
+
+  /// In the order of the segments. Whoever restores a state writes into them.
+  const std::vector<Moments>& moments() const;
+  /// Goes on as if each modality had had so many updates; 0 where it is not named.
+  void resume(const std::map<std::string, std::int64_t>& updates);
 
  private:
   struct Impl;

@@ -8,6 +8,7 @@
 
 #include "cornstarch/base/checked.h"
 #include "cornstarch/catalog/resolve.h"
+#include "cornstarch/checkpoint/checkpoint.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/config/run_config.h"
 #include "cornstarch/dataio/dataset.h"
@@ -35,6 +36,7 @@ struct Setup {
   /// Whether the step under way is to be dropped, see pipeline::ExecutorOptions; default: where it would
   /// outlast the launcher's patience.
   std::function<bool()> drops = {};
+  std::string version = {};  ///< of the program, for checkpoints
   int report_lag = 0;  ///< steps begun before a step's report is read: with 1, no host waits for its GPU
 };
 
@@ -57,6 +59,13 @@ class Trainer {
   /// Builds this rank's stages and loads pretrained weights; every rank does so together.
   Trainer(const Setup& setup, Observer observer);
   ~Trainer();
+
+  /// Goes on where a checkpoint's run was; before run(). Throws Failure (bad_data) where it cannot be read:
+  /// then the state is no longer whole, and another has to be restored.
+  void restore(checkpoint::Checkpoint& from);
+  /// Saves the state as the last complete step left it, unless it was saved then; returns when it is whole, and
+  /// throws Failure (io) where it cannot be. Every rank calls it.
+  void save();
 
   /// Trains for config.steps steps, with evaluations as configured, or until any rank is asked to stop or
   /// drops a step, which then no rank updates for.

@@ -1,0 +1,145 @@
+#include "saver.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <chrono>
+#include <new>
+
+#include "cornstarch/base/log.h"
+#include "cornstarch/base/text.h"
+
+namespace cornstarch::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// In a thread of its own, whatever happens there.
+template <typename Work>
+std::future<Result<void>> in_background(int rank, Work work) {
+  return std::async(std::launch::async, [rank, work = std::move(work)]() -> Result<void> {
+    log::set_rank(rank);
+    try {
+      return work();
+    } catch (const std::bad_alloc&) {
+      return fail(ExitCode::device, "there is no memory to write it");
+    } catch (const std::exception& e) {
+      return fail(ExitCode::io, e.what());
+    }
+  });
+}
+
+bool holds_weights(const fs::path& file) { return file.extension() == ".safetensors"; }
+
+}  // namespace
+
+Saver::Saver(SaverOptions options, int rank, at::Device device)
+    : options_(std::move(options)), rank_(rank), device_(device) {}
+
+Saver::~Saver() {
+  if (writing_.valid()) writing_.wait();
+  if (committing_.valid()) committing_.wait();
+}
+
+void Saver::begin(checkpoint::Manifest manifest, const std::vector<StateTensor>& state) {
+  settle();
+  busy_ = true;
+  ended_.reset();
+  manifest_ = std::move(manifest);
+  pieces_.clear();
+  copies_.resize(state.size());
+  for (std::size_t i = 0; i < state.size(); ++i) {
+    pieces_.push_back(state[i].piece);
+    const at::Tensor& value = state[i].value;
+    if (!copies_[i].defined())
+      copies_[i] = at::empty(value.sizes(), value.options().device(at::kCPU).pinned_memory(device_.is_cuda()));
+    copies_[i].copy_(value, /*non_blocking=*/device_.is_cuda());
+  }
+  if (device_.is_cuda()) {
+    copied_.emplace(device_.type());
+    copied_->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+  }
+  writing_ = in_background(rank_, [this] { return write(); });
+}
+
+Result<void> Saver::write() {
+  if (copied_) copied_->synchronize();
+  std::vector<checkpoint::PieceToWrite> pieces;
+  for (std::size_t i = 0; i < pieces_.size(); ++i)
+    pieces.push_back(
+        {pieces_[i], {static_cast<const std::byte*>(copies_[i].const_data_ptr()), copies_[i].nbytes()}});
+  const auto written =
+      checkpoint::write_part(checkpoint::partial_folder(options_.dir, manifest_.step), rank_, pieces);
+  if (!written || rank_ != 0) return written;
+  auto all = references();
+  if (!all) return tl::unexpected(all.error());
+  manifest_.references = std::move(*all);
+  return {};
+}
+
+/// Hashed once in a run: they do not change under it.
+Result<std::vector<checkpoint::Reference>> Saver::references() {
+  if (references_) return *references_;
+  std::vector<checkpoint::Reference> out;
+  for (const auto& [modality, folder] : options_.references) {
+    checkpoint::Reference& reference = out.emplace_back(checkpoint::Reference{modality, folder, {}});
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (!holds_weights(entry.path())) continue;
+      auto file = checkpoint::hash_file(entry.path());
+      if (!file) return tl::unexpected(file.error());
+      reference.files.push_back(std::move(*file));
+    }
+  }
+  references_ = out;
+  return out;
+}
+
+Saver::Part Saver::part() {
+  if (ended_) return *ended_;
+  if (writing_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return Part::writing;
+  const Result<void> written = writing_.get();
+  ended_ = written ? Part::written : Part::failed;
+  report(written, "is not saved");
+  return *ended_;
+}
+
+Saver::Part Saver::wait() {
+  if (!ended_) writing_.wait();
+  return part();
+}
+
+void Saver::conclude(bool whole) {
+  busy_ = false;
+  if (rank_ != 0) return;
+  committing_ = in_background(rank_, [this, whole] {
+    if (whole) return make_whole();
+    checkpoint::abandon(options_.dir, manifest_.step);
+    return Result<void>();
+  });
+}
+
+Result<void> Saver::make_whole() {
+  const auto path = checkpoint::commit(options_.dir, manifest_);
+  if (!path) {
+    checkpoint::abandon(options_.dir, manifest_.step);
+    return tl::unexpected(path.error());
+  }
+  log::info(cat("checkpoint: ", path->string()));
+  if (const auto pruned = checkpoint::prune(options_.dir, options_.keep, options_.keep_every); !pruned)
+    log::warning(pruned.error().message);
+  return {};
+}
+
+void Saver::settle() {
+  if (!committing_.valid()) return;
+  report(committing_.get(), "is not saved");
+}
+
+void Saver::report(const Result<void>& done, const std::string& what) const {
+  if (done) return;
+  const std::string message = cat("the checkpoint of step ", manifest_.step, " ", what, ": ", done.error().message);
+  if (options_.fails) throw Failure(ExitCode::io, message, "checkpoint.on_error: warn goes on without it");
+  log::warning(cat(message, "; training goes on"));
+}
+
+}  // namespace cornstarch::train

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Event.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <future>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cornstarch/checkpoint/checkpoint.h"
+#include "state.h"
+
+namespace cornstarch::train {
+
+struct SaverOptions {
+  std::filesystem::path dir;
+  int keep = 2;
+  std::int64_t keep_every = 0;
+  bool fails = false;  ///< what cannot be written ends the run
+  /// Pretrained folders of which something does not train: modality and folder.
+  std::vector<std::pair<std::string, std::string>> references = {};
+};
+
+/// Writes a rank's part of checkpoints while training goes on. All ranks begin one together, tell each other
+/// how their parts went, and conclude together; rank 0 makes the whole of the parts.
+class Saver {
+ public:
+  Saver(SaverOptions options, int rank, at::Device device);
+  ~Saver();
+
+  /// Copies the state, on a GPU behind what is under way there, and begins to write the copy. None may be under
+  /// way.
+  void begin(checkpoint::Manifest manifest, const std::vector<StateTensor>& state);
+  /// Whether one is under way, on all ranks alike.
+  bool busy() const { return busy_; }
+
+  enum class Part { writing, written, failed };
+  /// How this rank's part of it goes. What went wrong has been said.
+  Part part();
+  /// Waits until it is not writing any more.
+  Part wait();
+
+  /// Every rank's part is written, or, `whole` false, some rank could not write its own: then all of it goes.
+  void conclude(bool whole);
+  /// Waits until rank 0 has done what conclude() asked for.
+  void settle();
+
+ private:
+  Result<void> write();
+  Result<void> make_whole();
+  void report(const Result<void>& done, const std::string& what) const;
+  Result<std::vector<checkpoint::Reference>> references();
+
+  SaverOptions options_;
+  int rank_;
+  at::Device device_;
+  bool busy_ = false;
+  checkpoint::Manifest manifest_;
+  std::vector<checkpoint::Piece> pieces_;
+  std::vector<at::Tensor> copies_;  ///< on the host, for all checkpoints of the run
+  std::optional<c10::Event> copied_;
+  std::optional<std::vector<checkpoint::Reference>> references_;
+  std::future<Result<void>> writing_;
+  std::optional<Part> ended_;
+  std::future<Result<void>> committing_;
+};
+
+}  // namespace cornstarch::train
