@@ -106,7 +106,7 @@ train.jsonl:3:1: warning: a recording is longer than its encoder takes: the rest
         os.mkfifo(self.data / "pipe.jsonl")
         (self.data / "t.jsonl").write_bytes(b"PAR1 and more")
         (self.data / "bomb.jsonl").write_text("{}\n{\"a\": \"" + "x" * (65 << 20) + "\"}\n")
-        for name, code, wanted in (("pipe.jsonl", 74, "error: cannot read 'pipe.jsonl': it is no file [bad_data]"),
+        for name, code, wanted in (("pipe.jsonl", 74, "error: cannot read 'pipe.jsonl': it is a FIFO, not a file [bad_data]"),
                                    ("t.jsonl", 65, "error: 't.jsonl' is a Parquet file; a data set is a .json list or a .jsonl file [bad_data]"),
                                    ("bomb.jsonl", 65, "bomb.jsonl:2:1: error: a sample of more than 64 MiB, the most that is read [bad_data]")):
             _, err = self.validate(name, code=code)

@@ -131,6 +131,24 @@ run.yaml:5:19: error: '$/clip': preprocessor_config.json: it makes pictures of [
         (self.folder / "clip" / "preprocessor_config.json").write_text('{"size": 16, "crop_size": 16}', encoding="utf-8")
         self.expect("", 0, verbs=("validate",))
 
+    def test_what_is_no_file_is_refused_at_once(self):
+        """To open a FIFO would wait for its other end."""
+        for name in ("run.yaml", "example/tokenizer.json", "example/tokenizer_config.json", "example/conversations.jsonl",
+                     "clip/config.json", "clip/preprocessor_config.json", "llama/model.safetensors",
+                     "llama/model.safetensors.index.json"):
+            path, kept = self.folder / name, self.folder / "kept"
+            weights = self.folder / "llama" / "model.safetensors"
+            if name.endswith("index.json"):
+                weights.rename(self.folder / "weights")
+            if path.exists():
+                path.rename(kept)
+            os.mkfifo(path)
+            err = self.run_program("validate", "--config", "run.yaml").stderr.replace(f"{self.folder}/", "")
+            self.assertIn(f"cannot read '{name}': it is a FIFO, not a file", err)
+            path.unlink()
+            if kept.exists():
+                kept.rename(path)
+
     def test_more_memory_than_the_host_has(self):
         """Refused before a worker starts, which is not there: 70 billion parameters at 16 bytes each."""
         huge = {**model_folders.LLAMA_8B, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,

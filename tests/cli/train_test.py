@@ -133,6 +133,7 @@ class Training(unittest.TestCase):
                                    (first / "llm", "generation_config.json", '{"eos_token_id": 1, "top_k": 7}'),
                                    (first / "llm", "special_tokens_map.json", '{"eos_token": "</s>"}'),
                                    (first / "llm", "chat_template.jinja", "{{ messages }}"),
+                                   (first / "llm", "vocab.json", "{}"),
                                    (first / "llm", "tokenizer_config.json", '{"eos_token": "</s>", "note": 1}')):
             (folder / name).write_text(text)
             given[folder.name, name] = text

@@ -17,33 +17,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-  bool close() {
-    const int fd = std::exchange(fd_, -1);
-    return fd < 0 || ::close(fd) == 0;
-  }
-
- private:
-  int fd_;
-};
-
-tl::unexpected<Error> system_failure(std::string_view action, const fs::path& path, int error) {
+tl::unexpected<Error> read_failure(const fs::path& path, int error) {
   const bool missing = error == ENOENT || error == ENOTDIR;
   return fail(missing ? ExitCode::missing_input : ExitCode::io,
-              cat("cannot ", action, " '", path.string(), "': ", std::strerror(error)));
+              cat("cannot read '", path.string(), "': ", std::strerror(error)));
 }
 
 tl::unexpected<Error> write_failure(const fs::path& path, int error) {
   return fail(ExitCode::io, cat("cannot write '", path.string(), "': ", std::strerror(error)));
+}
+
+/// What stands in a file's place, or "".
+std::string_view other_kind(mode_t mode) {
+  if (S_ISREG(mode)) return {};
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a FIFO, not a file";
+  return S_ISSOCK(mode) ? "a socket, not a file" : "a device, not a file";
 }
 
 bool write_all(int fd, std::string_view content) {
@@ -74,21 +63,41 @@ bool sync_folder(const fs::path& folder) {
   return fd.valid() && (::fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP);
 }
 
-Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return system_failure("read", path, errno);
-  struct stat info{};
-  if (::fstat(fd.get(), &info) != 0) return system_failure("read", path, errno);
-  if (S_ISDIR(info.st_mode))
-    return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is a folder"));
+Descriptor::Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+bool Descriptor::close() {
+  const int fd = std::exchange(fd_, -1);
+  return fd < 0 || ::close(fd) == 0;
+}
+
+Result<Descriptor> open_file(const fs::path& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return read_failure(path, errno);
+  const std::string_view other = other_kind(info.st_mode);
+  if (!other.empty()) return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is ", other));
+  // A FIFO that took the file's place just now would keep us waiting.
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) return read_failure(path, errno);
+  return fd;
+}
+
+Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
+  auto fd = open_file(path);
+  if (!fd) return tl::unexpected(fd.error());
+  struct stat info{};
+  if (::fstat(fd->get(), &info) != 0) return read_failure(path, errno);
   std::string content;
   content.resize(std::min(static_cast<std::size_t>(std::max<off_t>(info.st_size, 0)), max_bytes) + 1);
   std::size_t size = 0;
   while (true) {
-    const ssize_t n = ::read(fd.get(), content.data() + size, content.size() - size);
+    const ssize_t n = ::read(fd->get(), content.data() + size, content.size() - size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_failure("read", path, errno);
+    if (n < 0) return read_failure(path, errno);
     if (n == 0) break;
     size += static_cast<std::size_t>(n);
     if (size > max_bytes) {

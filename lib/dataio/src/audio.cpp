@@ -1,6 +1,8 @@
 #include "cornstarch/dataio/audio.h"
 
 #include <sndfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -20,6 +22,8 @@ constexpr sf_count_t kChunk = 1 << 14;  // frames
 /// Louder than whole numbers of 32 bits that nobody scaled. Beyond it sums overflow somewhere on the way.
 constexpr float kLoudest = 4294967296.0F;
 
+constexpr int kMpeg = 0x230000;  // SF_FORMAT_MPEG, which headers before 1.1 do not have
+
 using File = std::unique_ptr<SNDFILE, decltype(&sf_close)>;
 
 bool reads_mp3() {
@@ -29,8 +33,7 @@ bool reads_mp3() {
     SF_FORMAT_INFO info{};
     info.format = i;
     sf_command(nullptr, SFC_GET_FORMAT_MAJOR, &info, sizeof info);
-    constexpr int mpeg = 0x230000;  // SF_FORMAT_MPEG, which headers before 1.1 do not have
-    if (info.format == mpeg) return true;
+    if (info.format == kMpeg) return true;
   }
   return false;
 }
@@ -51,24 +54,47 @@ tl::unexpected<Error> not_read(const std::filesystem::path& path, std::string_vi
 }
 
 struct Opened {
+  std::unique_ptr<Descriptor> descriptor;  ///< libsndfile keeps its address
   File file;
   AudioInfo info;
+  bool mp3;
 };
 
-Result<File> open_file(const std::filesystem::path& path, SF_INFO& info) {
+int descriptor_in(void* handle) { return static_cast<const Descriptor*>(handle)->get(); }
+
+/// Lets libsndfile read a descriptor that stays ours: sf_open_fd closes it where opening fails.
+SF_VIRTUAL_IO descriptor_io() {
+  SF_VIRTUAL_IO io{};
+  io.get_filelen = [](void* handle) -> sf_count_t {
+    struct stat info{};
+    return ::fstat(descriptor_in(handle), &info) == 0 ? info.st_size : -1;
+  };
+  io.seek = [](sf_count_t to, int from, void* handle) -> sf_count_t {
+    return ::lseek(descriptor_in(handle), to, from);
+  };
+  io.read = [](void* into, sf_count_t n, void* handle) -> sf_count_t {
+    return ::read(descriptor_in(handle), into, static_cast<std::size_t>(n));
+  };
+  io.tell = [](void* handle) -> sf_count_t { return ::lseek(descriptor_in(handle), 0, SEEK_CUR); };
+  return io;
+}
+
+Result<File> open_sound(const std::filesystem::path& path, Descriptor& descriptor, SF_INFO& info) {
   // Why a file cannot be opened stands in variables that all threads share and each opening begins anew.
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
-  File file(sf_open(path.c_str(), SFM_READ, &info), &sf_close);
+  SF_VIRTUAL_IO io = descriptor_io();
+  File file(sf_open_virtual(&io, SFM_READ, &info, &descriptor), &sf_close);
   if (!file) return not_read(path, sf_strerror(nullptr));
   return file;
 }
 
 Result<Opened> open(const std::filesystem::path& path, const AudioLimits& limits) {
-  const auto size = regular_file_size(path);
-  if (!size) return tl::unexpected(size.error());
+  auto opened_file = open_file(path);
+  if (!opened_file) return tl::unexpected(opened_file.error());
+  auto descriptor = std::make_unique<Descriptor>(std::move(*opened_file));
   SF_INFO info{};
-  auto file = open_file(path, info);
+  auto file = open_sound(path, *descriptor, info);
   if (!file) return tl::unexpected(file.error());
   if (info.channels < 1 || info.channels > limits.channels)
     return fail(ExitCode::bad_data,
@@ -76,7 +102,10 @@ Result<Opened> open(const std::filesystem::path& path, const AudioLimits& limits
   if (info.samplerate < 1 || info.samplerate > limits.max_rate)
     return fail(ExitCode::bad_data,
                 cat("a recording at ", info.samplerate, " Hz; 1 to ", limits.max_rate, " are read"));
-  Opened opened{std::move(*file), {info.samplerate, info.channels, info.frames}};
+  Opened opened{std::move(descriptor),
+                std::move(*file),
+                {info.samplerate, info.channels, info.frames},
+                (info.format & SF_FORMAT_TYPEMASK) == kMpeg};
   if (info.frames < 0 || info.frames == SF_COUNT_MAX) opened.info.frames.reset();
   return opened;
 }
@@ -127,6 +156,30 @@ class MonoReader {
   std::int64_t read_ = 0;
 };
 
+/// Whether an MP3's first frame is a table (of Xing's kind or VBRI's) that says how long it is.
+bool tells_length(ByteSource mp3) {
+  constexpr std::int64_t tag_header = 10;
+  const std::string_view tag = mp3.read(0, tag_header);
+  std::int64_t at = 0;
+  if (tag.starts_with("ID3") && tag.size() == tag_header) {
+    for (std::size_t i = 6; i < tag.size(); ++i) at = at << 7 | (tag[i] & 0x7F);
+    at += tag_header;
+  }
+  const std::string_view frame = mp3.read(at, 64);
+  return frame.find("Xing") != frame.npos || frame.find("Info") != frame.npos ||
+         frame.find("VBRI") != frame.npos;
+}
+
+/// libsndfile takes an MP3 without such a table to be as long as its first frame's bit rate makes it, and
+/// reads no further. Where the rate varies, much may be left then.
+bool cut_short(const std::filesystem::path& path, const Opened& opened) {
+  constexpr std::int64_t three_frames = 3 * 1441;
+  if (!opened.mp3) return false;
+  auto bytes = ByteSource::open(path);
+  return bytes && bytes->size() - ::lseek(opened.descriptor->get(), 0, SEEK_CUR) > three_frames &&
+         !tells_length(std::move(*bytes));
+}
+
 }  // namespace
 
 Result<AudioInfo> probe_audio(const std::filesystem::path& path, const AudioLimits& limits) {
@@ -150,6 +203,10 @@ Result<Audio> read_audio(const std::filesystem::path& path, int rate, std::int64
     if (!chunk) return tl::unexpected(chunk.error());
     auto added = resampler->add(*chunk, audio.samples);
     if (!added) return tl::unexpected(added.error());
+    if (chunk->empty() && cut_short(path, *opened))
+      return fail(ExitCode::bad_data,
+                  "an MP3 recording of a varying bit rate that does not tell its length: its end is not read",
+                  "convert it, as with: ffmpeg -i IN -ac 1 OUT.wav");
     if (chunk->empty()) break;
     any = true;
   }

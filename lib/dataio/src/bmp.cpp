@@ -89,8 +89,10 @@ Result<Image> decode_bmp(std::string_view bytes, const ImageHeader& header) {
   const Layout l = layout_of(bytes);
   const std::string problem = problem_of(l);
   if (!problem.empty())
-    return fail(ExitCode::bad_data, cat("a BMP picture ", problem, ", which is not read"),
-                "convert it, as with ImageMagick: convert IN OUT.png");
+    return fail(
+        ExitCode::bad_data, cat("a BMP picture ", problem, ", which is not read"),
+        "JPEG, PNG, WebP, GIF and uncompressed BMP pictures are read; convert it, as with ImageMagick: "
+        "convert IN OUT.png");
   const auto width = static_cast<std::size_t>(header.width), height = static_cast<std::size_t>(header.height);
   const std::size_t row_bytes = (width * l.bits + 31) / 32 * 4;
   const std::size_t last_row = (width * l.bits + 7) / 8;  // its padding may be missing

@@ -1,8 +1,12 @@
 #include "byte_source.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "cornstarch/base/text.h"
 
@@ -11,34 +15,17 @@ namespace {
 
 constexpr std::size_t kWindow = 4096;
 
-tl::unexpected<Error> unreadable(const std::filesystem::path& path, ExitCode code, std::string_view why) {
-  return fail(code, cat("cannot read '", path.string(), "': ", why));
-}
-
 }  // namespace
 
-Result<std::int64_t> regular_file_size(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found)
-    return unreadable(path, ExitCode::missing_input, std::strerror(ENOENT));
-  if (error) return unreadable(path, ExitCode::io, error.message());
-  if (std::filesystem::is_directory(status)) return unreadable(path, ExitCode::io, "it is a folder");
-  if (!std::filesystem::is_regular_file(status))
-    return unreadable(path, ExitCode::io, "it is no regular file");
-  const auto size = std::filesystem::file_size(path, error);
-  if (error) return unreadable(path, ExitCode::io, error.message());
-  return static_cast<std::int64_t>(size);
-}
-
 Result<ByteSource> ByteSource::open(const std::filesystem::path& path) {
-  const auto size = regular_file_size(path);
-  if (!size) return tl::unexpected(size.error());
+  auto file = open_file(path);
+  if (!file) return tl::unexpected(file.error());
+  struct stat info{};
+  if (::fstat(file->get(), &info) != 0)
+    return fail(ExitCode::io, cat("cannot read '", path.string(), "': ", std::strerror(errno)));
   ByteSource source;
-  source.size_ = *size;
-  source.file_.rdbuf()->pubsetbuf(nullptr, 0);  // the window is buffer enough
-  source.file_.open(path, std::ios::binary);
-  if (!source.file_) return unreadable(path, ExitCode::io, std::strerror(errno));
+  source.size_ = info.st_size;
+  source.file_ = std::move(*file);
   return source;
 }
 
@@ -48,10 +35,8 @@ std::string_view ByteSource::read(std::int64_t at, std::size_t n) {
   const auto end = begin_ + static_cast<std::int64_t>(window_.size());
   if (at < begin_ || at + static_cast<std::int64_t>(n) > end) {
     buffer_.resize(std::min(std::max(n, kWindow), static_cast<std::size_t>(size_ - at)));
-    file_.clear();
-    file_.seekg(at);
-    file_.read(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
-    buffer_.resize(static_cast<std::size_t>(std::max<std::streamsize>(file_.gcount(), 0)));
+    const ssize_t got = ::pread(file_.get(), buffer_.data(), buffer_.size(), at);
+    buffer_.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     window_ = buffer_;
     begin_ = at;
   }

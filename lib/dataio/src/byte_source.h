@@ -2,16 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 
-#include "cornstarch/base/result.h"
+#include "cornstarch/base/files.h"
 
 namespace cornstarch::dataio {
-
-/// The size of a regular file; anything else is refused (to open a pipe would wait for ever).
-Result<std::int64_t> regular_file_size(const std::filesystem::path& path);
 
 /// A file's bytes by their places: from memory, or from disk as far as they are asked for.
 class ByteSource {
@@ -28,7 +24,7 @@ class ByteSource {
 
  private:
   ByteSource() = default;
-  std::ifstream file_;
+  Descriptor file_{-1};
   std::string buffer_;
   std::string_view window_;  ///< bytes from begin_ on: of memory all of them, of a file those in buffer_
   std::int64_t begin_ = 0;

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "cornstarch/base/result.h"
+#include "cornstarch/base/files.h"
 
 namespace cornstarch::dataio {
 
@@ -13,11 +13,7 @@ namespace cornstarch::dataio {
 /// short under a map ends the program without a word.
 class DataFile {
  public:
-  /// Ordinary files only: a pipe could keep its reader waiting for ever.
   static Result<DataFile> open(const std::filesystem::path& path);
-  DataFile(DataFile&& other) noexcept;
-  DataFile& operator=(DataFile&& other) noexcept;
-  ~DataFile();
 
   const std::filesystem::path& path() const { return path_; }
   std::int64_t size() const { return size_; }
@@ -43,9 +39,9 @@ class DataFile {
   };
 
  private:
-  DataFile(std::filesystem::path path, int fd) : path_(std::move(path)), fd_(fd) {}
+  DataFile(std::filesystem::path path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
   std::filesystem::path path_;
-  int fd_ = -1;
+  Descriptor fd_;
   std::int64_t size_ = 0, modified_ = 0;
 };
 

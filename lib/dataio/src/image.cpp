@@ -1,6 +1,5 @@
 #include "cornstarch/dataio/image.h"
 
-#include "cornstarch/base/files.h"
 #include "exif.h"
 #include "image_header.h"
 
@@ -45,8 +44,6 @@ Result<Image> decode_image(std::string_view bytes, const ImageLimits& limits) {
 }
 
 Result<Image> read_image(const std::filesystem::path& path, const ImageLimits& limits) {
-  const auto size = regular_file_size(path);
-  if (!size) return tl::unexpected(size.error());
   auto bytes = read_file(path, static_cast<std::size_t>(limits.file_bytes));
   if (!bytes) return tl::unexpected(bytes.error());
   return decode_image(*bytes, limits);

@@ -1,14 +1,13 @@
 #include "cornstarch/formats/safetensors.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "header.h"
 
@@ -20,10 +19,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // as in Hugging Face's reader
 
-tl::unexpected<Error> system_failure(const fs::path& path, int error) {
-  const bool missing = error == ENOENT || error == ENOTDIR;
-  return fail(missing ? ExitCode::missing_input : ExitCode::io,
-              cat("cannot read '", path.string(), "': ", std::strerror(error)));
+tl::unexpected<Error> system_failure(const fs::path& path) {
+  return fail(ExitCode::io, cat("cannot read '", path.string(), "': ", std::strerror(errno)));
 }
 
 /// The length of the header, which is the first 8 bytes, little-endian.
@@ -57,20 +54,13 @@ struct SafetensorsFile::Mapping {
 
   /// The whole file; an empty one is not mapped.
   static Result<std::unique_ptr<Mapping>> of(const fs::path& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not make us wait
-    if (fd < 0) return system_failure(path, errno);
+    const auto fd = open_file(path);
+    if (!fd) return tl::unexpected(fd.error());
     struct stat info{};
-    const bool known = ::fstat(fd, &info) == 0;
-    int error = known ? 0 : errno;
-    if (known && !S_ISREG(info.st_mode)) error = S_ISDIR(info.st_mode) ? EISDIR : EINVAL;
-    void* memory = nullptr;
-    const auto size = error == 0 ? static_cast<std::size_t>(info.st_size) : 0;
-    if (size > 0) {
-      memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-      if (memory == MAP_FAILED) error = errno;
-    }
-    ::close(fd);
-    if (error != 0) return system_failure(path, error);
+    if (::fstat(fd->get(), &info) != 0) return system_failure(path);
+    const auto size = static_cast<std::size_t>(info.st_size);
+    void* memory = size > 0 ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd->get(), 0) : nullptr;
+    if (memory == MAP_FAILED) return system_failure(path);
     return std::make_unique<Mapping>(std::span(static_cast<const std::byte*>(memory), size));
   }
 

@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using dataio::Tokenizer;
 
-void take(const fs::path& folder, const std::string& name, Companions& files) {
-  if (fs::exists(folder / name)) files[name] = value_or_throw(read_file(folder / name));
+void take(const fs::path& file, const std::string& name, Companions& files) {
+  files[name] = value_or_throw(read_file(file));
 }
 
 Json parsed(const std::string& text) {
@@ -81,11 +81,13 @@ Companions beside_llm(const config::RunConfig& config, const catalog::Modality& 
   Companions files;
   const Tokenizer& tokenizer = data.tokenizer();
   const fs::path source = value_or_throw(dataio::tokenizer_json_path(config.data.tokenizer));
-  files["tokenizer.json"] = value_or_throw(read_file(source));
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-                           "tokenizer.model", "chat_template.jinja", "chat_template.json"})
-    take(source.parent_path(), name, files);
-  take(llm.pretrained ? fs::path(*llm.pretrained) : source.parent_path(), "generation_config.json", files);
+  for (const fs::path& file : dataio::tokenizer_files(source))
+    take(file, file == source ? "tokenizer.json" : file.filename().string(), files);
+  if (llm.pretrained) {
+    files.erase("generation_config.json");
+    const fs::path own = fs::path(*llm.pretrained) / "generation_config.json";
+    if (fs::exists(own)) take(own, "generation_config.json", files);
+  }
   edit(files, "tokenizer_config.json", new_tokenizer_config(tokenizer, llm.spec.max_positions),
        [&](Json& json) {
          say_tokens(config.data, json);

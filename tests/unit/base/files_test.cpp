@@ -1,5 +1,8 @@
 #include "cornstarch/base/files.h"
 
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -50,6 +53,30 @@ TEST_CASE("A missing file is told from one that cannot be read") {
   REQUIRE_FALSE(is_folder.has_value());
   CHECK(is_folder.error().code == ExitCode::io);
   CHECK(is_folder.error().message == "cannot read '" + folder.path().string() + "': it is a folder");
+}
+
+TEST_CASE("What is no file is refused by its name, and nobody is waited for") {
+  const Folder folder;
+  const auto refusal = [](const fs::path& path) {
+    const auto file = open_file(path);
+    REQUIRE_FALSE(file.has_value());
+    CHECK(file.error().code == ExitCode::io);
+    CHECK(read_file(path).error().message == file.error().message);
+    return file.error().message.substr(cat("cannot read '", path.string(), "': ").size());
+  };
+  const fs::path fifo = folder.path() / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  fs::create_symlink("fifo", folder.path() / "link");
+  struct sockaddr_un address{AF_UNIX, {}};
+  const std::string name = (folder.path() / "socket").string();
+  name.copy(address.sun_path, sizeof address.sun_path - 1);
+  const Descriptor listening(::socket(AF_UNIX, SOCK_STREAM, 0));
+  REQUIRE(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  CHECK(refusal(fifo) == "it is a FIFO, not a file");
+  CHECK(refusal(folder.path() / "link") == "it is a FIFO, not a file");
+  CHECK(refusal(name) == "it is a socket, not a file");
+  CHECK(refusal("/dev/null") == "it is a device, not a file");
+  CHECK(refusal(folder.path()) == "it is a folder");
 }
 
 TEST_CASE("Writing replaces the content and leaves nothing beside it") {

@@ -129,6 +129,22 @@ TEST_CASE("FLAC to the bit, and what other formats keep of a sound") {
   compare("sound.mp3", 0.02);
 }
 
+TEST_CASE("an MP3 of a varying bit rate is read whole, or not at all") {
+  // Silence at 16 kHz: a frame of 160 kbit/s, and 400 of 8.
+  std::string bytes = "\xFF\xF3\xE8\xC4" + std::string(716, '\0');
+  for (int i = 0; i < 400; ++i) bytes += "\xFF\xF3\x18\xC4" + std::string(32, '\0');
+  const golden::Folder folder;
+  const auto path = folder.write("silence.mp3", bytes);
+  const auto all = read_audio(path, 16000, kAll);
+  REQUIRE_FALSE(all);
+  CHECK(all.error().message ==
+        "an MP3 recording of a varying bit rate that does not tell its length: its end is not read");
+  CHECK(all.error().help == "convert it, as with: ffmpeg -i IN -ac 1 OUT.wav");
+  CHECK(read(path, 16000, 5000).samples.size() == 5000);  // what is asked for is there
+  const std::size_t steady = 720;
+  CHECK(read(folder.write("steady.mp3", bytes.substr(steady)), 16000, kAll).samples.size() >= 399 * 576);
+}
+
 TEST_CASE("a FLAC that was streamed does not tell its length and is read all the same") {
   std::string bytes =
       cornstarch::value_or_throw(cornstarch::read_file(golden::path("recordings/sound.flac")));

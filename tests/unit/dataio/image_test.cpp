@@ -94,8 +94,8 @@ TEST_CASE("pictures that are not read") {
   CHECK(read_image("/tmp").error().message == "cannot read '/tmp': it is a folder");
   const std::string pipe = (folder.path() / "pipe.png").string();
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-  CHECK(read_image(pipe).error().message == "cannot read '" + pipe + "': it is no regular file");
-  CHECK(probe_image(pipe).error().message == "cannot read '" + pipe + "': it is no regular file");
+  CHECK(read_image(pipe).error().message == "cannot read '" + pipe + "': it is a FIFO, not a file");
+  CHECK(probe_image(pipe).error().message == "cannot read '" + pipe + "': it is a FIFO, not a file");
 }
 
 TEST_CASE("files of other kinds are named, with what is read and what to do") {
@@ -168,6 +168,9 @@ TEST_CASE("broken pictures: the decoder's own reason") {
   other = file("photos/bmp_grey.bmp");
   other[30] = 1;
   CHECK(problem(other) == "a BMP picture that is compressed, which is not read");
+  CHECK(decode_image(other).error().help ==
+        "JPEG, PNG, WebP, GIF and uncompressed BMP pictures are read; convert it, as with ImageMagick: "
+        "convert IN OUT.png");
 }
 
 TEST_CASE(

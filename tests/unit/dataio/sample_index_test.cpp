@@ -254,5 +254,5 @@ TEST_CASE("a pipe is no data set, and is not waited for") {
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
   const auto file = DataFile::open(path);
   REQUIRE_FALSE(file);
-  CHECK(file.error().message == "cannot read '" + path.string() + "': it is no file");
+  CHECK(file.error().message == "cannot read '" + path.string() + "': it is a FIFO, not a file");
 }

@@ -162,7 +162,7 @@ TEST_CASE("files that cannot be opened say so") {
   const auto directory = SafetensorsFile::open(folder.path);
   REQUIRE_FALSE(directory);
   CHECK(directory.error().code == ExitCode::io);
-  CHECK(directory.error().message == cat("cannot read '", folder.path.string(), "': Is a directory"));
+  CHECK(directory.error().message == cat("cannot read '", folder.path.string(), "': it is a folder"));
 }
 
 TEST_CASE("broken headers are refused") {

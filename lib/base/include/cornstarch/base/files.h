@@ -9,8 +9,27 @@
 
 namespace cornstarch {
 
-/// The whole file. Errors: missing_input if it is not there, io otherwise, bad_data if it is larger than
-/// max_bytes.
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept;
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  ~Descriptor() { close(); }
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  bool close();
+
+ private:
+  int fd_;
+};
+
+/// Whatever reads a file opens it so: a folder, FIFO, socket or device is refused by its name, and nobody is
+/// waited for. Errors: missing_input if it is not there, io otherwise.
+Result<Descriptor> open_file(const std::filesystem::path& path);
+
+/// The whole file. Errors: those of open_file, bad_data if it is larger than max_bytes.
 Result<std::string> read_file(const std::filesystem::path& path,
                               std::size_t max_bytes = std::size_t{1} << 30);
 
