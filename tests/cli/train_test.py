@@ -236,20 +236,30 @@ class Training(unittest.TestCase):
         root = self.folder / name / folder
         return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
-    def test_a_signal_ends_the_run_after_the_step_with_the_model_written(self):
+    def checkpoints(self, name):
+        """The steps that a run has whole checkpoints of."""
+        found = (self.folder / name / "checkpoints").glob("step-*/manifest.json")
+        return sorted(int(p.parent.name.removeprefix("step-")) for p in found)
+
+    def state(self, name, step):
+        """What the ranks' parts of a checkpoint hold."""
+        return {p: content for p, content in self.files(name, f"checkpoints/step-{step:08}").items() if p.name != "manifest.json"}
+
+    def test_a_signal_ends_the_run_after_the_step_with_the_state_saved(self):
         for layout, number in ((("--local-ranks", "4"), signal.SIGINT), (("--layout", "single"), signal.SIGTERM),
                                (("--layout", "single"), signal.SIGHUP), (("--layout", "single"), signal.SIGUSR1)):
             name = f"stop-{number}"
             process = self.start(name=name, layout=layout)
             process.send_signal(number)
-            self.assertEqual(process.wait(timeout=60), 128 + number, self.said.read_text())
+            # A scheduler learns that the run can be started again.
+            self.assertEqual(process.wait(timeout=60), 130 if number == signal.SIGINT else 75, self.said.read_text())
             steps, _ = self.metrics(name)
             word = signal.Signals(number).name
             again = "; Ctrl-C again ends at once" if number == signal.SIGINT else ""
-            self.assertIn(f"{word} received: the step under way is finished, then the model is saved{again}\n",
+            self.assertIn(f"{word} received: the step under way is finished, then the state is saved{again}\n",
                           self.said.read_text())
-            self.assertIn(f"stopped by {word} after step {len(steps)}\n", self.said.read_text())
-            self.assertTrue((self.folder / name / "model" / "llm" / "model.safetensors").exists())
+            self.assertIn(f"stopped by {word} after step {len(steps)}; --resume goes on from there\n", self.said.read_text())
+            self.assertEqual(self.checkpoints(name), [len(steps)])
 
     # Steps of these take long beside the grace, of which half is for them; the rate is the same in shorter runs.
     DROPPING = ("--set", "stop.grace_seconds=0.002", "--set", "batch.global_size=32", "--set", "batch.microbatch_size=1",
@@ -257,15 +267,16 @@ class Training(unittest.TestCase):
 
     def check_dropped(self, name):
         steps, _ = self.metrics(name)
-        self.assertIn(f"stopped by SIGTERM after step {len(steps)}; the step behind it was dropped\n", self.log(name))
-        self.train(*self.DROPPING, name="same", steps=len(steps))
-        self.assertEqual(self.files(name), self.files("same"))
+        self.assertIn(f"stopped by SIGTERM after step {len(steps)}; the step behind it was dropped; --resume goes on from "
+                      "there\n", self.log(name))
+        self.train(*self.DROPPING, "--set", f"checkpoint.every={len(steps)}", name="same", steps=len(steps))
+        self.assertEqual(self.state(name, len(steps)), self.state("same", len(steps)))
 
     def test_a_step_that_would_outlast_the_grace_is_dropped_and_the_one_before_is_saved(self):
         process = self.start(*self.DROPPING)
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(timeout=60), 143, self.said.read_text())
-        self.assertIn("SIGTERM received: killed in 0.002 s: a step that would take too long is dropped, then the model "
+        self.assertEqual(process.wait(timeout=60), 75, self.said.read_text())
+        self.assertIn("SIGTERM received: killed in 0.002 s: a step that would take too long is dropped, then the state "
                       "is saved\n", self.said.read_text())
         self.check_dropped("run")
 

@@ -86,12 +86,14 @@ const fs::path& Checkpoint::path() const { return impl_->path; }
 const Manifest& Checkpoint::manifest() const { return impl_->manifest; }
 const std::map<std::string, Checkpoint::Tensor>& Checkpoint::tensors() const { return impl_->tensors; }
 
-Result<void> Checkpoint::read(const std::string& name, const plan::ShardRange& wanted, std::span<std::byte> out) {
+Result<void> Checkpoint::read(const std::string& name, const plan::ShardRange& wanted,
+                              std::span<std::byte> out) {
   const auto tensor = impl_->tensors.find(name);
   if (tensor == impl_->tensors.end())
     return fail(ExitCode::bad_data, cat("'", impl_->path.string(), "' has no tensor ", name));
   if (tensor->second.shape != wanted.shape)
-    return fail(ExitCode::bad_data, cat("'", impl_->path.string(), "': tensor ", name, " is of another shape"));
+    return fail(ExitCode::bad_data,
+                cat("'", impl_->path.string(), "': tensor ", name, " is of another shape"));
   const auto size = static_cast<std::size_t>(formats::size_of(tensor->second.dtype));
   std::int64_t missing = wanted.elements.size();
   if (out.size() != static_cast<std::size_t>(missing) * size)

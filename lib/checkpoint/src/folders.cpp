@@ -79,7 +79,8 @@ Result<std::vector<Part>> collect_parts(const fs::path& partial, int world_size)
     std::error_code error;
     const auto bytes = fs::file_size(data_file(partial, name), error);
     if (error)
-      return fail(ExitCode::io, cat("cannot read '", data_file(partial, name).string(), "': ", error.message()));
+      return fail(ExitCode::io,
+                  cat("cannot read '", data_file(partial, name).string(), "': ", error.message()));
     parts.push_back({name, static_cast<std::int64_t>(bytes), hash});
   }
   for (const auto& [name, count] : elements)
@@ -93,7 +94,9 @@ Result<std::vector<Part>> collect_parts(const fs::path& partial, int world_size)
 
 fs::path whole_folder(const fs::path& dir, std::int64_t step) { return dir / name_of(step); }
 
-fs::path partial_folder(const fs::path& dir, std::int64_t step) { return dir / (name_of(step) + std::string(kPartial)); }
+fs::path partial_folder(const fs::path& dir, std::int64_t step) {
+  return dir / (name_of(step) + std::string(kPartial));
+}
 
 Result<fs::path> commit(const fs::path& dir, Manifest manifest) {
   const fs::path partial = partial_folder(dir, manifest.step), whole = whole_folder(dir, manifest.step);
@@ -106,8 +109,7 @@ Result<fs::path> commit(const fs::path& dir, Manifest manifest) {
   if (fs::exists(whole, error))
     if (const auto ok = discard(whole); !ok) return tl::unexpected(ok.error());
   fs::rename(partial, whole, error);
-  if (error)
-    return fail(ExitCode::io, cat("cannot rename '", partial.string(), "': ", error.message()));
+  if (error) return fail(ExitCode::io, cat("cannot rename '", partial.string(), "': ", error.message()));
   if (!sync_folder(dir)) return fail(ExitCode::io, cat("cannot sync '", dir.string(), "'"));
   return whole;
 }
@@ -139,7 +141,8 @@ Result<void> prune(const fs::path& dir, int keep, std::int64_t keep_every) {
 
 std::vector<Listed> list(const fs::path& dir) {
   std::vector<Listed> out;
-  for (const fs::path& path : folders_in(dir, [](const std::string& name) { return step_of(name).has_value(); }))
+  for (const fs::path& path :
+       folders_in(dir, [](const std::string& name) { return step_of(name).has_value(); }))
     out.push_back({path, *step_of(path.filename().string()), read_manifest(path)});
   std::ranges::sort(out, std::ranges::greater(), &Listed::step);
   return out;

@@ -42,7 +42,8 @@ Manifest manifest_from(const Json& json) {
   manifest.trainer = json.at("trainer").get<std::string>();
   manifest.config = json.at("config").get<std::string>();
   manifest.counters = json.at("counters").get<std::map<std::string, std::string>>();
-  for (const Json& reference : json.at("references")) manifest.references.push_back(reference_from(reference));
+  for (const Json& reference : json.at("references"))
+    manifest.references.push_back(reference_from(reference));
   for (const Json& part : json.at("parts"))
     manifest.parts.push_back({part.at("name").get<std::string>(), part.at("bytes").get<std::int64_t>(),
                               part.at("index_hash").get<std::string>()});
@@ -68,7 +69,8 @@ Result<void> check_parts(const fs::path& folder, const Manifest& manifest) {
     const auto size = fs::file_size(path, error);
     if (error) return fail(ExitCode::bad_data, cat("'", path.string(), "' is missing: ", error.message()));
     if (size != static_cast<std::uintmax_t>(part.bytes))
-      return fail(ExitCode::bad_data, cat("'", path.string(), "' has ", size, " bytes instead of ", part.bytes));
+      return fail(ExitCode::bad_data,
+                  cat("'", path.string(), "' has ", size, " bytes instead of ", part.bytes));
   }
   return {};
 }

@@ -19,18 +19,20 @@ Json json_of(const Range& range) { return Json::array({range.begin, range.end});
 
 Json json_of(const StoredPiece& stored) {
   const plan::ShardRange& where = stored.piece.where;
-  return {{"name", stored.piece.name}, {"dtype", formats::name_of(stored.piece.dtype)},
-          {"shape", where.shape},      {"dim", where.dim},
+  return {{"name", stored.piece.name},   {"dtype", formats::name_of(stored.piece.dtype)},
+          {"shape", where.shape},        {"dim", where.dim},
           {"part", json_of(where.part)}, {"elements", json_of(where.elements)},
           {"hash", stored.hash}};
 }
 
-Range range_from(const Json& json) { return {json.at(0).get<std::int64_t>(), json.at(1).get<std::int64_t>()}; }
+Range range_from(const Json& json) {
+  return {json.at(0).get<std::int64_t>(), json.at(1).get<std::int64_t>()};
+}
 
 std::optional<formats::DType> dtype_from(const std::string& name) {
   using formats::DType;
-  for (const DType dtype : {DType::f64, DType::f32, DType::f16, DType::bf16, DType::i64, DType::i32, DType::i16,
-                            DType::i8, DType::u8, DType::boolean})
+  for (const DType dtype : {DType::f64, DType::f32, DType::f16, DType::bf16, DType::i64, DType::i32,
+                            DType::i16, DType::i8, DType::u8, DType::boolean})
     if (formats::name_of(dtype) == name) return dtype;
   return std::nullopt;
 }
@@ -89,7 +91,9 @@ std::string part_name(int rank) {
   return cat("rank-", std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0'), digits);
 }
 
-fs::path data_file(const fs::path& folder, const std::string& part) { return folder / (part + ".safetensors"); }
+fs::path data_file(const fs::path& folder, const std::string& part) {
+  return folder / (part + ".safetensors");
+}
 fs::path index_file(const fs::path& folder, const std::string& part) { return folder / (part + ".json"); }
 
 Result<std::string> index_text(const fs::path& path) { return read_file(path, kMaxIndex); }
@@ -97,7 +101,9 @@ Result<std::string> index_text(const fs::path& path) { return read_file(path, kM
 Result<PartIndex> read_index(const fs::path& path, const std::string& hash) {
   const auto text = index_text(path);
   if (!text) return tl::unexpected(text.error());
-  const auto bad = [&](const char* why) { return fail(ExitCode::bad_data, cat("'", path.string(), "' ", why)); };
+  const auto bad = [&](const char* why) {
+    return fail(ExitCode::bad_data, cat("'", path.string(), "' ", why));
+  };
   if (!hash.empty() && hash_of(*text) != hash) return bad("is not what was written: its hash differs");
   try {
     const Json json = Json::parse(*text);
@@ -124,7 +130,8 @@ std::string trouble_with(const fs::path& path, const StoredPiece& stored, const 
       found->second.end - found->second.begin != static_cast<std::uint64_t>(bytes))
     return cat("'", path.string(), "' does not hold what its index says of ", stored.piece.name);
   if (hash_of(data.file.bytes(found->second)) == stored.hash) return {};
-  return cat("'", path.string(), "': tensor ", stored.piece.name, " is not what was written: its hash differs");
+  return cat("'", path.string(), "': tensor ", stored.piece.name,
+             " is not what was written: its hash differs");
 }
 
 Result<void> write_part(const fs::path& partial, int rank, const std::vector<PieceToWrite>& pieces) {

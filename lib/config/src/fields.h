@@ -212,8 +212,7 @@ template <>
 struct Choices<Resume> {
   static constexpr std::array values = {
       Choice<Resume>{"never", Resume::never, "the run begins at its first step"},
-      Choice<Resume>{"auto",
-                     Resume::automatic,
+      Choice<Resume>{"auto", Resume::automatic,
                      "the run goes on from the newest whole checkpoint, if there is one"},
       Choice<Resume>{"always", Resume::always, "it goes on from there, and without one it is an error"}};
 };
@@ -546,7 +545,7 @@ struct Describe<Stop> : NoGroups {
         field("grace_seconds", &Stop::grace_seconds,
               "How long after a signal (SIGINT, SIGTERM, SIGHUP, SIGUSR1) the run is killed. A step that "
               "would take "
-              "more than half of that is dropped, and the model is saved as the step before left it.",
+              "more than half of that is dropped, and the state is saved as the step before left it.",
               {.above = 0,
                .hints = {"grace", "grace_period"},
                .fallback = "as docs/launch.md says for each launcher; none where nobody kills"})};
@@ -571,8 +570,8 @@ struct Describe<Checkpoint> : NoGroups {
               {.min = 1, .hints = {"save_total_limit", "keep_last", "max_to_keep", "keep_latest_k"}}),
         field("keep_every", &Checkpoint::keep_every,
               "Those of steps that are a multiple of this stay for good; 0: none of them.", {.min = 0}),
-        field("async", &Checkpoint::async,
-              "Whether training goes on while a copy of the state is written.", {.hints = {"async_save"}}),
+        field("async", &Checkpoint::async, "Whether training goes on while a copy of the state is written.",
+              {.hints = {"async_save"}}),
         field("dir", &Checkpoint::dir, "The folder of the checkpoints, which all ranks see.",
               {.text = Text::output_path,
                .hints = {"path", "folder", "save_dir"},

@@ -90,12 +90,12 @@ class Listener {
     const std::string heard =
         signal == SIGCONT ? "mpirun begins to end this run" : cat(name_of(signal), " received");
     if (!waits) return console().say(cat(heard, ": nothing has been trained yet, ending at once"));
-    std::string then = "the step under way is finished, then the model is saved";
+    std::string then = "the step under way is finished, then the state is saved";
     if (left) {
       char seconds[32];
       std::snprintf(seconds, sizeof seconds, "%.3g s", static_cast<double>(left->count()) / 1000);
       then =
-          cat("killed in ", seconds, ": a step that would take too long is dropped, then the model is saved");
+          cat("killed in ", seconds, ": a step that would take too long is dropped, then the state is saved");
     }
     console().say(cat(heard, ": ", then, signal == SIGINT ? "; Ctrl-C again ends at once" : ""));
     if (signal == SIGCONT && !grace_)

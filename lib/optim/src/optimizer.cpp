@@ -62,6 +62,24 @@ struct Optimizer::Impl {
     alike.steps.resize(alike.values.size(), alike.steps.front());
   }
 
+  /// Of these LibTorch's kernel leaves all but a few elements as they are, and writes momentum that means
+  /// nothing (pytorch#191763).
+  static bool in_narrow_types_on_a_cpu(const Alike& alike) {
+    return !alike.values.empty() && alike.values.front().is_cpu() && alike.values.front().element_size() < 4;
+  }
+
+  void sgd_in_fp32(Alike& alike, double lr, double weight_decay) const {
+    for (std::size_t i = 0; i < alike.values.size(); ++i) {
+      const at::Tensor value = alike.values[i].to(at::kFloat);
+      at::Tensor velocity = alike.gradients[i].to(at::kFloat).add_(value, weight_decay);
+      if (config.momentum != 0) {
+        velocity.add_(alike.first[i], config.momentum);
+        alike.first[i].copy_(velocity);
+      }
+      alike.values[i].copy_(value.sub(velocity, lr));
+    }
+  }
+
   /// `skip`: 1 where nothing is to change (ATen's kernels take it as "an infinity was found"), else 0.
   void update(Alike& alike, double lr, double weight_decay, const at::Tensor& skip,
               const at::Tensor& scale) const {
@@ -73,6 +91,8 @@ struct Optimizer::Impl {
       at::_fused_adamw_(alike.values, alike.gradients, alike.first, alike.second, {}, alike.steps, lr,
                         config.betas[0], config.betas[1], weight_decay, config.eps, /*amsgrad=*/false,
                         /*maximize=*/false, /*grad_scale=*/{}, skip);
+    } else if (in_narrow_types_on_a_cpu(alike)) {
+      if (skip.item<float>() == 0) sgd_in_fp32(alike, lr, weight_decay);
     } else {
       // The momentum starts at zero, which makes the first step what PyTorch's is.
       at::_fused_sgd_(alike.values, alike.gradients, alike.first, weight_decay, config.momentum, lr,

@@ -13,7 +13,8 @@ struct Stretches {
 
   explicit Stretches(const ShardRange& range) {
     std::int64_t inner = 1;
-    for (std::size_t d = range.dim < 0 ? 0 : static_cast<std::size_t>(range.dim) + 1; d < range.shape.size(); ++d)
+    for (std::size_t d = range.dim < 0 ? 0 : static_cast<std::size_t>(range.dim) + 1; d < range.shape.size();
+         ++d)
       inner *= range.shape[d];
     row = range.dim < 0 ? inner : inner * range.shape[static_cast<std::size_t>(range.dim)];
     part = range.dim < 0 ? Range{0, row} : Range{range.part.begin * inner, range.part.end * inner};
@@ -36,7 +37,8 @@ void append(std::vector<Copy>& out, const Copy& next) {
 }
 
 /// What `from` has of global elements, of which the first is `to` of the receiver.
-void take(const ShardRange& from, const Stretches& stretches, Range global, std::int64_t to, std::vector<Copy>& out) {
+void take(const ShardRange& from, const Stretches& stretches, Range global, std::int64_t to,
+          std::vector<Copy>& out) {
   for (std::int64_t r = global.begin / stretches.row; r * stretches.row < global.end; ++r) {
     const std::int64_t first = r * stretches.row + stretches.part.begin;
     const auto local = [&](std::int64_t at) {

@@ -36,10 +36,10 @@ struct Report {
   void add_stop(int signal);
 
   double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0, visible_pairs = 0;
-  double dropped = 0;  ///< ranks that did not compute all of the step
-  double cut = 0;      ///< recordings that are longer than their encoder takes
-  double saved = 0;    ///< ranks whose part of the checkpoint under way is written,
-  double unsaved = 0;  ///< or could not be
+  double dropped = 0;   ///< ranks that did not compute all of the step
+  double cut = 0;       ///< recordings that are longer than their encoder takes
+  double saved = 0;     ///< ranks whose part of the checkpoint under way is written,
+  double unsaved = 0;   ///< or could not be
   double save_due = 0;  ///< rank 0's clock says that it is time for one
   std::array<double, std::size(kStopSignals)> stops{};  ///< ranks that each of them asked to stop
   std::vector<Times> previous;                          ///< per stage: of the step before

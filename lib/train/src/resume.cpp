@@ -61,12 +61,14 @@ Result<void> check_fixed(const std::string& where, const std::vector<config::Cha
   for (const config::Change& change : changes)
     if (std::ranges::find(kFixed, change.key) != std::end(kFixed)) bad.push_back(shown(change));
   if (bad.empty()) return {};
-  return fail(ExitCode::usage, cat("the run cannot go on from ", where, " with another ", join(bad, ", ")),
-              "set it as it was, or start a run of its own from the model: cornstarch-train checkpoint export");
+  return fail(
+      ExitCode::usage, cat("the run cannot go on from ", where, " with another ", join(bad, ", ")),
+      "set it as it was, or start a run of its own from the model: cornstarch-train checkpoint export");
 }
 
 /// What happens to the parameters that only one of the two has.
-Result<std::vector<std::string>> compare_parameters(const checkpoint::Checkpoint& from, const std::string& where,
+Result<std::vector<std::string>> compare_parameters(const checkpoint::Checkpoint& from,
+                                                    const std::string& where,
                                                     const catalog::Modalities& modalities) {
   std::vector<std::string> out;
   auto before = saved(from);
@@ -78,13 +80,14 @@ Result<std::vector<std::string>> compare_parameters(const checkpoint::Checkpoint
       continue;
     }
     if (const Names lost = without(found->second, names); !lost.empty())
-      return fail(ExitCode::usage,
-                  cat(lost.size(), " parameters of ", modality, " trained in ", where,
-                      " and do not train here, the first of them ", *lost.begin()),
-                  "let them train, or start a run of its own from the model: cornstarch-train checkpoint export");
+      return fail(
+          ExitCode::usage,
+          cat(lost.size(), " parameters of ", modality, " trained in ", where,
+              " and do not train here, the first of them ", *lost.begin()),
+          "let them train, or start a run of its own from the model: cornstarch-train checkpoint export");
     if (const Names fresh = without(names, found->second); !fresh.empty())
-      out.push_back(cat(fresh.size(), " parameters of ", modality, " did not train in ", where, ", the first of them ",
-                        *fresh.begin(), ": they begin with their first values"));
+      out.push_back(cat(fresh.size(), " parameters of ", modality, " did not train in ", where,
+                        ", the first of them ", *fresh.begin(), ": they begin with their first values"));
     before.erase(found);
   }
   for (const auto& [modality, _] : before)
@@ -137,7 +140,8 @@ Result<std::vector<std::string>> compare(const checkpoint::Checkpoint& from, con
     return fail(ExitCode::usage,
                 cat("the run cannot go on from ", where, ": data.train has ", train_samples,
                     " samples and had ", samples->second, ", whose order is another"),
-                "give it the same data, or start a run of its own from the model: cornstarch-train checkpoint export");
+                "give it the same data, or start a run of its own from the model: cornstarch-train "
+                "checkpoint export");
   auto out = compare_parameters(from, where, modalities);
   if (!out) return out;
   std::vector<std::string> shown_changes;
@@ -148,7 +152,8 @@ Result<std::vector<std::string>> compare(const checkpoint::Checkpoint& from, con
 }
 
 std::int64_t resume(const config::RunConfig& config, const catalog::Modalities& modalities,
-                    comm::Communicator& comm, at::Device device, std::int64_t train_samples, Trainer& trainer) {
+                    comm::Communicator& comm, at::Device device, std::int64_t train_samples,
+                    Trainer& trainer) {
   if (config.resume == config::Resume::never) return 0;
   const fs::path dir = checkpoint_folder(config);
   const bool speaks = comm.rank() == 0;

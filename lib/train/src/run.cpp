@@ -155,7 +155,8 @@ class Speaker {
     const std::string yaml = config::dump(config), plan = plan::to_json(job.plan, job.modalities);
     const fs::path dir = checkpoint_folder(config);
     if (!checkpoint::list(dir).empty()) {
-      if (config.resume != config::Resume::never) return RunFolder::take_up(config.run_dir, yaml, plan, versions);
+      if (config.resume != config::Resume::never)
+        return RunFolder::take_up(config.run_dir, yaml, plan, versions);
       if (config.checkpoint.dir)
         return fail(ExitCode::usage, cat("'", dir.string(), "' holds checkpoints of a run"),
                     "pass --resume to go on with it, or give checkpoint.dir another folder");
@@ -182,12 +183,13 @@ void share_log(const Job& job, const comm::Communicator& comm) {
   if (own_process && fs::exists(log)) static_cast<void>(console().keep_log(log));
 }
 
-/// Who asked for a run to be stopped, as a scheduler does, learns that it can be started again; a person's Ctrl-C
-/// is a signal like any other.
+/// Who asked for a run to be stopped, as a scheduler does, learns that it can be started again; a person's
+/// Ctrl-C is a signal like any other.
 int exit_code(const Ending& ending, int steps_done) {
   if (ending.signal == 0) return 0;
   const bool again = ending.signal != SIGINT && steps_done > 0;
-  return again ? static_cast<int>(ExitCode::preempted) : static_cast<int>(ExitCode::signal_base) + ending.signal;
+  return again ? static_cast<int>(ExitCode::preempted)
+               : static_cast<int>(ExitCode::signal_base) + ending.signal;
 }
 
 /// One rank's whole life; returns the exit code.

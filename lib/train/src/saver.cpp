@@ -52,7 +52,8 @@ void Saver::begin(checkpoint::Manifest manifest, const std::vector<StateTensor>&
     pieces_.push_back(state[i].piece);
     const at::Tensor& value = state[i].value;
     if (!copies_[i].defined())
-      copies_[i] = at::empty(value.sizes(), value.options().device(at::kCPU).pinned_memory(device_.is_cuda()));
+      copies_[i] =
+          at::empty(value.sizes(), value.options().device(at::kCPU).pinned_memory(device_.is_cuda()));
     copies_[i].copy_(value, /*non_blocking=*/device_.is_cuda());
   }
   if (device_.is_cuda()) {
@@ -137,7 +138,8 @@ void Saver::settle() {
 
 void Saver::report(const Result<void>& done, const std::string& what) const {
   if (done) return;
-  const std::string message = cat("the checkpoint of step ", manifest_.step, " ", what, ": ", done.error().message);
+  const std::string message =
+      cat("the checkpoint of step ", manifest_.step, " ", what, ": ", done.error().message);
   if (options_.fails) throw Failure(ExitCode::io, message, "checkpoint.on_error: warn goes on without it");
   log::warning(cat(message, "; training goes on"));
 }

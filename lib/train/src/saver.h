@@ -31,8 +31,8 @@ class Saver {
   Saver(SaverOptions options, int rank, at::Device device);
   ~Saver();
 
-  /// Copies the state, on a GPU behind what is under way there, and begins to write the copy. None may be under
-  /// way.
+  /// Copies the state, on a GPU behind what is under way there, and begins to write the copy. None may be
+  /// under way.
   void begin(checkpoint::Manifest manifest, const std::vector<StateTensor>& state);
   /// Whether one is under way, on all ranks alike.
   bool busy() const { return busy_; }

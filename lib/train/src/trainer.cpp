@@ -279,7 +279,8 @@ struct Trainer::Impl {
   /// Samples of the run before a step's first.
   std::int64_t position(int step) const { return first_sample + (step - first_step) * global_batch; }
 
-  // --- The state that outlives a run -------------------------------------------------------------------------
+  // --- The state that outlives a run
+  // -------------------------------------------------------------------------
 
   checkpoint::Manifest manifest() const {
     checkpoint::Manifest out;
@@ -288,7 +289,9 @@ struct Trainer::Impl {
     out.world_size = comm->size();
     out.trainer = version;
     out.config = config::dump(config);
-    const auto count = [&](const std::string& name, std::int64_t n) { out.counters[name] = std::to_string(n); };
+    const auto count = [&](const std::string& name, std::int64_t n) {
+      out.counters[name] = std::to_string(n);
+    };
     count("train_samples", train_data.size());
     count("evaluated_step", evaluated_step);
     count("samples_read", bad_samples.read());
@@ -351,7 +354,8 @@ struct Trainer::Impl {
   }
 
   /// Of a run that is to be started again.
-  void save() {
+  void save(bool again) {
+    if (again) saved_step = -1;
     begin_saving();
     finish_saving();
     world->barrier();
@@ -453,7 +457,8 @@ struct Trainer::Impl {
     record.model_flops_full_attention = flops.full_attention;
     record.previous_step = means(report.previous);
     if (report.targets > 0) {
-      for (std::size_t m = 0; m < modalities.size(); ++m) updates[modalities[m].name] += step.reached[m] ? 1 : 0;
+      for (std::size_t m = 0; m < modalities.size(); ++m)
+        updates[modalities[m].name] += step.reached[m] ? 1 : 0;
       record.loss = report.loss / report.targets;
       record.grad_norm = std::sqrt(report.squared_norm) / report.targets;
       if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
@@ -562,7 +567,7 @@ Ending Trainer::run() {
 }
 
 void Trainer::restore(checkpoint::Checkpoint& from) { impl_->restore(from); }
-void Trainer::save() { impl_->save(); }
+void Trainer::save(bool again) { impl_->save(again); }
 
 int Trainer::steps_done() const { return impl_->steps_done; }
 

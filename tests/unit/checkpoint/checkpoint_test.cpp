@@ -90,7 +90,8 @@ TEST_CASE("a checkpoint says what it is of and gives any part of any tensor", "[
   for (const ShardRange& wanted :
        {plan::whole(kShape), ShardRange{kShape, 0, {1, 4}, {0, 12}}, ShardRange{kShape, 1, {1, 3}, {3, 9}}})
     CHECK(read(opened, "parameter/llm/a", wanted) == values(wanted, 0));
-  CHECK(read(opened, "parameter/llm/b", {{10}, -1, {}, {3, 8}}) == std::vector<float>{103, 104, 105, 106, 107});
+  CHECK(read(opened, "parameter/llm/b", {{10}, -1, {}, {3, 8}}) ==
+        std::vector<float>{103, 104, 105, 106, 107});
 }
 
 TEST_CASE("what is asked for must be there", "[checkpoint]") {
@@ -115,8 +116,8 @@ TEST_CASE("a part that is missing, or not all of it, makes no checkpoint", "[che
   CHECK(list(dir.path).empty());
   Manifest one = manifest(3);
   one.world_size = 1;
-  CHECK(commit(dir.path, one).error().message ==
-        cat("the parts in '", partial_folder(dir.path, 3).string(), "' hold 12 of 24 elements of parameter/llm/a"));
+  CHECK(commit(dir.path, one).error().message == cat("the parts in '", partial_folder(dir.path, 3).string(),
+                                                     "' hold 12 of 24 elements of parameter/llm/a"));
   abandon(dir.path, 3);
   CHECK(fs::is_empty(dir.path));
 }
@@ -187,7 +188,9 @@ TEST_CASE("no byte can change without a word", "[checkpoint]") {
       const std::string name = said[0].substr(said[0].find("parameter/llm/"), 15);
       const auto shape = opened->tensors().at(name).shape;
       std::vector<float> room(static_cast<std::size_t>(*checked_numel(shape)));
-      REQUIRE(opened->read(name, plan::whole(shape), std::as_writable_bytes(std::span(room))).error().message == said[0]);
+      REQUIRE(
+          opened->read(name, plan::whole(shape), std::as_writable_bytes(std::span(room))).error().message ==
+          said[0]);
     }
     flip();
   }

@@ -11,12 +11,13 @@ struct Word {
   const char* help;
 };
 
-const char* const kNoCheckpoints = "there is nothing like it: the model is written when the run ends";
+const char* const kSaveSteps = "steps between checkpoints are 'checkpoint.every'";
 const char* const kNoEpochs = "a run is counted in steps: 'steps' is epochs x samples / samples of a step";
 const char* const kNoTracker =
     "there is nothing like it: metrics.jsonl in 'run_dir' has a line of JSON for every step";
 const char* const kTopKeys =
-    "known here: model, layout, batch, data, optimizer, lr_schedule, eval, log, stop, precision, sharding, "
+    "known here: model, layout, batch, data, optimizer, lr_schedule, eval, log, stop, checkpoint, resume, "
+    "precision, sharding, "
     "device, cuda_graphs, seed, steps, run_dir, export_dtype";
 
 const Key& key_at(std::initializer_list<const char*> path) {
@@ -62,9 +63,9 @@ TEST_CASE("Keys of other trainers: what they are called here, or that there is n
        "share each layer."},
       {"zero_stage",
        "here it is 'sharding': What the replicas share between them instead of each keeping it."},
-      {"save_steps", kNoCheckpoints},
-      {"save_total_limit", kNoCheckpoints},
-      {"Save_Strategy", kNoCheckpoints},
+      {"save_steps", kSaveSteps},
+      {"save_total_limit", "how many checkpoints stay is 'checkpoint.keep'"},
+      {"Save_Strategy", kSaveSteps},
       {"num_train_epochs", kNoEpochs},
       {"epochs", kNoEpochs},
       {"logging_steps",

@@ -148,3 +148,40 @@ TEST_CASE("the norm counts each parameter once over the ranks") {
   f.segments[0].counts = false;
   CHECK_FALSE(optim::squared_norm(f.segments).defined());
 }
+
+TEST_CASE("SGD moves every element of narrow types, too") {
+  catalog::ParamSpec spec;
+  spec.shape = {8, 9};
+  models::Parameter parameter;
+  parameter.spec = &spec;
+  pipeline::Segment narrow{&parameter, 0, at::ones({72}, at::kBFloat16), {}, at::ones({72}, at::kBFloat16)};
+  pipeline::Segment wide{&parameter, 0, at::ones({72}, at::kFloat), {}, at::ones({72}, at::kFloat)};
+  optim::Optimizer a(sgd(0.5, 0.5), {narrow}), b(sgd(0.5, 0.5), {wide});
+  for (int i = 0; i < 3; ++i) {
+    step(a, 0.125);
+    step(b, 0.125);
+    const double error = (narrow.value - wide.value).abs().max().item<double>();
+    CHECK(error <= (i + 1) * std::ldexp(1.0, -8));
+  }
+  CHECK(a.moments()[0].first.min().item<double>() > 2);
+  a.step(0.125, {}, at::zeros({}, at::kBool));  // not sound
+  CHECK(narrow.value.equal(narrow.value[0].expand({72})));
+}
+
+TEST_CASE("an optimizer that goes on with another's moments and updates is the other") {
+  Fixture whole({2, 1}), rest({2, 1});
+  config::Optimizer adamw;
+  optim::Optimizer a(adamw, whole.segments), b(adamw, rest.segments);
+  whole.grad(0.5, -1.0);
+  for (int i = 0; i < 3; ++i) step(a, 0.1);
+  rest.segments[0].value.copy_(whole.segments[0].value);
+  b.moments()[0].first.copy_(a.moments()[0].first);
+  b.moments()[0].second.copy_(a.moments()[0].second);
+  b.resume({{"llm", 3}});
+  rest.grad(0.25, 3.0);
+  whole.grad(0.25, 3.0);
+  step(a, 0.1);
+  step(b, 0.1);
+  CHECK(whole.value(0) == rest.value(0));
+  CHECK(whole.value(1) == rest.value(1));
+}

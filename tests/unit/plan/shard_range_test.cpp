@@ -26,7 +26,9 @@ std::vector<std::int64_t> positions(const ShardRange& range) {
 }
 
 ShardRange random_range(std::mt19937& random, const std::vector<std::int64_t>& shape) {
-  const auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n)); };
+  const auto below = [&](std::int64_t n) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n));
+  };
   ShardRange range{shape, static_cast<int>(below(std::ssize(shape) + 1)) - 1};
   if (range.dim >= 0) {
     const std::int64_t parts = 1 + below(4);

@@ -61,8 +61,8 @@ struct Manifest {
   std::int64_t step = 0;     ///< optimizer steps that the state has behind it
   std::int64_t samples = 0;  ///< and samples, from the run's first
   int world_size = 1;
-  std::string trainer;                        ///< version of the program that wrote it
-  std::string config;                         ///< resolved, as YAML
+  std::string trainer;                          ///< version of the program that wrote it
+  std::string config;                           ///< resolved, as YAML
   std::map<std::string, std::string> counters;  ///< whatever else the trainer wants back
   std::vector<Reference> references;
   std::vector<Part> parts;  ///< made by commit()
@@ -74,11 +74,12 @@ std::filesystem::path whole_folder(const std::filesystem::path& dir, std::int64_
 
 /// Writes one rank's pieces into the partial folder, makes it if need be, and reads them again to compare.
 /// Everything is synced. Errors: io, naming the file.
-Result<void> write_part(const std::filesystem::path& partial, int rank, const std::vector<PieceToWrite>& pieces);
+Result<void> write_part(const std::filesystem::path& partial, int rank,
+                        const std::vector<PieceToWrite>& pieces);
 
-/// Makes the partial folder of manifest.step whole once every rank has written its part: checks that the parts
-/// make up every tensor, writes the manifest, renames. One process does so. An older whole folder of the same
-/// step gives way.
+/// Makes the partial folder of manifest.step whole once every rank has written its part: checks that the
+/// parts make up every tensor, writes the manifest, renames. One process does so. An older whole folder of
+/// the same step gives way.
 Result<std::filesystem::path> commit(const std::filesystem::path& dir, Manifest manifest);
 
 /// Removes what was begun and not made whole: of one step, or of all of them.
@@ -103,8 +104,8 @@ std::vector<Listed> list(const std::filesystem::path& dir);
 /// The hash by which a file of a reference is known again.
 Result<Reference::File> hash_file(const std::filesystem::path& path);
 
-/// A whole checkpoint, open for reading. Whatever is read is hashed, once, and compared; errors (bad_data) name
-/// the file and the tensor.
+/// A whole checkpoint, open for reading. Whatever is read is hashed, once, and compared; errors (bad_data)
+/// name the file and the tensor.
 class Checkpoint {
  public:
   static Result<Checkpoint> open(const std::filesystem::path& path);

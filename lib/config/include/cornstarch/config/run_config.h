@@ -143,7 +143,7 @@ struct Stop {
 };
 
 struct Checkpoint {
-  int every = 0;            ///< steps; 0: not by steps
+  int every = 0;             ///< steps; 0: not by steps
   double every_minutes = 0;  ///< 0: not by time
   int keep = 2;
   int keep_every = 0;  ///< steps; 0: none of them

@@ -16,7 +16,8 @@ class Sampler {
   /// The samples of step `step` (from 0), in order: replica d of dp works on the d-th contiguous block,
   /// microbatch m on the m-th block of that.
   std::vector<std::int64_t> global_batch(std::int64_t step) const;
-  /// The samples `first`, ..., `first` + `count` - 1 of the run, whatever the batches: each epoch has each once.
+  /// The samples `first`, ..., `first` + `count` - 1 of the run, whatever the batches: each epoch has each
+  /// once.
   std::vector<std::int64_t> samples(std::int64_t first, std::int64_t count) const;
 
  private:

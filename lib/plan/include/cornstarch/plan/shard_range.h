@@ -31,8 +31,8 @@ struct Copy {
   bool operator==(const Copy&) const = default;
 };
 
-/// The elements of the global tensor that both ranges hold, as runs that are consecutive on either side, in the
-/// order of `to`. Both are ranges of one tensor, whose splits may differ.
+/// The elements of the global tensor that both ranges hold, as runs that are consecutive on either side, in
+/// the order of `to`. Both are ranges of one tensor, whose splits may differ.
 std::vector<Copy> copies(const ShardRange& from, const ShardRange& to);
 
 }  // namespace cornstarch::plan

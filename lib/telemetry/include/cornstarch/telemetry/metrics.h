@@ -57,8 +57,8 @@ std::string to_json_line(const EvalRecord& record, WallTime time);
 class MetricsFile {
  public:
   static Result<MetricsFile> open(const std::filesystem::path& path);
-  /// Opens it for a run that goes on behind `step`: lines of later steps, of which that run will have its own,
-  /// are taken out.
+  /// Opens it for a run that goes on behind `step`: lines of later steps, of which that run will have its
+  /// own, are taken out.
   static Result<MetricsFile> open_behind(const std::filesystem::path& path, std::int64_t step);
   MetricsFile(MetricsFile&& other) noexcept;
   MetricsFile& operator=(MetricsFile&& other) noexcept;

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Runs that are ended early and go on: resume_test.py PROGRAM [unittest arguments]."""
+
+import pathlib
+import shutil
+import signal
+import sys
+import unittest
+
+import train_test
+from train_test import Training
+
+
+class Resuming(Training):
+    SAVING = ("--set", "checkpoint.every=2", "--set", "checkpoint.keep=9")
+
+    def begun(self, name, step, of="whole"):
+        """A run that got as far as the checkpoint of `step`, and a little further."""
+        source, target = self.folder / of, self.folder / name
+        (target / "checkpoints").mkdir(parents=True)
+        shutil.copytree(source / "checkpoints" / f"step-{step:08}", target / "checkpoints" / f"step-{step:08}")
+        lines = (source / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (target / "metrics.jsonl").write_text("".join(lines[:step + 1]) + lines[step + 1][:20])
+
+    def losses(self, name):
+        steps, evaluations = self.metrics(name)
+        return ([(r["step"], r["loss"], r["grad_norm"], r["lr"], r["tokens"]) for r in steps],
+                [(r["step"], r["eval_loss"]) for r in evaluations])
+
+    def test_a_run_that_goes_on_is_the_run_that_was_never_interrupted(self):
+        self.train(*self.SAVING, steps=6, name="whole")
+        self.assertEqual(self.checkpoints("whole"), [2, 4, 6])
+        self.begun("again", 2)
+        said = self.train(*self.SAVING, "--resume", steps=6, name="again").stderr
+        self.assertIn("goes on behind step 2\n", said)
+        self.assertEqual(self.losses("again"), self.losses("whole"))
+        self.assertEqual(self.state("again", 6), self.state("whole", 6))
+        self.assertEqual(self.files("again"), self.files("whole"))
+
+    def test_another_layout_goes_on(self):
+        self.train(*self.SAVING, steps=6, name="whole")
+        self.begun("again", 4)
+        said = self.train("--resume", steps=6, name="again", layout=("--layout", "single", "--local-ranks", "2")).stderr
+        self.assertIn("layout: separate -> single", said)
+        (was, _), (is_now, _) = self.losses("whole"), self.losses("again")
+        self.assertEqual(len(is_now), 6)
+        for a, b in zip(was, is_now):
+            self.assertAlmostEqual(a[1], b[1], delta=1e-5 * a[1])
+
+    def test_a_chain_of_stops_changes_nothing(self):
+        pace = ("--set", "lr_schedule.type=constant", "--set", "eval.every=7")
+        process = self.start(*pace, name="chain", signals_after=2)
+        process.send_signal(signal.SIGUSR1)
+        self.assertEqual(process.wait(timeout=60), 75, self.said.read_text())
+        done = len(self.metrics("chain")[0])
+        for _ in range(2):
+            process = self.start(*pace, "--resume", name="chain", signals_after=done + 3)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(timeout=60), 75, self.said.read_text())
+            done = len(self.metrics("chain")[0])
+        self.train(*pace, "--resume", name="chain", steps=done + 2)
+        self.train(*pace, name="straight", steps=done + 2)
+        self.assertEqual(self.losses("chain"), self.losses("straight"))
+        self.assertEqual(self.files("chain"), self.files("straight"))
+
+    def test_only_whole_checkpoints_count_and_why_is_said(self):
+        self.train(*self.SAVING, steps=6, name="whole")
+        self.begun("again", 2)
+        folder = self.folder / "again" / "checkpoints"
+        shutil.copytree(self.folder / "whole" / "checkpoints" / "step-00000004", folder / "step-00000004")
+        shutil.copytree(self.folder / "whole" / "checkpoints" / "step-00000006", folder / "step-00000006")
+        shutil.copytree(self.folder / "whole" / "checkpoints" / "step-00000006", folder / "step-00000008.partial")
+        (folder / "step-00000006" / "manifest.json").unlink()
+        data = folder / "step-00000004" / "rank-00003.safetensors"
+        content = bytearray(data.read_bytes())
+        content[-1] ^= 1
+        data.write_bytes(content)
+        said = self.train("--resume", steps=6, name="again").stderr
+        self.assertIn(f"no checkpoint: '{folder / 'step-00000006'}' has no manifest.json\n", said)
+        self.assertRegex(said, f"left out: '{data}': tensor [a-z_]+/llm/[a-z0-9._]+ is not what was written: its hash differs\n")
+        self.assertIn("goes on behind step 2\n", said)
+        self.assertEqual(self.losses("again")[0], self.losses("whole")[0])
+        self.assertFalse((folder / "step-00000008.partial").exists())
+
+    def test_what_cannot_go_on_says_why(self):
+        missing = self.train("--resume", code=66).stderr
+        self.assertIn(f"error: there is no whole checkpoint in '{self.folder / 'run' / 'checkpoints'}'\n"
+                      "  help: --resume goes on from one; without it, the run begins at its first step\n", missing)
+        self.train("--set", "resume=auto", *self.SAVING, steps=2, name="auto")
+        where = self.folder / "auto" / "checkpoints" / "step-00000002"
+        seed = self.train("--resume", "--set", "seed=7", steps=4, name="auto", code=2).stderr
+        self.assertIn(f"error: the run cannot go on from '{where}' with another seed: 42 -> 7\n", seed)
+        conversations = self.data / "conversations.jsonl"
+        lines = conversations.read_text().splitlines(keepends=True)
+        conversations.write_text("".join(lines[:-1]))
+        fewer = self.train("--resume", steps=4, name="auto", code=2).stderr
+        self.assertIn(f"error: the run cannot go on from '{where}': data.train has {len(lines) - 1} samples and had "
+                      f"{len(lines)}, whose order is another\n", fewer)
+        conversations.write_text("".join(lines))
+        frozen = self.train("--resume", "--set", "model.encoders.vision.train.encoder=false", steps=4, name="auto", code=2)
+        self.assertRegex(frozen.stderr, f"error: [0-9]+ parameters of vision trained in '{where}' and do not train here")
+        self.train("--set", "resume=auto", steps=4, name="auto")
+        self.assertEqual([r[0] for r in self.losses("auto")[0]], [1, 2, 3, 4])
+        twice = self.train(steps=4, name="auto", code=2).stderr
+        self.assertIn("already holds a run", twice)
+
+    def test_a_disk_that_refuses_costs_a_checkpoint_not_the_run(self):
+        wall = self.folder / "wall"
+        wall.write_text("a file where a folder is wanted")
+        said = self.train(*self.SAVING, "--set", f"checkpoint.dir={wall}/checkpoints", steps=3).stderr
+        self.assertRegex(said, r"the checkpoint of step 2 is not saved: cannot make '.*': Not a directory; training goes on\n")
+        self.assertEqual(len(self.losses("run")[0]), 3)
+        failed = self.train(*self.SAVING, "--set", f"checkpoint.dir={wall}/checkpoints", "--set", "checkpoint.on_error=fail",
+                            name="strict", code=74).stderr
+        self.assertIn("the checkpoint of step 2 is not saved: cannot make", failed)
+
+    def test_keep_and_minutes(self):
+        self.train("--set", "checkpoint.every=1", "--set", "checkpoint.keep=2", "--set", "checkpoint.keep_every=3", steps=7,
+                   name="kept")
+        self.assertEqual(self.checkpoints("kept"), [3, 6, 7])
+        self.train("--set", "checkpoint.every_minutes=1e-9", "--set", "checkpoint.keep=9", steps=3, name="timed")
+        self.assertEqual(self.checkpoints("timed"), [1, 2, 3])
+
+
+def load_tests(loader, *_):
+    return loader.loadTestsFromNames([f"{__name__}.Resuming.{name}" for name in vars(Resuming) if name.startswith("test_")])
+
+
+if __name__ == "__main__":
+    train_test.program = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    unittest.main()
