@@ -1,8 +1,12 @@
 #include "cornstarch/base/files.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
@@ -50,6 +54,38 @@ TEST_CASE("A missing file is told from one that cannot be read") {
   REQUIRE_FALSE(is_folder.has_value());
   CHECK(is_folder.error().code == ExitCode::io);
   CHECK(is_folder.error().message == "cannot read '" + folder.path().string() + "': it is a folder");
+}
+
+TEST_CASE("A pipe is read if somebody writes to it, and not waited for otherwise") {
+  const Folder folder;
+  const fs::path pipe = folder.path() / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const auto silent = read_file(pipe);
+  REQUIRE_FALSE(silent.has_value());
+  CHECK(silent.error().code == ExitCode::io);
+  CHECK(silent.error().message == "cannot read '" + pipe.string() + "': it is a pipe that nobody writes to");
+  const int reader =
+      ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);  // so that opening to write waits for nobody
+  const int writer = ::open(pipe.c_str(), O_WRONLY);
+  ::close(reader);
+  std::jthread late([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK(::write(writer, "content", 7) == 7);
+    ::close(writer);
+  });
+  CHECK(read_file(pipe) == "content");
+}
+
+TEST_CASE("Folders are made with those above them") {
+  const Folder folder;
+  REQUIRE(make_folders(folder.path() / "a" / "b"));
+  REQUIRE(make_folders(folder.path() / "a" / "b"));
+  CHECK(fs::is_directory(folder.path() / "a" / "b"));
+  std::ofstream(folder.path() / "file");
+  const auto below = make_folders(folder.path() / "file" / "c");
+  REQUIRE_FALSE(below);
+  CHECK(below.error().message ==
+        "cannot write '" + (folder.path() / "file" / "c").string() + "': Not a directory");
 }
 
 TEST_CASE("Writing replaces the content and leaves nothing beside it") {
