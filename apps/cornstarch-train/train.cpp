@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 
 #include "checks.h"
@@ -138,6 +139,7 @@ Result<Prepared> prepare(const Args& args, const Place& place, const Steps& trac
 }
 
 ExitCode run(const Args& args) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader who goes away ends no training; the worker inherits it
   const auto place = find_place(args);
   if (!place) return complain(place.error());
   const bool speaks = place->rank == 0;

@@ -223,6 +223,36 @@ class Training(unittest.TestCase):
         self.await_true(lambda: metrics.exists() and metrics.read_text().count("\n") >= signals_after)
         return process
 
+    def test_a_run_folder_has_one_owner(self):
+        first = self.start()
+        host = os.uname().nodename
+        for extra in ((), ("--overwrite",)):
+            refused = self.train(*extra, steps=1, code=2)
+            self.assertRegex(refused.stderr, rf"error: (rank 0: )?the run folder '{self.folder / 'run'}' is in use by process {first.pid} on "
+                                             rf"{host}, since .* UTC\n  help: wait for the end of that run, or --set run_dir=")
+        self.assertFalse((self.folder / "run.old-1").exists())
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        self.train("--overwrite", steps=1)
+        self.assertTrue((self.folder / "run.old-1" / "metrics.jsonl").exists())
+
+    def test_a_reader_of_stderr_that_goes_away_ends_no_run(self):
+        run = subprocess.Popen(self.command(), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        run.stderr.close()
+        self.assertEqual(run.wait(timeout=120), 0)
+        self.assertEqual(len(self.metrics()[0]), 3)
+        self.assertIn("run folder: ", (self.folder / "run" / "log.txt").read_text())
+
+    def test_a_run_folder_that_vanishes_is_said_and_the_model_saved_all_the_same(self):
+        run = self.start()
+        shutil.rmtree(self.folder / "run")
+        lost = f"'{self.folder / 'run'}/metrics.jsonl' was deleted or moved while the run writes to it"
+        self.await_true(lambda: lost in self.said.read_text())
+        run.send_signal(signal.SIGTERM)
+        self.assertEqual(run.wait(timeout=120), 128 + signal.SIGTERM)
+        self.assertRegex(self.said.read_text(), r"warning \[rank 0\] \d+ lines of metrics.jsonl are lost\n")
+        self.assertTrue((self.folder / "run" / "model" / "llm" / "model.safetensors").exists())
+
     def await_true(self, condition, limit=120):
         deadline = time.monotonic() + limit
         while not condition():

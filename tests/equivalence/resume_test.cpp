@@ -67,7 +67,8 @@ config::RunConfig config_of(const Kind& kind, const fs::path& dir) {
 }
 
 /// Trains to the end, from `from` or the beginning, and saves on the way; the losses of its steps.
-std::vector<double> trained(const Kind& kind, const fs::path& dir, const fs::path& from = {}, int report_lag = 0) {
+std::vector<double> trained(const Kind& kind, const fs::path& dir, const fs::path& from = {},
+                            int report_lag = 0) {
   const config::RunConfig config = config_of(kind, dir);
   const catalog::Modalities modalities = test::resolve_or_throw(config);
   const plan::Plan plan = value_or_throw(plan::make_plan(config, modalities, test::world_size(kind.layout)));
@@ -179,7 +180,8 @@ void check_same_layout(const Kind& kind, const fs::path& folder, int report_lag 
   REQUIRE(losses.size() == kSteps);
   const std::vector<double> rest = trained(kind, folder / "b", step_folder(folder / "a", kSaved), report_lag);
   CHECK(rest == std::vector<double>(losses.begin() + kSaved, losses.end()));
-  CHECK(differing(state_in(step_folder(folder / "a", kSteps)), state_in(step_folder(folder / "b", kSteps))) == std::vector<std::string>());
+  CHECK(differing(state_in(step_folder(folder / "a", kSteps)), state_in(step_folder(folder / "b", kSteps))) ==
+        std::vector<std::string>());
   fs::remove_all(folder / "a");
   fs::remove_all(folder / "b");
 }
@@ -190,12 +192,14 @@ void check_pair(const Kind& from, const Kind& to, const fs::path& folder) {
   const std::vector<double> losses = trained(from, folder / "a");
   const fs::path saved = step_folder(folder / "a", kSaved);
   read_and_save(to, folder / "c", saved);
-  CHECK(differing(state_in(saved), state_in(step_folder(folder / "c", kSaved))) == std::vector<std::string>());
+  CHECK(differing(state_in(saved), state_in(step_folder(folder / "c", kSaved))) ==
+        std::vector<std::string>());
   const std::vector<double> rest = trained(to, folder / "b", saved);
   REQUIRE(rest.size() == kSteps - kSaved);
   for (std::size_t i = 0; i < rest.size(); ++i)
     CHECK(std::abs(rest[i] - losses[kSaved + i]) <= 1e-9 * losses[kSaved + i]);
-  CHECK(difference(state_in(step_folder(folder / "a", kSteps)), state_in(step_folder(folder / "b", kSteps))) < 1e-8);
+  CHECK(difference(state_in(step_folder(folder / "a", kSteps)), state_in(step_folder(folder / "b", kSteps))) <
+        1e-8);
   for (const char* each : {"a", "b", "c"}) fs::remove_all(folder / each);
 }
 
@@ -236,7 +240,8 @@ TEST_CASE("What any layout saves any other goes on from", "[.][resume_all]") {
   for (const std::string llm : {"mha", "gqa_tied"}) {
     const auto all = layouts(llm);
     for (std::size_t i = 0; i < all.size(); ++i)
-      for (const std::size_t step : {7, 11}) check_pair({all[i]}, {all[(i + step) % all.size()]}, folder.path);
+      for (const std::size_t step : {7, 11})
+        check_pair({all[i]}, {all[(i + step) % all.size()]}, folder.path);
   }
 }
 
@@ -246,7 +251,9 @@ TEST_CASE("Masters are what another precision goes on from", "[resume]") {
   trained({all[10], config::Precision::bf16}, folder.path / "a");
   const fs::path saved = step_folder(folder.path / "a", kSaved);
   read_and_save({all[5], config::Precision::fp32}, folder.path / "b", saved);
-  CHECK(differing(state_in(saved), state_in(step_folder(folder.path / "b", kSaved))) == std::vector<std::string>());
+  CHECK(differing(state_in(saved), state_in(step_folder(folder.path / "b", kSaved))) ==
+        std::vector<std::string>());
   read_and_save({all[3], config::Precision::bf16}, folder.path / "c", step_folder(folder.path / "b", kSaved));
-  CHECK(differing(state_in(saved), state_in(step_folder(folder.path / "c", kSaved))) == std::vector<std::string>());
+  CHECK(differing(state_in(saved), state_in(step_folder(folder.path / "c", kSaved))) ==
+        std::vector<std::string>());
 }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "cornstarch/base/text.h"
 
@@ -125,8 +126,8 @@ Result<void> Console::keep_log(const std::filesystem::path& path) {
   if (file < 0) return fail(ExitCode::io, cat("cannot open '", path.string(), "': ", std::strerror(errno)));
   if (log_ >= 0) ::close(log_);
   log_ = file;
-  write_all(log_, before_log_);
-  before_log_.clear();
+  log_path_ = path;
+  keep_in_log(std::exchange(before_log_, {}));
   return {};
 }
 
@@ -135,14 +136,29 @@ void Console::write(std::string_view text) {
   if (!gone_) gone_ = !write_all(descriptor_, text);
 }
 
-/// A log that cannot be written, as on a full disk, has a gap.
 void Console::keep(std::string_view lines) {
   const std::string plain = without_colors(lines);
   if (log_ >= 0) {
-    write_all(log_, plain);
+    keep_in_log(plain);
   } else if (before_log_.size() + plain.size() <= kMostBeforeLog) {
     before_log_ += plain;
   }
+}
+
+/// A log that cannot be written has a gap.
+void Console::keep_in_log(std::string_view lines) {
+  const bool kept = write_all(log_, cut_short_ ? cat("\n", lines) : std::string(lines));
+  cut_short_ = !kept;
+  if (kept) return;
+  if (lost_ == 0)
+    write(cat(shown_.empty() ? "" : kEraseLine, "warning: cannot write '", log_path_.string(),
+              "': ", std::strerror(errno), "; what follows is missing there\n"));
+  lost_ += std::count(lines.begin(), lines.end(), '\n');
+}
+
+std::int64_t Console::lost_log_lines() const {
+  const std::lock_guard lock(mutex_);
+  return lost_;
 }
 
 Console& console() {

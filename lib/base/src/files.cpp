@@ -1,6 +1,7 @@
 #include "cornstarch/base/files.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,13 @@ bool write_all(int fd, std::string_view content) {
   return true;
 }
 
+/// Waits for a pipe's writer, though not for ever.
+bool comes_more(int fd) {
+  constexpr int kLongest = 10'000;  // ms
+  pollfd one{fd, POLLIN, 0};
+  return ::poll(&one, 1, kLongest) != 0;
+}
+
 fs::path name_beside(const fs::path& path) {
   static std::atomic<unsigned> counter{0};
   return fs::path(path).replace_filename(
@@ -75,19 +83,26 @@ bool Descriptor::close() {
   return fd < 0 || ::close(fd) == 0;
 }
 
-Result<Descriptor> open_file(const fs::path& path) {
+namespace {
+
+Result<Descriptor> open_file_or_pipe(const fs::path& path, bool pipes) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return read_failure(path, errno);
   const std::string_view other = other_kind(info.st_mode);
-  if (!other.empty()) return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is ", other));
+  if (!other.empty() && !(pipes && S_ISFIFO(info.st_mode)))
+    return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is ", other));
   // A FIFO that took the file's place just now would keep us waiting.
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return read_failure(path, errno);
   return fd;
 }
 
+}  // namespace
+
+Result<Descriptor> open_file(const fs::path& path) { return open_file_or_pipe(path, false); }
+
 Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
-  auto fd = open_file(path);
+  auto fd = open_file_or_pipe(path, true);
   if (!fd) return tl::unexpected(fd.error());
   struct stat info{};
   if (::fstat(fd->get(), &info) != 0) return read_failure(path, errno);
@@ -97,7 +112,10 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
   while (true) {
     const ssize_t n = ::read(fd->get(), content.data() + size, content.size() - size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return read_failure(path, errno);
+    if (n < 0 && errno == EAGAIN && comes_more(fd->get())) continue;
+    if (n < 0) return read_failure(path, errno == EAGAIN ? ETIMEDOUT : errno);
+    if (n == 0 && size == 0 && S_ISFIFO(info.st_mode))
+      return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is a pipe that nobody writes to"));
     if (n == 0) break;
     size += static_cast<std::size_t>(n);
     if (size > max_bytes) {
@@ -128,6 +146,15 @@ Result<void> write_file_atomically(const fs::path& path, const std::vector<std::
     return write_failure(path, error);
   }
   if (!sync_folder(path.parent_path())) return write_failure(path, errno);
+  return {};
+}
+
+Result<void> make_folders(const fs::path& folder) {
+  std::error_code error;
+  if (fs::is_directory(folder, error) || folder.empty()) return {};
+  if (auto above = make_folders(folder.parent_path()); !above) return above;
+  const bool made = ::mkdir(folder.c_str(), 0777) == 0;
+  if ((!made && errno != EEXIST) || !sync_folder(folder.parent_path())) return write_failure(folder, errno);
   return {};
 }
 

@@ -1,46 +1,65 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/formats/safetensors.h"
 #include "header.h"
+#include "json_walk.h"
 
 namespace cornstarch::formats {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
-constexpr std::size_t kMaxIndex = std::size_t{256} << 20;
+constexpr std::size_t kMaxIndex = std::size_t{128} << 20;
+constexpr const char* kNoIndex = "it is no index of weights: a JSON object with a weight_map is expected";
 
-/// weight_map of an index file: tensor -> file. Files are named, never paths, so that an index cannot lead
-/// out of its folder. (A link of that name may: the caches of Hugging Face's hub are made of links.)
+/// Reads the weight_map of an index file: tensor -> file. Files are named, never paths, so that an index
+/// cannot lead out of its folder. (A link of that name may: the caches of Hugging Face's hub are made of
+/// links.)
+class IndexReader : public JsonWalk {
+ public:
+  std::map<std::string, std::string> files;
+  bool found = false;
+
+ private:
+  void value(const Value& v) override {
+    if (depth() == 0 && v.kind != Kind::object) return refuse(kNoIndex);
+    if (depth() == 1 && key_ == "weight_map") {
+      found = in_map_ = v.kind == Kind::object;
+      files.clear();
+    }
+    if (depth() != 2 || !in_map_) return;
+    if (v.kind != Kind::text) return refuse(cat("the file of tensor ", printable(key_), " is not a text"));
+    if (v.text->empty() || *v.text == "." || *v.text == ".." ||
+        v.text->find_first_of(std::string("/\\\0", 3)) != std::string::npos)
+      return refuse(cat("the file of tensor ", printable(key_), ", ", printable(*v.text),
+                        ", is not the name of a file beside it"));
+    if (files.size() == kMostTensors) return refuse(cat("it has more than ", kMostTensors, " tensors"));
+    files[key_] = *v.text;
+  }
+  void name(std::string& key) override {
+    if (depth() <= 2) key_ = key;
+  }
+  void end() override {
+    if (depth() == 1) in_map_ = false;
+  }
+
+  static constexpr std::size_t kMostTensors = std::size_t{1} << 20;
+  std::string key_;
+  bool in_map_ = false;
+};
+
 Result<std::map<std::string, std::string>> read_index(const fs::path& path) {
   const auto text = read_file(path, kMaxIndex);
   if (!text) return tl::unexpected(text.error());
-  const auto bad = [&](const std::string& what) {
-    return fail(ExitCode::bad_data, cat("'", path.string(), "': ", what));
-  };
-  const json index = json::parse(*text, nullptr, false);
-  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
-    return bad("it is no index of weights: a JSON object with a weight_map is expected");
-  }
-  std::map<std::string, std::string> files;
-  for (const auto& item : index["weight_map"].items()) {
-    if (!item.value().is_string())
-      return bad(cat("the file of tensor ", printable(item.key()), " is not a text"));
-    const std::string file = item.value().get<std::string>();
-    if (file.empty() || file == "." || file == ".." ||
-        file.find_first_of(std::string("/\\\0", 3)) != std::string::npos) {
-      return bad(cat("the file of tensor ", printable(item.key()), ", ", printable(file),
-                     ", is not the name of a file beside it"));
-    }
-    files[item.key()] = file;
-  }
-  return files;
+  IndexReader reader;
+  auto read = reader.through(*text, "it");
+  if (read && !reader.found) read = fail(ExitCode::bad_data, kNoIndex);
+  if (!read) return fail(ExitCode::bad_data, cat("'", path.string(), "': ", read.error().message));
+  return std::move(reader.files);
 }
 
 /// Files of other formats that a folder may hold in place of safetensors, and what to do with them.

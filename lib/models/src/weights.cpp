@@ -202,9 +202,7 @@ void save_pretrained(const std::filesystem::path& folder, const catalog::Modalit
     (outside ? projector : model)
         .add(catalog::weight_names(modality.spec.family, tensor.name).front(), tensor.value);
   }
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) throw Failure(ExitCode::io, cat("cannot create ", folder.string(), ": ", error.message()));
+  value_or_throw(make_folders(folder));
   value_or_throw(formats::write_safetensors(folder / "model.safetensors", model.entries));
   const std::string config = catalog::config_json(modality.spec, name_in_config(dtype));
   value_or_throw(write_file_atomically(folder / "config.json", config));

@@ -131,7 +131,16 @@ MetricsFile& MetricsFile::operator=(MetricsFile&& other) noexcept {
 }
 
 MetricsFile::~MetricsFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  if (descriptor_ < 0) return;
+  ::fsync(descriptor_);
+  ::close(descriptor_);
+}
+
+/// A file that was deleted or moved away takes lines that nobody will find.
+bool MetricsFile::lost() const {
+  struct stat ours{}, named{};
+  return ::fstat(descriptor_, &ours) == 0 &&
+         (::stat(path_.c_str(), &named) != 0 || named.st_ino != ours.st_ino || named.st_dev != ours.st_dev);
 }
 
 Result<void> MetricsFile::append(std::string line) {
@@ -139,6 +148,8 @@ Result<void> MetricsFile::append(std::string line) {
   if (cut_short_) line.insert(0, "\n");
   auto written = write_all(descriptor_, path_, line);
   cut_short_ = !written && (cut_short_ || ends_within_a_line(descriptor_));
+  if (written && lost())
+    return fail(ExitCode::io, cat("'", path_.string(), "' was deleted or moved while the run writes to it"));
   return written;
 }
 

@@ -142,6 +142,8 @@ class Speaker {
   void finish(const Ending& ending, int steps_done, const std::string& run_dir) {
     display_.finish();
     if (lost_lines_ > 0) log::warning(cat(lost_lines_, " lines of metrics.jsonl are lost"));
+    if (const auto lost = console().lost_log_lines(); lost > 0)
+      log::warning(cat(lost, " lines of log.txt are lost"));
     if (ending.signal != 0)
       console().say(cat("stopped by SIG", ::sigabbrev_np(ending.signal), " after step ", steps_done,
                         ending.dropped ? "; the step behind it was dropped" : "",

@@ -22,37 +22,62 @@ fs::path free_name(const fs::path& path) {
   }
 }
 
+tl::unexpected<Error> in_use(const Error& error) {
+  return fail(error.code, cat("the run folder ", error.message),
+              "wait for the end of that run, or --set run_dir=... for another folder");
+}
+
+tl::unexpected<Error> holds_one(const fs::path& path) {
+  return fail(ExitCode::usage, cat("the run folder '", path.string(), "' already holds a run"),
+              "pass --overwrite to move the old run aside, or --set run_dir=... for another folder");
+}
+
+Result<FolderClaim> make_and_claim(const fs::path& path) {
+  if (const auto made = make_folders(path / "model"); !made) return tl::unexpected(made.error());
+  auto claim = FolderClaim::take(path);
+  return claim || claim.error().code != ExitCode::usage ? std::move(claim) : in_use(claim.error());
+}
+
+/// A folder of our own, without a run in it.
+Result<FolderClaim> claim_empty(const fs::path& path, bool overwrite) {
+  if (const auto free = FolderClaim::check_free(path); !free) return in_use(free.error());
+  if (holds_run(path) && !overwrite) return holds_one(path);
+  auto claim = make_and_claim(path);
+  if (!claim || !holds_run(path)) return claim;
+  if (!overwrite) return holds_one(path);  // a whole run has passed in between
+  std::error_code error;
+  fs::rename(path, free_name(path), error);
+  if (error) return fail(ExitCode::io, cat("cannot move '", path.string(), "' aside: ", error.message()));
+  return make_and_claim(path);
+}
+
 }  // namespace
 
 Result<RunFolder> RunFolder::create(const fs::path& given, bool overwrite, const std::string& config_yaml,
                                     const std::string& plan_json, const std::string& versions_json) {
   fs::path path = fs::absolute(given).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "runs/demo/"
-  try {
-    if (holds_run(path)) {
-      if (!overwrite)
-        return fail(ExitCode::usage, cat("the run folder '", path.string(), "' already holds a run"),
-                    "pass --overwrite to move the old run aside, or --set run_dir=... for another folder");
-      fs::rename(path, free_name(path));
-    }
-  } catch (const fs::filesystem_error& e) {
-    return fail(ExitCode::io, cat("cannot make the run folder: ", e.what()));
-  }
-  return take_up(path, config_yaml, plan_json, versions_json);
+  auto claim = claim_empty(path, overwrite);
+  if (!claim) return tl::unexpected(claim.error());
+  return fill(std::move(path), std::move(*claim), config_yaml, plan_json, versions_json);
 }
 
 Result<RunFolder> RunFolder::take_up(const fs::path& path, const std::string& config_yaml,
                                      const std::string& plan_json, const std::string& versions_json) {
-  std::error_code error;
-  fs::create_directories(path / "model", error);
-  if (error) return fail(ExitCode::io, cat("cannot make the run folder: ", error.message()));
+  auto claim = make_and_claim(path);
+  if (!claim) return tl::unexpected(claim.error());
+  return fill(path, std::move(*claim), config_yaml, plan_json, versions_json);
+}
+
+Result<RunFolder> RunFolder::fill(fs::path path, FolderClaim claim, const std::string& config_yaml,
+                                  const std::string& plan_json, const std::string& versions_json) {
   for (const auto& [name, content] :
        {std::pair{"config.yaml", &config_yaml}, std::pair{"plan.json", &plan_json},
         std::pair{"versions.json", &versions_json}})
     if (auto w = write_file_atomically(path / name, *content); !w) return tl::unexpected(w.error());
   auto metrics = telemetry::MetricsFile::open(path / "metrics.jsonl");
   if (!metrics) return tl::unexpected(metrics.error());
-  return RunFolder(path, std::move(*metrics));
+  return RunFolder(std::move(path), std::move(claim), std::move(*metrics));
 }
 
 Result<void> RunFolder::go_on_behind(std::int64_t step) {

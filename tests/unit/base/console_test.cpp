@@ -104,6 +104,22 @@ TEST_CASE("A reader that has gone is no reason to stop") {
   ::close(ends[1]);
 }
 
+TEST_CASE("A full disk costs lines of the log, which are counted, and is said once") {
+  test::CapturedConsole console(kPipe);
+  REQUIRE(console->keep_log("/dev/full"));
+  console->say("one");
+  console->say("two\nthree");
+  console->note("four");
+  CHECK(console.stream() ==
+        "warning: cannot write '/dev/full': No space left on device; what follows is missing there\n"
+        "one\ntwo\nthree\n");
+  CHECK(console->lost_log_lines() == 4);
+  REQUIRE(console->keep_log(console.log_name()));
+  console->say("five");
+  CHECK(console.log() == "\nfive\n");
+  CHECK(console->lost_log_lines() == 4);
+}
+
 TEST_CASE("Silence is measured from what was last said or shown") {
   test::CapturedConsole console(kPipe);
   std::this_thread::sleep_for(std::chrono::milliseconds(20));

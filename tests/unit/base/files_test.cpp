@@ -1,11 +1,14 @@
 #include "cornstarch/base/files.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
@@ -61,7 +64,6 @@ TEST_CASE("What is no file is refused by its name, and nobody is waited for") {
     const auto file = open_file(path);
     REQUIRE_FALSE(file.has_value());
     CHECK(file.error().code == ExitCode::io);
-    CHECK(read_file(path).error().message == file.error().message);
     return file.error().message.substr(cat("cannot read '", path.string(), "': ").size());
   };
   const fs::path fifo = folder.path() / "fifo";
@@ -77,6 +79,38 @@ TEST_CASE("What is no file is refused by its name, and nobody is waited for") {
   CHECK(refusal(name) == "it is a socket, not a file");
   CHECK(refusal("/dev/null") == "it is a device, not a file");
   CHECK(refusal(folder.path()) == "it is a folder");
+}
+
+TEST_CASE("A pipe is read if somebody writes to it, and not waited for otherwise") {
+  const Folder folder;
+  const fs::path pipe = folder.path() / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const auto silent = read_file(pipe);
+  REQUIRE_FALSE(silent.has_value());
+  CHECK(silent.error().code == ExitCode::io);
+  CHECK(silent.error().message == "cannot read '" + pipe.string() + "': it is a pipe that nobody writes to");
+  const int reader =
+      ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);  // so that opening to write waits for nobody
+  const int writer = ::open(pipe.c_str(), O_WRONLY);
+  ::close(reader);
+  std::jthread late([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK(::write(writer, "content", 7) == 7);
+    ::close(writer);
+  });
+  CHECK(read_file(pipe) == "content");
+}
+
+TEST_CASE("Folders are made with those above them") {
+  const Folder folder;
+  REQUIRE(make_folders(folder.path() / "a" / "b"));
+  REQUIRE(make_folders(folder.path() / "a" / "b"));
+  CHECK(fs::is_directory(folder.path() / "a" / "b"));
+  std::ofstream(folder.path() / "file");
+  const auto below = make_folders(folder.path() / "file" / "c");
+  REQUIRE_FALSE(below);
+  CHECK(below.error().message ==
+        "cannot write '" + (folder.path() / "file" / "c").string() + "': Not a directory");
 }
 
 TEST_CASE("Writing replaces the content and leaves nothing beside it") {

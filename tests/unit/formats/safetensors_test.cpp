@@ -8,6 +8,7 @@
 #include "catch.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
+#include "peak_memory.h"
 
 using namespace cornstarch;
 using namespace cornstarch::formats;
@@ -169,7 +170,15 @@ TEST_CASE("broken headers are refused") {
   CHECK(refusal_of("{", 0) == "the header is not JSON");
   CHECK(refusal_of("", 0) == "the header is not JSON");
   CHECK(refusal_of("\"\xff\"", 0) == "the header is not JSON");
-  CHECK(refusal_of(std::string(10000, '['), 0) == "the header is not JSON");
+  CHECK(refusal_of(std::string(10000, '['), 0) == "the header is not a JSON object");
+  CHECK(refusal_of(cat(R"({"a":{"x":)", std::string(10000, '[')), 0) ==
+        "the header is nested deeper than 64 levels");
+  CHECK(refusal_of(R"({"__metadata__":{},"__metadata__":{}})", 0) ==
+        "the header has the key '__metadata__' twice");
+  CHECK(refusal_of(braced(f32("a", cat("[1", std::string(200, '1'), "]"), "[0,4]")), 4) ==
+        "tensor 'a': its shape is not a list of numbers that are not negative");
+  CHECK(refusal_of(braced(f32("a", "[[1]]", "[0,4]")), 4) ==
+        "tensor 'a': its shape is not a list of numbers that are not negative");
   CHECK(refusal_of("[]", 0) == "the header is not a JSON object");
   CHECK(refusal_of("{} {}", 0) == "the header is not JSON");
   CHECK(refusal_of(R"({"__metadata__":{"format":1}})", 0) == "__metadata__ is not a map of texts");
@@ -213,6 +222,33 @@ TEST_CASE("sizes that do not fit are refused") {
         "tensor 'a': its data_offsets are not a begin and an end");
   // Zero times anything is zero, in whatever order.
   CHECK(refusal_of(braced(f32("a", "[0,4294967296]", "[0,0]")), 0) == "opened");
+}
+
+TEST_CASE("what the format does not know is passed over") {
+  CHECK(refusal_of(
+            R"({"__metadata__":{"a":"b"},"a":{"x":[[1],{"shape":[7]}],"dtype":"F32","shape":[1],"y":[2],)"
+            R"("data_offsets":[0,4],"z":{"dtype":"F64"}}})",
+            4) == "opened");
+}
+
+TEST_CASE("a header takes little memory, whatever it holds") {
+  const Scratch folder;
+  const auto with = [&](const std::string& header, const std::string& message) {
+    const fs::path path = with_header(folder, header, 0);
+    CHECK(test::peak_memory_of([&] { return refusal(path) == message; }) < std::int64_t{448} << 20);
+  };
+  const std::size_t size = 99'000'000;
+  with(std::string(size, '['), "the header is not a JSON object");
+  std::string numbers = R"({"a":{"dtype":"F32","shape":[)";
+  while (numbers.size() < size) numbers += "1,";
+  with(numbers, "tensor 'a': its shape has more than 64 numbers");
+  std::string keys = R"({"__metadata__":{)";
+  for (int i = 0; keys.size() < size; ++i) keys += '"' + std::to_string(i) + R"(":"",)";
+  with(keys, "the header is not JSON");
+  std::string tensors = "{";
+  for (int i = 0; tensors.size() < size; ++i)
+    tensors += '"' + std::to_string(i) + R"(":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)";
+  with(tensors, "it has more than 1048576 tensors");
 }
 
 TEST_CASE("tensors that overlap, leave holes or leave the file are refused") {

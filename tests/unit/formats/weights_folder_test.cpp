@@ -5,6 +5,7 @@
 #include "catch.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/formats/safetensors.h"
+#include "peak_memory.h"
 
 using namespace cornstarch;
 using namespace cornstarch::formats;
@@ -84,7 +85,9 @@ TEST_CASE("an index is not trusted") {
     return refusal(folder, code);
   };
   const std::string index = "'$/model.safetensors.index.json': ";
-  CHECK(with("{") == index + "it is no index of weights: a JSON object with a weight_map is expected");
+  CHECK(with("{") == index + "it is not JSON");
+  CHECK(with(cat(R"({"weight_map": {}, "x": )", std::string(64, '['))) ==
+        index + "it is nested deeper than 64 levels");
   CHECK(with("[]") == index + "it is no index of weights: a JSON object with a weight_map is expected");
   CHECK(with(R"({"weight_map": []})") ==
         index + "it is no index of weights: a JSON object with a weight_map is expected");
@@ -93,10 +96,32 @@ TEST_CASE("an index is not trusted") {
     CHECK(with(cat(R"({"weight_map": {"a": ")", path, R"("}})")) ==
           cat(index, "the file of tensor 'a', '", path, "', is not the name of a file beside it"));
   }
+  CHECK(
+      with(
+          R"({"weight_map": {"a": "gone"}, "weight_map": {"b": "ok.safetensors", "c": "gone"}, "z": {"d": 1}})") ==
+      index + "tensor 'b' is not in 'ok.safetensors', where the index has it");
   CHECK(with(R"({"weight_map": {"b": "ok.safetensors"}})") ==
         index + "tensor 'b' is not in 'ok.safetensors', where the index has it");
   CHECK(with(R"({"weight_map": {"a": "gone.safetensors"}})", ExitCode::missing_input) ==
         "cannot read '$/gone.safetensors': No such file or directory");
+}
+
+TEST_CASE("an index takes little memory, whatever it holds") {
+  const Scratch folder;
+  const std::string index = "'$/model.safetensors.index.json': ";
+  const auto with = [&](const std::string& text, const std::string& message) {
+    folder.write("model.safetensors.index.json", text);
+    CHECK(test::peak_memory_of([&] { return refusal(folder, ExitCode::bad_data) == index + message; }) <
+          std::int64_t{384} << 20);
+  };
+  const std::size_t size = std::size_t{120} << 20;
+  with(std::string(size, '['), "it is no index of weights: a JSON object with a weight_map is expected");
+  std::string numbers = R"({"weight_map": [)";
+  while (numbers.size() < size) numbers += "1,";
+  with(numbers, "it is not JSON");
+  std::string names = R"({"weight_map": {)";
+  for (int i = 0; names.size() < size; ++i) names += '"' + std::to_string(i) + R"(":"a",)";
+  with(names, "it has more than 1048576 tensors");
 }
 
 TEST_CASE("tensors of a shard that the index leaves out are there, too, as Hugging Face's reader has it") {

@@ -158,6 +158,24 @@ TEST_CASE("Nor does one that a full disk cut short") {
   CHECK(content(path) == "{\"time\":\"20\n" + to_json_line(record(), kTime) + "\n");
 }
 
+TEST_CASE("Lines that nobody will find are said to be lost") {
+  const TemporaryFolder folder;
+  const auto path = folder.path / "run" / "metrics.jsonl";
+  std::filesystem::create_directory(path.parent_path());
+  auto file = MetricsFile::open(path);
+  REQUIRE(file);
+  REQUIRE(file->write(record()));
+  std::filesystem::rename(path.parent_path(), folder.path / "elsewhere");
+  const auto moved = file->write(record());
+  REQUIRE_FALSE(moved);
+  CHECK(moved.error().code == ExitCode::io);
+  CHECK(moved.error().message == "'" + path.string() + "' was deleted or moved while the run writes to it");
+  std::filesystem::rename(folder.path / "elsewhere", path.parent_path());
+  CHECK(file->write(record()));
+  std::filesystem::remove_all(path.parent_path());
+  CHECK_FALSE(file->write(record()));
+}
+
 TEST_CASE("Failures to open and to write name the file and the reason") {
   const auto missing = MetricsFile::open("/nonexistent/metrics.jsonl");
   REQUIRE(!missing);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <mutex>
 #include <optional>
@@ -56,10 +57,13 @@ class Console {
 
   /// From now on every line goes to the end of this file, too, without colours; first those said so far.
   Result<void> keep_log(const std::filesystem::path& path);
+  /// Lines that the log could not take, as on a full disk. The first of them is said.
+  std::int64_t lost_log_lines() const;
 
  private:
   void write(std::string_view text);
   void keep(std::string_view lines);
+  void keep_in_log(std::string_view lines);
 
   using Clock = std::chrono::steady_clock;
   int descriptor_;
@@ -70,6 +74,9 @@ class Console {
   std::string shown_;       ///< the line that is redrawn
   std::string before_log_;  ///< what was said while there was no log
   int log_ = -1;
+  std::filesystem::path log_path_;
+  std::int64_t lost_ = 0;   ///< lines of the log
+  bool cut_short_ = false;  ///< a part of a line may stand at the log's end
   Clock::time_point last_ = Clock::now();
 };
 

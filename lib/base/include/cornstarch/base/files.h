@@ -29,7 +29,8 @@ class Descriptor {
 /// waited for. Errors: missing_input if it is not there, io otherwise.
 Result<Descriptor> open_file(const std::filesystem::path& path);
 
-/// The whole file. Errors: those of open_file, bad_data if it is larger than max_bytes.
+/// The whole file. Errors: those of open_file, bad_data if it is larger than max_bytes. A pipe is read, too,
+/// but not waited for when nobody writes to it.
 Result<std::string> read_file(const std::filesystem::path& path,
                               std::size_t max_bytes = std::size_t{1} << 30);
 
@@ -41,6 +42,9 @@ Result<void> write_file_atomically(const std::filesystem::path& path,
 
 /// Makes renames in a folder last; false, with errno, where the file system says that it cannot.
 bool sync_folder(const std::filesystem::path& folder);
+
+/// The folder and those above it, as far as they are missing. A crash of the host does not undo it.
+Result<void> make_folders(const std::filesystem::path& folder);
 
 /// `relative` inside `root`. Refused (bad_data): absolute paths, '..', and links that lead out of `root`.
 Result<std::filesystem::path> resolve_inside(const std::filesystem::path& root, const std::string& relative);
