@@ -25,6 +25,11 @@ const std::vector<Verb>& verbs() {
        "  cornstarch-train modules --family llama --hf-config path/to/config.json\n"
        "  cornstarch-train modules --list\n",
        declare_modules},
+      {"checkpoint", "List, check, show or export what a run saved",
+       "  cornstarch-train checkpoint list runs/demo\n"
+       "  cornstarch-train checkpoint verify runs/demo/checkpoints/step-00000200\n"
+       "  cornstarch-train checkpoint export runs/demo --to model    # of the newest\n",
+       declare_checkpoint},
       {"schema", "Print the JSON Schema of the config, for editors, or its reference",
        "  cornstarch-train schema > cornstarch.schema.json\n"
        "  # then, as a config's first line:  # yaml-language-server: $schema=cornstarch.schema.json\n"

@@ -67,6 +67,7 @@ Error become_worker(const WorkerStart& start) {
     const auto [first, last] = *start.traced_steps;
     words.insert(words.end(), {"--trace", std::to_string(first), std::to_string(last)});
   }
+  if (!start.export_from.empty()) words.insert(words.end(), {"--export", start.export_from, start.export_to});
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

@@ -2,6 +2,7 @@
 // then becomes this program (same process id):
 //
 //   cornstarch-worker --config-fd N [--said-fd N] [--local-ranks N] [--overwrite] [--trace FIRST LAST]
+//   cornstarch-worker --config-fd N --export CHECKPOINT FOLDER
 
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ std::string read_descriptor(int descriptor) {
 
 int main(int argc, char** argv) {
   cornstarch::train::RunOptions options;
+  cornstarch::train::ExportOptions exported;
   int descriptor = -1;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
@@ -39,11 +41,16 @@ int main(int argc, char** argv) {
       options.traced_steps = {std::atoi(argv[i + 1]) - 1, std::atoi(argv[i + 2])};
       i += 2;
     }
+    if (i + 2 < argc && flag == "--export") {
+      exported = {argv[i + 1], argv[i + 2]};
+      i += 2;
+    }
   }
   if (descriptor < 0) {
     std::fputs("cornstarch-worker is started by cornstarch-train; run that instead\n", stderr);
     return static_cast<int>(cornstarch::ExitCode::usage);
   }
+  if (!exported.from.empty()) return cornstarch::train::export_model(exported);
   options.versions = cornstarch::app::versions();
   return cornstarch::train::run(read_descriptor(descriptor), options);
 }

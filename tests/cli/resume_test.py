@@ -4,6 +4,7 @@
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import unittest
 
@@ -82,23 +83,50 @@ class Resuming(Training):
         self.assertEqual(self.losses("again")[0], self.losses("whole")[0])
         self.assertFalse((folder / "step-00000008.partial").exists())
 
+    def checkpoint(self, *words, code=0):
+        done = subprocess.run([train_test.program, "checkpoint", *map(str, words)], capture_output=True, text=True,
+                              env=train_test.environment(), check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout + done.stderr
+
+    def test_what_was_saved_is_listed_checked_shown_and_exported(self):
+        self.train(*self.SAVING, steps=4, name="whole")
+        run = self.folder / "whole"
+        newest = run / "checkpoints" / "step-00000004"
+        self.assertRegex(self.checkpoint("list", run), r"^step-00000004  32 samples  4 ranks  [0-9.]+ MiB\n"
+                                                       r"step-00000002  16 samples  4 ranks  [0-9.]+ MiB\n$")
+        self.assertRegex(self.checkpoint("verify", run), rf"^{newest} is whole: [0-9]+ tensors of 4 parts, [0-9.]+ MiB\n$")
+        shown = self.checkpoint("show", newest)
+        self.assertIn("step 4, 32 samples, written by 4 ranks of cornstarch-train ", shown)
+        self.assertRegex(shown, r"\nparameter/llm/model\.norm\.weight  F32 \[[0-9]+\]\n")
+        self.checkpoint("export", run, "--to", self.folder / "model")
+        self.assertEqual(self.files("model", "."), self.files("whole"))
+        data = newest / "rank-00000.safetensors"
+        data.write_bytes(data.read_bytes()[:-1] + b"\x55")
+        self.assertRegex(self.checkpoint("verify", newest, code=65), f"error: '{data}': tensor [a-z_]+/vision/.* its hash differs\n")
+        shutil.rmtree(newest)
+        self.assertIn("step-00000002", self.checkpoint("verify", run))
+        self.assertEqual(self.checkpoint("list", self.folder, code=66),
+                         f"error: there is no checkpoint in '{self.folder}'\n"
+                         "  help: give a run's folder, or its folder of checkpoints\n")
+
     def test_what_cannot_go_on_says_why(self):
         missing = self.train("--resume", code=66).stderr
-        self.assertIn(f"error: there is no whole checkpoint in '{self.folder / 'run' / 'checkpoints'}'\n"
+        self.assertIn(f"there is no whole checkpoint in '{self.folder / 'run' / 'checkpoints'}'\n"
                       "  help: --resume goes on from one; without it, the run begins at its first step\n", missing)
         self.train("--set", "resume=auto", *self.SAVING, steps=2, name="auto")
         where = self.folder / "auto" / "checkpoints" / "step-00000002"
         seed = self.train("--resume", "--set", "seed=7", steps=4, name="auto", code=2).stderr
-        self.assertIn(f"error: the run cannot go on from '{where}' with another seed: 42 -> 7\n", seed)
+        self.assertIn(f"the run cannot go on from '{where}' with another seed: 42 -> 7\n", seed)
         conversations = self.data / "conversations.jsonl"
         lines = conversations.read_text().splitlines(keepends=True)
         conversations.write_text("".join(lines[:-1]))
         fewer = self.train("--resume", steps=4, name="auto", code=2).stderr
-        self.assertIn(f"error: the run cannot go on from '{where}': data.train has {len(lines) - 1} samples and had "
+        self.assertIn(f"the run cannot go on from '{where}': data.train has {len(lines) - 1} samples and had "
                       f"{len(lines)}, whose order is another\n", fewer)
         conversations.write_text("".join(lines))
         frozen = self.train("--resume", "--set", "model.encoders.vision.train.encoder=false", steps=4, name="auto", code=2)
-        self.assertRegex(frozen.stderr, f"error: [0-9]+ parameters of vision trained in '{where}' and do not train here")
+        self.assertRegex(frozen.stderr, f"[0-9]+ parameters of vision trained in '{where}' and do not train here")
         self.train("--set", "resume=auto", steps=4, name="auto")
         self.assertEqual([r[0] for r in self.losses("auto")[0]], [1, 2, 3, 4])
         twice = self.train(steps=4, name="auto", code=2).stderr

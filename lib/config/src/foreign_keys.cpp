@@ -16,11 +16,7 @@ const std::vector<Foreign>& foreign_keys() {
   static const std::vector<Foreign> keys = {
       {{"num_train_epochs", "num_epochs", "n_epochs", "max_epochs", "epochs", "epoch"},
        "a run is counted in steps: 'steps' is epochs x samples / samples of a step"},
-      {{"save_steps", "save_strategy", "save_interval", "save_every", "save_freq", "saves_per_epoch",
-        "checkpointing_steps", "checkpoint_interval"},
-       "steps between checkpoints are 'checkpoint.every'"},
-      {{"save_total_limit", "max_to_keep", "keep_latest_k"},
-       "how many checkpoints stay is 'checkpoint.keep'"},
+      {{"save_strategy", "saves_per_epoch"}, "steps between checkpoints are 'checkpoint.every'"},
       {{"save_only_model"},
        "the model is written when the run ends, the whole state every 'checkpoint.every' steps"},
       {{"resume_from_checkpoint", "auto_resume_from_checkpoints", "load_checkpoint_path"},

@@ -129,6 +129,11 @@ fs::path checkpoint_folder(const config::RunConfig& config) {
   return config.checkpoint.dir ? fs::path(*config.checkpoint.dir) : fs::path(config.run_dir) / "checkpoints";
 }
 
+Error no_checkpoint(const fs::path& dir) {
+  return {ExitCode::missing_input, cat("there is no whole checkpoint in '", dir.string(), "'"),
+          "--resume goes on from one; without it, the run begins at its first step"};
+}
+
 Result<std::vector<std::string>> compare(const checkpoint::Checkpoint& from, const config::RunConfig& config,
                                          const catalog::Modalities& modalities, std::int64_t train_samples) {
   const std::string where = cat("'", from.path().string(), "'");
@@ -161,9 +166,7 @@ std::int64_t resume(const config::RunConfig& config, const catalog::Modalities& 
   for (std::size_t i = 0;; ++i) {
     const std::int64_t step = from_rank_0(comm, device, i < found.size() ? found[i] : -1);
     if (step < 0 && i == 0 && config.resume == config::Resume::automatic) return 0;
-    if (step < 0)
-      throw Failure(ExitCode::missing_input, cat("there is no whole checkpoint in '", dir.string(), "'"),
-                    "--resume goes on from one; without it, the run begins at its first step");
+    if (step < 0) throw Failure(no_checkpoint(dir));
     std::string trouble;
     try {
       auto opened = value_or_throw(checkpoint::Checkpoint::open(checkpoint::whole_folder(dir, step)));

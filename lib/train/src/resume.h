@@ -15,6 +15,9 @@ namespace cornstarch::train {
 /// Where a run keeps its checkpoints.
 std::filesystem::path checkpoint_folder(const config::RunConfig& config);
 
+/// That there is none where one is asked for.
+Error no_checkpoint(const std::filesystem::path& dir);
+
 /// What a checkpoint's run and this one have not in common: refused (usage) where the state means nothing
 /// here, or the same samples would not come in the same order; else what the user should know, line by line.
 Result<std::vector<std::string>> compare(const checkpoint::Checkpoint& from, const config::RunConfig& config,

@@ -25,6 +25,7 @@
 #include "cornstarch/train/trainer.h"
 #include "data.h"
 #include "device.h"
+#include "job.h"
 #include "memory.h"
 #include "model_folder.h"
 #include "resume.h"
@@ -36,56 +37,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Everything that is the same on every rank of this process.
-struct Job {
-  config::RunConfig config;
-  catalog::Modalities modalities;
-  plan::Plan plan;
-  std::unique_ptr<dataio::ConversationDataset> train_data, eval_data;
-  std::vector<Companions> companions;  ///< of each modality's weights
-  RunOptions options;
-  std::string launcher;
-};
-
-config::Loaded load(const std::string& config_text) {
-  Diagnostics diagnostics;
-  auto loaded = config::load_text(config_text, "the resolved config", fs::current_path(), {}, diagnostics);
-  if (!loaded || diagnostics.has_errors()) throw Failure(ExitCode::usage, render_text(diagnostics));
-  log::set_level(loaded->config.log.level);
-  return std::move(*loaded);
-}
-
-Job prepare(const config::Loaded& loaded, int world_size, int local_size, const RunOptions& options,
-            const std::string& launcher) {
-  Diagnostics diagnostics;
-  auto modalities = catalog::resolve(loaded, diagnostics);
-  if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
-  auto plan = value_or_throw(plan::make_plan(loaded.config, *modalities, world_size, local_size));
-  Job job{loaded.config, std::move(*modalities), std::move(plan), nullptr, nullptr, {}, options, launcher};
-  job.train_data = open_data(job.config, job.modalities, job.config.data.train);
-  if (!job.config.data.eval.empty())
-    job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
-  job.companions = companions_of(job.config, job.modalities, *job.train_data);
-  return job;
-}
-
 bool sound(const std::vector<models::NamedTensor>& tensors) {
   return std::ranges::all_of(
       tensors, [](const models::NamedTensor& t) { return at::isfinite(t.value).all().item<bool>(); });
 }
 
-/// Every rank calls it.
-void write_model(const Job& job, Trainer& trainer) {
-  const telemetry::Progress writing("writing the model");
-  for (std::size_t m = 0; m < job.modalities.size(); ++m) {
-    auto tensors = gather_weights(job.config, trainer, static_cast<int>(m));
-    if (!tensors) continue;
-    const fs::path folder = fs::path(job.config.run_dir) / "model" / job.modalities[m].name;
-    write_weights(folder, job.config, job.modalities[m], job.companions[m], std::move(*tensors), trainer);
-  }
-}
-
-/// The same for a run that failed: what is not finite is no model.
+/// The model of a run that failed: what is not finite is none.
 void write_last_model(const Job& job, Trainer& trainer) {
   for (std::size_t m = 0; m < job.modalities.size(); ++m) {
     auto tensors = gather_weights(job.config, trainer, static_cast<int>(m));
@@ -163,6 +120,7 @@ class Speaker {
         return fail(ExitCode::usage, cat("'", dir.string(), "' holds checkpoints of a run"),
                     "pass --resume to go on with it, or give checkpoint.dir another folder");
     }
+    if (config.resume == config::Resume::always) return tl::unexpected(no_checkpoint(dir));
     return RunFolder::create(config.run_dir, job.options.overwrite, yaml, plan, versions);
   }
 
@@ -243,7 +201,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
     throw Failure(ExitCode::bad_data, "nothing was learnt: no sample that was read has an answer",
                   "what is learnt are the turns from 'gpt' or 'assistant'");
   if (ending.signal != 0 && trainer.steps_done() > 0) trainer.save();
-  if (ending.signal == 0) write_model(job, trainer);
+  if (ending.signal == 0) write_model(job, trainer, fs::path(job.config.run_dir) / "model");
   if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
   if (speaker) speaker->finish(ending, trainer.steps_done(), job.config.run_dir);
   return exit_code(ending, trainer.steps_done());
@@ -259,13 +217,6 @@ int train_rank_in_memory(const Job& job, const comm::CommunicatorPtr& comm, at::
                   "the state over "
                   "replicas (sharding), or do without cuda_graphs");
   }
-}
-
-int report(const Error& error) {
-  const std::string help =
-      error.help.empty() ? "" : cat("\n  help: ", join(split(error.help, '\n'), "\n        "));
-  console().say(cat("error: ", error.message, help), log::Level::error);
-  return static_cast<int>(error.code);
 }
 
 int train_threads(const config::Loaded& loaded, const RunOptions& options) {

@@ -78,6 +78,14 @@ log:
   every_seconds: 10.0
   level: info
 stop: {}
+checkpoint:
+  every: 0
+  every_minutes: 0
+  keep: 2
+  keep_every: 0
+  async: true
+  on_error: warn
+resume: never
 precision: fp32
 sharding: none
 device: cpu

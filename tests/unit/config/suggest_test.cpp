@@ -63,8 +63,11 @@ TEST_CASE("Keys of other trainers: what they are called here, or that there is n
        "share each layer."},
       {"zero_stage",
        "here it is 'sharding': What the replicas share between them instead of each keeping it."},
-      {"save_steps", kSaveSteps},
-      {"save_total_limit", "how many checkpoints stay is 'checkpoint.keep'"},
+      {"save_steps",
+       "here it is 'checkpoint.every': Steps between checkpoints: the whole state, from which the run goes "
+       "on as if "
+       "nothing had happened, in this layout or another."},
+      {"save_total_limit", "here it is 'checkpoint.keep': How many of the newest stay."},
       {"Save_Strategy", kSaveSteps},
       {"num_train_epochs", kNoEpochs},
       {"epochs", kNoEpochs},

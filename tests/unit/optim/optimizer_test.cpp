@@ -154,8 +154,10 @@ TEST_CASE("SGD moves every element of narrow types, too") {
   spec.shape = {8, 9};
   models::Parameter parameter;
   parameter.spec = &spec;
-  pipeline::Segment narrow{&parameter, 0, at::ones({72}, at::kBFloat16), {}, at::ones({72}, at::kBFloat16)};
-  pipeline::Segment wide{&parameter, 0, at::ones({72}, at::kFloat), {}, at::ones({72}, at::kFloat)};
+  const std::vector<std::int64_t> size{72};
+  const auto ones = [&](at::ScalarType type) { return at::ones(size, type); };
+  pipeline::Segment narrow{&parameter, 0, ones(at::kBFloat16), {}, ones(at::kBFloat16)};
+  pipeline::Segment wide{&parameter, 0, ones(at::kFloat), {}, ones(at::kFloat)};
   optim::Optimizer a(sgd(0.5, 0.5), {narrow}), b(sgd(0.5, 0.5), {wide});
   for (int i = 0; i < 3; ++i) {
     step(a, 0.125);
@@ -165,7 +167,7 @@ TEST_CASE("SGD moves every element of narrow types, too") {
   }
   CHECK(a.moments()[0].first.min().item<double>() > 2);
   a.step(0.125, {}, at::zeros({}, at::kBool));  // not sound
-  CHECK(narrow.value.equal(narrow.value[0].expand({72})));
+  CHECK(narrow.value.equal(narrow.value[0].expand(size)));
 }
 
 TEST_CASE("an optimizer that goes on with another's moments and updates is the other") {

@@ -22,4 +22,13 @@ struct RunOptions {
 /// run folder. Returns the exit code; what went wrong has been printed.
 int run(const std::string& config_text, const RunOptions& options);
 
+struct ExportOptions {
+  std::string from;  ///< a whole checkpoint
+  std::string to;    ///< a folder, made if need be: a Hugging Face folder of each modality goes into it
+};
+
+/// Writes the model of a checkpoint as its run would have at its end. What the run read (data, tokenizer,
+/// pretrained folders) must be where it was. Returns the exit code; what went wrong has been printed.
+int export_model(const ExportOptions& options);
+
 }  // namespace cornstarch::train

@@ -1,0 +1,38 @@
+#include "cornstarch/base/console.h"
+#include "cornstarch/base/text.h"
+#include "job.h"
+
+namespace cornstarch::train {
+namespace {
+
+/// One rank that holds the whole model on the CPU, whatever wrote the checkpoint.
+void write_model_of(const checkpoint::Checkpoint& described, const ExportOptions& options) {
+  config::Loaded loaded = load(described.manifest().config);
+  loaded.config.layout = config::Layout::single;
+  loaded.config.sharding = config::Sharding::none;
+  loaded.config.device = config::Device::cpu;
+  loaded.config.batch.global_size.reset();
+  loaded.config.batch.num_microbatches = 1;
+  const Job job = prepare(loaded, 1, 1, {}, "");
+  Trainer trainer({job.config, job.modalities, job.plan, comm::alone(), *job.train_data}, {});
+  auto from = value_or_throw(checkpoint::Checkpoint::open(options.from));
+  trainer.restore(from);
+  write_model(job, trainer, options.to);
+}
+
+}  // namespace
+
+int export_model(const ExportOptions& options) {
+  try {
+    const auto described = value_or_throw(checkpoint::Checkpoint::open(options.from));
+    write_model_of(described, options);
+    console().say(cat("the model of ", options.from, ": ", options.to));
+    return 0;
+  } catch (const Failure& failure) {
+    return report(failure.error());
+  } catch (const std::exception& e) {
+    return report({ExitCode::internal, e.what(), "this is a bug: please report it with the config"});
+  }
+}
+
+}  // namespace cornstarch::train
