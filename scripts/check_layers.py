@@ -20,6 +20,7 @@ PLACES = [
     (re.compile(r"^yaml-cpp/"), ["lib/config/src/"]),
     (re.compile(r"^CLI/"), ["apps/"]),
     (re.compile(r"^mpi\.h$"), ["lib/comm/src/mpi_module.cpp", "tests/"]),
+    (re.compile(r"^openssl/"), ["lib/control/src/"]),
     (re.compile(r"^catch2/"), ["tests/support/"]),
 ]
 

@@ -46,6 +46,7 @@ expect_fatal() {
   grep -qxE "FATAL $1" "$out/err" || fail "the line is not: FATAL $1"
 }
 host=host=[^\ ]+
+at='step=[^ ]+ op=(\?|"[^"]*")'
 
 case $scenario in
   traffic | pieces)
@@ -61,7 +62,7 @@ case $scenario in
     start 4
     expect_code 74
     expect_fast 15
-    expect_fatal "rank=2 $host code=74 msg=disk full: no space left"
+    expect_fatal "rank=2 $host code=74 $at msg=disk full: no space left"
     expect_survivors "stopped because rank 2 failed: disk full: no space left"
     ;;
   stuck)
@@ -69,14 +70,14 @@ case $scenario in
     start 4
     [ $survivors_left_alone = 1 ] || [ "$code" != 0 ] || fail "exit code 0"
     expect_fast 15
-    expect_fatal "rank=2 $host code=74 msg=disk full: no space left"
+    expect_fatal "rank=2 $host code=74 $at msg=disk full: no space left"
     ;;
   exit | kill)
     leave_survivors_alone
     start 4
     [ $survivors_left_alone = 1 ] || [ "$code" != 0 ] || fail "exit code 0"
     expect_fast 15
-    expect_fatal "rank=2 $host code=\? msg=died \(connection lost\)"
+    expect_fatal "rank=2 $host code=\? $at msg=died \(connection lost\)"
     [ $survivors_left_alone = 0 ] || expect_survivors "stopped because rank 2 failed: died \(connection lost\)"
     ;;
   kill0)
@@ -84,19 +85,19 @@ case $scenario in
     start 4
     [ $survivors_left_alone = 1 ] || [ "$code" != 0 ] || fail "exit code 0"
     expect_fast 15
-    expect_fatal "rank=0 $host code=\? msg=died \(connection lost\)"
+    expect_fatal "rank=0 $host code=\? $at msg=died \(connection lost\)"
     [ $survivors_left_alone = 0 ] || expect_survivors "stopped because rank 0 failed: died \(connection lost\)"
     ;;
   missing)
     start 3
     expect_code 76
     expect_fast 20
-    expect_fatal "rank=[02] $host code=76 msg=rank [02] waited 1.5 s for rank 1: all_reduce sum \(512 fp32\) as #1 of 'tp of llm stage 2'"
+    expect_fatal "rank=[02] $host code=76 $at msg=rank [02] waited 1.5 s for rank 1: all_reduce sum \(512 fp32\) as #1 of 'tp of llm stage 2'"
     ;;
   mismatch)
     start 2
     expect_code 76
-    expect_fatal "rank=1 $host code=76 msg=rank 1 expected 20 bytes of rank 0, which sent 12: receive of 'activations of microbatch 2' \(5 fp32\), tag 4"
+    expect_fatal "rank=1 $host code=76 $at msg=rank 1 expected 20 bytes of rank 0, which sent 12: receive of 'activations of microbatch 2' \(5 fp32\), tag 4"
     ;;
   alone)
     # Two processes that another MPI's mpirun started: Open MPI knows nothing of each other's.

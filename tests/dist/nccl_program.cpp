@@ -139,7 +139,7 @@ void run_missing(const CommunicatorPtr& comm) {
 int run(const std::string& scenario) {
   const auto context = value_or_throw(launch::detect());
   const Deadline deadline{std::chrono::milliseconds(scenario == "missing" ? 1'500 : 60'000)};
-  auto comm = value_or_throw(connect_nccl(context, value_or_throw(launch::rendezvous(context)), deadline));
+  auto comm = value_or_throw(connect_nccl(context, deadline));
   try {
     c10::cuda::set_device(static_cast<c10::DeviceIndex>(context.local_rank));
     if (scenario == "traffic") {

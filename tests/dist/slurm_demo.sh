@@ -89,7 +89,7 @@ scenario_kill() {
   kill -KILL "$victim"
   wait_for_end 10
   [[ $code != 0 ]] || fail "srun's exit code is 0"
-  expect_first 'FATAL rank=2 host=[^ ]+ code=\? msg=died \(connection lost\)'
+  expect_first 'FATAL rank=2 host=[^ ]+ code=\? step=[^ ]+ op=.* msg=died \(connection lost\)'
 }
 
 scenario_bad_sample() {
@@ -98,7 +98,7 @@ scenario_bad_sample() {
     --set "data.train[0].media_root=$folder/data"
   wait_for_end 60
   [[ $code == 65 ]] || fail "srun's exit code is $code, not 65"
-  expect_first "FATAL rank=[0-9] host=[^ ]+ code=65 msg=.*$folder/data/train.jsonl:[0-9]+: .*"
+  expect_first "FATAL rank=[0-9] host=[^ ]+ code=65 step=[^ ]+ op=.* msg=.*$folder/data/train.jsonl:[0-9]+: .*"
 }
 
 start_slurm "$folder"

@@ -2,19 +2,19 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <chrono>
 #include <string>
-#include <vector>
 
-/// The words in which operations, tensors and ranks appear in messages.
+#include "cornstarch/control/words.h"
+
+/// The words in which operations and tensors appear in messages.
 namespace cornstarch::comm {
 
-std::string dtype_name(at::ScalarType type);                        ///< "fp32"
-std::string describe(const at::Tensor& tensor);                     ///< "2x512 fp32"
-std::string describe_ranks(const std::vector<int>& ranks);          ///< "rank 1", "ranks 1, 2, 5"
-std::string describe_duration(std::chrono::milliseconds duration);  ///< "600 s", "0.25 s"
-std::string stopped_because(int rank, const std::string& cause);    ///< text of every peer_failed
-std::string one_line(const std::string& text);                      ///< newlines become spaces
+std::string dtype_name(at::ScalarType type);     ///< "fp32"
+std::string describe(const at::Tensor& tensor);  ///< "2x512 fp32"
+using control::describe_duration;
+using control::describe_ranks;
+using control::one_line;
+using control::stopped_because;
 
 /// Throws a Failure (internal) unless the tensor is defined, contiguous and on the device that the backend
 /// serves.

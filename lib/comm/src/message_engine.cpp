@@ -84,7 +84,7 @@ bool Exchange::done() {
   return complete_ || engine_->board().failed();
 }
 
-Engine::Engine(std::unique_ptr<MpiTransport> transport, std::unique_ptr<FailureBoard> board,
+Engine::Engine(std::unique_ptr<MpiTransport> transport, std::unique_ptr<control::FailureBoard> board,
                Deadline deadline)
     : transport_(std::move(transport)),
       board_(std::move(board)),

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "board.h"
 #include "cornstarch/comm/communicator.h"
+#include "cornstarch/control/board.h"
 #include "mpi_transport.h"
 
 namespace cornstarch::comm {
@@ -64,11 +64,12 @@ class Exchange : public Work {
 /// Moves every exchange of this process forward whenever one of them is waited for or asked about.
 class Engine {
  public:
-  Engine(std::unique_ptr<MpiTransport> transport, std::unique_ptr<FailureBoard> board, Deadline deadline);
+  Engine(std::unique_ptr<MpiTransport> transport, std::unique_ptr<control::FailureBoard> board,
+         Deadline deadline);
   ~Engine();
 
   MpiTransport& transport() { return *transport_; }
-  FailureBoard& board() { return *board_; }
+  control::FailureBoard& board() { return *board_; }
   Communicator::Traffic& traffic() { return traffic_; }
 
   void start(const std::shared_ptr<Exchange>& exchange);
@@ -84,7 +85,7 @@ class Engine {
   [[noreturn]] void throw_peer_failed() const;
 
   std::unique_ptr<MpiTransport> transport_;
-  std::unique_ptr<FailureBoard> board_;
+  std::unique_ptr<control::FailureBoard> board_;
   Deadline deadline_;
   bool crowded_;  ///< more ranks than cores on this host: who waits should leave the core to others
   std::list<std::shared_ptr<Exchange>> active_;

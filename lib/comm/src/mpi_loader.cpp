@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
 constexpr const char* kModule = "libcornstarch_mpi.so";
-constexpr std::size_t kAddressBytes = 4096;
+constexpr std::size_t kPlaceBytes = 4096;
 // MPI starts slowly on a busy host; a short deadline of the operations must not end it.
 constexpr milliseconds kStartUp{120'000};
 
@@ -87,29 +87,33 @@ Result<void> finish(Requests& requests, const char* what) {
   return {};
 }
 
-using BoardPtr = std::unique_ptr<FailureBoard>;
+using BoardPtr = std::unique_ptr<control::FailureBoard>;
 
+/// MPI brings the others the board's secret and address.
 Result<BoardPtr> serve_board(MpiTransport& transport) {
-  auto board = FailureBoard::serve(transport.size(), transport.ranks_on_host() == transport.size());
+  auto board = control::FailureBoard::serve(control::private_meeting(), transport.size(),
+                                            transport.ranks_on_host() == transport.size());
   if (!board) return board;
-  std::string address = (*board)->address();
-  address.resize(kAddressBytes, ' ');
+  std::string place = control::to_text((*board)->place());
+  place.resize(kPlaceBytes, ' ');
   Requests requests(transport);
   for (int rank = 1; rank < transport.size(); ++rank) {
-    requests.send(address.data(), address.size(), rank, 0, MpiTransport::Lane::collectives);
+    requests.send(place.data(), place.size(), rank, 0, MpiTransport::Lane::collectives);
   }
   if (const auto sent = finish(requests, "rank 0's address"); !sent) return tl::unexpected(sent.error());
-  if (const auto all = (*board)->wait_for_all(kStartUp); !all) return tl::unexpected(all.error());
+  if (const auto all = (*board)->wait_for_all(); !all) return tl::unexpected(all.error());
   return board;
 }
 
 Result<BoardPtr> join_board(MpiTransport& transport) {
-  std::string address(kAddressBytes, ' ');
+  std::string place(kPlaceBytes, ' ');
   Requests requests(transport);
-  requests.receive(address.data(), address.size(), 0, 0, MpiTransport::Lane::collectives);
+  requests.receive(place.data(), place.size(), 0, 0, MpiTransport::Lane::collectives);
   if (const auto received = finish(requests, "rank 0's address"); !received)
     return tl::unexpected(received.error());
-  return FailureBoard::join(transport.rank(), address);
+  const auto meeting = control::meeting_of(place);
+  if (!meeting) return tl::unexpected(meeting.error());
+  return control::FailureBoard::join(*meeting, transport.rank());
 }
 
 }  // namespace

@@ -47,8 +47,8 @@ std::string NcclOperation::describe() const {
   return cat(verb, " (", tensors.empty() ? "" : comm::describe(tensors.front()), ") ", label);
 }
 
-Channel::Channel(Store& store, EventPools& events, Route route)
-    : store_(store), events_(events), route_(std::move(route)) {
+Channel::Channel(control::FailureBoard& board, EventPools& events, Route route)
+    : board_(board), events_(events), route_(std::move(route)) {
   int least = 0, greatest = 0;
   check_cuda(cudaDeviceGetStreamPriorityRange(&least, &greatest), "cudaDeviceGetStreamPriorityRange");
   // What others wait for goes before what only this rank computes.
@@ -85,9 +85,9 @@ bool Channel::connect() {
     ncclUniqueId id{};
     if (route_.own == 0) {
       check(ncclGetUniqueId(&id), "ncclGetUniqueId");
-      store_.set(route_.key, std::string(id.internal, sizeof id.internal));
+      board_.publish(route_.key, std::string(id.internal, sizeof id.internal));
     } else {
-      const auto found = store_.find(route_.key);
+      const auto found = board_.find(route_.key);
       if (!found) return false;
       std::memcpy(id.internal, found->data(), std::min(found->size(), sizeof id.internal));
     }

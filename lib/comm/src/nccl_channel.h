@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "cornstarch/comm/communicator.h"
-#include "nccl_store.h"
+#include "cornstarch/control/board.h"
 
 namespace cornstarch::comm {
 
@@ -71,7 +71,7 @@ struct Route {
 /// settled.
 class Channel {
  public:
-  Channel(Store& store, EventPools& events, Route route);
+  Channel(control::FailureBoard& board, EventPools& events, Route route);
   ~Channel();
 
   /// The tensors are those that the current stream will have written.
@@ -119,7 +119,7 @@ class Channel {
     cudaEvent_t begin = nullptr, end = nullptr;
   };
 
-  Store& store_;
+  control::FailureBoard& board_;
   EventPools& events_;
   Route route_;
   cudaStream_t stream_ = nullptr;

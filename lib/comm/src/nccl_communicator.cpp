@@ -12,9 +12,6 @@
 namespace cornstarch::comm {
 namespace {
 
-using std::chrono::milliseconds;
-
-constexpr milliseconds kStartUp{120'000};
 /// Messages wait for each other beside the computation, which needs the multiprocessors more.
 constexpr int kMessageCtas = 4;
 
@@ -110,33 +107,16 @@ Result<void> check_version() {
               "load the NCCL that cmake found (NCCL_ROOT), or build again with the one that is loaded");
 }
 
-using BoardPtr = std::unique_ptr<FailureBoard>;
-
-Result<BoardPtr> connect_board(Store& store, const launch::LaunchContext& launch) {
-  constexpr const char* key = "board";
-  if (launch.rank == 0) {
-    auto board = FailureBoard::serve(launch.world_size, launch.local_size == launch.world_size);
-    if (!board) return board;
-    store.set(key, (*board)->address());
-    if (const auto all = (*board)->wait_for_all(kStartUp); !all) return tl::unexpected(all.error());
-    return board;
-  }
-  const auto address = store.get(key);
-  if (!address) return tl::unexpected(address.error());
-  return FailureBoard::join(launch.rank, *address);
-}
-
 }  // namespace
 
-Result<CommunicatorPtr> connect_nccl(const launch::LaunchContext& launch,
-                                     const launch::Rendezvous& rendezvous, Deadline deadline) {
+Result<CommunicatorPtr> connect_nccl(const launch::LaunchContext& launch, Deadline deadline) {
   if (const auto version = check_version(); !version) return tl::unexpected(version.error());
-  auto store = Store::connect(rendezvous, launch.rank, kStartUp);
-  if (!store) return tl::unexpected(store.error());
-  auto board = connect_board(**store, launch);
+  const auto place = control::meeting(launch);
+  if (!place) return tl::unexpected(place.error());
+  auto board = control::FailureBoard::connect(*place, launch);
   if (!board) return tl::unexpected(board.error());
-  return std::make_shared<NcclCommunicator>(std::make_shared<NcclHub>(
-      launch.rank, launch.world_size, std::move(*store), std::move(*board), deadline));
+  return std::make_shared<NcclCommunicator>(
+      std::make_shared<NcclHub>(launch.rank, launch.world_size, std::move(*board), deadline));
 }
 
 }  // namespace cornstarch::comm

@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kWatch{50};
 constexpr milliseconds kUnsettled{1};
 constexpr milliseconds kClose{10'000};
-/// NCCL and the store may notice a rank's death before the board does, whose word names it.
+/// NCCL may notice a rank's death before the board does, whose word names it.
 constexpr milliseconds kBoardFirst{1'000};
 
 class NcclWork final : public Work {
@@ -34,9 +34,8 @@ class NcclWork final : public Work {
 
 }  // namespace
 
-NcclHub::NcclHub(int rank, int size, std::unique_ptr<Store> store, std::unique_ptr<FailureBoard> board,
-                 Deadline deadline)
-    : rank_(rank), size_(size), store_(std::move(store)), board_(std::move(board)), deadline_(deadline) {}
+NcclHub::NcclHub(int rank, int size, std::unique_ptr<control::FailureBoard> board, Deadline deadline)
+    : rank_(rank), size_(size), board_(std::move(board)), deadline_(deadline) {}
 
 NcclHub::~NcclHub() {
   stop_watching();
@@ -59,7 +58,7 @@ Channel& NcclHub::channel(Route route) {
     watcher_ = std::thread([this] { watch(); });
   }
   auto& channel = channels_[route.key];
-  if (!channel) channel = std::make_unique<Channel>(*store_, events_, std::move(route));
+  if (!channel) channel = std::make_unique<Channel>(*board_, events_, std::move(route));
   return *channel;
 }
 
@@ -241,8 +240,8 @@ void NcclHub::drain() {
 
 /// A rank may have sent what another will take much later, out of memory that ends with the communicator.
 void NcclHub::meet_all() {
-  if (store_->add("ended", 1) == size_) return;
-  while (store_->add("ended", 0) < size_) {
+  board_->arrive();
+  while (!board_->all_arrived()) {
     {
       const Lock lock(mutex_);
       throw_if_failed();

@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "board.h"
 #include "cornstarch/comm/communicator.h"
+#include "cornstarch/control/board.h"
 #include "nccl_channel.h"
 
 namespace cornstarch::comm {
@@ -20,13 +20,12 @@ namespace cornstarch::comm {
 /// takes too long.
 class NcclHub : public std::enable_shared_from_this<NcclHub> {
  public:
-  NcclHub(int rank, int size, std::unique_ptr<Store> store, std::unique_ptr<FailureBoard> board,
-          Deadline deadline);
+  NcclHub(int rank, int size, std::unique_ptr<control::FailureBoard> board, Deadline deadline);
   ~NcclHub();
 
   int rank() const { return rank_; }
   int size() const { return size_; }
-  FailureBoard& board() { return *board_; }
+  control::FailureBoard& board() { return *board_; }
   Communicator::Traffic& traffic() { return traffic_; }
 
   /// The channel of that key; made, and connecting, when it is first asked for.
@@ -67,8 +66,7 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
 
   int rank_;
   int size_;
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<FailureBoard> board_;
+  std::unique_ptr<control::FailureBoard> board_;
   Deadline deadline_;
   Communicator::Traffic traffic_;
   int device_ = -1;

@@ -1,7 +1,9 @@
 #include "cornstarch/launch/rendezvous.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <initializer_list>
 
 #include "cornstarch/base/text.h"
 
@@ -9,6 +11,8 @@ namespace cornstarch::launch {
 namespace {
 
 constexpr int kDefaultPort = 29500;  // torchrun's
+constexpr int kPorts = 16;
+constexpr const char* kLoopback = "127.0.0.1";
 
 Result<int> port_number(const std::string& text) {
   int port = 0;
@@ -24,12 +28,30 @@ int port_of(const std::string& job) {
   return 10000 + static_cast<int>(hash % 20000u);
 }
 
+std::string named(const GetEnv& get_env, std::initializer_list<const char*> names) {
+  std::string text;
+  for (const char* name : names)
+    if (const auto value = get_env(name)) text += cat(name, "=", *value, " ");
+  return text;
+}
+
 /// What tells this job from others that may run on its first host.
 std::string job_id(const GetEnv& get_env) {
-  std::string id;
-  for (const char* name : {"SLURM_JOB_ID", "SLURM_STEP_ID", "OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"})
-    if (const auto value = get_env(name)) id += cat(name, "=", *value, " ");
-  return id;
+  return named(get_env, {"SLURM_JOB_ID", "SLURM_STEP_ID", "OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"});
+}
+
+/// The same with all that a user or torchrun says, who starts the processes of a job again.
+std::string run_id(const LaunchContext& launch, const GetEnv& get_env) {
+  return cat(
+      job_id(get_env),
+      named(get_env, {"MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"}),
+      launch.world_size, " ranks");
+}
+
+std::vector<int> ports_from(int first) {
+  std::vector<int> ports;
+  for (int port = first; port < std::min(first + kPorts, 65536); ++port) ports.push_back(port);
+  return ports;
 }
 
 int port_of_job(const GetEnv& get_env) {
@@ -42,32 +64,36 @@ std::optional<std::string> slurm_hosts(const GetEnv& get_env) {
   return step ? step : get_env("SLURM_JOB_NODELIST");
 }
 
-Result<Rendezvous> as_told(const std::string& host, const std::string& port, const GetEnv& get_env) {
+/// torchrun's agent listens at MASTER_PORT itself.
+Result<std::vector<int>> ports_as_told(const std::string& port, const GetEnv& get_env) {
   const auto number = port_number(port);
   if (!number) return tl::unexpected(number.error());
-  Rendezvous out{host, *number, false, ""};
-  // torchrun's agent serves the store, and keeps it when it starts the processes again.
-  out.served = get_env("TORCHELASTIC_USE_AGENT_STORE") == std::string("True");
-  if (out.served) out.prefix = cat("/attempt_", get_env("TORCHELASTIC_RESTART_COUNT").value_or("0"), "/");
-  return out;
+  const bool taken = get_env("TORCHELASTIC_USE_AGENT_STORE") == std::string("True");
+  return ports_from(taken ? *number % 65535 + 1 : *number);
 }
 
 }  // namespace
 
 Result<Rendezvous> rendezvous(const LaunchContext& launch, const GetEnv& get_env) {
   const auto host = get_env("MASTER_ADDR"), port = get_env("MASTER_PORT");
-  if (host && port) return as_told(*host, *port, get_env);
+  const std::string run = run_id(launch, get_env);
+  const bool one_host = launch.local_size == launch.world_size;
+  if (host && port) {
+    auto ports = ports_as_told(*port, get_env);
+    if (!ports) return tl::unexpected(ports.error());
+    return Rendezvous{one_host ? kLoopback : *host, std::move(*ports), run};
+  }
   if (host || port)
     return fail(ExitCode::launch,
                 cat(host ? "MASTER_ADDR" : "MASTER_PORT", " is set, but ",
                     host ? "MASTER_PORT" : "MASTER_ADDR", " is not"),
                 "set both, the same for every process, or neither");
-  const int chosen = port_of_job(get_env);
-  if (launch.local_size == launch.world_size) return Rendezvous{"127.0.0.1", chosen, false, ""};
+  const auto ports = ports_from(port_of_job(get_env));
+  if (one_host) return Rendezvous{kLoopback, ports, run};
   if (const auto list = slurm_hosts(get_env)) {
     const auto hosts = expand_hostlist(*list);
     if (!hosts) return tl::unexpected(hosts.error());
-    return Rendezvous{hosts->front(), chosen, false, ""};
+    return Rendezvous{hosts->front(), ports, run};
   }
   return fail(
       ExitCode::launch,

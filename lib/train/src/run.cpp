@@ -234,7 +234,7 @@ comm::CommunicatorPtr connect(config::Device device, const launch::LaunchContext
   const telemetry::Progress connecting(cat("connecting ", launch.world_size, " ranks"));
   if (device == config::Device::cpu)
     return value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));
-  return value_or_throw(comm::connect_nccl(launch, value_or_throw(launch::rendezvous(launch)), {}));
+  return value_or_throw(comm::connect_nccl(launch, {}));
 }
 
 /// A process of several: whatever ends it early is told to the others before it exits.

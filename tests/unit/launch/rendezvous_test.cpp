@@ -11,7 +11,7 @@ namespace {
 
 using Environment = std::map<std::string, std::string>;
 
-/// "host:port", with " served" and the prefix where there are such, or the error.
+/// "host:port", or the error.
 std::string meet(const Environment& environment, int local_size, int world_size) {
   LaunchContext launch;
   launch.world_size = world_size;
@@ -22,7 +22,7 @@ std::string meet(const Environment& environment, int local_size, int world_size)
     return found == environment.end() ? std::nullopt : std::optional(found->second);
   });
   if (!where) return where.error().message + "\n" + where.error().help;
-  return where->host + ":" + std::to_string(where->port) + (where->served ? " served" : "") + where->prefix;
+  return where->host + ":" + std::to_string(where->ports.front());
 }
 
 }  // namespace
@@ -30,21 +30,40 @@ std::string meet(const Environment& environment, int local_size, int world_size)
 TEST_CASE("MASTER_ADDR and MASTER_PORT are believed") {
   const Environment given{{"MASTER_ADDR", "n1"}, {"MASTER_PORT", "1234"}, {"SLURM_JOB_NODELIST", "n[5-6]"}};
   CHECK(meet(given, 4, 8) == "n1:1234");
-  CHECK(meet(given, 2, 2) == "n1:1234");
+  CHECK(meet(given, 2, 2) == "127.0.0.1:1234");
   CHECK(meet({{"MASTER_ADDR", "n1"}}, 2, 2) ==
         "MASTER_ADDR is set, but MASTER_PORT is not\nset both, the same for every process, or neither");
   CHECK(meet({{"MASTER_ADDR", "n1"}, {"MASTER_PORT", "70000"}}, 2, 2) ==
         "MASTER_PORT='70000' is no port from 1 to 65535\n");
 }
 
-TEST_CASE("torchrun's agent serves the store, and counts its attempts") {
+TEST_CASE("where torchrun's agent listens nobody else can") {
   Environment torchrun{{"MASTER_ADDR", "n1"},
                        {"MASTER_PORT", "1234"},
                        {"TORCHELASTIC_USE_AGENT_STORE", "True"},
                        {"TORCHELASTIC_RESTART_COUNT", "2"}};
-  CHECK(meet(torchrun, 2, 2) == "n1:1234 served/attempt_2/");
+  CHECK(meet(torchrun, 2, 4) == "n1:1235");
   torchrun["TORCHELASTIC_USE_AGENT_STORE"] = "False";
-  CHECK(meet(torchrun, 2, 2) == "n1:1234");
+  CHECK(meet(torchrun, 2, 4) == "n1:1234");
+}
+
+TEST_CASE("ports follow each other, and runs have names") {
+  LaunchContext launch;
+  launch.world_size = 2;
+  launch.local_size = 2;
+  Environment environment{
+      {"MASTER_ADDR", "n1"}, {"MASTER_PORT", "65530"}, {"TORCHELASTIC_RESTART_COUNT", "0"}};
+  const GetEnv get_env = [&](const std::string& name) -> std::optional<std::string> {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::nullopt : std::optional(found->second);
+  };
+  const Rendezvous first = value_or_throw(rendezvous(launch, get_env));
+  CHECK(first.ports == std::vector<int>{65530, 65531, 65532, 65533, 65534, 65535});
+  CHECK(first.job == "MASTER_ADDR=n1 MASTER_PORT=65530 TORCHELASTIC_RESTART_COUNT=0 2 ranks");
+  environment["TORCHELASTIC_RESTART_COUNT"] = "1";
+  CHECK(value_or_throw(rendezvous(launch, get_env)).job != first.job);
+  environment["MASTER_PORT"] = "1000";
+  CHECK(value_or_throw(rendezvous(launch, get_env)).ports.size() == 16);
 }
 
 TEST_CASE("processes of one host meet there") {

@@ -3,13 +3,13 @@
 #include "cornstarch/base/result.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/launch/environment.h"
-#include "cornstarch/launch/rendezvous.h"
 
 namespace cornstarch::comm {
 
 /// The NCCL backend: CUDA tensors between processes with a GPU each, the one that is current when the first
-/// operation starts. The ranks meet in a TCPStore and connect the failure board (as connect_mpi does); NCCL's
-/// own communicators are made when a group or a pair of ranks is first used, in the background.
+/// operation starts. The ranks meet where the launcher says, with the user's secret (control::meeting), and
+/// connect the failure board (as connect_mpi does), which also carries NCCL's ids; NCCL's own communicators
+/// are made when a group or a pair of ranks is first used, in the background.
 ///
 /// Every group and every ordered pair of ranks has a stream of its own. An operation begins when what its
 /// caller's current stream holds so far is done; a message is received when its Work is waited for, and those
@@ -18,7 +18,6 @@ namespace cornstarch::comm {
 /// go on, and the next call throws.
 ///
 /// A build without CUDA refuses.
-Result<CommunicatorPtr> connect_nccl(const launch::LaunchContext& launch,
-                                     const launch::Rendezvous& rendezvous, Deadline deadline);
+Result<CommunicatorPtr> connect_nccl(const launch::LaunchContext& launch, Deadline deadline);
 
 }  // namespace cornstarch::comm

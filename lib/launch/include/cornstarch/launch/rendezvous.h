@@ -1,22 +1,22 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cornstarch/launch/environment.h"
 
 namespace cornstarch::launch {
 
-/// Where the processes of a run meet: a key-value store behind a TCP port.
+/// Where the processes of a run meet.
 struct Rendezvous {
-  std::string host;
-  int port = 0;
-  bool served = false;  ///< the launcher serves the store itself; otherwise rank 0 does
-  std::string prefix;   ///< of this run's keys in a store that outlives it
+  std::string host;        ///< rank 0's
+  std::vector<int> ports;  ///< one of them, the first that is free there
+  std::string job;  ///< the same for all processes of the run; of other runs as far as the environment tells
 };
 
-/// MASTER_ADDR and MASTER_PORT where they are set, as torchrun does; under Slurm the first host of the step
-/// or the job and a port made of the job's id; on one host the loopback interface. Otherwise error 69 says
-/// what to set.
+/// MASTER_ADDR and 16 ports from MASTER_PORT on where they are set, as by torchrun, whose agent listens at
+/// MASTER_PORT itself; under Slurm the first host of the step or the job and ports made of the job's id.
+/// Ranks of one host always meet on its loopback interface. Otherwise error 69 says what to set.
 Result<Rendezvous> rendezvous(const LaunchContext& launch, const GetEnv& get_env);
 Result<Rendezvous> rendezvous(const LaunchContext& launch);  ///< from the process's environment
 

@@ -1,18 +1,14 @@
-#include "board.h"
-
-#include <sys/socket.h>
-#include <unistd.h>
+#include "cornstarch/control/board.h"
 
 #include <algorithm>
 #include <mutex>
-#include <sstream>
 #include <thread>
 
 #include "catch.h"
 #include "sockets.h"
 
 using namespace cornstarch;
-using namespace cornstarch::comm;
+using namespace cornstarch::control;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -42,11 +38,11 @@ struct World {
   }
 
   explicit World(int size, bool one_host = true) {
-    boards.push_back(value_or_throw(FailureBoard::serve(size, one_host, options())));
+    boards.push_back(value_or_throw(FailureBoard::serve(private_meeting(), size, one_host, options())));
     for (int rank = 1; rank < size; ++rank) {
-      boards.push_back(value_or_throw(FailureBoard::join(rank, boards[0]->address(), options())));
+      boards.push_back(value_or_throw(FailureBoard::join(boards[0]->place(), rank, options())));
     }
-    value_or_throw(boards[0]->wait_for_all(seconds(10)));
+    value_or_throw(boards[0]->wait_for_all());
   }
 
   bool all_know_within(milliseconds limit) const {
@@ -79,7 +75,8 @@ TEST_CASE("a failure reaches every rank, and one line names it") {
   }
   world.boards[1]->fail(ExitCode::internal, "later");
   REQUIRE(world.boards[1]->failure()->rank == 2);
-  REQUIRE(world.text() == "FATAL rank=2 host=" + host_name() + " code=74 msg=disk full: no space left\n");
+  REQUIRE(world.text() ==
+          "FATAL rank=2 host=" + host_name() + " code=74 step=? op=? msg=disk full: no space left\n");
 }
 
 TEST_CASE("rank 0 may be the one that fails") {
@@ -88,7 +85,7 @@ TEST_CASE("rank 0 may be the one that fails") {
   REQUIRE(world.all_know_within(seconds(5)));
   REQUIRE(world.boards[2]->failure()->rank == 0);
   REQUIRE(world.boards[2]->failure()->code == 80);
-  REQUIRE(world.text() == "FATAL rank=0 host=" + host_name() + " code=80 msg=loss is NaN\n");
+  REQUIRE(world.text() == "FATAL rank=0 host=" + host_name() + " code=80 step=? op=? msg=loss is NaN\n");
 }
 
 TEST_CASE("a connection that ends without a goodbye is a death notice") {
@@ -97,7 +94,8 @@ TEST_CASE("a connection that ends without a goodbye is a death notice") {
   REQUIRE(world.all_know_within(seconds(5)));
   REQUIRE(world.boards[2]->failure()->rank == 1);
   REQUIRE(world.boards[2]->failure()->cause == "died (connection lost)");
-  REQUIRE(world.text() == "FATAL rank=1 host=" + host_name() + " code=? msg=died (connection lost)\n");
+  REQUIRE(world.text() ==
+          "FATAL rank=1 host=" + host_name() + " code=? step=? op=? msg=died (connection lost)\n");
 }
 
 TEST_CASE("when rank 0 is lost, rank 1 says so") {
@@ -105,7 +103,8 @@ TEST_CASE("when rank 0 is lost, rank 1 says so") {
   world.boards[0].reset();
   REQUIRE(world.all_know_within(seconds(5)));
   REQUIRE(world.boards[3]->failure()->rank == 0);
-  REQUIRE(world.text() == "FATAL rank=0 host=" + host_name() + " code=? msg=died (connection lost)\n");
+  REQUIRE(world.text() ==
+          "FATAL rank=0 host=" + host_name() + " code=? step=? op=? msg=died (connection lost)\n");
 }
 
 TEST_CASE("a clean end disturbs nobody") {
@@ -158,32 +157,36 @@ TEST_CASE("the others give the failing rank 300 ms to end first") {
   REQUIRE(std::chrono::steady_clock::now() - start >= milliseconds(300));
 }
 
-TEST_CASE("ranks that never connect are named, strangers are not counted") {
-  World world(1);
-  BoardPtr board = value_or_throw(FailureBoard::serve(4, true, world.options()));
-  const BoardPtr member = value_or_throw(FailureBoard::join(2, board->address(), world.options()));
-  std::istringstream in(board->address());
-  std::string token;
-  int port = 0;
-  in >> token >> port;
-  const std::vector<std::string> strangers{"hello wrong 1 host\nhere\n", "here\n", "failed 3 rumour\n",
-                                           "hello " + token + " 9 host\nhere\n"};
-  for (const auto& line : strangers) {
-    const int fd = connect_tcp("127.0.0.1", port, seconds(3));
-    REQUIRE(write_all(fd, line));
-    REQUIRE(read_line(fd, seconds(3)).empty());
-    close(fd);
-  }
-  const auto waited = board->wait_for_all(milliseconds(200));
-  REQUIRE_FALSE(waited.has_value());
-  REQUIRE(waited.error().code == ExitCode::launch);
-  REQUIRE(waited.error().message == "ranks 1, 3 did not connect to rank 0 within 0.2 s");
-  REQUIRE_FALSE(board->failed());
+TEST_CASE("values find whoever asks for them, early or late") {
+  World world(3);
+  REQUIRE(world.boards[2]->find("id") == std::nullopt);
+  world.boards[1]->publish("id", std::string("\0nul\xff", 5));
+  const auto found_by = [&](int rank) {
+    for (int i = 0; i < 5000; ++i, std::this_thread::sleep_for(milliseconds(1))) {
+      if (const auto value = world.boards[static_cast<std::size_t>(rank)]->find("id")) return *value;
+    }
+    return std::string("nothing");
+  };
+  for (const int rank : {2, 0, 1}) REQUIRE(found_by(rank) == std::string("\0nul\xff", 5));
+  REQUIRE(world.boards[2]->find("another") == std::nullopt);
 }
 
-TEST_CASE("an address that nobody listens at") {
-  const auto board = FailureBoard::join(1, "123 1", {});
-  REQUIRE_FALSE(board.has_value());
-  REQUIRE(board.error().message ==
-          "rank 1 on " + host_name() + " cannot connect to rank 0 at 127.0.0.1 port 1");
+TEST_CASE("all have arrived when the last has") {
+  World world(3);
+  world.boards[2]->arrive();
+  world.boards[0]->arrive();
+  std::this_thread::sleep_for(milliseconds(100));
+  for (const auto& board : world.boards) REQUIRE_FALSE(board->all_arrived());
+  world.boards[1]->arrive();
+  for (const auto& board : world.boards) {
+    for (int i = 0; i < 5000 && !board->all_arrived(); ++i) std::this_thread::sleep_for(milliseconds(1));
+    REQUIRE(board->all_arrived());
+  }
+}
+
+TEST_CASE("a cause that is longer than a message is cut") {
+  World world(2);
+  world.boards[1]->fail(ExitCode::io, std::string(1 << 20, 'x'));
+  REQUIRE(world.all_know_within(seconds(5)));
+  REQUIRE(world.boards[0]->failure()->cause.size() == 8000);
 }

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cornstarch/base/result.h"
+#include "cornstarch/control/meeting.h"
+
+/// What the ranks of a run tell each other besides tensors.
+namespace cornstarch::control {
+
+class Star;
+
+/// The first rank that failed, as all the others hear of it.
+struct RankFailure {
+  int rank = 0;
+  int code = 0;  ///< what it exits with; 0 if it died without a word
+  std::string host;
+  std::string cause;
+  int step = 0;    ///< from 1; 0 where it is not known
+  std::string op;  ///< what it was at, or ""
+};
+
+struct BoardOptions {
+  std::chrono::milliseconds start{120'000};  ///< how long ranks wait for each other at the start
+  std::chrono::milliseconds ack{2'000};      ///< how long a failing rank waits to be heard
+  /// From the notice to the end of a process that does not end by itself.
+  std::chrono::milliseconds grace{5'000};
+  std::function<void(const std::string&)> print;  ///< where the FATAL line goes; default: the console
+  std::function<void(int)> end_process;           ///< default: _exit
+};
+
+/// A control connection of every rank to rank 0. Whoever fails tells rank 0, which prints one line and tells
+/// everyone; a connection that ends without a goodbye is a death notice. It also carries the few values that
+/// ranks need of each other before they can exchange tensors.
+class FailureBoard {
+ public:
+  /// Rank 0's end. On the loopback interface alone if all ranks are on one host. wait_for_all() is to follow.
+  static Result<std::unique_ptr<FailureBoard>> serve(Meeting place, int world_size, bool one_host,
+                                                     BoardOptions options = {});
+  /// The others' end.
+  static Result<std::unique_ptr<FailureBoard>> join(const Meeting& place, int rank,
+                                                    BoardOptions options = {});
+  /// Whichever of both this rank's is, with all there.
+  static Result<std::unique_ptr<FailureBoard>> connect(const Meeting& place,
+                                                       const launch::LaunchContext& launch,
+                                                       BoardOptions options = {});
+  ~FailureBoard();
+
+  /// Rank 0: where it listens, for the others.
+  const Meeting& place() const { return place_; }
+  /// Rank 0: until every rank has connected; error 69 names those that have not.
+  Result<void> wait_for_all();
+
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+  std::optional<RankFailure> failure() const;
+  /// Returns 300 ms after the notice, so that the rank that failed ends first and the launcher reports its
+  /// exit code.
+  void let_it_end_first() const;
+
+  /// This rank failed. Returns when rank 0 has heard it. Does nothing if a failure is known already.
+  void fail(ExitCode code, const std::string& cause);
+  /// A clean end: nobody takes the end of this connection for a death.
+  void leave();
+
+  /// Gives a value, once, to whichever rank asks for that key.
+  void publish(const std::string& key, const std::string& value);
+  /// The value, if it has come; asks for it the first time.
+  std::optional<std::string> find(const std::string& key);
+  /// This rank has come to its end.
+  void arrive();
+  /// Whether all have.
+  bool all_arrived() const;
+
+ private:
+  class Ear;
+  using Lock = std::unique_lock<std::mutex>;
+
+  FailureBoard(std::unique_ptr<Star> star, BoardOptions options);
+  void start();
+  void heard(int from, const std::string& message);
+  void heard_value(int from, const std::string& key, const std::string& value, const Lock& lock);
+  void heard_wish(int from, const std::string& key, const Lock& lock);
+  void heard_arrival(int from, const Lock& lock);
+  void lost(int rank);
+  void tick();
+  void record(RankFailure failure, const Lock& lock);
+  void announce(const RankFailure& failure) const;
+  bool everyone_left() const;
+
+  BoardOptions options_;
+  Meeting place_;
+  std::unique_ptr<Ear> ear_;
+  std::unique_ptr<Star> star_;
+  int rank_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<int> left_;     ///< that have said goodbye
+  std::set<int> arrived_;  ///< rank 0
+  bool all_arrived_ = false;
+  std::map<std::string, std::string> values_;
+  std::map<std::string, std::set<int>> wanted_;  ///< by whom; elsewhere than on rank 0 by itself
+  bool acknowledged_ = false;
+  bool overdue_ = false;
+  std::atomic<bool> failed_{false};
+  std::optional<RankFailure> failure_;
+  std::chrono::steady_clock::time_point failed_at_;
+};
+
+}  // namespace cornstarch::control
