@@ -107,10 +107,11 @@ void Options::list(const std::string& name, std::vector<std::string>& target, co
 void Options::word(const std::string& name, std::string& target, const std::vector<std::string>& choices,
                    const std::string& help) {
   const auto set = [name, choices, &target](const std::string& text) {
-    check_choice(name, text, choices);
+    if (!choices.empty()) check_choice(name, text, choices);
     target = text;
   };
-  impl_->app.add_option_function<std::string>(name, set, help)->type_name(join(choices, "|"));
+  impl_->app.add_option_function<std::string>(name, set, help)
+      ->type_name(choices.empty() ? "PATH" : join(choices, "|"));
   for (const std::string& choice : choices) impl_->flags.push_back({choice, Flag::Takes::nothing, {}});
 }
 

@@ -37,7 +37,7 @@ class Options {
   /// Repeatable, one value each.
   void list(const std::string& name, std::vector<std::string>& target, const std::string& help,
             Flag::Takes takes);
-  /// A word without a flag.
+  /// A word without a flag; any, where there are no choices.
   void word(const std::string& name, std::string& target, const std::vector<std::string>& choices,
             const std::string& help);
 

@@ -15,7 +15,7 @@ struct WorkerStart {
   std::optional<int> local_ranks;
   bool overwrite = false;
   std::optional<std::pair<int, int>> traced_steps = {};  ///< from 1, both included
-  std::string export_from, export_to;  ///< not to train: a checkpoint, and its model's folder
+  std::string export_from = {}, export_to = {};  ///< not to train: a checkpoint, and its model's folder
 };
 
 /// Replaces this process by cornstarch-worker, which lies beside this program or in ../libexec: the process

@@ -117,7 +117,7 @@ class Resuming(Training):
         self.train("--set", "resume=auto", *self.SAVING, steps=2, name="auto")
         where = self.folder / "auto" / "checkpoints" / "step-00000002"
         seed = self.train("--resume", "--set", "seed=7", steps=4, name="auto", code=2).stderr
-        self.assertIn(f"the run cannot go on from '{where}' with another seed: 42 -> 7\n", seed)
+        self.assertIn(f"the run cannot go on from '{where}' with another seed: 1234 -> 7\n", seed)
         conversations = self.data / "conversations.jsonl"
         lines = conversations.read_text().splitlines(keepends=True)
         conversations.write_text("".join(lines[:-1]))

@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <functional>
 #include <optional>
 
@@ -110,7 +112,8 @@ Result<fs::path> commit(const fs::path& dir, Manifest manifest) {
     if (const auto ok = discard(whole); !ok) return tl::unexpected(ok.error());
   fs::rename(partial, whole, error);
   if (error) return fail(ExitCode::io, cat("cannot rename '", partial.string(), "': ", error.message()));
-  if (!sync_folder(dir)) return fail(ExitCode::io, cat("cannot sync '", dir.string(), "'"));
+  if (!sync_folder(dir))
+    return fail(ExitCode::io, cat("cannot sync '", dir.string(), "': ", std::strerror(errno)));
   return whole;
 }
 
