@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs that are ended early and go on: resume_test.py PROGRAM [unittest arguments]."""
 
+import json
 import pathlib
 import shutil
 import signal
@@ -63,6 +64,22 @@ class Resuming(Training):
         self.train(*pace, name="straight", steps=done + 2)
         self.assertEqual(self.losses("chain"), self.losses("straight"))
         self.assertEqual(self.files("chain"), self.files("straight"))
+
+    def test_what_is_frozen_is_hashed_before_a_signal_comes(self):
+        """Who is about to be killed has no time for it."""
+        self.train(steps=1)
+        model = self.folder / "run" / "model"
+        process = self.start("--set", f"model.encoders.vision.pretrained={model / 'vision'}", "--set",
+                             f"model.encoders.audio.pretrained={model / 'audio'}", name="frozen", config="demo-frozen.yaml",
+                             signals_after=3)
+        for modality in ("vision", "audio"):
+            (model / modality / "model.safetensors").unlink()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=60), 75, self.said.read_text())
+        manifest = self.folder / "frozen" / "checkpoints" / f"step-{len(self.metrics('frozen')[0]):08}" / "manifest.json"
+        self.assertEqual([(r["modality"], sorted(f["name"] for f in r["files"]))
+                          for r in json.loads(manifest.read_text())["references"]],
+                         [(m, ["model.safetensors", "projector.safetensors"]) for m in ("vision", "audio")])
 
     def test_only_whole_checkpoints_count_and_why_is_said(self):
         self.train(*self.SAVING, steps=6, name="whole")

@@ -31,30 +31,51 @@ std::future<Result<void>> in_background(int rank, Work work) {
 
 bool holds_weights(const fs::path& file) { return file.extension() == ".safetensors"; }
 
+Result<std::vector<checkpoint::Reference>> hash_references(const SaverOptions& options) {
+  std::vector<checkpoint::Reference> out;
+  for (const auto& [modality, folder] : options.references) {
+    checkpoint::Reference& reference = out.emplace_back(checkpoint::Reference{modality, folder, {}});
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (!holds_weights(entry.path())) continue;
+      auto file = checkpoint::hash_file(entry.path());
+      if (!file) return tl::unexpected(file.error());
+      reference.files.push_back(std::move(*file));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Saver::Saver(SaverOptions options, int rank, at::Device device)
-    : options_(std::move(options)), rank_(rank), device_(device) {}
+    : options_(std::move(options)), rank_(rank), device_(device) {
+  if (rank_ == 0) references_ = std::async(std::launch::async, hash_references, options_).share();
+}
 
 Saver::~Saver() {
   if (writing_.valid()) writing_.wait();
   if (committing_.valid()) committing_.wait();
 }
 
-void Saver::begin(checkpoint::Manifest manifest, const std::vector<StateTensor>& state) {
+void Saver::begin(checkpoint::Manifest manifest, const std::vector<StateTensor>& state, bool waits) {
   settle();
   busy_ = true;
   ended_.reset();
   manifest_ = std::move(manifest);
   pieces_.clear();
+  values_.clear();
   copies_.resize(state.size());
   for (std::size_t i = 0; i < state.size(); ++i) {
     pieces_.push_back(state[i].piece);
     const at::Tensor& value = state[i].value;
+    if (waits && value.is_cpu()) {
+      values_.push_back(value.contiguous());
+      continue;
+    }
     if (!copies_[i].defined())
       copies_[i] =
           at::empty(value.sizes(), value.options().device(at::kCPU).pinned_memory(device_.is_cuda()));
-    copies_[i].copy_(value, /*non_blocking=*/device_.is_cuda());
+    values_.push_back(copies_[i].copy_(value, /*non_blocking=*/device_.is_cuda()));
   }
   if (device_.is_cuda()) {
     copied_.emplace(device_.type());
@@ -68,31 +89,14 @@ Result<void> Saver::write() {
   std::vector<checkpoint::PieceToWrite> pieces;
   for (std::size_t i = 0; i < pieces_.size(); ++i)
     pieces.push_back(
-        {pieces_[i], {static_cast<const std::byte*>(copies_[i].const_data_ptr()), copies_[i].nbytes()}});
+        {pieces_[i], {static_cast<const std::byte*>(values_[i].const_data_ptr()), values_[i].nbytes()}});
   const auto written =
       checkpoint::write_part(checkpoint::partial_folder(options_.dir, manifest_.step), rank_, pieces);
   if (!written || rank_ != 0) return written;
-  auto all = references();
-  if (!all) return tl::unexpected(all.error());
-  manifest_.references = std::move(*all);
+  const auto& references = references_.get();
+  if (!references) return tl::unexpected(references.error());
+  manifest_.references = *references;
   return {};
-}
-
-/// Hashed once in a run: they do not change under it.
-Result<std::vector<checkpoint::Reference>> Saver::references() {
-  if (references_) return *references_;
-  std::vector<checkpoint::Reference> out;
-  for (const auto& [modality, folder] : options_.references) {
-    checkpoint::Reference& reference = out.emplace_back(checkpoint::Reference{modality, folder, {}});
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      if (!holds_weights(entry.path())) continue;
-      auto file = checkpoint::hash_file(entry.path());
-      if (!file) return tl::unexpected(file.error());
-      reference.files.push_back(std::move(*file));
-    }
-  }
-  references_ = out;
-  return out;
 }
 
 Saver::Part Saver::part() {

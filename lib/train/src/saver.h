@@ -33,7 +33,9 @@ class Saver {
 
   /// Copies the state, on a GPU behind what is under way there, and begins to write the copy. None may be
   /// under way.
-  void begin(checkpoint::Manifest manifest, const std::vector<StateTensor>& state);
+  /// `waits`: the state stays as it is until the checkpoint is concluded, so that on the host there is
+  /// nothing to copy.
+  void begin(checkpoint::Manifest manifest, const std::vector<StateTensor>& state, bool waits);
   /// Whether one is under way, on all ranks alike.
   bool busy() const { return busy_; }
 
@@ -52,7 +54,6 @@ class Saver {
   Result<void> write();
   Result<void> make_whole();
   void report(const Result<void>& done, const std::string& what) const;
-  Result<std::vector<checkpoint::Reference>> references();
 
   SaverOptions options_;
   int rank_;
@@ -61,8 +62,10 @@ class Saver {
   checkpoint::Manifest manifest_;
   std::vector<checkpoint::Piece> pieces_;
   std::vector<at::Tensor> copies_;  ///< on the host, for all checkpoints of the run
+  std::vector<at::Tensor> values_;  ///< what is written: copies, or the state itself
   std::optional<c10::Event> copied_;
-  std::optional<std::vector<checkpoint::Reference>> references_;
+  /// Rank 0's. Hashed from the start: who is told to stop has no time for gigabytes that do not change.
+  std::shared_future<Result<std::vector<checkpoint::Reference>>> references_;
   std::future<Result<void>> writing_;
   std::optional<Part> ended_;
   std::future<Result<void>> committing_;

@@ -260,7 +260,7 @@ struct Trainer::Impl {
       if (evaluates(step + 1)) evaluate(step + 1);
       if (!saves(step + 1) && !save_due) continue;
       if (conclude(0)) return ending;
-      begin_saving();
+      begin_saving(!config.checkpoint.async);
     }
     if (!ended()) finish_saving();
     return ending;
@@ -320,14 +320,14 @@ struct Trainer::Impl {
   }
 
   /// All reports have been read.
-  void begin_saving() {
+  void begin_saving(bool waits) {
     if (saved_step == steps_done) return;
     finish_saving();
     saved_step = steps_done;
     saved_at = Clock::now();
     save_due = false;
-    saver.begin(manifest(), state_of(executor.segments(), optimizer.moments()));
-    if (!config.checkpoint.async) finish_saving();
+    saver.begin(manifest(), state_of(executor.segments(), optimizer.moments()), waits);
+    if (waits) finish_saving();
   }
 
   void say_saving(Report& report) {
@@ -356,7 +356,7 @@ struct Trainer::Impl {
   /// Of a run that is to be started again.
   void save(bool again) {
     if (again) saved_step = -1;
-    begin_saving();
+    begin_saving(true);
     finish_saving();
     world->barrier();
   }
