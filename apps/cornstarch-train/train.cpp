@@ -8,6 +8,7 @@
 #include "cornstarch/launch/host_memory.h"
 #include "cornstarch/plan/memory.h"
 #include "cornstarch/plan/plan.h"
+#include "restarts.h"
 #include "run_file.h"
 #include "verbs.h"
 #include "version.h"
@@ -23,6 +24,7 @@ struct Args {
   bool overwrite = false;
   bool quiet = false;
   bool resume = false;
+  std::optional<int> restarts;
   std::string trace;
 };
 
@@ -131,6 +133,11 @@ Result<Prepared> prepare(const Args& args, const Place& place, const Steps& trac
                 cat("--trace: '", args.trace, "' goes beyond the last step of the run, ", config.steps),
                 cat("the run has the steps 1..", config.steps));
   const int ranks = plan::ranks_of_replica(config, resolved->modalities);
+  if (args.restarts && !args.local_ranks && place.world_size > 1)
+    return fail(
+        ExitCode::usage,
+        "--restarts starts one process again, but a launcher started several, which ends with them",
+        "scripts/keep-running starts the launcher again; under Slurm, scripts/slurm/train.sbatch does");
   if (place.world_size == 1 && ranks > 1 && !args.local_ranks)
     return tl::unexpected(one_of_many(args, config, ranks));
   auto plan = plan::make_plan(config, resolved->modalities, place.world_size, place.per_node);
@@ -158,8 +165,10 @@ ExitCode run(const Args& args) {
   const auto& [resolved, plan] = *prepared;
   if (const auto enough = check_memory(resolved, plan, *place); !enough)
     return place->rank_on_node == 0 ? complain(enough.error()) : enough.error().code;
-  return complain(
-      become_worker({config::dump(resolved.loaded.config), said, args.local_ranks, args.overwrite, *traced}));
+  WorkerStart start{config::dump(resolved.loaded.config), said, args.local_ranks, args.overwrite, *traced};
+  if (args.restarts)
+    return static_cast<ExitCode>(run_with_restarts(start, resolved.loaded.config, *args.restarts));
+  return complain(become_worker(start));
 }
 
 }  // namespace
@@ -171,6 +180,9 @@ Run declare_train(Options& options) {
   options.text("--trace", args->trace, "Write the timelines of these steps (10 or 10..12) to trace.json");
   options.flag("--overwrite", args->overwrite, "Move the run that the run folder holds aside");
   options.flag("--resume", args->resume, "Go on from the newest checkpoint of the run");
+  options.count(
+      "--restarts", args->restarts,
+      "Start again after a fault, from the newest checkpoint, up to so many times without a newer one");
   options.flag("--quiet", args->quiet, "Short for --set log.level=warning");
   return [args] { return run(*args); };
 }

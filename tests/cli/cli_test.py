@@ -84,7 +84,7 @@ class CommandLine(Case):
         for words, err in (
                 (["trian"], "error: unknown verb 'trian'\n  help: did you mean 'train'?\n"),
                 (["frobnicate"], "error: unknown verb 'frobnicate'\n"
-                                 "  help: the verbs are train, validate, plan, modules, schema, completion\n"),
+                                 "  help: the verbs are train, validate, plan, modules, checkpoint, schema, completion\n"),
                 (["run.yaml"], "error: unexpected argument 'run.yaml'\n  help: did you mean --config run.yaml?\n"),
                 (["validate", "run.yaml"],
                  "error: unexpected argument 'run.yaml'\n  help: did you mean --config run.yaml?\n"),

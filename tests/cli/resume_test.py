@@ -2,12 +2,14 @@
 """Runs that are ended early and go on: resume_test.py PROGRAM [unittest arguments]."""
 
 import json
-import pathlib
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import unittest
+from pathlib import Path
 
 import train_test
 from train_test import Training
@@ -100,6 +102,74 @@ class Resuming(Training):
         self.assertEqual(self.losses("again")[0], self.losses("whole")[0])
         self.assertFalse((folder / "step-00000008.partial").exists())
 
+    def children(self, process):
+        return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+    def kill_now_and_then(self, name, times, victim):
+        """Kills what `victim` finds whenever the run has come a few steps further."""
+        for _ in range(times):
+            done = len(self.metrics(name)[0])
+            self.await_true(lambda: len(self.metrics(name)[0]) > done + 2)
+            pid = victim()
+            os.kill(pid, signal.SIGKILL)
+            self.await_true(lambda: not Path(f"/proc/{pid}").exists() or
+                            Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z")
+
+    PACE = ("--set", "lr_schedule.type=constant", "--set", "eval.every=1000000", "--set", "checkpoint.every=2")
+
+    def test_a_run_that_is_killed_starts_again_by_itself(self):
+        process = self.start(*self.PACE, "--restarts", "5", name="killed", steps=60)
+        self.kill_now_and_then("killed", 5, lambda: self.children(process)[0])
+        self.assertEqual(process.wait(timeout=120), 0, self.said.read_text())
+        self.assertEqual(self.said.read_text().count("the run ended with SIGKILL: it starts again behind step "), 5)
+        self.train(*self.PACE, name="straight", steps=60)
+        self.assertEqual(self.losses("killed"), self.losses("straight"))
+        self.assertEqual(self.files("killed"), self.files("straight"))
+
+    def test_faults_that_come_again_are_not_tried_again(self):
+        (self.data / "seven.png").write_bytes(b"no picture")
+        said = self.train("--restarts", "5", code=65).stderr
+        self.assertNotIn("starts again", said)
+        process = self.start(*self.PACE, "--restarts", "5", "--set", "data.on_bad_sample=skip", "--set",
+                             "data.max_bad_fraction=1", name="stopped")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=60), 75, self.said.read_text())
+        self.assertNotIn("starts again", self.said.read_text())
+        self.assertEqual(self.checkpoints("stopped")[-1], len(self.metrics("stopped")[0]))
+
+    def test_no_progress_ends_it(self):
+        process = self.start(*self.PACE[:4], "--restarts", "2", name="stuck")
+        for _ in range(3):
+            self.await_true(lambda: self.children(process))
+            os.kill(self.children(process)[0], signal.SIGKILL)
+            time.sleep(0.3)
+        self.assertEqual(process.wait(timeout=60), 137, self.said.read_text())
+        self.assertIn("the run ended with SIGKILL, and 2 restarts at its first step brought no newer checkpoint\n",
+                      self.said.read_text())
+
+    @unittest.skipUnless(shutil.which("mpirun"), "there is no mpirun")
+    def test_a_launcher_is_started_again_by_the_script(self):
+        scripts = train_test.ROOT / "scripts"
+        launcher = (str(scripts / "keep-running"), "--restarts", "5", "--", str(scripts / "mpirun-local"), "-n", "4")
+        process = self.start(*self.PACE, name="looped", steps=60, layout=(), launcher=launcher)
+        self.kill_now_and_then("looped", 2, lambda: self.owner("looped"))
+        self.assertEqual(process.wait(timeout=180), 0, self.said.read_text())
+        self.assertEqual(self.said.read_text().count("keep-running: exit code "), 2, self.said.read_text())
+        self.train(*self.PACE, name="straight", steps=60)
+        self.assertEqual(self.losses("looped"), self.losses("straight"))
+        self.assertEqual(self.files("looped"), self.files("straight"))
+
+    def owner(self, name):
+        """The process that writes a run's metrics: rank 0."""
+        metrics = str(self.folder / name / "metrics.jsonl")
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if any(os.readlink(fd) == metrics for fd in (process / "fd").iterdir()):
+                    return int(process.name)
+            except OSError:
+                pass
+        return self.owner(name)
+
     def checkpoint(self, *words, code=0):
         done = subprocess.run([train_test.program, "checkpoint", *map(str, words)], capture_output=True, text=True,
                               env=train_test.environment(), check=False)
@@ -172,5 +242,5 @@ def load_tests(loader, *_):
 
 
 if __name__ == "__main__":
-    train_test.program = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    train_test.program = str(Path(sys.argv.pop(1)).resolve())
     unittest.main()

@@ -1,5 +1,6 @@
-// Preloaded into a program, makes one of its file operations go wrong. Counted are those that change files below
-// FAULTS_BELOW: opening for writing, write, fsync, rename, mkdir, unlink, rmdir. The one that FAULTS_AT names (from 1)
+// Preloaded into a program, makes one of its file operations go wrong. Counted are those that change files
+// below FAULTS_BELOW: opening for writing, write, fsync, rename, mkdir, unlink, rmdir. The one that FAULTS_AT
+// names (from 1)
 //
 //   FAULTS_KIND=kill   never begins: the process is killed (as by SIGKILL)
 //   FAULTS_KIND=half   a write does a half of it, then the process is killed; any other operation as `kill`

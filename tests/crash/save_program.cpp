@@ -1,6 +1,6 @@
-// save_program DIR RANKS FIRST LAST: saves the checkpoints FIRST, ..., LAST as so many ranks, each a thread, and keeps two.
-// save_program DIR: says which step the newest whole checkpoint is of, after reading all of it; 65 where there is none, or
-// what it holds is not what that step wrote.
+// save_program DIR RANKS FIRST LAST: saves the checkpoints FIRST, ..., LAST as so many ranks, each a thread,
+// and keeps two. save_program DIR: says which step the newest whole checkpoint is of, after reading all of
+// it; 65 where there is none, or what it holds is not what that step wrote.
 
 #include <algorithm>
 #include <cstdio>

@@ -39,14 +39,14 @@ class Install(unittest.TestCase):
             "missing system packages: g++ cmake ninja-build ccache git python3 python3-venv "
             "libjpeg-dev libwebp-dev libgif-dev libyaml-cpp-dev "
             "libcli11-dev libspdlog-dev nlohmann-json3-dev libexpected-dev libpng-dev libpcre2-dev libutf8proc-dev "
-            "libsndfile1-dev libsoxr-dev libsimdjson-dev libopenmpi-dev openmpi-bin espeak-ng\n"
+            "libsndfile1-dev libsoxr-dev libsimdjson-dev libxxhash-dev libssl-dev libopenmpi-dev openmpi-bin espeak-ng\n"
             "missing in .deps: torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85\n",
         )
 
     def test_what_is_there_is_not_named(self):
         there = (
             "python3-venv libyaml-cpp-dev libcli11-dev libspdlog-dev nlohmann-json3-dev libexpected-dev libpng-dev "
-            "libpcre2-dev libutf8proc-dev libsndfile1-dev libsoxr-dev libsimdjson-dev libopenmpi-dev"
+            "libpcre2-dev libutf8proc-dev libsndfile1-dev libsoxr-dev libsimdjson-dev libxxhash-dev libssl-dev libopenmpi-dev"
         )
         commands = ["g++", "cmake", "ninja", "git", "python3", "mpirun", "espeak-ng"]
         done = self.run_install(there + " libjpeg-dev libwebp-dev libgif-dev", commands, "test")

@@ -25,6 +25,8 @@ std::string hexadecimal(XXH128_hash_t hash) {
   return text.data();
 }
 
+std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+
 }  // namespace
 
 std::string hash_of(std::span<const std::byte> bytes) {
@@ -32,6 +34,22 @@ std::string hash_of(std::span<const std::byte> bytes) {
 }
 
 std::string hash_of(std::string_view text) { return hash_of(std::as_bytes(std::span(text))); }
+
+Result<void> check_reference(const Reference& reference, const std::filesystem::path& folder) {
+  for (const Reference::File& file : reference.files) {
+    const std::filesystem::path path = folder / file.name;
+    struct stat info{};
+    const bool same = ::stat(path.c_str(), &info) == 0 && info.st_size == file.bytes &&
+                      nanoseconds(info.st_mtim) == file.modified_ns;
+    if (same) continue;
+    const auto now = hash_file(path);
+    if (!now) return tl::unexpected(now.error());
+    if (now->hash != file.hash)
+      return fail(ExitCode::bad_data, cat("'", path.string(), "' is not what the weights of ",
+                                          reference.modality, " were when the checkpoint was written"));
+  }
+  return {};
+}
 
 Result<Reference::File> hash_file(const std::filesystem::path& path) {
   const auto failure = [&] {
@@ -45,7 +63,7 @@ Result<Reference::File> hash_file(const std::filesystem::path& path) {
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
   XXH3_128bits_reset(state.get());
   std::vector<char> buffer(std::size_t{4} << 20);
-  Reference::File file{path.filename(), 0, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec, {}};
+  Reference::File file{path.filename(), 0, nanoseconds(info.st_mtim), {}};
   while (true) {
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;

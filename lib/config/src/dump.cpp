@@ -99,4 +99,8 @@ template const char* name_of(Precision);
 template const char* name_of(Device);
 template const char* name_of(Sharding);
 
+std::string checkpoint_folder(const RunConfig& config) {
+  return config.checkpoint.dir.value_or(config.run_dir + "/checkpoints");
+}
+
 }  // namespace cornstarch::config

@@ -35,6 +35,28 @@ constexpr std::size_t kItemTokens = 64;
 
 using StepKey = std::pair<int, int>;  // (stage or seam, microbatch)
 
+/// A step or a pass over held-out samples under way on this rank.
+struct Pass {
+  const plan::Activity& activity;
+  const plan::Activity& anyone;
+  const StepInputs& inputs;
+  const std::vector<bool>& reached;
+  bool training = false;
+  bool dropped = false;
+  StepSums sums = {};
+  at::Tensor loss = {};
+  std::map<StepKey, Flight> flights = {};          ///< by stage
+  std::map<int, models::Tokens> text_tokens = {};  ///< of the LLM, by microbatch
+  std::map<StepKey, at::Tensor> activations_in =
+      {};  ///< by seam: received, or handed over by a stage of this rank
+  std::map<StepKey, at::Tensor> gradients_in = {};   ///< by seam
+  std::map<StepKey, at::Tensor> gradients_out = {};  ///< by seam: to be sent
+
+  bool needs_backward(int stage, int microbatch) const {
+    return training && activity.backward(stage, microbatch);
+  }
+};
+
 struct Dropped : std::exception {};  // autograd's engine lets no others through
 
 /// Asks before every module.
@@ -64,20 +86,6 @@ struct Executor::Impl {
   Recorder recorder{options.stage.device};
   comm::GroupPtr peers;  ///< that compute with this rank, where it may drop a step
   std::optional<Watch> watch;
-
-  // The step under way.
-  const plan::Activity* activity = nullptr;
-  const plan::Activity* anyone = nullptr;
-  const StepInputs* inputs = nullptr;
-  bool training = false;
-  bool dropped = false;
-  StepSums sums;
-  at::Tensor loss;
-  std::map<StepKey, Flight> flights;             // by stage
-  std::map<int, models::Tokens> text_tokens;     // of the LLM, by microbatch
-  std::map<StepKey, at::Tensor> activations_in;  // by seam: received, or handed over by a stage of this rank
-  std::map<StepKey, at::Tensor> gradients_in;    // by seam
-  std::map<StepKey, at::Tensor> gradients_out;   // by seam: to be sent
 
   Impl(const plan::Plan& p, const catalog::Modalities& m, comm::CommunicatorPtr c, ExecutorOptions o)
       : plan(p),
@@ -115,71 +123,62 @@ struct Executor::Impl {
 
   /// Only training is measured: its steps are alike.
   template <typename Work>
-  void timed(const plan::Instruction& i, Work&& work) {
-    if (training) {
+  void timed(const Pass& pass, const plan::Instruction& i, Work&& work) {
+    if (pass.training) {
       recorder.measure(describe(plan, i), activity_of(i.op), std::forward<Work>(work));
     } else {
       work();
     }
   }
 
-  StepSums run(const std::vector<plan::Instruction>& program, const plan::Activity& a,
-               const plan::Activity& any, const StepInputs& in, const std::vector<bool>& reached) {
+  StepSums run(const std::vector<plan::Instruction>& program, Pass pass) {
     settle();
-    activity = &a;
-    anyone = &any;
-    inputs = &in;
-    dropped = false;
-    sums = {};
-    loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
-    mailbox.start(program, a, in);
+    pass.loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
+    mailbox.start(program, pass.activity, pass.inputs);
     for (std::size_t i = 0; i < program.size(); ++i) {
       mailbox.post_ahead(i);
-      if (!a.has_work(program[i])) {
-        accompany(program[i]);
+      if (!pass.activity.has_work(program[i])) {
+        accompany(pass, program[i]);
         continue;
       }
-      timed(program[i], [&] { step(program[i], i, reached); });
+      timed(pass, program[i], [&] { step(pass, program[i], i); });
     }
     mailbox.finish();
-    flights.clear();
-    text_tokens.clear();
-    for (auto* left : {&activations_in, &gradients_in, &gradients_out}) left->clear();
-    sums.loss = loss;
+    pass.sums.loss = pass.loss;
     // Every tp rank of the last stage has the same sums; one of them speaks for all.
-    if (me.parts.back().tp != 0) sums = {at::zeros_like(loss)};
-    sums.dropped = dropped;
-    return sums;
+    if (me.parts.back().tp != 0) pass.sums = {at::zeros_like(pass.loss)};
+    pass.sums.dropped = pass.dropped;
+    return pass.sums;
   }
 
   /// Whether the step is being dropped, which ranks that compute together begin together.
-  bool drops() {
-    if (dropped || !options.drops) return dropped;
+  bool drops(Pass& pass) {
+    if (pass.dropped || !options.drops) return pass.dropped;
     const bool asked = options.drops();
-    if (peers->size() == 1) return dropped = asked;
+    if (peers->size() == 1) return pass.dropped = asked;
     const at::Tensor any =
         at::full({1}, asked ? 1 : 0, at::TensorOptions(options.stage.device).dtype(at::kInt));
     peers->all_reduce(any, comm::Reduce::max);
-    return dropped = any.item<int>() != 0;
+    return pass.dropped = any.item<int>() != 0;
   }
 
-  void compute(const plan::Instruction& i) {
+  void compute(Pass& pass, const plan::Instruction& i) {
     HeldStage& h = held.at(i.stage);
-    if (!drops()) {
+    if (!drops(pass)) {
       try {
-        return i.op == Op::forward ? forward(h, i.microbatch) : backward(h, i.microbatch);
+        return i.op == Op::forward ? forward(pass, h, i.microbatch) : backward(pass, h, i.microbatch);
       } catch (const Dropped&) {
-        dropped = true;
+        pass.dropped = true;
       }
     }
     pass_through(h, i.op);
-    if (i.op == Op::forward) flights[{h.stage, i.microbatch}] = {};
+    if (i.op == Op::forward) pass.flights[{h.stage, i.microbatch}] = {};
   }
 
   /// Takes part in what other replicas do while this one has nothing to do.
-  void accompany(const plan::Instruction& i) {
+  void accompany(const Pass& pass, const plan::Instruction& i) {
     const bool forward = i.op == Op::forward;
-    if ((!forward && i.op != Op::backward) || !anyone->has_work(i)) return;
+    if ((!forward && i.op != Op::backward) || !pass.anyone.has_work(i)) return;
     pass_through(held.at(i.stage), i.op);
   }
 
@@ -196,78 +195,76 @@ struct Executor::Impl {
       if (h.store) h.store->settle();
   }
 
-  void step(const plan::Instruction& i, std::size_t position, const std::vector<bool>& reached) {
+  void step(Pass& pass, const plan::Instruction& i, std::size_t position) {
     const StepKey key{i.seam, i.microbatch};
     // Layers that are recorded, or memory that runs out, wait for the whole GPU.
     if (i.op == Op::forward || i.op == Op::backward) comm->settle();
     switch (i.op) {
       case Op::receive_forward:
-        activations_in[key] = mailbox.take(position);
+        pass.activations_in[key] = mailbox.take(position);
         break;
       case Op::forward:
       case Op::backward:
-        compute(i);
+        compute(pass, i);
         break;
       case Op::send_forward:
-        send_forward(i);
+        send_forward(pass, i);
         break;
       case Op::receive_backward:
-        gradients_in[key] = mailbox.take(position);
+        pass.gradients_in[key] = mailbox.take(position);
         break;
       case Op::send_backward:
-        mailbox.send(i, std::exchange(gradients_out[key], {}));
+        mailbox.send(i, std::exchange(pass.gradients_out[key], {}));
         break;
       case Op::reduce_gradients:
-        if (reached[static_cast<std::size_t>(stage_plan(i.stage).modality)]) held.at(i.stage).store->finish();
+        if (pass.reached[static_cast<std::size_t>(stage_plan(i.stage).modality)])
+          held.at(i.stage).store->finish();
         break;
     }
   }
 
-  bool needs_backward(int stage, int microbatch) const {
-    return training && activity->backward(stage, microbatch);
-  }
-
   /// The activations that came over a seam as a leaf of this stage's graph.
-  at::Tensor arrived(int seam_index, int microbatch) {
-    auto node = activations_in.extract({seam_index, microbatch});
+  at::Tensor arrived(Pass& pass, int seam_index, int microbatch) const {
+    auto node = pass.activations_in.extract({seam_index, microbatch});
     if (node.empty()) return {};
-    return node.mapped().requires_grad_(training && activity->carries_grad(seam(seam_index), microbatch));
+    return node.mapped().requires_grad_(pass.training &&
+                                        pass.activity.carries_grad(seam(seam_index), microbatch));
   }
 
-  void forward(HeldStage& h, int m) {
-    const at::AutoGradMode grad_mode(needs_backward(h.stage, m));
+  void forward(Pass& pass, HeldStage& h, int m) {
+    const at::AutoGradMode grad_mode(pass.needs_backward(h.stage, m));
     if (h.store) h.store->begin_forward();
     Flight flight;
-    for (const int s : h.seams_in) flight.inputs.push_back(arrived(s, m));
-    flight.output =
-        catalog::is_llm(modality(h.stage)) ? forward_llm(h, flight, m) : forward_encoder(h, flight, m);
+    for (const int s : h.seams_in) flight.inputs.push_back(arrived(pass, s, m));
+    flight.output = catalog::is_llm(modality(h.stage)) ? forward_llm(pass, h, flight, m)
+                                                       : forward_encoder(pass, h, flight, m);
     if (h.store) h.store->end_pass();
     const bool local = h.seam_out >= 0 && held.count(seam(h.seam_out).to) > 0;
-    if (local) activations_in[{h.seam_out, m}] = flight.output.detach();
+    if (local) pass.activations_in[{h.seam_out, m}] = flight.output.detach();
     const bool leaves = h.seam_out >= 0 && !local;
-    if (leaves || needs_backward(h.stage, m)) flights[{h.stage, m}] = std::move(flight);
+    if (leaves || pass.needs_backward(h.stage, m)) pass.flights[{h.stage, m}] = std::move(flight);
   }
 
   /// Whether gradients leave under this backward.
-  bool gradients_leave(const HeldStage& h, int m) const {
-    return h.stage == plan.training_of(me.rank).early_stage() && activity->last_backward(h.stage) == m;
+  bool gradients_leave(const Pass& pass, const HeldStage& h, int m) const {
+    return h.stage == plan.training_of(me.rank).early_stage() && pass.activity.last_backward(h.stage) == m;
   }
 
   /// Gradients that leave do so as hooks tell of them, which a recording does not.
-  models::Launches launches(const HeldStage& h, int m) const {
-    const bool told = plan.dp > 1 && needs_backward(h.stage, m) && gradients_leave(h, m);
-    const bool replays = options.cuda_graphs && training && !told;
+  models::Launches launches(const Pass& pass, const HeldStage& h, int m) const {
+    const bool told = plan.dp > 1 && pass.needs_backward(h.stage, m) && gradients_leave(pass, h, m);
+    const bool replays = options.cuda_graphs && pass.training && !told;
     return replays ? models::Launches::replayed : models::Launches::one_by_one;
   }
 
-  at::Tensor forward_encoder(HeldStage& h, Flight& flight, int m) {
+  at::Tensor forward_encoder(const Pass& pass, HeldStage& h, Flight& flight, int m) {
     const auto e = static_cast<std::size_t>(stage_plan(h.stage).modality);
     const auto microbatch = static_cast<std::size_t>(m);
-    at::Tensor out =
-        h.module.forward(is_first(h.stage) ? inputs->media[e][microbatch] : flight.inputs.front(),
-                         tokens_of_items(h, activity->items(static_cast<int>(e), m)), launches(h, m));
-    if (!is_last(h.stage) || plan.modalities.back().sp == 1) return out;
-    return out.index_select(0, inputs->leaving[e][microbatch]);
+    at::Tensor out = h.module.forward(
+        is_first(h.stage) ? pass.inputs.media[e][microbatch] : flight.inputs.front(),
+        tokens_of_items(h, pass.activity.items(static_cast<int>(e), m)), launches(pass, h, m));
+    if (!is_last(h.stage) || plan.llm().sp == 1) return out;
+    return out.index_select(0, pass.inputs.leaving[e][microbatch]);
   }
 
   TokenSplit split_of(const HeldStage& h) const {
@@ -290,61 +287,61 @@ struct Executor::Impl {
   }
 
   /// How the text's tokens lie on the LLM's context-parallel ranks.
-  const models::Tokens& tokens_of_text(const HeldStage& h, int m) {
-    models::Tokens& tokens = text_tokens[m];
-    if (inputs->placed.empty() || tokens.layout) return tokens;
-    const PlacedTokens& placed = inputs->placed[static_cast<std::size_t>(m)];
+  const models::Tokens& tokens_of_text(Pass& pass, const HeldStage& h, int m) const {
+    models::Tokens& tokens = pass.text_tokens[m];
+    if (pass.inputs.placed.empty() || tokens.layout) return tokens;
+    const PlacedTokens& placed = pass.inputs.placed[static_cast<std::size_t>(m)];
     // A microbatch of which a sample was dropped has been placed anew and not been prepared.
     const bool prepared = placed.tokens.layout != nullptr;
     return tokens = prepared ? placed.tokens : models::on_device(tokens_of(h, placed), options.stage.device);
   }
 
-  at::Tensor forward_llm(HeldStage& h, Flight& flight, int m) {
+  at::Tensor forward_llm(Pass& pass, HeldStage& h, Flight& flight, int m) {
     const auto microbatch = static_cast<std::size_t>(m);
-    at::Tensor hidden =
-        is_first(h.stage) ? h.module.embed(inputs->text[microbatch], flight.inputs) : flight.inputs.front();
-    hidden = h.module.transform(hidden, tokens_of_text(h, m), launches(h, m));
+    at::Tensor hidden = is_first(h.stage) ? h.module.embed(pass.inputs.text[microbatch], flight.inputs)
+                                          : flight.inputs.front();
+    hidden = h.module.transform(hidden, tokens_of_text(pass, h, m), launches(pass, h, m));
     if (!is_last_of_llm(h.stage)) return hidden;
-    const models::Text& text = inputs->text[microbatch];
+    const models::Text& text = pass.inputs.text[microbatch];
     at::Tensor sum = h.module.loss(hidden, text);
-    loss += sum.detach().to(at::kDouble);
-    sums.targets += text.num_targets();
-    if (!training) {
+    pass.loss += sum.detach().to(at::kDouble);
+    pass.sums.targets += text.num_targets();
+    if (!pass.training) {
       const Answers answers = grade(h.module, hidden, text, *h.sp);
       if (h.cp > 0) return sum;  // one speaks for all
-      sums.answers += answers.given;
-      sums.correct += answers.correct;
+      pass.sums.answers += answers.given;
+      pass.sums.correct += answers.correct;
     }
     return sum;
   }
 
-  void send_forward(const plan::Instruction& i) {
+  void send_forward(Pass& pass, const plan::Instruction& i) {
     // Nothing that comes back holds a forward-only stage back: the number of its messages under way does.
     if (!stage_plan(i.stage).backward()) mailbox.throttle(static_cast<std::size_t>(options.run_ahead));
-    mailbox.send(i, flights.at({i.stage, i.microbatch}).output);
-    if (!needs_backward(i.stage, i.microbatch)) flights.erase({i.stage, i.microbatch});
+    mailbox.send(i, pass.flights.at({i.stage, i.microbatch}).output);
+    if (!pass.needs_backward(i.stage, i.microbatch)) pass.flights.erase({i.stage, i.microbatch});
   }
 
-  void backward(HeldStage& h, int m) {
-    if (h.store && gradients_leave(h, m)) h.store->last_backward();
+  void backward(Pass& pass, HeldStage& h, int m) {
+    if (h.store && gradients_leave(pass, h, m)) h.store->last_backward();
     if (h.store) h.store->begin_backward();
-    Flight flight = flights.extract({h.stage, m}).mapped();
+    Flight flight = pass.flights.extract({h.stage, m}).mapped();
     // An output without a graph (no target, or nothing in it that trains) has nothing to say upstream but
     // zero.
     if (is_last_of_llm(h.stage)) {
       if (flight.output.requires_grad()) flight.output.backward();
     } else {
-      const at::Tensor gradient = gradients_in.extract({h.seam_out, m}).mapped();
+      const at::Tensor gradient = pass.gradients_in.extract({h.seam_out, m}).mapped();
       if (flight.output.requires_grad()) flight.output.backward(gradient);
     }
     if (h.store) h.store->end_pass();
-    for (std::size_t k = 0; k < h.seams_in.size(); ++k) hand_back(h.seams_in[k], m, flight.inputs[k]);
+    for (std::size_t k = 0; k < h.seams_in.size(); ++k) hand_back(pass, h.seams_in[k], m, flight.inputs[k]);
   }
 
-  void hand_back(int seam_index, int m, const at::Tensor& input) {
-    if (!activity->carries_grad(seam(seam_index), m)) return;
+  void hand_back(Pass& pass, int seam_index, int m, const at::Tensor& input) const {
+    if (!pass.activity.carries_grad(seam(seam_index), m)) return;
     const at::Tensor gradient = input.grad().defined() ? input.grad() : at::zeros_like(input);
-    auto& box = held.count(seam(seam_index).from) > 0 ? gradients_in : gradients_out;
+    auto& box = held.count(seam(seam_index).from) > 0 ? pass.gradients_in : pass.gradients_out;
     box[{seam_index, m}] = gradient;
   }
 };
@@ -357,18 +354,18 @@ Executor::~Executor() = default;
 
 StepSums Executor::train(const plan::Activity& activity, const plan::Activity& anyone,
                          const std::vector<bool>& reached, const StepInputs& inputs) {
-  impl_->training = true;
   impl_->recorder.start();
   for (auto& [stage, held] : impl_->held)
     if (held.store)
       held.store->start_step(reached[static_cast<std::size_t>(impl_->stage_plan(stage).modality)]);
-  return impl_->run(impl_->plan.training_of(impl_->me.rank).instructions, activity, anyone, inputs, reached);
+  return impl_->run(impl_->plan.training_of(impl_->me.rank).instructions,
+                    {activity, anyone, inputs, reached, /*training=*/true});
 }
 
 StepSums Executor::evaluate(const plan::Activity& activity, const plan::Activity& anyone,
                             const StepInputs& inputs) {
-  impl_->training = false;
-  return impl_->run(impl_->plan.evaluation_of(impl_->me.rank).instructions, activity, anyone, inputs, {});
+  const std::vector<bool> none(impl_->modalities.size(), false);  // to be reduced
+  return impl_->run(impl_->plan.evaluation_of(impl_->me.rank).instructions, {activity, anyone, inputs, none});
 }
 
 Recorder& Executor::recorder() { return impl_->recorder; }

@@ -70,7 +70,7 @@ std::vector<Mix> typical_mixes(std::int64_t tokens, const std::vector<std::int64
 }
 
 std::vector<MixBalance> llm_balance(const Plan& plan, const catalog::Modalities& modalities) {
-  const ModalityPlan& where = plan.modalities.back();
+  const ModalityPlan& where = plan.llm();
   if (where.sp == 1) return {};
   const catalog::Modality& llm = modalities.back();
   std::vector<std::int64_t> item_rows;

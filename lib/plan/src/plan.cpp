@@ -55,7 +55,7 @@ void add_modality(Plan& plan, const Modality& modality, int index, bool single) 
 }
 
 void add_seams(Plan& plan) {
-  const int llm_first = plan.modalities.back().first_stage;
+  const int llm_first = plan.llm().first_stage;
   for (std::size_t m = 0; m < plan.modalities.size(); ++m) {
     const ModalityPlan& modality = plan.modalities[m];
     const int end = modality.first_stage + modality.num_stages;

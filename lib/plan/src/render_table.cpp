@@ -251,10 +251,10 @@ std::string balance_note(const Plan& plan, const catalog::Modalities& modalities
   }
   if (figures.empty()) return "";
   return "\n" +
-         wrap_words(cat("attention of a row of ", plan.sequence_length, " tokens over ",
-                        plan.modalities.back().sp, " sp ranks, by ",
-                        config::name_of(plan.modalities.back().distribution), ": the heaviest / the mean is"),
-                    2, width) +
+         wrap_words(
+             cat("attention of a row of ", plan.sequence_length, " tokens over ", plan.llm().sp,
+                 " sp ranks, by ", config::name_of(plan.llm().distribution), ": the heaviest / the mean is"),
+             2, width) +
          wrap(figures, 2, width);
 }
 

@@ -137,7 +137,7 @@ double visible_pairs(const RankBatch& batch, config::AttentionMask mask, double 
 
 /// Whether a rank holds the LLM's first or last stage.
 bool takes_text(const plan::Plan& plan, const plan::RankPlan& rank) {
-  const plan::ModalityPlan& llm = plan.modalities.back();
+  const plan::ModalityPlan& llm = plan.llm();
   return std::any_of(rank.parts.begin(), rank.parts.end(), [&](const plan::Part& part) {
     return part.stage == llm.first_stage || part.stage == llm.first_stage + llm.num_stages - 1;
   });
@@ -248,7 +248,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
     const auto* placed = batch.placed.empty() ? nullptr : &batch.placed[static_cast<std::size_t>(m)];
     const auto routes = route_microbatch(in_microbatch, rows_of(batch, plan, m), placed, plan, modalities);
     for (std::size_t e = 0; e < encoders; ++e) {
-      if (last.modality == static_cast<int>(e) && plan.modalities.back().sp > 1)
+      if (last.modality == static_cast<int>(e) && plan.llm().sp > 1)
         inputs.leaving[e].push_back(
             models::index_tensor(routes[e].leaving[static_cast<std::size_t>(last.cp)]));
       inputs.routes[e].push_back(routes[e]);

@@ -27,7 +27,7 @@ std::vector<std::vector<int>> takers_of(std::span<const dataio::TextRow> rows, s
 }  // namespace
 
 bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities) {
-  return plan.packing || plan.modalities.back().sp > 1 ||
+  return plan.packing || plan.llm().sp > 1 ||
          modalities.back().attention_mask != config::AttentionMask::causal;
 }
 
@@ -42,7 +42,7 @@ pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const
   const catalog::Modality& llm = modalities.back();
   pipeline::PlacedTokens out;
   out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, item_rows, llm.attention_mask);
-  const plan::ModalityPlan& ranks = plan.modalities.back();
+  const plan::ModalityPlan& ranks = plan.llm();
   out.shares = plan::distribute(out.pattern, ranks.sp, ranks.distribution,
                                 ranks.mode.value_or(config::SpMode::all_to_all));
   return out;
@@ -52,7 +52,7 @@ std::vector<plan::FeatureRoute> route_microbatch(const std::vector<int>& items,
                                                  std::span<const dataio::TextRow> rows,
                                                  const pipeline::PlacedTokens* placed, const plan::Plan& plan,
                                                  const catalog::Modalities& modalities) {
-  const int llm_sp = plan.modalities.back().sp;
+  const int llm_sp = plan.llm().sp;
   std::vector<std::vector<int>> takers;
   if (llm_sp > 1) takers = takers_of(rows, plan.sequence_length, placed->shares, items.size());
   std::vector<plan::FeatureRoute> out;

@@ -66,6 +66,19 @@ Result<void> check_fixed(const std::string& where, const std::vector<config::Cha
       "set it as it was, or start a run of its own from the model: cornstarch-train checkpoint export");
 }
 
+/// That what does not train is still what it was.
+Result<void> check_references(const checkpoint::Checkpoint& from, const catalog::Modalities& modalities) {
+  for (const checkpoint::Reference& reference : from.manifest().references)
+    for (const catalog::Modality& m : modalities) {
+      if (m.name != reference.modality || !m.pretrained) continue;
+      const auto same = checkpoint::check_reference(reference, *m.pretrained);
+      if (!same)
+        return fail(ExitCode::usage, same.error().message,
+                    "give the run the weights that it began with, or start a run of its own");
+    }
+  return {};
+}
+
 /// What happens to the parameters that only one of the two has.
 Result<std::vector<std::string>> compare_parameters(const checkpoint::Checkpoint& from,
                                                     const std::string& where,
@@ -125,10 +138,6 @@ std::vector<std::int64_t> candidates(const fs::path& dir) {
 
 }  // namespace
 
-fs::path checkpoint_folder(const config::RunConfig& config) {
-  return config.checkpoint.dir ? fs::path(*config.checkpoint.dir) : fs::path(config.run_dir) / "checkpoints";
-}
-
 Error no_checkpoint(const fs::path& dir) {
   return {ExitCode::missing_input, cat("there is no whole checkpoint in '", dir.string(), "'"),
           "--resume goes on from one; without it, the run begins at its first step"};
@@ -147,6 +156,7 @@ Result<std::vector<std::string>> compare(const checkpoint::Checkpoint& from, con
                     " samples and had ", samples->second, ", whose order is another"),
                 "give it the same data, or start a run of its own from the model: cornstarch-train "
                 "checkpoint export");
+  if (const auto ok = check_references(from, modalities); !ok) return tl::unexpected(ok.error());
   auto out = compare_parameters(from, where, modalities);
   if (!out) return out;
   std::vector<std::string> shown_changes;
@@ -160,7 +170,7 @@ std::int64_t resume(const config::RunConfig& config, const catalog::Modalities& 
                     comm::Communicator& comm, at::Device device, std::int64_t train_samples,
                     Trainer& trainer) {
   if (config.resume == config::Resume::never) return 0;
-  const fs::path dir = checkpoint_folder(config);
+  const fs::path dir = config::checkpoint_folder(config);
   const bool speaks = comm.rank() == 0;
   const auto found = speaks ? candidates(dir) : std::vector<std::int64_t>();
   for (std::size_t i = 0;; ++i) {

@@ -12,9 +12,6 @@
 
 namespace cornstarch::train {
 
-/// Where a run keeps its checkpoints.
-std::filesystem::path checkpoint_folder(const config::RunConfig& config);
-
 /// That there is none where one is asked for.
 Error no_checkpoint(const std::filesystem::path& dir);
 

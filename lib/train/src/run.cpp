@@ -112,7 +112,7 @@ class Speaker {
   static Result<RunFolder> open_folder(const Job& job, const std::string& versions) {
     const config::RunConfig& config = job.config;
     const std::string yaml = config::dump(config), plan = plan::to_json(job.plan, job.modalities);
-    const fs::path dir = checkpoint_folder(config);
+    const fs::path dir = config::checkpoint_folder(config);
     if (!checkpoint::list(dir).empty()) {
       if (config.resume != config::Resume::never)
         return RunFolder::take_up(config.run_dir, yaml, plan, versions);
@@ -186,7 +186,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   for (const auto& [program, version] : job.options.versions)
     if (program == "cornstarch-train") setup.version = version;
   Trainer trainer(setup, observer);
-  if (speaker) checkpoint::abandon_all(checkpoint_folder(job.config));
+  if (speaker) checkpoint::abandon_all(config::checkpoint_folder(job.config));
   const std::int64_t behind =
       resume(job.config, job.modalities, *comm, device, job.train_data->size(), trainer);
   if (speaker) speaker->go_on_behind(behind);

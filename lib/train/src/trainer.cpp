@@ -81,7 +81,7 @@ struct Issued {
 
 SaverOptions saver_options(const config::RunConfig& config, const catalog::Modalities& modalities) {
   const config::Checkpoint& wanted = config.checkpoint;
-  SaverOptions out{checkpoint_folder(config), wanted.keep, wanted.keep_every,
+  SaverOptions out{config::checkpoint_folder(config), wanted.keep, wanted.keep_every,
                    wanted.on_error == config::OnSaveError::fail};
   for (const catalog::Modality& m : modalities)
     if (m.pretrained && std::ranges::find(m.trains, false) != m.trains.end())

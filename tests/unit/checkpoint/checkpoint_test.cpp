@@ -208,6 +208,17 @@ TEST_CASE("files of others are known again by their hash", "[checkpoint]") {
   CHECK(hash("a") == hash("b"));
   CHECK(hash("a") != hash("c"));
   CHECK(value_or_throw(hash_file(dir.path / "a")).bytes == 7);
+  Reference reference{"vision", "elsewhere", {value_or_throw(hash_file(dir.path / "a"))}};
+  CHECK(check_reference(reference, dir.path));
+  fs::rename(dir.path / "b", dir.path / "a");  // another time, the same content
+  CHECK(check_reference(reference, dir.path));
+  fs::rename(dir.path / "c", dir.path / "a");
+  CHECK(check_reference(reference, dir.path).error().message ==
+        cat("'", (dir.path / "a").string(),
+            "' is not what the weights of vision were when the checkpoint was written"));
+  fs::remove(dir.path / "a");
+  CHECK(check_reference(reference, dir.path).error().message ==
+        cat("cannot read '", (dir.path / "a").string(), "': No such file or directory"));
   CHECK(hash_file(dir.path / "d").error().message ==
         cat("cannot read '", (dir.path / "d").string(), "': No such file or directory"));
 }

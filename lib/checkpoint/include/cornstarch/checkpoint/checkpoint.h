@@ -104,6 +104,10 @@ std::vector<Listed> list(const std::filesystem::path& dir);
 /// The hash by which a file of a reference is known again.
 Result<Reference::File> hash_file(const std::filesystem::path& path);
 
+/// That the files of a reference are in `folder` as they were: of the same size and time, or else of the same
+/// hash. Errors (bad_data) name the file.
+Result<void> check_reference(const Reference& reference, const std::filesystem::path& folder);
+
 /// A whole checkpoint, open for reading. Whatever is read is hashed, once, and compared; errors (bad_data)
 /// name the file and the tensor.
 class Checkpoint {

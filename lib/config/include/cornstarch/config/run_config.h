@@ -174,4 +174,7 @@ struct RunConfig {
   ExportDtype export_dtype = ExportDtype::same;
 };
 
+/// Where a run keeps its checkpoints.
+std::string checkpoint_folder(const RunConfig& config);
+
 }  // namespace cornstarch::config

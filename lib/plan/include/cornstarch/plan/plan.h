@@ -109,6 +109,7 @@ struct Plan {
   const Program& training_of(int rank) const;
   const Program& evaluation_of(int rank) const;
   const ModalityPlan& modality_of(int stage) const;
+  const ModalityPlan& llm() const { return modalities.back(); }
   /// "llm stage 1".
   std::string stage_name(int stage) const;
   /// "tp of llm stage 1".
