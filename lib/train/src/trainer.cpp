@@ -16,6 +16,7 @@
 #include <set>
 
 #include "bad_samples.h"
+#include "course.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/config/load.h"
@@ -110,15 +111,12 @@ struct Trainer::Impl {
   comm::GroupPtr world;
   std::string version;
   std::optional<Tracer> tracer;
-  int first_step = 0;             ///< of this run(): it goes on from there
-  std::int64_t first_sample = 0;  ///< of that step
-  int saved_step = -1;            ///< that the newest checkpoint has behind it
-  int evaluated_step = -1;
-  std::map<std::string, std::int64_t> updates;  ///< by modality
-  Clock::time_point saved_at = Clock::now();
-  bool save_due = false;  ///< by rank 0's clock, on all ranks alike
+  Course course;      ///< as of the last step that is known to be updated everywhere
+  Course started_at;  ///< of this run(): it goes on from there
   int steps_issued = 0;
-  int steps_done = 0;                         ///< of those, and known to be updated everywhere
+  int saved_step = -1;  ///< that the newest checkpoint has behind it
+  Clock::time_point saved_at = Clock::now();
+  bool save_due = false;                      ///< by rank 0's clock, on all ranks alike
   std::deque<RankBatch> upcoming;             ///< from the next step on
   std::deque<Issued> issued;                  ///< steps whose report has not been read
   Clock::time_point begun;                    ///< what is under way,
@@ -127,7 +125,6 @@ struct Trainer::Impl {
   Ending ending;
   BadSamples bad_samples;              ///< of those that it was trained on
   mutable std::atomic<int> named = 0;  ///< bad samples that this rank has named
-  std::int64_t cut = 0;                ///< recordings that were cut
   pipeline::Executor executor;
   optim::Optimizer optimizer;
   Saver saver;
@@ -216,7 +213,7 @@ struct Trainer::Impl {
     if (comm->rank() != 0) return;
     if (bad_samples.bad() > 0)
       log::warning(cat("skipped ", bad_samples.bad(), " of ", bad_samples.read(), " samples that were read"));
-    if (cut > 0) log::warning(cat("cut ", cut, " recordings that are longer than their encoder takes"));
+    if (course.cut > 0) log::warning(cat("cut ", course.cut, " recordings that are longer than their encoder takes"));
   }
 
   Step to_step(RankBatch batch, const dataio::Dataset& data) const {
@@ -234,15 +231,15 @@ struct Trainer::Impl {
           log::set_rank(comm->rank());  // of the thread that reads ahead
           return read(train_data, sampler.samples(position(static_cast<int>(step)), global_batch));
         },
-        first_step, config.steps, 2);
+        started_at.steps, config.steps, 2);
     std::optional<telemetry::Progress> starting(std::in_place, "reading the first batch");
-    for (int step = first_step; step < std::min(first_step + 1 + report_lag, config.steps); ++step) {
+    for (int step = started_at.steps; step < std::min(started_at.steps + 1 + report_lag, config.steps); ++step) {
       upcoming.push_back(batches->next());
       agree_on_bad(upcoming.back());
     }
     starting.emplace("computing the first step");
-    if (evaluates(first_step) && evaluated_step != first_step) evaluate(first_step);
-    for (int step = first_step; step < config.steps && !ended(); ++step) {
+    if (evaluates(started_at.steps) && course.evaluated != started_at.steps) evaluate(started_at.steps);
+    for (int step = started_at.steps; step < config.steps && !ended(); ++step) {
       begin(step_time);
       if (tracer) tracer->begin(step);
       bad_samples.add(upcoming.front().samples, upcoming.front().bad);
@@ -277,53 +274,39 @@ struct Trainer::Impl {
   }
 
   /// Samples of the run before a step's first.
-  std::int64_t position(int step) const { return first_sample + (step - first_step) * global_batch; }
+  std::int64_t position(int step) const { return started_at.samples + (step - started_at.steps) * global_batch; }
 
   // --- The state that outlives a run
   // -------------------------------------------------------------------------
 
   checkpoint::Manifest manifest() const {
     checkpoint::Manifest out;
-    out.step = steps_done;
-    out.samples = position(steps_done);
     out.world_size = comm->size();
     out.trainer = version;
     out.config = config::dump(config);
-    const auto count = [&](const std::string& name, std::int64_t n) {
-      out.counters[name] = std::to_string(n);
-    };
-    count("train_samples", train_data.size());
-    count("evaluated_step", evaluated_step);
-    count("samples_read", bad_samples.read());
-    count("samples_bad", bad_samples.bad());
-    count("recordings_cut", cut);
-    for (const auto& [modality, n] : updates) count("updates/" + modality, n);
+    Course now = course;
+    now.samples = position(course.steps);
+    now.read = bad_samples.read();
+    now.bad = bad_samples.bad();
+    now.write(out);
+    out.counters["train_samples"] = std::to_string(train_data.size());
     return out;
   }
 
   void restore(checkpoint::Checkpoint& from) {
     train::restore(from, executor.segments(), optimizer.moments());
     executor.publish(std::vector<bool>(modalities.size(), true));
-    const checkpoint::Manifest& was = from.manifest();
-    const auto count = [&](const std::string& name) {
-      const auto found = was.counters.find(name);
-      return found == was.counters.end() ? 0 : std::stoll(found->second);
-    };
-    updates.clear();
-    for (const catalog::Modality& m : modalities) updates[m.name] = count("updates/" + m.name);
-    optimizer.resume(updates);
-    bad_samples.go_on(count("samples_read"), count("samples_bad"));
-    cut = count("recordings_cut");
-    first_step = steps_issued = steps_done = saved_step = static_cast<int>(was.step);
-    first_sample = was.samples;
-    evaluated_step = static_cast<int>(count("evaluated_step"));
+    started_at = course = Course::of(from.manifest());
+    optimizer.resume(course.updates);
+    bad_samples.go_on(course.read, course.bad);
+    steps_issued = saved_step = course.steps;
   }
 
   /// All reports have been read.
   void begin_saving(bool waits) {
-    if (saved_step == steps_done) return;
+    if (saved_step == course.steps) return;
     finish_saving();
-    saved_step = steps_done;
+    saved_step = course.steps;
     saved_at = Clock::now();
     save_due = false;
     saver.begin(manifest(), state_of(executor.segments(), optimizer.moments()), waits);
@@ -405,7 +388,7 @@ struct Trainer::Impl {
       if (report.dropped > 0) ending.dropped = true;
       if (ending.dropped) continue;
       record(step);
-      steps_done = step.step + 1;
+      course.steps = step.step + 1;
       conclude_saving(report);
       save_due = save_due || report.save_due > 0;
     }
@@ -450,7 +433,7 @@ struct Trainer::Impl {
     record.target_tokens = static_cast<std::int64_t>(report.targets);
     record.skipped_samples = step.skipped;
     record.cut_recordings = static_cast<std::int64_t>(report.cut);
-    cut += record.cut_recordings;
+    course.cut += record.cut_recordings;
     const plan::StepFlops flops = plan::step_flops(
         modalities, {report.tokens, report.token_pairs, report.visible_pairs, report.targets, step.items});
     record.model_flops = flops.masked;
@@ -458,7 +441,7 @@ struct Trainer::Impl {
     record.previous_step = means(report.previous);
     if (report.targets > 0) {
       for (std::size_t m = 0; m < modalities.size(); ++m)
-        updates[modalities[m].name] += step.reached[m] ? 1 : 0;
+        course.updates[modalities[m].name] += step.reached[m] ? 1 : 0;
       record.loss = report.loss / report.targets;
       record.grad_norm = std::sqrt(report.squared_norm) / report.targets;
       if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
@@ -550,7 +533,7 @@ struct Trainer::Impl {
     record.loss = report.targets > 0 ? report.loss / report.targets : 0;
     record.samples = static_cast<std::int64_t>(report.next_bad[0]);
     record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;
-    evaluated_step = static_cast<int>(step);
+    course.evaluated = static_cast<int>(step);
     if (observer.on_eval) observer.on_eval(record);
     return record;
   }
@@ -569,7 +552,7 @@ Ending Trainer::run() {
 void Trainer::restore(checkpoint::Checkpoint& from) { impl_->restore(from); }
 void Trainer::save(bool again) { impl_->save(again); }
 
-int Trainer::steps_done() const { return impl_->steps_done; }
+int Trainer::steps_done() const { return impl_->course.steps; }
 
 telemetry::EvalRecord Trainer::evaluate(std::int64_t step) { return impl_->evaluate(step); }
 

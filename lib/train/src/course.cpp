@@ -1,0 +1,39 @@
+#include "course.h"
+
+#include <cstdlib>
+#include <string_view>
+
+namespace cornstarch::train {
+namespace {
+
+constexpr std::string_view kUpdates = "updates/";
+
+}  // namespace
+
+void Course::write(checkpoint::Manifest& manifest) const {
+  manifest.step = steps;
+  manifest.samples = samples;
+  const auto count = [&](const std::string& name, std::int64_t n) { manifest.counters[name] = std::to_string(n); };
+  count("evaluated_step", evaluated);
+  count("samples_read", read);
+  count("samples_bad", bad);
+  count("recordings_cut", cut);
+  for (const auto& [modality, n] : updates) count(std::string(kUpdates) + modality, n);
+}
+
+Course Course::of(const checkpoint::Manifest& manifest) {
+  Course out;
+  out.steps = static_cast<int>(manifest.step);
+  out.samples = manifest.samples;
+  for (const auto& [name, text] : manifest.counters) {
+    const std::int64_t n = std::atoll(text.c_str());
+    if (name == "evaluated_step") out.evaluated = static_cast<int>(n);
+    if (name == "samples_read") out.read = n;
+    if (name == "samples_bad") out.bad = n;
+    if (name == "recordings_cut") out.cut = n;
+    if (name.starts_with(kUpdates)) out.updates[name.substr(kUpdates.size())] = n;
+  }
+  return out;
+}
+
+}  // namespace cornstarch::train
