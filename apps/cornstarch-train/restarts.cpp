@@ -48,7 +48,8 @@ int wait_for(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  return WIFSIGNALED(status) ? static_cast<int>(ExitCode::signal_base) + WTERMSIG(status) : WEXITSTATUS(status);
+  return WIFSIGNALED(status) ? static_cast<int>(ExitCode::signal_base) + WTERMSIG(status)
+                             : WEXITSTATUS(status);
 }
 
 /// Exits with what the worker does.
@@ -56,7 +57,8 @@ int run_once(const WorkerStart& start) {
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0)
-    return static_cast<int>(complain({ExitCode::device, cat("cannot start the worker: ", std::strerror(errno)), ""}));
+    return static_cast<int>(
+        complain({ExitCode::device, cat("cannot start the worker: ", std::strerror(errno)), ""}));
   if (pid == 0) {
     for (const int signal : kPassedOn) std::signal(signal, SIG_DFL);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -85,9 +87,9 @@ std::string described(int code) {
 }  // namespace
 
 bool is_worth_another_try(int exit_code) {
-  constexpr std::array kComesAgain = {ExitCode::ok,        ExitCode::usage,      ExitCode::bad_data,
-                                      ExitCode::missing_input, ExitCode::infeasible, ExitCode::numerics,
-                                      ExitCode::preempted};
+  constexpr std::array kComesAgain = {
+      ExitCode::ok,         ExitCode::usage,    ExitCode::bad_data, ExitCode::missing_input,
+      ExitCode::infeasible, ExitCode::numerics, ExitCode::preempted};
   const int base = static_cast<int>(ExitCode::signal_base);
   for (const int signal : kPassedOn)
     if (exit_code == base + signal) return false;
@@ -110,8 +112,8 @@ int run_with_restarts(WorkerStart start, config::RunConfig config, int restarts)
                    described(code).c_str(), restarts, from.c_str());
       return code;
     }
-    std::fprintf(stderr, "the run ended with %s: it starts again %s (restart %d of %d)\n", described(code).c_str(),
-                 from.c_str(), without_progress, restarts);
+    std::fprintf(stderr, "the run ended with %s: it starts again %s (restart %d of %d)\n",
+                 described(code).c_str(), from.c_str(), without_progress, restarts);
     config.resume = now < 0 ? config::Resume::never : config::Resume::always;
     start.config_yaml = config::dump(config);
     start.overwrite = now < 0;  // nothing of it is lost: it is moved aside

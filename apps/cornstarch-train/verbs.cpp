@@ -30,6 +30,10 @@ const std::vector<Verb>& verbs() {
        "  cornstarch-train checkpoint verify runs/demo/checkpoints/step-00000200\n"
        "  cornstarch-train checkpoint export runs/demo --to model    # of the newest\n",
        declare_checkpoint},
+      {"env", "Show what this program sees: launcher, host, GPUs, libraries",
+       "  cornstarch-train env\n"
+       "  srun -n 8 cornstarch-train env\n",
+       declare_env},
       {"schema", "Print the JSON Schema of the config, for editors, or its reference",
        "  cornstarch-train schema > cornstarch.schema.json\n"
        "  # then, as a config's first line:  # yaml-language-server: $schema=cornstarch.schema.json\n"

@@ -20,22 +20,6 @@ Error os_error(const std::string& what) {
   return {ExitCode::device, cat(what, ": ", std::strerror(errno)), ""};
 }
 
-Result<fs::path> find_worker() {
-  std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  if (error) return fail(ExitCode::device, cat("cannot read /proc/self/exe: ", error.message()));
-  const fs::path folder = self.parent_path();
-  const std::vector<fs::path> places = {folder / "cornstarch-worker",
-                                        folder.parent_path() / "libexec" / "cornstarch-worker"};
-  for (const fs::path& place : places) {
-    if (::access(place.c_str(), X_OK) == 0) return place;
-  }
-  return fail(ExitCode::device,
-              cat("cornstarch-worker, which does the training, is not there; looked for ", places[0].string(),
-                  " and ", places[1].string()),
-              "build it (CORNSTARCH_WITH_TORCH=ON) and keep it beside cornstarch-train");
-}
-
 /// A file without a name that holds the text and stays open across exec.
 Result<int> inherited_file(const std::string& text) {
   const int descriptor = ::memfd_create("cornstarch-config", 0);
@@ -52,8 +36,24 @@ Result<int> inherited_file(const std::string& text) {
 
 }  // namespace
 
+Result<fs::path> worker_path() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) return fail(ExitCode::device, cat("cannot read /proc/self/exe: ", error.message()));
+  const fs::path folder = self.parent_path();
+  const std::vector<fs::path> places = {folder / "cornstarch-worker",
+                                        folder.parent_path() / "libexec" / "cornstarch-worker"};
+  for (const fs::path& place : places) {
+    if (::access(place.c_str(), X_OK) == 0) return place;
+  }
+  return fail(ExitCode::device,
+              cat("cornstarch-worker, which does the training, is not there; looked for ", places[0].string(),
+                  " and ", places[1].string()),
+              "build it (CORNSTARCH_WITH_TORCH=ON) and keep it beside cornstarch-train");
+}
+
 Error become_worker(const WorkerStart& start) {
-  const auto worker = find_worker();
+  const auto worker = worker_path();
   if (!worker) return worker.error();
   const auto config = inherited_file(start.config_yaml), said = inherited_file(start.said);
   if (!config) return config.error();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,8 +19,11 @@ struct WorkerStart {
   std::string export_from = {}, export_to = {};  ///< not to train: a checkpoint, and its model's folder
 };
 
-/// Replaces this process by cornstarch-worker, which lies beside this program or in ../libexec: the process
-/// id stays, so launchers notice nothing. Returns only if it fails.
+/// Where cornstarch-worker is: beside this program or in ../libexec.
+Result<std::filesystem::path> worker_path();
+
+/// Replaces this process by cornstarch-worker: the process id stays, so launchers notice nothing. Returns
+/// only if it fails.
 Error become_worker(const WorkerStart& start);
 
 }  // namespace cornstarch::app

@@ -84,7 +84,7 @@ class CommandLine(Case):
         for words, err in (
                 (["trian"], "error: unknown verb 'trian'\n  help: did you mean 'train'?\n"),
                 (["frobnicate"], "error: unknown verb 'frobnicate'\n"
-                                 "  help: the verbs are train, validate, plan, modules, checkpoint, schema, completion\n"),
+                                 "  help: the verbs are train, validate, plan, modules, checkpoint, env, schema, completion\n"),
                 (["run.yaml"], "error: unexpected argument 'run.yaml'\n  help: did you mean --config run.yaml?\n"),
                 (["validate", "run.yaml"],
                  "error: unexpected argument 'run.yaml'\n  help: did you mean --config run.yaml?\n"),
@@ -666,6 +666,19 @@ class Train(Case):
                       "  help: steps count from 1: --trace 10, or --trace 10..12")):
             with self.subTest(traced):
                 self.expect(self.train("--trace", traced, "--set", "steps=200"), 2, "", f"error: {problem}\n")
+
+    def test_env_shows_launcher_host_and_program(self):
+        alone = run("env").out
+        self.assertRegex(alone, r"^cornstarch-train [0-9.]+\n")
+        self.assertIn("  launcher       none: one process\n", alone)
+        self.assertRegex(alone, r"\n  host           \S+, [0-9]+ cores\n  memory         [0-9.]+ GiB available")
+        self.assertRegex(alone, r"\n  worker         \S")
+        many = run("env", env={"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
+                               "MASTER_ADDR": "node1", "MASTER_PORT": "29500"}).out
+        self.assertIn("  launcher       torchrun: rank 3 of 8, the 2. of 2 on this host\n", many)
+        self.assertIn("  ranks meet     on GPUs at node1, the first free port of 29500, 29501", many)
+        broken = run("env", env={"RANK": "9", "WORLD_SIZE": "8"}).out
+        self.assertRegex(broken, r"\n  launcher       .*RANK")
 
     def test_launch_environment(self):
         self.expect(self.train("--local-ranks", 2, env=self.openmpi(0)), 2, "",

@@ -349,18 +349,23 @@ class Training(unittest.TestCase):
         steps, _ = self.metrics()
         self.assertRegex(steps[0]["time"], r"\A20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ\Z")
 
-    def test_a_loss_that_is_no_number_leaves_the_parameters_of_the_step_before(self):
-        failed = self.train("--set", "optimizer.lr=1e30", "--set", "lr_schedule.warmup_steps=0", code=80)
-        self.assertIn("step 2: loss ", failed.stderr)
-        for modality in ("vision", "audio", "llm"):
-            folder = self.folder / "run" / "model.last" / modality
-            self.assertIn(f"parameters of {modality} as step 1 left them: {folder}\n", failed.stderr)
-        self.assertEqual(sorted({p.parts[0] for p in self.files("run", "model.last")}), ["audio", "llm", "vision"])
+    def test_losses_that_are_no_numbers_are_not_learnt_from_and_too_many_end_the_run(self):
+        steep = ("--set", "lr_schedule.warmup_steps=0", "--set", "lr_schedule.type=constant")
+        failed = self.train("--set", "optimizer.lr=1e30", *steep, steps=9, code=80)
+        self.assertRegex(failed.stderr, r"warning \[rank 0\] step 2: loss nan, gradient norm nan is not finite; the first such "
+                                        r"gradient is that of vision/\S+: nothing is learnt from it \(1 in a row, of at most 3\)\n")
+        self.assertRegex(failed.stderr, r"error: (rank [0-9]: )?step 5: loss nan, gradient norm nan is not finite; the first such ")
+        self.assertEqual(self.checkpoints("run"), [5])
         self.assertEqual(self.files("run"), {})
-        # What is not finite itself is no model.
-        failed = self.train("--set", "optimizer.lr=1e39", "--set", "lr_schedule.warmup_steps=0", name="inf", code=80)
-        self.assertIn("warning [rank 0] parameters of vision are not finite: they are not saved\n", failed.stderr)
-        self.assertEqual(self.files("inf", "model.last"), {})
+        lines = [json.loads(line) for line in (self.folder / "run" / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([r.get("left_out", False) for r in lines], [False, True, True, True, True])
+        # A state that is not finite itself is never written, neither on the way nor as a model.
+        for extra, code in ((("--set", "checkpoint.every=1"), 80), ((), 80)):
+            failed = self.train("--set", "optimizer.lr=1e39", *steep, *extra, name=f"inf-{len(extra)}", steps=1, code=code)
+            self.assertRegex(failed.stderr, r"the model is not written: \S+ is not finite\n")
+            self.assertEqual(self.checkpoints(f"inf-{len(extra)}"), [])
+            self.assertEqual(self.files(f"inf-{len(extra)}"), {})
+        self.assertRegex(self.log("inf-2"), r"the checkpoint of step 1 is not saved: \S+ is not finite; training goes on\n")
 
     def test_a_bad_sample_ends_the_run_or_is_counted(self):
         (self.data / "seven.png").write_bytes((self.data / "seven.png").read_bytes()[:60])

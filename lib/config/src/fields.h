@@ -484,7 +484,12 @@ struct Describe<Optimizer> : NoGroups {
               {.min = 0, .hints = {"wd"}}),
         field("momentum", &Optimizer::momentum, "SGD: the decay of the velocity.", {.min = 0, .below = 1}),
         field("grad_clip", &Optimizer::grad_clip, "The largest norm of all gradients together; 0: no limit.",
-              {.min = 0, .hints = {"max_grad_norm", "clip_grad", "gradient_clipping", "max_norm", "clip"}})};
+              {.min = 0, .hints = {"max_grad_norm", "clip_grad", "gradient_clipping", "max_norm", "clip"}}),
+        field("max_bad_steps", &Optimizer::max_bad_steps,
+              "How many steps in a row may have a loss or gradients that are not finite. No rank learns from "
+              "such a "
+              "step; one more ends the run, with its state saved as the last good step left it.",
+              {.min = 0, .hints = {"max_nan_steps", "nan_patience"}})};
   }
 };
 

@@ -56,6 +56,7 @@ std::vector<Field> fields_of(const StepRecord& record, std::int64_t total_steps,
       {4, format_count(record.tokens_per_s) + " tok/s"},
       {5, format_duration(record.step_time_s)}};
   if (record.mfu) fields.push_back({3, print("mfu %.1f%%", 100 * *record.mfu)});
+  if (record.left_out) fields.push_back({7, "left out"});
   if (record.skipped_samples > 0)
     fields.push_back({6, print("skipped %lld", static_cast<long long>(record.skipped_samples))});
   return fields;

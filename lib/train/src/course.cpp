@@ -13,7 +13,9 @@ constexpr std::string_view kUpdates = "updates/";
 void Course::write(checkpoint::Manifest& manifest) const {
   manifest.step = steps;
   manifest.samples = samples;
-  const auto count = [&](const std::string& name, std::int64_t n) { manifest.counters[name] = std::to_string(n); };
+  const auto count = [&](const std::string& name, std::int64_t n) {
+    manifest.counters[name] = std::to_string(n);
+  };
   count("evaluated_step", evaluated);
   count("samples_read", read);
   count("samples_bad", bad);

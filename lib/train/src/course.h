@@ -14,8 +14,8 @@ struct Course {
   std::int64_t samples = 0;  ///< taken by them, from the run's first
   int evaluated = -1;        ///< the step behind which held-out samples were measured last
   std::map<std::string, std::int64_t> updates = {};  ///< of each modality
-  std::int64_t read = 0, bad = 0;                    ///< samples that were read, and those of them that were bad
-  std::int64_t cut = 0;                              ///< recordings that were cut
+  std::int64_t read = 0, bad = 0;  ///< samples that were read, and those of them that were bad
+  std::int64_t cut = 0;            ///< recordings that were cut
 
   void write(checkpoint::Manifest& manifest) const;
   static Course of(const checkpoint::Manifest& manifest);

@@ -1,5 +1,8 @@
 #include "job.h"
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/isfinite.h>
+
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
@@ -37,6 +40,12 @@ void write_model(const Job& job, Trainer& trainer, const fs::path& folder) {
   for (std::size_t m = 0; m < job.modalities.size(); ++m) {
     auto tensors = gather_weights(job.config, trainer, static_cast<int>(m));
     if (!tensors) continue;
+    for (const models::NamedTensor& t : *tensors)
+      if (!at::isfinite(t.value).all().item<bool>())
+        throw Failure(
+            ExitCode::numerics,
+            cat("the model is not written: ", job.modalities[m].name, "/", t.name, " is not finite"),
+            "lower optimizer.lr, or add warm-up");
     write_weights(folder / job.modalities[m].name, job.config, job.modalities[m], job.companions[m],
                   std::move(*tensors), trainer);
   }

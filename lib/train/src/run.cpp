@@ -37,37 +37,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool sound(const std::vector<models::NamedTensor>& tensors) {
-  return std::ranges::all_of(
-      tensors, [](const models::NamedTensor& t) { return at::isfinite(t.value).all().item<bool>(); });
-}
-
-/// The model of a run that failed: what is not finite is none.
-void write_last_model(const Job& job, Trainer& trainer) {
-  for (std::size_t m = 0; m < job.modalities.size(); ++m) {
-    auto tensors = gather_weights(job.config, trainer, static_cast<int>(m));
-    if (!tensors) continue;
-    const std::string& name = job.modalities[m].name;
-    if (!sound(*tensors)) {
-      log::warning(cat("parameters of ", name, " are not finite: they are not saved"));
-      continue;
-    }
-    const fs::path folder = fs::path(job.config.run_dir) / "model.last" / name;
-    write_weights(folder, job.config, job.modalities[m], job.companions[m], std::move(*tensors), trainer);
-    console().say(
-        cat("parameters of ", name, " as step ", trainer.steps_done(), " left them: ", folder.string()));
-  }
-}
-
-/// Of a run that a loss or a gradient which is no number ends, on all ranks in the same step: the parameters
-/// are those of the step before.
-void save_before_the_end(const Job& job, Trainer& trainer, comm::Communicator& comm, const Failure& failure) {
+/// Of a run that losses or gradients which are no numbers end, on all ranks in the same step: the state is
+/// that of the last step that was one.
+void save_before_the_end(Trainer& trainer, const Failure& failure) {
   if (failure.error().code != ExitCode::numerics || trainer.steps_done() == 0) return;
   try {
-    write_last_model(job, trainer);
-    comm.world()->barrier();  // the first to leave ends the others
+    trainer.save();
   } catch (const Failure& second) {
-    log::warning(cat("the model is not saved: ", second.what()));
+    log::warning(cat("the state is not saved: ", second.what()));
   }
 }
 
@@ -194,7 +171,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   try {
     ending = trainer.run();
   } catch (const Failure& failure) {
-    save_before_the_end(job, trainer, *comm, failure);
+    save_before_the_end(trainer, failure);
     throw;
   }
   if (ending.signal == 0 && recorded > 0 && learnt == 0)

@@ -1,6 +1,7 @@
 #include "saver.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <chrono>
@@ -87,6 +88,9 @@ void Saver::begin(checkpoint::Manifest manifest, const std::vector<StateTensor>&
 Result<void> Saver::write() {
   if (copied_) copied_->synchronize();
   std::vector<checkpoint::PieceToWrite> pieces;
+  for (std::size_t i = 0; i < pieces_.size(); ++i)
+    if (!at::isfinite(values_[i]).all().item<bool>())
+      return fail(ExitCode::numerics, cat(pieces_[i].name, " is not finite"));
   for (std::size_t i = 0; i < pieces_.size(); ++i)
     pieces.push_back(
         {pieces_[i], {static_cast<const std::byte*>(values_[i].const_data_ptr()), values_[i].nbytes()}});

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/StreamGuard.h>
@@ -16,7 +17,6 @@
 #include <set>
 
 #include "bad_samples.h"
-#include "course.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/config/load.h"
@@ -28,6 +28,7 @@
 #include "cornstarch/plan/flops.h"
 #include "cornstarch/telemetry/progress.h"
 #include "cornstarch/train/batch.h"
+#include "course.h"
 #include "gather.h"
 #include "memory.h"
 #include "report.h"
@@ -123,6 +124,8 @@ struct Trainer::Impl {
   std::optional<Clock::duration> usual_time;  ///< and how long its like took
   std::optional<Clock::duration> step_time;   ///< of the last step that was recorded
   Ending ending;
+  int left_out = 0;  ///< steps in a row that nothing was learnt from, since they were not finite
+  std::optional<Failure> given_up;     ///< after too many of them: once all reports are read
   BadSamples bad_samples;              ///< of those that it was trained on
   mutable std::atomic<int> named = 0;  ///< bad samples that this rank has named
   pipeline::Executor executor;
@@ -213,7 +216,8 @@ struct Trainer::Impl {
     if (comm->rank() != 0) return;
     if (bad_samples.bad() > 0)
       log::warning(cat("skipped ", bad_samples.bad(), " of ", bad_samples.read(), " samples that were read"));
-    if (course.cut > 0) log::warning(cat("cut ", course.cut, " recordings that are longer than their encoder takes"));
+    if (course.cut > 0)
+      log::warning(cat("cut ", course.cut, " recordings that are longer than their encoder takes"));
   }
 
   Step to_step(RankBatch batch, const dataio::Dataset& data) const {
@@ -224,6 +228,12 @@ struct Trainer::Impl {
   }
 
   Ending run() {
+    const Ending out = take_steps();
+    if (given_up) throw Failure(*given_up);
+    return out;
+  }
+
+  Ending take_steps() {
     launch::stops_wait();
     const dataio::Sampler sampler(train_data.size(), global_batch, config.data.shuffle, config.seed);
     batches.emplace(
@@ -233,7 +243,8 @@ struct Trainer::Impl {
         },
         started_at.steps, config.steps, 2);
     std::optional<telemetry::Progress> starting(std::in_place, "reading the first batch");
-    for (int step = started_at.steps; step < std::min(started_at.steps + 1 + report_lag, config.steps); ++step) {
+    for (int step = started_at.steps; step < std::min(started_at.steps + 1 + report_lag, config.steps);
+         ++step) {
       upcoming.push_back(batches->next());
       agree_on_bad(upcoming.back());
     }
@@ -274,7 +285,9 @@ struct Trainer::Impl {
   }
 
   /// Samples of the run before a step's first.
-  std::int64_t position(int step) const { return started_at.samples + (step - started_at.steps) * global_batch; }
+  std::int64_t position(int step) const {
+    return started_at.samples + (step - started_at.steps) * global_batch;
+  }
 
   // --- The state that outlives a run
   // -------------------------------------------------------------------------
@@ -344,7 +357,7 @@ struct Trainer::Impl {
     world->barrier();
   }
 
-  bool ended() const { return ending.signal != 0 || ending.dropped; }
+  bool ended() const { return ending.signal != 0 || ending.dropped || given_up; }
 
   /// The rest of a step: its report on the way, its update done by a device that has the sums.
   void issue(int step, const Step& inputs, const pipeline::StepSums& sums, bool more) {
@@ -424,6 +437,48 @@ struct Trainer::Impl {
     return out;
   }
 
+  void learnt_from(const Issued& step) {
+    left_out = 0;
+    if (step.report.targets == 0) return;
+    for (std::size_t m = 0; m < modalities.size(); ++m)
+      course.updates[modalities[m].name] += step.reached[m] ? 1 : 0;
+  }
+
+  /// No rank has updated for such a step. Too many of them in a row end the run.
+  void leave_out(const telemetry::StepRecord& record) {
+    const std::string where = first_bad_gradient();
+    const std::string what =
+        cat("step ", record.step, ": loss ", record.loss, ", gradient norm ", record.grad_norm,
+            " is not finite", where.empty() ? "" : cat("; the first such gradient is that of ", where));
+    if (++left_out > config.optimizer.max_bad_steps)
+      given_up.emplace(ExitCode::numerics, what, "lower optimizer.lr, or add warm-up");
+    else if (comm->rank() == 0)
+      log::warning(cat(what, ": nothing is learnt from it (", left_out, " in a row, of at most ",
+                       config.optimizer.max_bad_steps, ")"));
+  }
+
+  /// In the order of the model, on any rank; "" where another step's gradients are there by now.
+  std::string first_bad_gradient() const {
+    if (!issued.empty()) return {};
+    std::map<std::string, std::int64_t> places;
+    std::vector<std::string> names;
+    for (const catalog::Modality& m : modalities)
+      for (const catalog::ModuleSpec& module : m.spec.modules)
+        for (const catalog::ParamSpec& p : module.params) {
+          names.push_back(m.name + "/" + p.name);
+          places.emplace(names.back(), std::ssize(names) - 1);
+        }
+    std::int64_t first = std::ssize(names);
+    for (const pipeline::Segment& s : executor.segments())
+      if (!at::isfinite(s.gradient).all().item<bool>())
+        first = std::min(first, places.at(s.parameter->full_name()));
+    const at::Tensor least = at::full({1}, -first, at::TensorOptions(device).dtype(at::kLong));
+    world->all_reduce(least, comm::Reduce::max);
+    comm->check();
+    first = -least.item<std::int64_t>();
+    return first < std::ssize(names) ? names[static_cast<std::size_t>(first)] : std::string();
+  }
+
   void record(const Issued& step) {
     const Report& report = step.report;
     telemetry::StepRecord record;
@@ -440,16 +495,12 @@ struct Trainer::Impl {
     record.model_flops_full_attention = flops.full_attention;
     record.previous_step = means(report.previous);
     if (report.targets > 0) {
-      for (std::size_t m = 0; m < modalities.size(); ++m)
-        course.updates[modalities[m].name] += step.reached[m] ? 1 : 0;
       record.loss = report.loss / report.targets;
       record.grad_norm = std::sqrt(report.squared_norm) / report.targets;
-      if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
-        throw Failure(ExitCode::numerics,
-                      cat("step ", record.step, ": loss ", record.loss, ", gradient norm ", record.grad_norm,
-                          " is not finite"),
-                      "lower optimizer.lr, or add warm-up");
+      record.left_out = !std::isfinite(record.loss) || !std::isfinite(record.grad_norm);
+      if (record.left_out) leave_out(record);
     }
+    if (!record.left_out) learnt_from(step);
     // Until the next one began: reports that are read later than that come in pairs at a run's stops.
     const auto end = issued.empty() ? Clock::now() : issued.front().begin;
     record.step_time_s = std::chrono::duration<double>(end - step.begin).count();

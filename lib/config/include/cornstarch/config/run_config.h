@@ -119,6 +119,7 @@ struct Optimizer {
   double weight_decay = 0.0;
   double momentum = 0.0;   ///< sgd only
   double grad_clip = 1.0;  ///< 0: no clipping
+  int max_bad_steps = 3;   ///< in a row, whose loss or gradients are not finite
 };
 
 struct LrSchedule {
