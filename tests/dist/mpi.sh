@@ -58,6 +58,12 @@ case $scenario in
       [ "$(grep -c "of $ranks done" "$out/out")" = $ranks ] || fail "not all of $ranks ranks came to their end"
     done
     ;;
+  crowded)
+    launcher_flags=(--host localhost:1)  # two ranks where there is room for one
+    start 2
+    expect_code 0
+    expect_silence
+    ;;
   throw)
     start 4
     expect_code 74

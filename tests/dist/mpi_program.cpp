@@ -5,6 +5,11 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <iostream>
@@ -18,6 +23,14 @@
 
 using namespace cornstarch;
 using namespace cornstarch::comm;
+
+static std::atomic<int> yields = 0;
+
+/// Counts what the process, MPI's libraries included, yields.
+extern "C" int sched_yield() noexcept {
+  ++yields;
+  return static_cast<int>(::syscall(SYS_sched_yield));
+}
 
 namespace {
 
@@ -135,8 +148,25 @@ void run_mismatch(const CommunicatorPtr& comm) {
   comm->world()->barrier();
 }
 
+/// To look whether something has come costs no turn on the processor.
+void run_crowded(const CommunicatorPtr& comm) {
+  const auto message = at::zeros({4}, at::kFloat);
+  comm->world()->barrier();
+  if (comm->rank() == 1) {
+    sleep_seconds(2);
+    comm->send(message, 0, 5, "late")->wait();
+    return;
+  }
+  const auto work = comm->receive(message, 1, 5, "late");
+  const int before = yields;
+  for (int i = 0; i < 1000; ++i) expect(!work->done());
+  expect(yields == before);
+  work->wait();
+}
+
 void run_scenario(const CommunicatorPtr& comm, const std::string& scenario) {
   if (scenario == "traffic" || scenario == "pieces") return run_traffic(comm);
+  if (scenario == "crowded") return run_crowded(comm);
   if (scenario == "missing") return run_missing(comm);
   if (scenario == "mismatch") return run_mismatch(comm);
   run_failure(comm, scenario);

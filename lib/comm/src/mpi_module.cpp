@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -154,6 +155,9 @@ extern "C" cornstarch::comm::MpiTransport* cornstarch_open_mpi_transport(
     *error = "MPI is in use already: a process can connect once";
     return nullptr;
   }
+  // Who waits knows when to make room for others (Engine). Where mpirun starts more ranks than there are
+  // cores, it has Open MPI give the processor away, too, at every look at what has come, and there are many.
+  ::setenv("OMPI_MCA_mpi_yield_when_idle", "0", /*overwrite=*/1);
   int provided = 0;
   if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
     *error = "MPI_Init_thread failed";
