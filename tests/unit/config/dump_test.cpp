@@ -66,6 +66,7 @@ optimizer:
   weight_decay: 0.0
   momentum: 0.0
   grad_clip: 1.0
+  max_bad_steps: 3
 lr_schedule:
   type: constant
   warmup_steps: 0
@@ -80,7 +81,7 @@ log:
 stop: {}
 checkpoint:
   every: 0
-  every_minutes: 0
+  every_minutes: 0.0
   keep: 2
   keep_every: 0
   async: true
