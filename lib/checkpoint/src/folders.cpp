@@ -101,7 +101,8 @@ fs::path partial_folder(const fs::path& dir, std::int64_t step) {
 }
 
 Result<fs::path> commit(const fs::path& dir, Manifest manifest) {
-  const fs::path partial = partial_folder(dir, manifest.step), whole = whole_folder(dir, manifest.step);
+  const fs::path partial = partial_folder(dir, manifest.step);
+  fs::path whole = whole_folder(dir, manifest.step);
   auto parts = collect_parts(partial, manifest.world_size);
   if (!parts) return tl::unexpected(parts.error());
   manifest.parts = std::move(*parts);

@@ -5,7 +5,6 @@
 
 #include "catch.h"
 
-using cornstarch::Range;
 using cornstarch::share;
 using namespace cornstarch::plan;
 
