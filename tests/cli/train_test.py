@@ -243,15 +243,15 @@ class Training(unittest.TestCase):
         self.assertEqual(len(self.metrics()[0]), 3)
         self.assertIn("run folder: ", (self.folder / "run" / "log.txt").read_text())
 
-    def test_a_run_folder_that_vanishes_is_said_and_the_model_saved_all_the_same(self):
+    def test_a_run_folder_that_vanishes_is_said_and_the_state_saved_all_the_same(self):
         run = self.start()
         shutil.rmtree(self.folder / "run")
         lost = f"'{self.folder / 'run'}/metrics.jsonl' was deleted or moved while the run writes to it"
         self.await_true(lambda: lost in self.said.read_text())
         run.send_signal(signal.SIGTERM)
-        self.assertEqual(run.wait(timeout=120), 128 + signal.SIGTERM)
+        self.assertEqual(run.wait(timeout=120), 75)
         self.assertRegex(self.said.read_text(), r"warning \[rank 0\] \d+ lines of metrics.jsonl are lost\n")
-        self.assertTrue((self.folder / "run" / "model" / "llm" / "model.safetensors").exists())
+        self.assertTrue(list((self.folder / "run").rglob("manifest.json")))
 
     def await_true(self, condition, limit=120):
         deadline = time.monotonic() + limit
