@@ -9,7 +9,8 @@ namespace cornstarch {
 
 Error error_of(const std::exception& exception) {
   if (const auto* failure = dynamic_cast<const Failure*>(&exception)) return failure->error();
-  if (dynamic_cast<const std::bad_alloc*>(&exception) != nullptr) return {ExitCode::device, "out of memory", {}};
+  if (dynamic_cast<const std::bad_alloc*>(&exception) != nullptr)
+    return {ExitCode::device, "out of memory", {}};
   const auto* of_system = dynamic_cast<const std::system_error*>(&exception);
   if (of_system != nullptr && of_system->code() == std::errc::resource_unavailable_try_again)
     return {ExitCode::device, cat("out of memory or threads: ", exception.what()),

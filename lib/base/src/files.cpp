@@ -111,7 +111,8 @@ Result<std::string> read_whole(const fs::path& path, std::size_t max_bytes, bool
     if (n < 0 && errno == EAGAIN && comes_more(fd->get())) continue;
     if (n < 0) return read_failure(path, errno == EAGAIN ? ETIMEDOUT : errno);
     if (n == 0 && size == 0 && S_ISFIFO(info.st_mode))
-      return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is a FIFO, not a file, and nobody writes to it"));
+      return fail(ExitCode::io, cat("cannot read '", path.string(),
+                                    "': it is a FIFO, not a file, and nobody writes to it"));
     if (n == 0) break;
     size += static_cast<std::size_t>(n);
     if (size > max_bytes) {

@@ -89,7 +89,8 @@ TEST_CASE("A pipe is read if somebody writes to it, and not waited for otherwise
   const auto silent = read_file_or_pipe(pipe, 100);
   REQUIRE_FALSE(silent.has_value());
   CHECK(silent.error().code == ExitCode::io);
-  CHECK(silent.error().message == "cannot read '" + pipe.string() + "': it is a FIFO, not a file, and nobody writes to it");
+  CHECK(silent.error().message ==
+        "cannot read '" + pipe.string() + "': it is a FIFO, not a file, and nobody writes to it");
   const int reader =
       ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);  // so that opening to write waits for nobody
   const int writer = ::open(pipe.c_str(), O_WRONLY);

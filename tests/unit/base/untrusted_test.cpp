@@ -7,7 +7,8 @@ namespace {
 
 TEST_CASE("What a terminal might obey is replaced") {
   CHECK(harmless("a\x1b[31mb\r\n\tc\x7f") == "a?[31mb?\n\tc?");
-  CHECK(harmless("\xC2\x9B""31m \xC2\xA0 \u00e9\u4f60 \xC2") == "?31m \xC2\xA0 \u00e9\u4f60 \xC2");
+  CHECK(harmless("\xC2\x9B"
+                 "31m \xC2\xA0 \u00e9\u4f60 \xC2") == "?31m \xC2\xA0 \u00e9\u4f60 \xC2");
   CHECK(harmless({"a\0b", 3}) == "a?b");
 }
 
