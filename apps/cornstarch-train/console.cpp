@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/untrusted.h"
 
 namespace cornstarch::app {
 
@@ -52,8 +53,8 @@ std::string command_line() {
 }
 
 ExitCode complain(const Error& error) {
-  std::fprintf(stderr, "error: %s\n", error.message.c_str());
-  if (!error.help.empty()) std::fprintf(stderr, "  help: %s\n", error.help.c_str());
+  std::fprintf(stderr, "error: %s\n", harmless(error.message).c_str());
+  if (!error.help.empty()) std::fprintf(stderr, "  help: %s\n", harmless(error.help).c_str());
   return error.code;
 }
 

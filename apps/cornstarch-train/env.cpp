@@ -29,16 +29,17 @@ std::string launcher_lines(const Result<launch::LaunchContext>& launch) {
   if (!launch) return line("launcher", cat(launch.error().message, "; ", launch.error().help));
   std::string out = launch->world_size == 1
                         ? line("launcher", "none: one process")
-                        : line("launcher", cat(launch->source, ": rank ", launch->rank, " of ", launch->world_size,
-                                               ", the ", launch->local_rank + 1, ". of ", launch->local_size,
-                                               " on this host"));
+                        : line("launcher", cat(launch->source, ": rank ", launch->rank, " of ",
+                                               launch->world_size, ", the ", launch->local_rank + 1, ". of ",
+                                               launch->local_size, " on this host"));
   for (const std::string& warning : launch->warnings) out += line("", warning);
   if (launch->world_size == 1) return out;
   const auto where = launch::rendezvous(*launch);
   if (!where) return out + line("ranks meet", cat("nowhere on GPUs: ", where.error().message));
   std::vector<std::string> ports;
   for (const int port : where->ports) ports.push_back(std::to_string(port));
-  return out + line("ranks meet", cat("on GPUs at ", where->host, ", the first free port of ", join(ports, ", ")));
+  return out +
+         line("ranks meet", cat("on GPUs at ", where->host, ", the first free port of ", join(ports, ", ")));
 }
 
 /// What the driver says of each GPU, without loading it.
@@ -56,7 +57,8 @@ std::vector<std::string> gpus() {
 std::string host_lines() {
   std::array<char, 256> name{};
   const bool named = ::gethostname(name.data(), name.size() - 1) == 0;
-  std::string out = line("host", cat(named ? name.data() : "?", ", ", std::thread::hardware_concurrency(), " cores"));
+  std::string out =
+      line("host", cat(named ? name.data() : "?", ", ", std::thread::hardware_concurrency(), " cores"));
   if (const auto memory = launch::host_memory())
     out += line("memory", cat(human_bytes(memory->available), " available",
                               memory->of_a_cgroup ? ", what its control group leaves" : ""));
@@ -68,7 +70,8 @@ std::string host_lines() {
 
 std::string program_lines() {
   const auto worker = worker_path();
-  std::string out = line("worker", worker ? worker->string() : cat(worker.error().message, "; ", worker.error().help));
+  std::string out =
+      line("worker", worker ? worker->string() : cat(worker.error().message, "; ", worker.error().help));
   return out + line("trains on", built_for_cuda() ? "CPUs and GPUs" : "CPUs: built without CUDA");
 }
 

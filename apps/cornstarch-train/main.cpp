@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <exception>
-#include <new>
 
 #include "console.h"
+#include "cornstarch/base/error_of.h"
 #include "cornstarch/base/text.h"
 #include "verbs.h"
 #include "version.h"
@@ -84,12 +84,7 @@ int main(int argc, char** argv) {
   using namespace cornstarch;
   try {
     return static_cast<int>(app::dispatch({argv + 1, argv + argc}));
-  } catch (const Failure& failure) {
-    return static_cast<int>(app::complain(failure.error()));
-  } catch (const std::bad_alloc&) {
-    return static_cast<int>(app::complain({ExitCode::device, "out of memory", ""}));
   } catch (const std::exception& e) {
-    return static_cast<int>(
-        app::complain({ExitCode::internal, e.what(), "this is a bug: please report it with the config"}));
+    return static_cast<int>(app::complain(error_of(e)));
   }
 }

@@ -15,6 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t kMostConfig = std::size_t{16} << 20;
+
 struct Args {
   RunFile file;
   std::string family, hf_config;
@@ -54,7 +56,7 @@ Result<Modules> modules_of(const std::string& modality, const std::string& famil
 Result<std::string> hf_config_of(const std::optional<std::string>& pretrained,
                                  const std::optional<std::string>& config_json) {
   if (config_json || !pretrained) return config_json.value_or("{}");
-  return read_file(*pretrained + "/config.json");
+  return read_file(*pretrained + "/config.json", kMostConfig);
 }
 
 /// Stage lists may still be missing or wrong here: this verb is what helps to write them.
@@ -133,7 +135,7 @@ Result<std::vector<Modules>> modules_of_family(const Args& args) {
       return fail(ExitCode::usage, "--hf-config is missing: the config.json of the model",
                   "see cornstarch-train modules --help");
     }
-    const auto text = read_file(args.hf_config);
+    const auto text = read_file_or_pipe(args.hf_config, kMostConfig);
     if (!text) return tl::unexpected(text.error());
     auto modules = modules_of(name_of(family.kind), args.family, *text);
     if (!modules) return tl::unexpected(modules.error());

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/untrusted.h"
 
 namespace cornstarch {
 namespace {
@@ -107,7 +108,7 @@ std::string render_text(const Diagnostics& diagnostics) {
   if (errors > 0) counts.push_back(counted(errors, "error"));
   if (warnings > 0) counts.push_back(counted(warnings, "warning"));
   if (!counts.empty()) out += cat(join(counts, ", "), "\n");
-  return out;
+  return harmless(out);
 }
 
 std::string render_json(const Diagnostics& diagnostics) {

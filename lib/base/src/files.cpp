@@ -97,12 +97,8 @@ Result<Descriptor> open_file_or_pipe(const fs::path& path, bool pipes) {
   return fd;
 }
 
-}  // namespace
-
-Result<Descriptor> open_file(const fs::path& path) { return open_file_or_pipe(path, false); }
-
-Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
-  auto fd = open_file_or_pipe(path, true);
+Result<std::string> read_whole(const fs::path& path, std::size_t max_bytes, bool pipes) {
+  auto fd = open_file_or_pipe(path, pipes);
   if (!fd) return tl::unexpected(fd.error());
   struct stat info{};
   if (::fstat(fd->get(), &info) != 0) return read_failure(path, errno);
@@ -115,7 +111,8 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
     if (n < 0 && errno == EAGAIN && comes_more(fd->get())) continue;
     if (n < 0) return read_failure(path, errno == EAGAIN ? ETIMEDOUT : errno);
     if (n == 0 && size == 0 && S_ISFIFO(info.st_mode))
-      return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is a pipe that nobody writes to"));
+      return fail(ExitCode::io, cat("cannot read '", path.string(),
+                                    "': it is a FIFO, not a file, and nobody writes to it"));
     if (n == 0) break;
     size += static_cast<std::size_t>(n);
     if (size > max_bytes) {
@@ -127,6 +124,18 @@ Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
   }
   content.resize(size);
   return content;
+}
+
+}  // namespace
+
+Result<Descriptor> open_file(const fs::path& path) { return open_file_or_pipe(path, false); }
+
+Result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
+  return read_whole(path, max_bytes, false);
+}
+
+Result<std::string> read_file_or_pipe(const fs::path& path, std::size_t max_bytes) {
+  return read_whole(path, max_bytes, true);
 }
 
 Result<void> write_file_atomically(const fs::path& path, std::string_view content) {

@@ -9,6 +9,7 @@
 
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/untrusted.h"
 
 namespace cornstarch::log {
 namespace {
@@ -67,12 +68,9 @@ void set_level(Level level) {
 
 void write(Level level, std::string_view message) {
   if (current_rank > 0 && level < Level::warning) return;
-  if (current_rank == kNoRank) {
-    logger().log(translated(level), spdlog::string_view_t(message.data(), message.size()));
-  } else {
-    const std::string line = cat("[rank ", current_rank, "] ", message);
-    logger().log(translated(level), spdlog::string_view_t(line.data(), line.size()));
-  }
+  const std::string place = current_rank == kNoRank ? "" : cat("[rank ", current_rank, "] ");
+  const std::string line = cat(place, harmless(message));
+  logger().log(translated(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
 }  // namespace cornstarch::log

@@ -4,6 +4,7 @@
 
 #include "cornstarch/base/checked.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/untrusted.h"
 #include "family.h"
 #include "model_type.h"
 
@@ -97,6 +98,11 @@ SpecResult make_spec(const std::string& family_name, const std::string& hf_confi
   const Family* family = find_family(family_name);
   if (!family) {
     result.problems.push_back(cat("config.json: unknown family '", family_name, "'"));
+    return result;
+  }
+  constexpr std::size_t kMostDeep = 64;
+  if (nests_deeper(hf_config_json, kMostDeep)) {
+    result.problems.push_back(cat("config.json: nested deeper than ", kMostDeep, " levels"));
     return result;
   }
   const Json json = Json::parse(hf_config_json, nullptr, false);

@@ -5,6 +5,7 @@
 #include "activation.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/untrusted.h"
 #include "hf_config.h"
 
 namespace cornstarch::catalog {
@@ -15,7 +16,7 @@ constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
 /// What the folder says of itself; an empty object where it says nothing.
 Json read_config(const std::filesystem::path& folder) {
   const auto text = read_file(folder / "projector_config.json", kMaxBytes);
-  Json json = text ? Json::parse(*text, nullptr, false) : Json();
+  Json json = text && !nests_deeper(*text, 64) ? Json::parse(*text, nullptr, false) : Json();
   return json.is_object() ? json : Json::object();
 }
 

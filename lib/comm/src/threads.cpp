@@ -5,6 +5,7 @@
 #include <system_error>
 #include <thread>
 
+#include "cornstarch/base/error_of.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "describe.h"
@@ -114,14 +115,10 @@ class ThreadCommunicator final : public Communicator {
 Error current_error() {
   try {
     throw;
-  } catch (const Failure& failure) {
-    return failure.error();
   } catch (const c10::Error& error) {
     return {ExitCode::internal, error.what_without_backtrace(), {}};
-  } catch (const std::bad_alloc&) {
-    return {ExitCode::device, "out of memory", {}};
   } catch (const std::exception& error) {
-    return {ExitCode::internal, error.what(), {}};
+    return error_of(error);
   } catch (...) {
     return {ExitCode::internal, "an exception of unknown type", {}};
   }

@@ -102,7 +102,7 @@ std::optional<Loaded> load_text(const std::string& text, const std::string& name
 
 std::optional<Loaded> load(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                            Diagnostics& diagnostics) {
-  const auto text = read_file(file, kMaxBytes);
+  const auto text = read_file_or_pipe(file, kMaxBytes);
   if (!text) {
     diagnostics.error("unreadable", text.error().message, {file.string(), 0, 0, 1, {}}, text.error().help);
     return std::nullopt;

@@ -8,7 +8,7 @@
 namespace cornstarch::dataio {
 namespace {
 
-constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxDepth = 64, kMaxFiles = 65'000;  // which an index can count
 constexpr const char* kNull = "null";
 constexpr const char* kString = "a string";
 constexpr const char* kObject = "an object";
@@ -179,7 +179,7 @@ class Reader : public nlohmann::json_sax<Json> {
     if (kind == kNull) return;
     listed_[place->kind][place->many] = true;
     if (text != nullptr) {
-      out_.files[place->kind].push_back(std::move(*text));
+      add_file(place->kind, *text);
     } else if (kind != kList) {
       wrong(cat("'", top_, "' must be a path or a list of paths, not ", kind));
     }
@@ -189,7 +189,13 @@ class Reader : public nlohmann::json_sax<Json> {
     const auto place = media_key();
     if (!place) return note_unread(text);
     if (text == nullptr) return wrong(cat("'", top_, "' must list paths, not ", kind));
-    out_.files[place->kind].push_back(std::move(*text));
+    add_file(place->kind, *text);
+  }
+
+  void add_file(std::size_t kind, std::string& name) {
+    std::vector<std::string>& files = out_.files[kind];
+    if (files.size() == kMaxFiles) return wrong(cat("'", top_, "' lists more than ", kMaxFiles, " files"));
+    files.push_back(std::move(name));
   }
 
   void turn_value(std::string* text) {

@@ -9,10 +9,14 @@
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/dataio/preprocess.h"
+#include "cornstarch/dataio/reading.h"
 #include "sample_file.h"
 
 namespace cornstarch::dataio {
 namespace {
+
+/// Of an epoch: their order takes 8 bytes each.
+constexpr std::int64_t kMostSamples = std::int64_t{1} << 31;
 
 struct Preparer {
   std::optional<ImagePreprocessor> image;
@@ -125,6 +129,10 @@ Result<void> ConversationDataset::State::open_files() {
     file->begin = size;
     file->weighted = std::llround(source.weight * static_cast<double>(file->size()));
     size += file->weighted;
+    if (size > kMostSamples)
+      return fail(ExitCode::bad_data,
+                  cat(name, ": an epoch of ", size, " samples and more; ", kMostSamples, " can be dealt"),
+                  "lower the weights of the data");
     if (file->weighted > 0) files.push_back(std::move(*file));
   }
   auto judged = judge(found, options.max_bad_fraction);
@@ -198,6 +206,7 @@ SampleInfo ConversationDataset::info(std::int64_t sample) const {
 
 Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
   const auto at = state_->locate(sample);
+  const Reading reading(at.file->place(at.index));
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   auto row = make_row(*state_->chat_template, conversation->turns, state_->tokenizer, state_->options.media);
@@ -219,6 +228,8 @@ Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
 
 Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, int encoder) const {
   const auto at = state_->locate(sample);
+  const std::string place = at.file->place(at.index);
+  std::optional<Reading> reading(place);
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   const auto e = static_cast<std::size_t>(encoder);
@@ -229,6 +240,7 @@ Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, i
   for (std::size_t i = 0; i < encoders->size(); ++i) {
     if ((*encoders)[i] != encoder) continue;
     const std::string& name = conversation->of(kind)[i];
+    reading.emplace(cat(place, ": '", name, "'"));
     auto path = at.file->media(name);
     if (!path) return State::failure(path.error(), at);
     auto item = prepare(state_->preparers[e], *path);
@@ -244,6 +256,7 @@ Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, i
 
 Result<Question> ConversationDataset::question(std::int64_t sample) const {
   const auto at = state_->locate(sample);
+  const Reading reading(at.file->place(at.index));
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   std::size_t answer = conversation->turns.size();

@@ -16,6 +16,11 @@ struct IndexHead {
   std::uint64_t stride;  ///< bytes of a record
 };
 
+/// Bytes of a record: `fixed`, and a count of two bytes for each placeholder.
+inline constexpr std::size_t index_stride(std::size_t fixed, std::size_t placeholders) {
+  return (fixed + placeholders * sizeof(std::uint16_t) + 7) / 8 * 8;
+}
+
 /// The last two digits are the format's version: another one is made anew.
 inline constexpr std::array<char, 8> kIndexMagic = {'c', 's', 'i', 'n', 'd', 'x', '0', '1'};
 

@@ -56,7 +56,7 @@ class Maker {
         placeholders_(placeholders),
         progress_("finding the samples of " + file.path().filename().string(), file.size(),
                   telemetry::Progress::kBytes) {
-    stride_ = (sizeof(SampleIndex::Entry) + placeholders.size() * sizeof(std::uint16_t) + 7) / 8 * 8;
+    stride_ = index_stride(sizeof(SampleIndex::Entry), placeholders.size());
     out_.resize(sizeof(IndexHead));
   }
 

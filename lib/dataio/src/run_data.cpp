@@ -18,7 +18,7 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
   const fs::path path = fs::path(*encoder.pretrained) / "preprocessor_config.json";
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return source;
-  auto text = read_file(path);
+  auto text = read_file(path, std::size_t{1} << 20);
   if (!text) return tl::unexpected(text.error());
   source.preprocessor_json = std::move(*text);
   return source;

@@ -77,18 +77,29 @@ Result<SampleIndex> SampleIndex::parse(std::string_view bytes, const DataFile& f
   std::memcpy(&head, bytes.data(), sizeof head);
   if (head.magic != kIndexMagic || head.hash != index_hash(bytes.substr(offsetof(IndexHead, samples))))
     return stale();
-  // With its hash right, it is what we wrote.
-  const std::size_t records = static_cast<std::size_t>(head.samples * head.stride);
-  const auto about = parse_json(bytes.substr(sizeof head + records));
+  const std::size_t room = bytes.size() - sizeof head;
+  if (head.stride < sizeof(Entry) || head.samples > room / head.stride) return stale();
+  const auto about = parse_json(bytes.substr(sizeof head + head.samples * head.stride));
   if (!about) return tl::unexpected(about.error());
-  if (about->at("size") != file.size() || about->at("modified") != file.modified()) return stale();
   SampleIndex index;
   index.records_ = bytes.data() + sizeof head;
   index.size_ = static_cast<std::int64_t>(head.samples);
   index.stride_ = static_cast<std::size_t>(head.stride);
-  index.placeholders_ = about->at("placeholders").get<std::vector<std::string>>();
-  for (const auto& [key, note] : about->at("unread").items())
-    index.unread_.push_back({key, note.at("samples"), note.at("first_line")});
+  try {
+    if (about->at("size") != file.size() || about->at("modified") != file.modified()) return stale();
+    index.placeholders_ = about->at("placeholders").get<std::vector<std::string>>();
+    for (const auto& [key, note] : about->at("unread").items())
+      index.unread_.push_back({key, note.at("samples"), note.at("first_line")});
+  } catch (const Json::exception&) {
+    return stale();
+  }
+  if (index.stride_ != index_stride(sizeof(Entry), index.placeholders_.size())) return stale();
+  for (std::int64_t i = 0; i < index.size_; ++i) {
+    const Entry& entry = index[i];
+    const auto size = static_cast<std::uint64_t>(file.size());
+    if (entry.length > kMaxSampleBytes || entry.offset > size || entry.length > size - entry.offset)
+      return stale();
+  }
   return index;
 }
 

@@ -43,6 +43,9 @@ class SampleIndex {
   /// kept there. Several processes that ask at once wait for the one that makes it. `placeholders` are those
   /// that must be counted; others that are common are, too.
   static Result<SampleIndex> open(const DataFile& file, const std::vector<std::string>& placeholders);
+  /// The index in `bytes`, which must stay. It may come with the data from anybody: one that is not of this
+  /// file, or leads out of it, is refused. What it says of a sample is compared when that is read.
+  static Result<SampleIndex> parse(std::string_view bytes, const DataFile& file);
 
   std::int64_t size() const { return size_; }
   const Entry& operator[](std::int64_t sample) const;
@@ -55,7 +58,6 @@ class SampleIndex {
   static std::optional<SampleIndex> load(const std::filesystem::path& path, const DataFile& file,
                                          const std::vector<std::string>& placeholders);
   static std::optional<SampleIndex> find(const DataFile& file, const std::vector<std::string>& placeholders);
-  static Result<SampleIndex> parse(std::string_view bytes, const DataFile& file);
   const char* record(std::int64_t sample) const;
 
   std::unique_ptr<MappedFile> mapped_;

@@ -1,4 +1,5 @@
 #include "cornstarch/base/console.h"
+#include "cornstarch/base/error_of.h"
 #include "cornstarch/base/text.h"
 #include "job.h"
 
@@ -28,10 +29,8 @@ int export_model(const ExportOptions& options) {
     write_model_of(described, options);
     console().say(cat("the model of ", options.from, ": ", options.to));
     return 0;
-  } catch (const Failure& failure) {
-    return report(failure.error());
   } catch (const std::exception& e) {
-    return report({ExitCode::internal, e.what(), "this is a bug: please report it with the config"});
+    return report(error_of(e));
   }
 }
 

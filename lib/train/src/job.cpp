@@ -6,6 +6,7 @@
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/untrusted.h"
 #include "cornstarch/telemetry/progress.h"
 #include "data.h"
 
@@ -54,7 +55,7 @@ void write_model(const Job& job, Trainer& trainer, const fs::path& folder) {
 int report(const Error& error) {
   const std::string help =
       error.help.empty() ? "" : cat("\n  help: ", join(split(error.help, '\n'), "\n        "));
-  console().say(cat("error: ", error.message, help), log::Level::error);
+  console().say(harmless(cat("error: ", error.message, help)), log::Level::error);
   return static_cast<int>(error.code);
 }
 

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "cornstarch/base/console.h"
+#include "cornstarch/base/error_of.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/resolve.h"
@@ -222,14 +223,11 @@ int train_process(const config::Loaded& loaded, const RunOptions& options,
     const at::Device device = open_device(loaded.config.device, launch);
     const Job job = prepare(loaded, launch.world_size, launch.local_size, options, launch.source);
     return train_rank_in_memory(job, comm, device);
-  } catch (const Failure& failure) {
-    if (launch.world_size == 1) throw;
-    comm->abort(failure.error());
-    return static_cast<int>(failure.error().code);
   } catch (const std::exception& e) {
     if (launch.world_size == 1) throw;
-    comm->abort(e.what());
-    return static_cast<int>(ExitCode::internal);
+    const Error error = error_of(e);
+    comm->abort(error);
+    return static_cast<int>(error.code);
   }
 }
 
@@ -252,10 +250,8 @@ int run(const std::string& config_text, const RunOptions& options) {
     if (launch.rank == 0)
       for (const std::string& warning : launch.warnings) log::warning(warning);
     return train_process(loaded, options, launch);
-  } catch (const Failure& failure) {
-    return report(failure.error());
   } catch (const std::exception& e) {
-    return report({ExitCode::internal, e.what(), "this is a bug: please report it with the config"});
+    return report(error_of(e));
   }
 }
 

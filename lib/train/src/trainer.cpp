@@ -70,6 +70,9 @@ std::optional<c10::Stream> own_stream(bool records, at::Device device) {
 
 constexpr int kNamed = 20;  ///< bad samples that a rank names
 
+/// NaNs have signs that say nothing.
+std::string shown(double value) { return std::isnan(value) ? "nan" : cat(value); }
+
 /// A step whose report is still to be read.
 struct Issued {
   int step = 0;
@@ -448,7 +451,7 @@ struct Trainer::Impl {
   void leave_out(const telemetry::StepRecord& record) {
     const std::string where = first_bad_gradient();
     const std::string what =
-        cat("step ", record.step, ": loss ", record.loss, ", gradient norm ", record.grad_norm,
+        cat("step ", record.step, ": loss ", shown(record.loss), ", gradient norm ", shown(record.grad_norm),
             " is not finite", where.empty() ? "" : cat("; the first such gradient is that of ", where));
     if (++left_out > config.optimizer.max_bad_steps)
       given_up.emplace(ExitCode::numerics, what, "lower optimizer.lr, or add warm-up");

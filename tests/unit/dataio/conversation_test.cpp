@@ -105,3 +105,11 @@ TEST_CASE("what a sample gets wrong first, and broken JSON before all") {
   CHECK(reading(with(R"(, "x": )" + std::string(63, '[') + std::string(63, ']'))) ==
         Texts{"user: A", "assistant: B"});
 }
+
+TEST_CASE("a sample lists no more files than an index can count") {
+  std::string files = R"("a")";
+  for (int i = 1; i < 65'000; ++i) files += R"(,"a")";
+  CHECK(reading(with(R"(, "images": [)" + files + "]")) == Texts{"user: A", "assistant: B"});
+  CHECK(reading(with(R"(, "images": [)" + files + R"(,"b"])")) ==
+        Texts{"'images' lists more than 65000 files"});
+}

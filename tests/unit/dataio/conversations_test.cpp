@@ -6,6 +6,9 @@
 #include "cornstarch/dataio/parallel.h"
 #include "cornstarch/dataio/preprocess.h"
 #include "golden.h"
+#include "index_format.h"
+#include "peak_memory.h"
+#include "sample_index.h"
 
 using cornstarch::cat;
 using cornstarch::ExitCode;
@@ -501,4 +504,71 @@ TEST_CASE("media are confined to their folder, links inside included; a pipe is 
   CHECK(problem("pipe.png") ==
         "train.jsonl:1: 'pipe.png' is not a file in 'media'"
         " | media_root is the folder in which the paths of a data set begin");
+}
+
+TEST_CASE("a text that no tokens make short enough is refused without being tokenised") {
+  Fixture f;
+  f.options.sequence_length = 1000;
+  const auto sample = [](std::size_t size) {
+    return R"({"conversations": [{"from": "human", "value": ")" + std::string(size, 'x') +
+           R"("}, {"from": "gpt", "value": "Hi"}]})";
+  };
+  f.file("train.jsonl", sample(127'998) + "\n" + sample(127'999) + "\n" + sample(60'000'000) + "\n");
+  const auto dataset = f.open();
+  CHECK(f.without_folder(dataset->text(0).error().message).starts_with("train.jsonl:1: the sample is "));
+  for (const auto& [sample_number, size] : {std::pair{1, "125 KiB"}, std::pair{2, "57.2 MiB"}}) {
+    const std::string wanted = cat("train.jsonl:", sample_number + 1, ": the sample's text of ", size,
+                                   " does not fit: sequence_length is 1000");
+    const auto row = dataset->text(sample_number);
+    REQUIRE_FALSE(row);
+    CHECK(f.without_folder(row.error().message) == wanted);
+    CHECK(row.error().help == "a larger batch.sequence_length, or a shorter sample");
+    CHECK(f.without_folder(dataset->question(sample_number).error().message) == wanted);
+  }
+  CHECK(cornstarch::test::peak_memory_of([&] { return !dataset->text(2); }) < std::int64_t{256} << 20);
+}
+
+TEST_CASE("an epoch that cannot be dealt is refused") {
+  Fixture f;
+  std::string lines;
+  for (int i = 0; i < 2200; ++i) lines += kText + "\n";
+  f.file("train.jsonl", lines, 1e6);
+  const auto opened = ConversationDataset::open(f.options);
+  REQUIRE_FALSE(opened);
+  CHECK(f.without_folder(opened.error().message) ==
+        "train.jsonl: an epoch of 2200000000 samples and more; 2147483648 can be dealt");
+  CHECK(opened.error().help == "lower the weights of the data");
+}
+
+TEST_CASE("what an index says of a sample is compared when the sample is read") {
+  Fixture f;
+  std::string lines;
+  for (int i = 0; i < 12'000; ++i) lines += (i % 2 == 0 ? kSeen : kText) + std::string(280, ' ') + "\n";
+  lines += kSeen;
+  f.file("train.jsonl", lines);
+  {
+    const auto dataset = f.open();
+  }
+  const std::filesystem::path path = f.folder.path() / ".train.jsonl.index";
+  std::string bytes = cornstarch::value_or_throw(cornstarch::read_file(path));
+  IndexHead head{};
+  std::memcpy(&head, bytes.data(), sizeof head);
+  REQUIRE(head.samples == 12'001);
+  // The last sample trades places with one without pictures, for whoever believes the index.
+  const std::size_t last = sizeof head + 12'000 * head.stride, second = sizeof head + head.stride;
+  constexpr std::size_t place = offsetof(SampleIndex::Entry, files);
+  std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(second + place), head.stride - place,
+              bytes.begin() + static_cast<std::ptrdiff_t>(last + place));
+  head.hash = index_hash(std::string_view(bytes).substr(offsetof(IndexHead, samples)));
+  std::memcpy(bytes.data(), &head, sizeof head);
+  f.folder.write(".train.jsonl.index", bytes);
+  const auto dataset = f.open();
+  CHECK(dataset->info(12'000).items == std::vector<int>{0, 0});
+  CHECK(dataset->text(11'998).has_value());
+  try {
+    (void)dataset->text(12'000);
+    FAIL("read");
+  } catch (const cornstarch::Failure& failure) {
+    CHECK(f.without_folder(failure.what()) == "train.jsonl:12001: not the sample that the index knows");
+  }
 }

@@ -7,6 +7,7 @@
 
 #include "catch.h"
 #include "golden.h"
+#include "index_format.h"
 
 using namespace cornstarch::dataio;
 namespace fs = std::filesystem;
@@ -255,4 +256,56 @@ TEST_CASE("a pipe is no data set, and is not waited for") {
   const auto file = DataFile::open(path);
   REQUIRE_FALSE(file);
   CHECK(file.error().message == "cannot read '" + path.string() + "': it is a FIFO, not a file");
+}
+
+namespace {
+
+/// The index of a file of two samples, as `change` leaves it, with its hash right again.
+template <class Change>
+std::string forged(const DataFile& file, Change change) {
+  std::string bytes = value_or_throw(make_index(file, {"<image>"}));
+  IndexHead head{};
+  std::memcpy(&head, bytes.data(), sizeof head);
+  change(head, bytes);
+  std::memcpy(bytes.data(), &head, sizeof head);
+  head.hash = index_hash(std::string_view(bytes).substr(offsetof(IndexHead, samples)));
+  std::memcpy(bytes.data(), &head, sizeof head);
+  return bytes;
+}
+
+void set_entry(std::string& bytes, std::uint64_t offset, std::uint32_t length) {
+  SampleIndex::Entry entry{};
+  entry.offset = offset;
+  entry.length = length;
+  std::memcpy(bytes.data() + sizeof(IndexHead), &entry, sizeof entry);
+}
+
+}  // namespace
+
+TEST_CASE("an index that leads out of its file, or out of itself, is refused") {
+  const golden::Folder folder;
+  const auto file = value_or_throw(DataFile::open(folder.write("a.jsonl", "{}\n{}\n")));
+  const auto taken = [&](auto change) { return SampleIndex::parse(forged(file, change), file).has_value(); };
+  const auto with_entry = [&](std::uint64_t offset, std::uint32_t length) {
+    return taken([&](IndexHead&, std::string& bytes) { set_entry(bytes, offset, length); });
+  };
+  CHECK(with_entry(0, 2));
+  CHECK(with_entry(4, 2));
+  CHECK_FALSE(with_entry(5, 2));
+  CHECK_FALSE(with_entry(std::uint64_t{1} << 63, 0));
+  CHECK_FALSE(with_entry(0, 0xFFFFFFFF));
+  CHECK_FALSE(taken([](IndexHead& head, std::string&) { head.samples = 3; }));
+  CHECK_FALSE(taken([](IndexHead& head, std::string&) { head.samples = 1ULL << 60; }));
+  CHECK_FALSE(taken([](IndexHead& head, std::string&) { head.stride = 0; }));
+  CHECK_FALSE(taken([](IndexHead& head, std::string&) { head.stride = ~0ULL; }));
+  const auto about = [&](const std::string& json) {
+    return taken([&](IndexHead& head, std::string& bytes) {
+      bytes = bytes.substr(0, sizeof head + head.samples * head.stride) + json;
+    });
+  };
+  const std::string stamp = cat(R"({"size": 6, "modified": )", file.modified());
+  CHECK_FALSE(about("{}"));
+  CHECK_FALSE(about(stamp + R"(, "placeholders": [], "unread": {}})"));
+  CHECK_FALSE(about(stamp + R"(, "placeholders": 7, "unread": {}})"));
+  CHECK_FALSE(about(stamp + R"(, "placeholders": ["<image>", 1], "unread": {}})"));
 }

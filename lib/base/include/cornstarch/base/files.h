@@ -29,10 +29,11 @@ class Descriptor {
 /// waited for. Errors: missing_input if it is not there, io otherwise.
 Result<Descriptor> open_file(const std::filesystem::path& path);
 
-/// The whole file. Errors: those of open_file, bad_data if it is larger than max_bytes. A pipe is read, too,
-/// but not waited for when nobody writes to it.
+/// The whole file. Errors: those of open_file, bad_data if it is larger than max_bytes.
 Result<std::string> read_file(const std::filesystem::path& path,
                               std::size_t max_bytes = std::size_t{1} << 30);
+/// Likewise a pipe, which is not waited for when nobody writes to it.
+Result<std::string> read_file_or_pipe(const std::filesystem::path& path, std::size_t max_bytes);
 
 /// Writes beside `path`, syncs, then renames over it: a reader sees the old content or the new, never a part.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);

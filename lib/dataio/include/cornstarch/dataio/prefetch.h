@@ -1,16 +1,20 @@
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "cornstarch/base/result.h"
+#include "cornstarch/dataio/reading.h"
 
 namespace cornstarch::dataio {
 
@@ -20,84 +24,109 @@ namespace cornstarch::dataio {
 ///     for (std::int64_t step = first; step < last; ++step) train(batches.next());
 ///
 /// What the function throws is thrown by the next() of that step and of all later ones; nothing is made after
-/// it. The destructor waits for the step that is being made.
+/// it. The destructor waits for the step that is being made; with a deadline, not for a Reading that hangs.
 template <class T>
 class Prefetcher {
  public:
   using Make = std::function<T(std::int64_t step)>;
+  using Seconds = std::chrono::duration<double>;
 
-  /// Steps begin, begin + 1, ..., end - 1.
-  Prefetcher(Make make, std::int64_t begin, std::int64_t end, int depth)
-      : make_(std::move(make)), end_(end), depth_(depth < 1 ? 1 : depth), next_(begin) {
-    worker_ = std::thread([this, begin] { run(begin); });
+  /// Steps begin, begin + 1, ..., end - 1. `deadline`: how long one Reading may take.
+  Prefetcher(Make make, std::int64_t begin, std::int64_t end, int depth, std::optional<Seconds> deadline = {})
+      : work_(std::make_shared<Work>()), deadline_(deadline), next_(begin), end_(end) {
+    work_->make = std::move(make);
+    work_->end = end;
+    work_->depth = depth < 1 ? 1 : depth;
+    worker_ = std::thread([work = work_, begin] { work->run(begin); });
   }
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
   ~Prefetcher() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopped_ = true;
+    std::unique_lock lock(work_->mutex);
+    work_->stopped = true;
+    work_->room.notify_all();
+    while (deadline_ && !work_->ready.wait_for(lock, kLook, [this] { return work_->ended; })) {
+      const auto oldest = Reading::oldest();
+      if (!oldest || std::chrono::steady_clock::now() - oldest->since < std::min(*deadline_, kPatience))
+        continue;
+      Reading::abandon_all();
+      worker_.detach();
+      return;
     }
-    room_.notify_all();
+    lock.unlock();
     worker_.join();
   }
 
-  /// The value of the next step, in order; waits until it is made. For one caller at a time.
+  /// The value of the next step, in order; waits until it is made. For one caller at a time. Throws Failure
+  /// (io) where a Reading takes longer than the deadline.
   T next() {
-    std::unique_lock lock(mutex_);
     if (next_ >= end_)
       throw Failure(ExitCode::internal, "the prefetcher was asked for more steps than it makes");
-    ready_.wait(lock, [this] { return !made_.empty() || error_; });
-    if (made_.empty()) std::rethrow_exception(error_);
-    T value = std::move(made_.front());
-    made_.pop_front();
+    std::unique_lock lock(work_->mutex);
+    const auto is_ready = [this] { return !work_->made.empty() || work_->error; };
+    if (!deadline_) work_->ready.wait(lock, is_ready);
+    while (!is_ready() && !work_->ready.wait_for(lock, kLook, is_ready))
+      Reading::require_progress(*deadline_);
+    if (work_->made.empty()) std::rethrow_exception(work_->error);
+    T value = std::move(work_->made.front());
+    work_->made.pop_front();
     ++next_;
     lock.unlock();
-    room_.notify_one();
+    work_->room.notify_one();
     return value;
   }
 
  private:
-  void run(std::int64_t begin) {
-    for (std::int64_t step = begin; step < end_; ++step) {
-      {
-        std::unique_lock lock(mutex_);
-        room_.wait(lock, [this] { return stopped_ || std::ssize(made_) < depth_; });
-        if (stopped_) return;
-      }
-      if (!make_one(step)) return;
-    }
-  }
+  /// How often it is looked whether a reading hangs, and how long the end waits for one that does.
+  static constexpr Seconds kLook{0.1}, kPatience{10};
 
-  bool make_one(std::int64_t step) {
+  /// What the worker touches: it may outlive the prefetcher.
+  struct Work {
+    Make make;
+    std::int64_t end = 0, depth = 1;
+    std::mutex mutex;
+    std::condition_variable ready, room;
+    std::deque<T> made;
     std::exception_ptr error;
-    std::optional<T> value;
-    try {
-      value.emplace(make_(step));
-    } catch (...) {
-      error = std::current_exception();
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      if (error) {
-        error_ = error;
-      } else {
-        made_.push_back(std::move(*value));
-      }
-    }
-    ready_.notify_one();
-    return !error;
-  }
+    bool stopped = false, ended = false;
 
-  const Make make_;
-  const std::int64_t end_;
-  const std::int64_t depth_;
-  std::mutex mutex_;
-  std::condition_variable ready_, room_;
-  std::deque<T> made_;
-  std::exception_ptr error_;
+    void run(std::int64_t begin) {
+      for (std::int64_t step = begin; step < end && waits_for_room() && make_one(step); ++step) {
+      }
+      const std::lock_guard lock(mutex);
+      ended = true;
+      ready.notify_one();
+    }
+
+    bool waits_for_room() {
+      std::unique_lock lock(mutex);
+      room.wait(lock, [this] { return stopped || std::ssize(made) < depth; });
+      return !stopped;
+    }
+
+    bool make_one(std::int64_t step) {
+      std::exception_ptr failed;
+      std::optional<T> value;
+      try {
+        value.emplace(make(step));
+      } catch (...) {
+        failed = std::current_exception();
+      }
+      const std::lock_guard lock(mutex);
+      if (failed) {
+        error = failed;
+      } else {
+        made.push_back(std::move(*value));
+      }
+      ready.notify_one();
+      return !failed;
+    }
+  };
+
+  const std::shared_ptr<Work> work_;
+  const std::optional<Seconds> deadline_;
   std::int64_t next_;
-  bool stopped_ = false;
+  const std::int64_t end_;
   std::thread worker_;
 };
 

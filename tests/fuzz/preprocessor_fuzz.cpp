@@ -1,0 +1,22 @@
+#include "cornstarch/dataio/preprocess.h"
+#include "input.h"
+
+/// Any preprocessor_config.json makes of media what the encoder takes, or is refused.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace cornstarch::dataio;
+  using cornstarch::fuzz::require;
+  const std::string json(reinterpret_cast<const char*>(data), size);
+  const std::vector<std::int64_t> picture = {3, 12, 12}, sound = {8, 100};
+  if (const auto pictures = ImagePreprocessor::parse(json, picture)) {
+    Image image{9, 5, std::vector<std::uint8_t>(3 * 9 * 5, 77)};
+    const auto item = (*pictures)(image);
+    require(!item || (item->shape == picture && item->values.size() == 3 * 12 * 12));
+    require(ImagePreprocessor::parse(pictures->to_json(), picture).has_value());
+  }
+  if (const auto mel = LogMel::parse(json, sound)) {
+    const auto item = (*mel)(Audio{mel->options().sampling_rate, std::vector<float>(1000, 0.5F)});
+    require(!item || (item->shape == sound && item->values.size() == 800));
+    require(LogMel::parse(mel->to_json(), sound).has_value());
+  }
+  return 0;
+}
