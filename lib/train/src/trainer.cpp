@@ -321,7 +321,12 @@ struct Trainer::Impl {
   /// All reports have been read.
   void begin_saving(bool waits) {
     if (saved_step == course.steps) return;
+    const Clock::time_point asked = Clock::now();
     finish_saving();
+    const std::chrono::duration<double> waited = Clock::now() - asked;
+    if (comm->rank() == 0 && waited.count() > 1)
+      log::warning(cat("training waited ", static_cast<int>(waited.count()), " s for the checkpoint of step ", saved_step,
+                       ": it takes longer to write than the steps until the next"));
     saved_step = course.steps;
     saved_at = Clock::now();
     save_due = false;
