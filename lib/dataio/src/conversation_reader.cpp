@@ -111,9 +111,10 @@ class Reader : public nlohmann::json_sax<Json> {
                     cat("both '", kMediaKeys[kind][0], "' and '", kMediaKeys[kind][1], "'"));
     }
     for (auto& [key, file] : unread_) {
-      const bool listed = std::any_of(out_.files.begin(), out_.files.end(), [&](const auto& files) {
-        return std::find(files.begin(), files.end(), file) != files.end();
-      });
+      const bool listed =
+          std::any_of(out_.files.begin(), out_.files.end(), [&name = file](const auto& files) {
+            return std::find(files.begin(), files.end(), name) != files.end();
+          });
       if (!listed && std::find(out_.unread.begin(), out_.unread.end(), key) == out_.unread.end())
         out_.unread.push_back(key);
     }
