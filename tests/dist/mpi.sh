@@ -98,7 +98,21 @@ case $scenario in
     start 3
     expect_code 76
     expect_fast 20
-    expect_fatal "rank=[02] $host code=76 $at msg=rank [02] waited 1.5 s for rank 1: all_reduce sum \(512 fp32\) as #1 of 'tp of llm stage 2'"
+    op="all_reduce sum \(512 fp32\) as #1 of 'tp of llm stage 2'"
+    expect_fatal "rank=1 $host code=76 step=\? op=\"$op\" msg=rank [02] waited [0-9.]+ s for it: $op; it is in no operation with others \(starting\)"
+    ;;
+  init)
+    # D4: the launcher leaves the others alone, and MPI's own start waits for ever.
+    leave_survivors_alone
+    [ $survivors_left_alone = 1 ] || exit 77
+    start 4
+    expect_fast 20
+    expect_fatal "rank=2 $host code=69 step=\? op=\"MPI_Init_thread\" msg=rank 2 is not there, for which MPI_Init_thread waited 3 s"
+    ;;
+  slow)
+    start 4
+    expect_code 0
+    expect_silence
     ;;
   mismatch)
     start 2

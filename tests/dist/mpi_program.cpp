@@ -20,6 +20,7 @@
 #include "cornstarch/base/text.h"
 #include "cornstarch/comm/mpi.h"
 #include "cornstarch/launch/environment.h"
+#include "faulty_steps.h"
 
 using namespace cornstarch;
 using namespace cornstarch::comm;
@@ -164,7 +165,32 @@ void run_crowded(const CommunicatorPtr& comm) {
   work->wait();
 }
 
+/// "KIND:RANK": rank RANK goes wrong in step 4 of 6 in that way.
+void run_fault(const CommunicatorPtr& comm, const std::string& scenario) {
+  const std::size_t colon = scenario.find(':');
+  const Fault fault{scenario.substr(0, colon), std::atoi(scenario.c_str() + colon + 1), 4};
+  faulty_steps(*comm, 6, fault, [&] {
+    if (fault.kind == "throws") throw Failure(ExitCode::io, "disk full");
+    if (fault.kind == "exits") std::exit(7);
+    if (fault.kind == "killed") raise(SIGKILL);
+    if (fault.kind == "stops") raise(SIGSTOP);
+    if (fault.kind == "stuck") sleep_seconds(60);
+  });
+}
+
+/// A rank that is slow, but not too slow, is no fault.
+void run_slow(const CommunicatorPtr& comm) {
+  faulty_steps(*comm, 1000, {"", -1, 0}, {});
+  for (int step = 1; step <= 40; ++step) {
+    comm->at(step, "training");
+    if (comm->rank() == step % comm->size()) std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    comm->world()->all_reduce(at::zeros({8}, at::kFloat));
+  }
+}
+
 void run_scenario(const CommunicatorPtr& comm, const std::string& scenario) {
+  if (scenario.find(':') != std::string::npos) return run_fault(comm, scenario);
+  if (scenario == "slow") return run_slow(comm);
   if (scenario == "traffic" || scenario == "pieces") return run_traffic(comm);
   if (scenario == "crowded") return run_crowded(comm);
   if (scenario == "missing") return run_missing(comm);
@@ -174,10 +200,15 @@ void run_scenario(const CommunicatorPtr& comm, const std::string& scenario) {
 
 int run(const std::string& scenario) {
   const auto context = value_or_throw(launch::detect());
-  const Deadline deadline{std::chrono::milliseconds(scenario == "missing" ? 1'500 : 60'000)};
+  const auto limit = scenario == "slow"                                                 ? 500
+                     : scenario == "missing" || scenario.find(':') != std::string::npos ? 1'500
+                                                                                        : 60'000;
+  const Deadline deadline{std::chrono::milliseconds(limit),
+                          std::chrono::seconds(scenario == "init" ? 3 : 60)};
   MpiOptions options;
   if (scenario == "pieces") options.max_piece_bytes = 1'000;
-  auto comm = value_or_throw(connect_mpi(context.rank, context.world_size, deadline, options));
+  if (scenario == "init" && context.rank == 2) raise(SIGKILL);
+  auto comm = value_or_throw(connect_mpi(context, deadline, options));
   try {
     run_scenario(comm, scenario);
   } catch (const Failure& failure) {

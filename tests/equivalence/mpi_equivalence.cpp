@@ -48,8 +48,7 @@ int main() {
   try {
     at::set_num_threads(1);
     const auto launch = value_or_throw(launch::detect());
-    return compare_layouts(
-        value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {std::chrono::seconds(60)})));
+    return compare_layouts(value_or_throw(comm::connect_mpi(launch, {std::chrono::seconds(60)})));
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

@@ -1,5 +1,7 @@
 #include "describe.h"
 
+#include <algorithm>
+
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
 
@@ -37,6 +39,21 @@ std::string describe(const at::Tensor& tensor) {
   for (const auto size : tensor.sizes()) shape += cat(shape.empty() ? "" : "x", size);
   if (shape.empty()) shape = "scalar";
   return cat(shape, " ", dtype_name(tensor.scalar_type()));
+}
+
+control::BoardOptions board_options(const Deadline& deadline) {
+  using std::chrono::milliseconds;
+  control::BoardOptions options;
+  options.start = deadline.start;
+  options.step = deadline.step;
+  // A busy host may be silent for a while; more than the deadline need not be waited.
+  options.silence = std::clamp(deadline.per_operation, milliseconds(5'000), milliseconds(30'000));
+  return options;
+}
+
+void throw_failure(const control::RankFailure& failure, int rank) {
+  throw Failure(control::exit_code_of_others(failure),
+                failure.rank == rank ? failure.cause : stopped_because(failure.rank, failure.cause));
 }
 
 void require_plain(const at::Tensor& tensor, const char* operation, at::DeviceType device) {

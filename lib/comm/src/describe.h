@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "cornstarch/comm/communicator.h"
+#include "cornstarch/control/board.h"
 #include "cornstarch/control/words.h"
 
 /// The words in which operations and tensors appear in messages.
@@ -15,6 +17,12 @@ using control::describe_duration;
 using control::describe_ranks;
 using control::one_line;
 using control::stopped_because;
+
+/// The board's part of the deadlines.
+control::BoardOptions board_options(const Deadline& deadline);
+
+/// What ends a rank that hears of a failure.
+[[noreturn]] void throw_failure(const control::RankFailure& failure, int rank);
 
 /// Throws a Failure (internal) unless the tensor is defined, contiguous and on the device that the backend
 /// serves.

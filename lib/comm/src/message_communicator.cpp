@@ -32,14 +32,15 @@ class Message final : public Exchange {
     }
   }
 
+  std::string describe() const override {
+    return cat(sends_ ? "send" : "receive", " of '", what_, "' (", comm::describe(tensor_), "), tag ", tag_);
+  }
+
  private:
   bool advance() override {
     return requests_.complete([this] { return describe(); });
   }
   std::vector<int> waits_for() const override { return {peer_}; }
-  std::string describe() const override {
-    return cat(sends_ ? "send" : "receive", " of '", what_, "' (", comm::describe(tensor_), "), tag ", tag_);
-  }
 
   Requests requests_;
   at::Tensor tensor_;
@@ -59,6 +60,10 @@ class EngineCommunicator final : public Communicator {
   Traffic traffic() const override { return engine_->traffic(); }
   std::string backend() const override { return engine_->transport().library(); }
   void abort(const Error& error) override { engine_->board().fail(error.code, error.message); }
+  void at(int step, const std::string& phase) override { engine_->board().ledger().at(step, phase); }
+  void on_failure(std::function<void(const std::string&)> report) override {
+    engine_->board().on_failure(std::move(report));
+  }
 
   GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
     const int group_rank = require_group_ranks(ranks, rank(), size(), name);
@@ -84,7 +89,13 @@ class EngineCommunicator final : public Communicator {
 
  private:
   WorkPtr start(const at::Tensor& tensor, int peer, int tag, const std::string& what, bool sends) {
+    const auto [place, is_new] = ledger_.try_emplace({peer, sends}, -1);
+    control::Ledger& ledger = engine_->board().ledger();
+    if (is_new)
+      place->second =
+          ledger.add(cat("messages ", sends ? "to" : "from", " rank ", peer), {rank(), peer}, false);
     auto message = std::make_shared<Message>(engine_, tensor, peer, tag, what, sends);
+    ledger.begin(place->second, message->describe());
     engine_->start(message);
     return message;
   }
@@ -100,6 +111,7 @@ class EngineCommunicator final : public Communicator {
 
   std::shared_ptr<Engine> engine_;
   std::map<int, int> groups_shared_with_;
+  std::map<std::pair<int, bool>, int> ledger_;  ///< where messages to or from a rank are noted
   int exceptions_ = std::uncaught_exceptions();
 };
 

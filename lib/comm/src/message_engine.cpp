@@ -37,6 +37,30 @@ class Backoff {
   microseconds yield_;
 };
 
+/// Tells the ledger what is waited for, once that takes long, and now and then.
+class Noted {
+ public:
+  explicit Noted(control::Ledger& ledger) : ledger_(ledger) {}
+  ~Noted() {
+    if (noted_ > start_) ledger_.done();
+  }
+
+  template <typename Describe>
+  void refresh(const Describe& describe) const {
+    if (Clock::now() - noted_ < std::chrono::milliseconds(100)) return;
+    noted_ = Clock::now();
+    ledger_.waits([wait = describe(), start = start_]() mutable {
+      wait.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      return wait;
+    });
+  }
+
+ private:
+  control::Ledger& ledger_;
+  Clock::time_point start_ = Clock::now();
+  mutable Clock::time_point noted_ = start_;
+};
+
 }  // namespace
 
 void Requests::send(const void* data, std::size_t bytes, int to, int tag, MpiTransport::Lane lane) {
@@ -114,25 +138,41 @@ void Engine::progress() {
   }
 }
 
+control::Wait Engine::describe_wait(const Exchange& exchange) const {
+  const auto [group, index] = exchange.place();
+  return {exchange.waits_for(), exchange.describe(), group, index, 0};
+}
+
 void Engine::wait(Exchange& exchange) {
   Backoff backoff(crowded_);
+  const Noted noted(board_->ledger());
   while (true) {
     progress();
+    if (exchange.error_ && exchange.error_->code == ExitCode::protocol && !board_->failed())
+      complain(exchange, false, exchange.error_->message);
+    if (board_->failed() && !exchange.complete_) throw_peer_failed();
     if (exchange.error_) throw Failure(*exchange.error_);
     if (exchange.complete_) return;
-    if (board_->failed()) throw_peer_failed();
     if (backoff.waited() > deadline_.per_operation) break;
+    noted.refresh([&] { return describe_wait(exchange); });
     backoff.pause();
   }
-  throw Failure(ExitCode::protocol,
-                cat("rank ", transport_->rank(), " waited ", describe_duration(deadline_.per_operation),
-                    " for ", describe_ranks(exchange.waits_for()), ": ", exchange.describe()));
+  complain(exchange, true,
+           cat("rank ", transport_->rank(), " waited ", describe_duration(deadline_.per_operation), " for ",
+               describe_ranks(exchange.waits_for()), ": ", exchange.describe()));
+}
+
+void Engine::complain(const Exchange& exchange, bool of_others, const std::string& message) {
+  control::Complaint complaint{transport_->rank(), describe_wait(exchange), message};
+  complaint.wait.seconds = std::chrono::duration<double>(deadline_.per_operation).count();
+  if (!of_others) complaint.wait.ranks.clear();
+  board_->complain(complaint);
+  throw_peer_failed();
 }
 
 void Engine::throw_peer_failed() const {
   board_->let_it_end_first();
-  const auto failure = board_->failure();
-  throw Failure(ExitCode::peer_failed, stopped_because(failure->rank, failure->cause));
+  throw_failure(*board_->failure(), transport_->rank());
 }
 
 void Engine::wait_for_all() {

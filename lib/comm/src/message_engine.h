@@ -53,6 +53,8 @@ class Exchange : public Work {
   virtual bool advance() = 0;                      ///< whether it is complete; may throw a Failure
   virtual std::vector<int> waits_for() const = 0;  ///< world ranks
   virtual std::string describe() const = 0;
+  /// Whose operation it is, and which of it; of a message: nobody's.
+  virtual std::pair<std::string, long long> place() const { return {"", -1}; }
 
   std::shared_ptr<Engine> engine_;
 
@@ -82,6 +84,8 @@ class Engine {
  private:
   static void settle(Exchange& exchange);
   void wait_for_all();
+  control::Wait describe_wait(const Exchange& exchange) const;
+  [[noreturn]] void complain(const Exchange& exchange, bool of_others, const std::string& message);
   [[noreturn]] void throw_peer_failed() const;
 
   std::unique_ptr<MpiTransport> transport_;

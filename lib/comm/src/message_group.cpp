@@ -18,12 +18,16 @@ namespace {
 
 constexpr auto kLane = MpiTransport::Lane::collectives;
 
+enum class Kind { sum, max, broadcast, all_gather, reduce_scatter };
+constexpr int kKinds = 5;
+
 /// What the collectives of one group share.
 struct GroupState {
   std::vector<int> ranks;
   std::vector<int> tags;
   std::string name;
   int mine = 0;
+  int ledger = 0;  ///< its place there
   long long calls = 0;
   // Results of two all_reduces must leave in the order of calls, whichever of them is ready first.
   long long results_due = 0;
@@ -36,8 +40,11 @@ struct GroupState {
     out.erase(out.begin() + mine);
     return out;
   }
-  int parts_tag(std::size_t member) const { return 2 * tags[member]; }
-  int results_tag(std::size_t member) const { return 2 * tags[member] + 1; }
+  /// Different operations never meet: where ranks disagree, they wait, and the deadline says so.
+  int parts_tag(std::size_t member, Kind kind) const {
+    return (tags[member] * kKinds + static_cast<int>(kind)) * 2;
+  }
+  int results_tag(std::size_t member, Kind kind) const { return parts_tag(member, kind) + 1; }
 };
 using StatePtr = std::shared_ptr<GroupState>;
 
@@ -48,13 +55,15 @@ char* bytes(const at::Tensor& tensor) { return static_cast<char*>(tensor.data_pt
 
 class Collective : public Exchange {
  public:
-  Collective(std::shared_ptr<Engine> engine, StatePtr state, const char* what, const at::Tensor& tensor)
+  Collective(std::shared_ptr<Engine> engine, StatePtr state, Kind kind, const char* what,
+             const at::Tensor& tensor)
       : Exchange(std::move(engine)),
         state_(std::move(state)),
         requests_(engine_->transport()),
-        what_(what),
-        shape_(comm::describe(tensor)),
+        kind_(kind),
+        what_(cat(what, " (", comm::describe(tensor), ")")),
         index_(state_->calls++) {
+    engine_->board().ledger().begin(state_->ledger, what_);
     ++engine_->traffic().collectives;
     engine_->traffic().collective_bytes += static_cast<long long>(tensor.nbytes());
   }
@@ -64,25 +73,24 @@ class Collective : public Exchange {
     const auto peers = requests_.peers();
     return peers.empty() ? state_->others() : peers;
   }
-  std::string describe() const override {
-    return cat(what_, " (", shape_, ") as #", index_, " of '", state_->name, "'");
-  }
+  std::string describe() const override { return cat(what_, " as #", index_, " of '", state_->name, "'"); }
+  std::pair<std::string, long long> place() const override { return {state_->name, index_}; }
   bool requests_complete() {
     return requests_.complete([this] { return describe(); });
   }
   void send_part(const void* data, std::size_t count, std::size_t to) {
-    requests_.send(data, count, state_->ranks[to], state_->parts_tag(to), kLane);
+    requests_.send(data, count, state_->ranks[to], state_->parts_tag(to, kind_), kLane);
   }
   void receive_part(void* data, std::size_t count, std::size_t from) {
-    requests_.receive(data, count, state_->ranks[from], state_->parts_tag(from), kLane);
+    requests_.receive(data, count, state_->ranks[from], state_->parts_tag(from, kind_), kLane);
   }
 
   StatePtr state_;
   Requests requests_;
+  Kind kind_;
 
  private:
-  const char* what_;
-  std::string shape_;
+  std::string what_;
   long long index_;
 };
 
@@ -91,7 +99,8 @@ class Collective : public Exchange {
 class AllReduce final : public Collective {
  public:
   AllReduce(std::shared_ptr<Engine> engine, const StatePtr& state, const at::Tensor& tensor, Reduce op)
-      : Collective(std::move(engine), state, op == Reduce::sum ? "all_reduce sum" : "all_reduce max", tensor),
+      : Collective(std::move(engine), state, op == Reduce::sum ? Kind::sum : Kind::max,
+                   op == Reduce::sum ? "all_reduce sum" : "all_reduce max", tensor),
         tensor_(tensor),
         op_(op) {
     constexpr std::size_t kSmallGroup = 8, kSmallBytes = 16 << 10, kShareBytes = 4 << 10;
@@ -142,7 +151,7 @@ class AllReduce final : public Collective {
     const std::size_t mine = static_cast<std::size_t>(state_->mine);
     for (std::size_t other = 0; other < state_->size(); ++other) {
       if (other == mine) continue;
-      const int rank = state_->ranks[other], tag = state_->results_tag(other);
+      const int rank = state_->ranks[other], tag = state_->results_tag(other, kind_);
       const Range theirs = owned(other), ours = owned(mine);
       if (other < owners_) requests_.receive(at_element(theirs.begin), bytes_of(theirs), rank, tag, kLane);
       if (is_owner()) requests_.send(at_element(ours.begin), bytes_of(ours), rank, tag, kLane);
@@ -175,7 +184,7 @@ class AllReduce final : public Collective {
 class Broadcast final : public Collective {
  public:
   Broadcast(std::shared_ptr<Engine> engine, const StatePtr& state, const at::Tensor& tensor, int root)
-      : Collective(std::move(engine), state, "broadcast", tensor), tensor_(tensor) {
+      : Collective(std::move(engine), state, Kind::broadcast, "broadcast", tensor), tensor_(tensor) {
     const std::size_t from = static_cast<std::size_t>(root);
     if (!state_->is_mine(from)) receive_part(bytes(tensor_), tensor_.nbytes(), from);
     for (std::size_t to = 0; to < state_->size(); ++to) {
@@ -192,7 +201,7 @@ class AllGather final : public Collective {
  public:
   AllGather(std::shared_ptr<Engine> engine, const StatePtr& state, const at::Tensor& out,
             const at::Tensor& in)
-      : Collective(std::move(engine), state, "all_gather", in), out_(out), in_(in) {
+      : Collective(std::move(engine), state, Kind::all_gather, "all_gather", in), out_(out), in_(in) {
     for (std::size_t other = 0; other < state_->size(); ++other) {
       char* slot = bytes(out_) + other * in_.nbytes();
       if (state_->is_mine(other)) {
@@ -214,7 +223,7 @@ class ReduceScatter final : public Collective {
  public:
   ReduceScatter(std::shared_ptr<Engine> engine, const StatePtr& state, const at::Tensor& out,
                 const at::Tensor& in)
-      : Collective(std::move(engine), state, "reduce_scatter", in), out_(out), in_(in) {
+      : Collective(std::move(engine), state, Kind::reduce_scatter, "reduce_scatter", in), out_(out), in_(in) {
     const std::size_t count = out_.nbytes();
     parts_ = buffer(state_->size() * count);
     for (std::size_t other = 0; other < state_->size(); ++other) {
@@ -292,6 +301,7 @@ GroupPtr message_group(std::shared_ptr<Engine> engine, std::vector<int> ranks, s
   state->tags = std::move(tags);
   state->name = name;
   state->mine = group_rank;
+  state->ledger = engine->board().ledger().add(name, state->ranks, true);
   return std::make_shared<MessageGroup>(std::move(engine), std::move(state));
 }
 

@@ -7,6 +7,8 @@
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/comm/mpi.h"
+#include "cornstarch/launch/rendezvous.h"
+#include "cornstarch/launch/roll_call.h"
 #include "describe.h"
 #include "message_engine.h"
 
@@ -18,8 +20,6 @@ using std::chrono::milliseconds;
 
 constexpr const char* kModule = "libcornstarch_mpi.so";
 constexpr std::size_t kPlaceBytes = 4096;
-// MPI starts slowly on a busy host; a short deadline of the operations must not end it.
-constexpr milliseconds kStartUp{120'000};
 
 Result<fs::path> find_module() {
   std::error_code ignored;
@@ -75,11 +75,11 @@ Result<void> check_world(const MpiTransport& transport, int expected_rank, int e
               "unset the variables of other launchers (RANK, WORLD_SIZE, PMI_RANK, ...)");
 }
 
-Result<void> finish(Requests& requests, const char* what) {
-  const auto end = std::chrono::steady_clock::now() + kStartUp;
+Result<void> finish(Requests& requests, const char* what, milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
   while (!requests.complete([what] { return what; })) {
     if (std::chrono::steady_clock::now() > end) {
-      return fail(ExitCode::launch, cat("waited ", describe_duration(kStartUp), " for ",
+      return fail(ExitCode::launch, cat("waited ", describe_duration(limit), " for ",
                                         describe_ranks(requests.peers()), ": ", what));
     }
     std::this_thread::sleep_for(milliseconds(1));
@@ -90,9 +90,10 @@ Result<void> finish(Requests& requests, const char* what) {
 using BoardPtr = std::unique_ptr<control::FailureBoard>;
 
 /// MPI brings the others the board's secret and address.
-Result<BoardPtr> serve_board(MpiTransport& transport) {
-  auto board = control::FailureBoard::serve(control::private_meeting(), transport.size(),
-                                            transport.ranks_on_host() == transport.size());
+Result<BoardPtr> serve_board(MpiTransport& transport, const Deadline& deadline) {
+  auto board =
+      control::FailureBoard::serve(control::private_meeting(), transport.size(),
+                                   transport.ranks_on_host() == transport.size(), board_options(deadline));
   if (!board) return board;
   std::string place = control::to_text((*board)->place());
   place.resize(kPlaceBytes, ' ');
@@ -100,37 +101,42 @@ Result<BoardPtr> serve_board(MpiTransport& transport) {
   for (int rank = 1; rank < transport.size(); ++rank) {
     requests.send(place.data(), place.size(), rank, 0, MpiTransport::Lane::collectives);
   }
-  if (const auto sent = finish(requests, "rank 0's address"); !sent) return tl::unexpected(sent.error());
+  if (const auto sent = finish(requests, "rank 0's address", deadline.start); !sent)
+    return tl::unexpected(sent.error());
   if (const auto all = (*board)->wait_for_all(); !all) return tl::unexpected(all.error());
   return board;
 }
 
-Result<BoardPtr> join_board(MpiTransport& transport) {
+Result<BoardPtr> join_board(MpiTransport& transport, const Deadline& deadline) {
   std::string place(kPlaceBytes, ' ');
   Requests requests(transport);
   requests.receive(place.data(), place.size(), 0, 0, MpiTransport::Lane::collectives);
-  if (const auto received = finish(requests, "rank 0's address"); !received)
+  if (const auto received = finish(requests, "rank 0's address", deadline.start); !received)
     return tl::unexpected(received.error());
   const auto meeting = control::meeting_of(place);
   if (!meeting) return tl::unexpected(meeting.error());
-  return control::FailureBoard::join(*meeting, transport.rank());
+  return control::FailureBoard::join(*meeting, transport.rank(), board_options(deadline));
 }
 
 }  // namespace
 
-Result<CommunicatorPtr> connect_mpi(int expected_rank, int expected_size, Deadline deadline,
+Result<CommunicatorPtr> connect_mpi(const launch::LaunchContext& launch, Deadline deadline,
                                     MpiOptions options) {
   if (const auto launched = check_launcher(); !launched) return tl::unexpected(launched.error());
   const auto open = load_module();
   if (!open) return tl::unexpected(open.error());
   std::string error;
-  std::unique_ptr<MpiTransport> transport((*open)({options.max_piece_bytes}, &error));
+  std::unique_ptr<MpiTransport> transport;
+  {
+    const launch::RollCall watched(launch, launch::job_name(launch), "MPI_Init_thread", deadline.start);
+    transport.reset((*open)({options.max_piece_bytes}, &error));
+  }
   if (!transport) return fail(ExitCode::launch, error);
-  if (const auto world = check_world(*transport, expected_rank, expected_size); !world) {
+  if (const auto world = check_world(*transport, launch.rank, launch.world_size); !world) {
     if (transport->size() == 1) transport->finalize();
     return tl::unexpected(world.error());
   }
-  auto board = transport->rank() == 0 ? serve_board(*transport) : join_board(*transport);
+  auto board = transport->rank() == 0 ? serve_board(*transport, deadline) : join_board(*transport, deadline);
   if (!board) return tl::unexpected(board.error());
   return engine_communicator(std::make_shared<Engine>(std::move(transport), std::move(*board), deadline));
 }

@@ -66,6 +66,18 @@ void Channel::post(const NcclOperationPtr& operation) {
   waiting_.push_back(operation);
 }
 
+void Channel::note(control::Ledger& ledger, NcclOperation& operation) {
+  if (noted_ < 0) noted_ = ledger.add(route_.key, route_.ranks, route_.collective);
+  operation.index = posted_++;
+  std::string what = cat(operation.verb, " (", comm::describe(operation.tensors.front()), ")");
+  if (!route_.collective) what += cat(" ", operation.label);
+  ledger.begin(noted_, std::move(what));
+}
+
+control::Wait Channel::wait_for(const NcclOperation& operation) const {
+  return {others(), operation.describe(), route_.collective ? route_.key : "", operation.index, 0};
+}
+
 void Channel::release(const NcclOperation& operation) {
   const auto found = std::find_if(waiting_.begin(), waiting_.end(),
                                   [&](const NcclOperationPtr& each) { return each.get() == &operation; });

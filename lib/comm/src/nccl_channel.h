@@ -42,6 +42,7 @@ struct NcclOperation {
   enum class State { posted, running, complete };
 
   std::function<ncclResult_t(ncclComm_t, cudaStream_t)> launch;
+  long long index = 0;              ///< of the channel's
   std::vector<at::Tensor> tensors;  ///< alive until the GPU is done with them
   std::string label;                ///< "as #3 of 'tp of llm stage 0'", "'activations of ...', tag 4"
   const char* verb = "";
@@ -63,6 +64,7 @@ struct Route {
   std::string place;       ///< "over dp of llm stage 0", "to rank 3"
   std::vector<int> ranks;  ///< ascending, or as they have agreed
   int own = 0;             ///< this rank's place among them
+  bool collective = true;  ///< the same operations on all of them
   int max_ctas = 0;        ///< bounds the thread blocks of the channel's kernels, if positive
 };
 
@@ -76,6 +78,10 @@ class Channel {
 
   /// The tensors are those that the current stream will have written.
   void post(const NcclOperationPtr& operation);
+  /// Tells the ledger of it.
+  void note(control::Ledger& ledger, NcclOperation& operation);
+  /// Whom it waits for.
+  control::Wait wait_for(const NcclOperation& operation) const;
   /// Lets `operation` and all that were posted before it begin.
   void release(const NcclOperation& operation);
   void release_all();
@@ -130,6 +136,8 @@ class Channel {
   NcclOperationPtr launching_;
   std::deque<NcclOperationPtr> running_;
   std::vector<Timed> timed_;
+  int noted_ = -1;  ///< its place in the ledger
+  long long posted_ = 0;
   std::vector<at::Tensor> spent_;
 };
 

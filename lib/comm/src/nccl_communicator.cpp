@@ -29,6 +29,10 @@ class NcclCommunicator final : public Communicator {
     return cat("NCCL ", version / 10000, ".", version / 100 % 100, ".", version % 100);
   }
   void abort(const Error& error) override { hub_->board().fail(error.code, error.message); }
+  void at(int step, const std::string& phase) override { hub_->board().ledger().at(step, phase); }
+  void on_failure(std::function<void(const std::string&)> report) override {
+    hub_->board().on_failure(std::move(report));
+  }
   void check() override { hub_->check(); }
   void settle() override { hub_->settle(); }
   void time_transfers(bool on) override { hub_->time_transfers(on); }
@@ -80,6 +84,7 @@ class NcclCommunicator final : public Communicator {
                           sends ? cat("to rank ", to) : cat("from rank ", from),
                           {from, to},
                           sends ? 0 : 1,
+                          false,
                           kMessageCtas});
   }
 
@@ -113,7 +118,7 @@ Result<CommunicatorPtr> connect_nccl(const launch::LaunchContext& launch, Deadli
   if (const auto version = check_version(); !version) return tl::unexpected(version.error());
   const auto place = control::meeting(launch);
   if (!place) return tl::unexpected(place.error());
-  auto board = control::FailureBoard::connect(*place, launch);
+  auto board = control::FailureBoard::connect(*place, launch, board_options(deadline));
   if (!board) return tl::unexpected(board.error());
   return std::make_shared<NcclCommunicator>(
       std::make_shared<NcclHub>(launch.rank, launch.world_size, std::move(*board), deadline));

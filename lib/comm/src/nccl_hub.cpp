@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kWatch{50};
 constexpr milliseconds kUnsettled{1};
 constexpr milliseconds kClose{10'000};
+/// Operations that take less are not waited for, as the ledger sees it.
+constexpr milliseconds kNoted{100};
 /// NCCL may notice a rank's death before the board does, whose word names it.
 constexpr milliseconds kBoardFirst{1'000};
 
@@ -75,6 +77,7 @@ WorkPtr NcclHub::start(Channel& channel, const char* verb, std::string label, st
   channel.reap();
   channel.forget();
   channel.post(operation);
+  channel.note(board_->ledger(), *operation);
   if (at_once) channel.release(*operation);
   advance(channel);
   return std::make_shared<NcclWork>(shared_from_this(), channel, operation);
@@ -160,8 +163,7 @@ void NcclHub::throw_if_failed() {
   if (error_) throw Failure(*error_);
   if (!board_->failed()) return;
   board_->let_it_end_first();
-  const auto failure = board_->failure();
-  throw Failure(ExitCode::peer_failed, stopped_because(failure->rank, failure->cause));
+  throw_failure(*board_->failure(), rank_);
 }
 
 void NcclHub::watch() {
@@ -173,10 +175,19 @@ void NcclHub::watch() {
     bool settled = false;
     try {
       settled = advance_all();
-      require_in_time();
     } catch (const Failure& failure) {
       lock.unlock();
       stop(failure.error());
+      lock.lock();
+      continue;
+    }
+    if (const auto wait = longest_wait()) {
+      const control::Complaint complaint{
+          rank_, *wait,
+          cat("rank ", rank_, " waited ", describe_duration(deadline_.per_operation), " for ",
+              describe_ranks(wait->ranks), ": ", wait->op)};
+      lock.unlock();
+      board_->complain(complaint);
       lock.lock();
       continue;
     }
@@ -199,20 +210,29 @@ bool NcclHub::advance_all() {
   return settled;
 }
 
-void NcclHub::require_in_time() const {
+/// Tells the ledger what the GPU waits for; returns it if that is longer than the deadline.
+std::optional<control::Wait> NcclHub::longest_wait() {
+  std::optional<control::Wait> longest;
+  Clock::time_point since;
   for (const auto& [_, channel] : channels_) {
     const NcclOperation* oldest = channel->oldest();
-    if (!oldest || Clock::now() - oldest->released < deadline_.per_operation) continue;
-    throw Failure(ExitCode::protocol,
-                  cat("rank ", rank_, " waited ", describe_duration(deadline_.per_operation), " for ",
-                      describe_ranks(channel->others()), ": ", oldest->describe()));
+    if (!oldest || (longest && oldest->released >= since)) continue;
+    since = oldest->released;
+    longest = channel->wait_for(*oldest);
   }
+  if (!longest || Clock::now() - since < kNoted) {
+    board_->ledger().done();
+    return std::nullopt;
+  }
+  longest->seconds = std::chrono::duration<double>(Clock::now() - since).count();
+  board_->ledger().waits([wait = *longest] { return wait; });
+  return Clock::now() - since < deadline_.per_operation ? std::nullopt : longest;
 }
 
 /// The watching thread came upon a failure: the others hear of it, unless it is another rank's that they know
 /// of.
 void NcclHub::stop(const Error& error) {
-  if (error.code != ExitCode::protocol) hear_board_first();
+  hear_board_first();
   if (board_->failed()) return;
   {
     const Lock lock(mutex_);

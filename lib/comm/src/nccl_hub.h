@@ -53,7 +53,7 @@ class NcclHub : public std::enable_shared_from_this<NcclHub> {
 
   void watch();
   bool advance_all();
-  void require_in_time() const;
+  std::optional<control::Wait> longest_wait();
   void hear_board_first() const;
   void advance(Channel& channel);
   void throw_if_failed();

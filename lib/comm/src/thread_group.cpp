@@ -116,7 +116,8 @@ class CollectiveWork final : public Work {
   void wait() override {
     const int rank = group_->ranks[static_cast<std::size_t>(group_rank_)];
     hub_->wait(*op_, rank, [this] {
-      return cat(describe_ranks(missing()), ": ", text_, " as #", index_, " of '", group_->name, "'");
+      return control::Wait{missing(), cat(text_, " as #", index_, " of '", group_->name, "'"), group_->name,
+                           index_, 0};
     });
   }
 
@@ -147,7 +148,9 @@ class ThreadGroup final : public Group {
       : hub_(std::move(hub)),
         shared_(std::move(shared)),
         traffic_(std::move(traffic)),
-        group_rank_(group_rank) {}
+        group_rank_(group_rank),
+        ledger_(hub_->ledger(shared_->ranks[static_cast<std::size_t>(group_rank)])),
+        noted_(ledger_.add(shared_->name, shared_->ranks, true)) {}
 
   int rank() const override { return group_rank_; }
   int size() const override { return static_cast<int>(shared_->ranks.size()); }
@@ -180,8 +183,9 @@ class ThreadGroup final : public Group {
     ++traffic_->collectives;
     traffic_->collective_bytes += static_cast<long long>(call.in.nbytes());
     const auto collective = find(index);
-    auto work =
-        std::make_shared<CollectiveWork>(hub_, shared_, collective, group_rank_, index, signature(call));
+    const std::string text = signature(call);
+    ledger_.begin(noted_, text);
+    auto work = std::make_shared<CollectiveWork>(hub_, shared_, collective, group_rank_, index, text);
     if (arrive(*collective, index, std::move(call))) finish(*collective, index);
     return work;
   }
@@ -234,6 +238,8 @@ class ThreadGroup final : public Group {
   std::shared_ptr<SharedGroup> shared_;
   TrafficPtr traffic_;
   int group_rank_;
+  control::Ledger& ledger_;
+  int noted_;
   long long next_ = 0;
 };
 

@@ -6,6 +6,13 @@
 #include "describe.h"
 
 namespace cornstarch::comm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kMoment{200};
+
+}  // namespace
 
 ThreadHub::ThreadHub(int num_ranks, Deadline deadline)
     : deadline_(deadline),
@@ -13,7 +20,8 @@ ThreadHub::ThreadHub(int num_ranks, Deadline deadline)
       // working.
       spins_(num_ranks <= static_cast<int>(std::thread::hardware_concurrency()) ? 2000 : 0),
       bells_(static_cast<std::size_t>(num_ranks)),
-      mailboxes_(static_cast<std::size_t>(num_ranks)) {}
+      mailboxes_(static_cast<std::size_t>(num_ranks)),
+      ledgers_(static_cast<std::size_t>(num_ranks)) {}
 
 std::shared_ptr<SharedGroup> ThreadHub::group(const std::vector<int>& ranks, int nth,
                                               const std::string& name) {
@@ -60,35 +68,80 @@ void ThreadHub::spin(const Operation& operation) const {
   }
 }
 
-bool ThreadHub::sleep(const Operation& operation, int rank) {
+bool ThreadHub::sleep(const Operation& operation, int rank, const std::function<control::Wait()>& describe) {
   Bell& bell = bells_[static_cast<std::size_t>(rank)];
-  std::unique_lock lock(bell.mutex);
-  return bell.ring.wait_for(lock, deadline_.per_operation, [&] { return would_return(operation); });
+  ledger(rank).waits([&describe, start = Clock::now()] {
+    control::Wait wait = describe();
+    wait.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    return wait;
+  });
+  bool in_time = false;
+  {
+    std::unique_lock lock(bell.mutex);
+    in_time = bell.ring.wait_for(lock, deadline_.per_operation, [&] { return would_return(operation); });
+  }
+  return in_time;
 }
 
-void ThreadHub::wait(Operation& operation, int rank, const std::function<std::string()>& describe) {
+void ThreadHub::wait(Operation& operation, int rank, const std::function<control::Wait()>& describe) {
   spin(operation);
-  const bool in_time = would_return(operation) || sleep(operation, rank);
+  if (operation.state.load(std::memory_order_acquire) == Operation::State::complete) return;
+  struct Done {
+    control::Ledger& ledger;
+    ~Done() { ledger.done(); }
+  } const done{ledger(rank)};
+  if (!would_return(operation) && !sleep(operation, rank, describe)) {
+    control::Complaint complaint{rank, describe(), ""};
+    complaint.wait.seconds = std::chrono::duration<double>(deadline_.per_operation).count();
+    complaint.message = cat("rank ", rank, " waited ", describe_duration(deadline_.per_operation), " for ",
+                            describe_ranks(complaint.wait.ranks), ": ", complaint.wait.op);
+    complain(complaint);
+  }
   switch (operation.state.load(std::memory_order_acquire)) {
     case Operation::State::complete:
       return;
     case Operation::State::failed:
-      throw Failure(ExitCode::protocol, operation.failure);
+      complain({rank, {{}, describe().op, "", -1, 0}, operation.failure});
+      break;
     case Operation::State::pending:
       break;
   }
-  if (const auto first = failure(); first && in_time) {
-    throw Failure(ExitCode::peer_failed, stopped_because(first->first, first->second.message));
-  }
-  throw Failure(ExitCode::protocol, cat("rank ", rank, " waited ", describe_duration(deadline_.per_operation),
-                                        " for ", describe()));
+  throw_failure_of_peer(rank);
+}
+
+void ThreadHub::throw_failure_of_peer(int rank) const {
+  const auto first = failure();
+  throw_failure({first->first, static_cast<int>(first->second.code), "", first->second.message, 0, ""}, rank);
+}
+
+std::map<int, control::RankState> ThreadHub::states() const {
+  std::map<int, control::RankState> states;
+  for (std::size_t r = 0; r < ledgers_.size(); ++r) states[static_cast<int>(r)] = ledgers_[r].state();
+  return states;
+}
+
+/// Others get stuck meanwhile, or say why they cannot go on.
+void ThreadHub::complain(const control::Complaint& complaint) {
+  for (const auto end = Clock::now() + kMoment; Clock::now() < end && !failed_.load();)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  if (failed_.load(std::memory_order_acquire)) return;
+  const auto culprit = control::find_culprit(states(), complaint);
+  abort(culprit.rank, {ExitCode::protocol, culprit.cause, {}});
+}
+
+void ThreadHub::on_failure(std::function<void(const std::string&)> report) {
+  const std::lock_guard lock(failure_mutex_);
+  report_ = std::move(report);
 }
 
 void ThreadHub::abort(int rank, const Error& error) {
+  const auto states = this->states();
+  std::function<void(const std::string&)> report;
   {
     const std::lock_guard lock(failure_mutex_);
     if (failure_) return;
     failure_ = {rank, error};
+    report = report_;
   }
   failed_.store(true, std::memory_order_release);
   for (Bell& bell : bells_) {
@@ -97,6 +150,11 @@ void ThreadHub::abort(int rank, const Error& error) {
     }
     bell.ring.notify_all();
   }
+  if (!report) return;
+  const control::RankState& own = states.at(rank);
+  report(control::failure_report({rank, static_cast<int>(error.code), "", one_line(error.message), own.step,
+                                  own.wait ? own.wait->op : ""},
+                                 states));
 }
 
 std::optional<std::pair<int, Error>> ThreadHub::failure() const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cornstarch/comm/communicator.h"
+#include "cornstarch/control/culprit.h"
 
 /// What the thread ranks of one process share.
 namespace cornstarch::comm {
@@ -82,10 +83,13 @@ class ThreadHub {
   void complete(Operation& operation, const std::vector<int>& ranks);
   void fail(Operation& operation, const std::string& message, const std::vector<int>& ranks);
 
-  /// Until the operation is complete, it or any rank has failed, or the deadline passes; `describe` is asked
-  /// then, and says who was waited for and in what.
-  void wait(Operation& operation, int rank, const std::function<std::string()>& describe);
+  /// Until the operation is complete, it or any rank has failed, or the deadline passes; `describe` may be
+  /// asked meanwhile, by any thread, and says who is waited for and in what.
+  void wait(Operation& operation, int rank, const std::function<control::Wait()>& describe);
   bool would_return(const Operation& operation) const;
+
+  control::Ledger& ledger(int rank) { return ledgers_[static_cast<std::size_t>(rank)]; }
+  void on_failure(std::function<void(const std::string&)> report);
 
   /// The first call counts.
   void abort(int rank, const Error& error);
@@ -100,17 +104,22 @@ class ThreadHub {
 
   void settle(Operation& operation, Operation::State state, const std::vector<int>& ranks);
   void spin(const Operation& operation) const;
-  bool sleep(const Operation& operation, int rank);
+  bool sleep(const Operation& operation, int rank, const std::function<control::Wait()>& describe);
+  void complain(const control::Complaint& complaint);
+  std::map<int, control::RankState> states() const;
+  [[noreturn]] void throw_failure_of_peer(int rank) const;
 
   Deadline deadline_;
   int spins_;
   std::vector<Bell> bells_;
   std::vector<Mailbox> mailboxes_;
+  std::deque<control::Ledger> ledgers_;
   std::mutex groups_mutex_;
   std::map<std::pair<std::vector<int>, int>, std::shared_ptr<SharedGroup>> groups_;
   std::atomic<bool> failed_{false};
   mutable std::mutex failure_mutex_;
   std::optional<std::pair<int, Error>> failure_;
+  std::function<void(const std::string&)> report_;
 };
 
 /// Messages and collectives sent so far by one rank.

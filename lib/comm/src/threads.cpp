@@ -18,23 +18,19 @@ namespace {
 
 class MessageWork final : public Work {
  public:
-  MessageWork(std::shared_ptr<ThreadHub> hub, MessagePtr message, int peer, int tag, const char* verb)
-      : hub_(std::move(hub)), message_(std::move(message)), peer_(peer), tag_(tag), verb_(verb) {}
+  MessageWork(std::shared_ptr<ThreadHub> hub, MessagePtr message, int peer, std::string text)
+      : hub_(std::move(hub)), message_(std::move(message)), peer_(peer), text_(std::move(text)) {}
 
   bool done() override { return hub_->would_return(*message_); }
   void wait() override {
-    hub_->wait(*message_, message_->rank, [this] {
-      return cat("rank ", peer_, ": ", verb_, " of '", message_->what, "' (", describe(message_->tensor),
-                 "), tag ", tag_);
-    });
+    hub_->wait(*message_, message_->rank, [this] { return control::Wait{{peer_}, text_, "", -1, 0}; });
   }
 
  private:
   std::shared_ptr<ThreadHub> hub_;
   MessagePtr message_;
   int peer_;
-  int tag_;
-  const char* verb_;
+  std::string text_;
 };
 
 class ThreadCommunicator final : public Communicator {
@@ -45,6 +41,10 @@ class ThreadCommunicator final : public Communicator {
   int size() const override { return hub_->size(); }
   Traffic traffic() const override { return *traffic_; }
   void abort(const Error& error) override { hub_->abort(rank_, error); }
+  void at(int step, const std::string& phase) override { hub_->ledger(rank_).at(step, phase); }
+  void on_failure(std::function<void(const std::string&)> report) override {
+    hub_->on_failure(std::move(report));
+  }
 
   GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
     const int group_rank = require_group_ranks(ranks, rank_, size(), name);
@@ -73,6 +73,8 @@ class ThreadCommunicator final : public Communicator {
     mine->rank = rank_;
     mine->tensor = tensor;
     mine->what = what;
+    const std::string text = cat(verb, " of '", what, "' (", describe(tensor), "), tag ", tag);
+    note(peer, sends, text);
     Mailbox& mailbox = hub_->mailbox(sends ? peer : rank_);
     MessagePtr other;
     {
@@ -87,7 +89,16 @@ class ThreadCommunicator final : public Communicator {
       }
     }
     if (other) sends ? deliver(mine, other, tag) : deliver(other, mine, tag);
-    return std::make_shared<MessageWork>(hub_, mine, peer, tag, verb);
+    return std::make_shared<MessageWork>(hub_, mine, peer, text);
+  }
+
+  void note(int peer, bool sends, const std::string& text) {
+    const auto [place, is_new] = noted_.try_emplace({peer, sends}, -1);
+    control::Ledger& ledger = hub_->ledger(rank_);
+    if (is_new)
+      place->second =
+          ledger.add(cat("messages ", sends ? "to" : "from", " rank ", peer), {rank_, peer}, false);
+    ledger.begin(place->second, text);
   }
 
   void deliver(const MessagePtr& send, const MessagePtr& receive, int tag) {
@@ -109,7 +120,8 @@ class ThreadCommunicator final : public Communicator {
   std::shared_ptr<ThreadHub> hub_;
   int rank_;
   TrafficPtr traffic_ = std::make_shared<Traffic>();
-  std::map<std::vector<int>, int> created_;  ///< groups so far, by their ranks
+  std::map<std::vector<int>, int> created_;    ///< groups so far, by their ranks
+  std::map<std::pair<int, bool>, int> noted_;  ///< where the ledger has messages to or from a rank
 };
 
 Error current_error() {
@@ -130,6 +142,7 @@ void run_rank(const std::shared_ptr<ThreadHub>& hub, int rank,
   if (hub->size() > 1) at::set_num_threads(1);
   try {
     body(std::make_shared<ThreadCommunicator>(hub, rank));
+    hub->ledger(rank).at(0, "ended");
   } catch (...) {
     hub->abort(rank, current_error());
   }

@@ -558,6 +558,28 @@ struct Describe<Stop> : NoGroups {
 };
 
 template <>
+struct Describe<Deadlines> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("start", &Deadlines::start, "For all processes of the run to meet, MPI's own start included.",
+              {.above = 0, .hints = {"startup", "init_timeout", "ddp_timeout"}}),
+        field("step", &Deadlines::step,
+              "Between processes: from the end of a step to the end of the next, with what lies between them "
+              "(an evaluation, a checkpoint); 0: as long as it takes.",
+              {.min = 0, .hints = {"step_timeout"}}),
+        field("data", &Deadlines::data,
+              "For one piece of a sample's files to be read: a disk that never answers ends the run, naming "
+              "the file.",
+              {.above = 0, .hints = {"loader", "data_timeout"}}),
+        field(
+            "collective", &Deadlines::collective,
+            "For other ranks to join in an operation, or to send what is waited for. It must be longer than "
+            "the slowest rank may be behind the fastest.",
+            {.above = 0, .hints = {"timeout", "nccl_timeout", "operation"}})};
+  }
+};
+
+template <>
 struct Describe<Checkpoint> : NoGroups {
   static auto fields() {
     return std::tuple{
@@ -602,6 +624,9 @@ struct Describe<RunConfig> : NoGroups {
               {.hints = {"evaluation", "validation"}}),
         field("log", &RunConfig::log, "How much is said while a run goes.", {.hints = {"logging"}}),
         field("stop", &RunConfig::stop, "How a run ends early."),
+        field("deadlines", &RunConfig::deadlines,
+              "Seconds after which a run that waits in vain ends, naming the rank that it waits for.",
+              {.hints = {"timeouts", "timeout"}}),
         field("checkpoint", &RunConfig::checkpoint, "When the state is saved, and where.",
               {.hints = {"checkpoints", "checkpointing", "save"}}),
         field("resume", &RunConfig::resume,

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cornstarch/base/console.h"
@@ -11,30 +10,18 @@
 #include "cornstarch/control/secret.h"
 #include "cornstarch/control/words.h"
 #include "star.h"
+#include "state_json.h"
 
 namespace cornstarch::control {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kRootCauseFirst{300};
+constexpr milliseconds kTelling{1'000};  // for ranks that are asked what they are at
+constexpr milliseconds kReporting{150};  // for the same once a failure is known
 constexpr std::size_t kLongestCause = 8'000;
-
-std::string text_of(const Json& message) {
-  return message.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string text_in(const Json& message, const char* name) {
-  const auto found = message.find(name);
-  return found != message.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-int number_in(const Json& message, const char* name) {
-  const auto found = message.find(name);
-  return found != message.end() && found->is_number_integer() ? found->get<int>() : 0;
-}
 
 void print_to_console(const std::string& line) { console().say(line, log::Level::error); }
 
@@ -60,7 +47,11 @@ FailureBoard::FailureBoard(std::unique_ptr<Star> star, BoardOptions options)
   if (!options_.end_process) options_.end_process = [](int code) { _exit(code); };
 }
 
-FailureBoard::~FailureBoard() { star_->stop(); }
+FailureBoard::~FailureBoard() {
+  star_->stop();
+  Lock lock(mutex_);
+  if (failure_ && reports_) report_failure(lock);
+}
 
 Result<std::unique_ptr<FailureBoard>> FailureBoard::serve(Meeting place, int world_size, bool one_host,
                                                           BoardOptions options) {
@@ -108,14 +99,50 @@ void FailureBoard::let_it_end_first() const {
   std::this_thread::sleep_until(until);
 }
 
+RankFailure FailureBoard::failure_of(int rank, int code, std::string cause, const Lock&) const {
+  RankFailure failure{rank, code, star_->host(rank), std::move(cause), 0, {}};
+  const auto told = states_.find(rank);
+  if (rank != rank_ && told == states_.end()) return failure;
+  const RankState state = rank == rank_ ? ledger_.state() : told->second;
+  failure.step = state.step;
+  if (state.wait) failure.op = state.wait->op;
+  return failure;
+}
+
 void FailureBoard::fail(ExitCode code, const std::string& cause) {
   Lock lock(mutex_);
   if (failure_) return;
-  const std::string text = one_line(cause).substr(0, kLongestCause);
-  record({rank_, static_cast<int>(code), star_->host(rank_), text, 0, {}}, lock);
-  if (rank_ == 0) return;
-  star_->send(0, text_of({{"say", "failed"}, {"code", static_cast<int>(code)}, {"cause", text}}));
-  changed_.wait_for(lock, options_.ack, [&] { return acknowledged_ || !star_->connected(0); });
+  const auto own = failure_of(rank_, static_cast<int>(code), one_line(cause).substr(0, kLongestCause), lock);
+  record(own, false, lock);
+  if (rank_ > 0) {
+    Json message = to_json(own);
+    message["say"] = "failed";
+    star_->send(0, text_of(message));
+  }
+  // Rank 0 lets the others tell what they were at.
+  changed_.wait_for(lock, options_.ack,
+                    [&] { return rank_ > 0 ? acknowledged_ || !star_->connected(0) : !reports_; });
+}
+
+void FailureBoard::complain(const Complaint& complaint) {
+  Lock lock(mutex_);
+  if (failure_) return;
+  if (rank_ == 0) {
+    heard_complaint(complaint, lock);
+  } else {
+    star_->send(0, text_of({{"say", "complaint"},
+                            {"wait", to_json(complaint.wait)},
+                            {"msg", complaint.message.substr(0, kLongestCause)}}));
+  }
+  if (changed_.wait_for(lock, options_.silence + options_.moment + 2 * kTelling, [&] { return !!failure_; }))
+    return;
+  record(failure_of(rank_, static_cast<int>(ExitCode::protocol), one_line(complaint.message), lock), false,
+         lock);
+}
+
+void FailureBoard::on_failure(std::function<void(const std::string&)> report) {
+  const Lock lock(mutex_);
+  report_ = std::move(report);
 }
 
 bool FailureBoard::everyone_left() const {
@@ -132,14 +159,14 @@ void FailureBoard::leave() {
   if (rank_ > 0) star_->send(0, text_of({{"say", "bye"}}));
   changed_.wait_for(lock, options_.grace, [&] { return everyone_left() || failure_; });
   for (int r = 0; r < std::max(star_->world_size(), 1); ++r) {
-    if (rank_ == 0 && r > 0) star_->send(r, text_of({{"say", "bye"}}));
+    if (rank_ == 0) star_->send(r, text_of({{"say", "bye"}}));
     left_.insert(r);
   }
 }
 
 void FailureBoard::publish(const std::string& key, const std::string& value) {
   const Lock lock(mutex_);
-  if (rank_ == 0) return heard_value(0, key, value, lock);
+  if (rank_ == 0) return heard_value(key, value, lock);
   values_[key] = value;
   star_->send(0, text_of({{"say", "value"}, {"key", key}, {"value", to_hex(value)}}));
 }
@@ -168,21 +195,42 @@ void FailureBoard::heard(int from, const std::string& message) {
   if (!json.is_object()) return;
   const std::string what = text_in(json, "say");
   const Lock lock(mutex_);
+  heard_[from] = Clock::now();
+  if (what == "beat") states_[from].step = number_in(json, "step");
+  if (what == "tell") star_->send(0, text_of({{"say", "state"}, {"state", to_json(ledger_.state())}}));
+  if (what == "state" && json.contains("state") && json["state"].is_object()) {
+    states_[from] = state_in(json["state"]);
+    told_.insert(from);
+  }
   if (what == "bye") left_.insert(from);
   if (what == "ack") acknowledged_ = true;
-  if (what == "value") heard_value(from, text_in(json, "key"), from_hex(text_in(json, "value")), lock);
+  if (what == "value") heard_value(text_in(json, "key"), from_hex(text_in(json, "value")), lock);
   if (what == "want" && rank_ == 0) heard_wish(from, text_in(json, "key"), lock);
   if (what == "arrived") heard_arrival(from, lock);
-  if (what == "failed") {
-    const int rank = rank_ == 0 ? from : number_in(json, "rank");
-    const std::string host = rank_ == 0 ? star_->host(from) : text_in(json, "host");
-    record({rank, number_in(json, "code"), host, one_line(text_in(json, "cause")), 0, {}}, lock);
-    if (rank_ == 0) star_->send(from, text_of({{"say", "ack"}}));
-  }
+  if (what == "failed") heard_failure(from, failure_in(json), lock);
+  if (what == "complaint" && rank_ == 0 && json.contains("wait") && json["wait"].is_object())
+    heard_complaint({from, wait_in(json["wait"]), text_in(json, "msg")}, lock);
   changed_.notify_all();
 }
 
-void FailureBoard::heard_value(int, const std::string& key, const std::string& value, const Lock&) {
+void FailureBoard::heard_failure(int from, RankFailure failure, const Lock& lock) {
+  if (rank_ == 0) {
+    failure.rank = from;
+    failure.host = star_->host(from);
+    star_->send(from, text_of({{"say", "ack"}}));
+  } else {
+    star_->send(0, text_of({{"say", "state"}, {"state", to_json(ledger_.state())}}));
+  }
+  record(std::move(failure), true, lock);
+}
+
+void FailureBoard::heard_complaint(Complaint complaint, const Lock&) {
+  if (failure_ || complaint_) return;
+  complaint_ = std::move(complaint);
+  complained_at_ = Clock::now();
+}
+
+void FailureBoard::heard_value(const std::string& key, const std::string& value, const Lock&) {
   values_[key] = value;
   if (rank_ > 0) return;
   for (const int rank : wanted_[key])
@@ -193,39 +241,49 @@ void FailureBoard::heard_value(int, const std::string& key, const std::string& v
 void FailureBoard::heard_wish(int from, const std::string& key, const Lock& lock) {
   wanted_[key].insert(from);
   if (const auto found = values_.find(key); found != values_.end())
-    heard_value(0, key, std::string(found->second), lock);
+    heard_value(key, std::string(found->second), lock);
 }
 
 void FailureBoard::heard_arrival(int from, const Lock&) {
   arrived_.insert(from);
   all_arrived_ = rank_ > 0 || arrived_.size() == static_cast<std::size_t>(star_->world_size());
   if (rank_ > 0 || !all_arrived_) return;
-  for (int r = 1; r < star_->world_size(); ++r) star_->send(r, text_of({{"say", "arrived"}}));
+  to_others(text_of({{"say", "arrived"}}));
 }
 
 void FailureBoard::lost(int rank) {
   const Lock lock(mutex_);
-  if (left_.count(rank) == 0) record({rank, 0, star_->host(rank), "died (connection lost)", 0, {}}, lock);
+  // Whoever was stopped for so long has been judged by the others, and ends in silence.
+  if (Clock::now() - ticked_ > options_.silence / 2) was_stopped_ = true;
+  if (left_.count(rank) == 0) record(failure_of(rank, 0, "died (connection lost)", lock), false, lock);
   changed_.notify_all();
 }
 
-void FailureBoard::record(RankFailure failure, const Lock&) {
+void FailureBoard::to_others(const std::string& message, int but) const {
+  for (int r = 1; r < star_->world_size(); ++r) {
+    if (r != but) star_->send(r, message);
+  }
+}
+
+/// If rank 0 itself is lost, the next rank speaks for it.
+bool FailureBoard::speaks(const RankFailure& failure, bool heard) const {
+  return !was_stopped_ && (rank_ == 0 || (rank_ == 1 && failure.rank == 0 && !heard));
+}
+
+void FailureBoard::record(RankFailure failure, bool heard, const Lock&) {
   if (failure_) return;
   failure_ = std::move(failure);
   failed_at_ = Clock::now();
-  // If rank 0 itself is lost, the next rank speaks for it.
-  if (rank_ == 0 || (rank_ == 1 && failure_->rank == 0 && failure_->code == 0)) announce(*failure_);
+  reports_ = speaks(*failure_, heard);
+  if (reports_) announce(*failure_);
   if (rank_ == 0) {
-    const auto text = text_of({{"say", "failed"},
-                               {"rank", failure_->rank},
-                               {"code", failure_->code},
-                               {"host", failure_->host},
-                               {"cause", failure_->cause}});
-    for (int r = 1; r < star_->world_size(); ++r) {
-      if (r != failure_->rank) star_->send(r, text);
-    }
+    Json message = to_json(*failure_);
+    message["say"] = "failed";
+    // Who failed knows, unless others found out.
+    to_others(text_of(message), failure_->code == static_cast<int>(ExitCode::protocol) ? -1 : failure_->rank);
   }
   failed_.store(true, std::memory_order_release);
+  changed_.notify_all();
 }
 
 void FailureBoard::announce(const RankFailure& failure) const {
@@ -236,16 +294,105 @@ void FailureBoard::announce(const RankFailure& failure) const {
                      " op=", op, " msg=", failure.cause, "\n"));
 }
 
-/// Ends a process that should have ended.
 void FailureBoard::tick() {
-  int code = static_cast<int>(ExitCode::peer_failed);
+  int code = 0;
   {
-    const Lock lock(mutex_);
-    if (!failure_ || overdue_ || Clock::now() < failed_at_ + options_.grace) return;
-    if (failure_->rank == rank_ && failure_->code) code = failure_->code;
-    overdue_ = true;
+    Lock lock(mutex_);
+    beat(lock);
+    if (!failure_) notice_silence(lock);
+    if (!failure_ && rank_ == 0 && options_.step.count() > 0) notice_long_step(lock);
+    if (!failure_ && complaint_) inquire(lock);
+    if (failure_ && reports_) report_failure(lock);
+    ticked_ = Clock::now();
+    if (!overdue(code, lock)) return;
   }
   options_.end_process(code);
+}
+
+void FailureBoard::beat(const Lock&) {
+  const auto now = Clock::now();
+  if (now - beaten_ < options_.beat) return;
+  beaten_ = now;
+  if (rank_ == 0) return to_others(text_of({{"say", "beat"}}));
+  star_->send(0, text_of({{"say", "beat"}, {"step", ledger_.step()}}));
+}
+
+/// Whoever was stopped itself does not know who else was.
+void FailureBoard::notice_silence(const Lock& lock) {
+  const auto now = Clock::now();
+  const bool was_stopped = now - ticked_ > std::max<Clock::duration>(2 * options_.beat, milliseconds(1'000));
+  const auto quiet = describe_duration(options_.silence);
+  for (int r = rank_ == 0 ? 1 : 0; r < (rank_ == 0 ? star_->world_size() : 1); ++r) {
+    if (!star_->connected(r) || left_.count(r) > 0) continue;
+    auto& last = heard_.try_emplace(r, now).first->second;
+    if (was_stopped) last = now;
+    if (now - last <= options_.silence) continue;
+    return record(failure_of(r, static_cast<int>(ExitCode::protocol),
+                             cat("does not answer for ", quiet, " (stopped, or its host is gone)"), lock),
+                  false, lock);
+  }
+}
+
+void FailureBoard::notice_long_step(const Lock& lock) {
+  const int step = ledger_.step();
+  const auto now = Clock::now();
+  if (step == 0 || step != step_) {
+    step_ = step;
+    stepped_ = now;
+  }
+  if (now - stepped_ <= options_.step) return;
+  const auto state = ledger_.state();
+  heard_complaint({0, state.wait.value_or(Wait{}),
+                   cat("step ", step, " takes more than ", describe_duration(options_.step))},
+                  lock);
+}
+
+bool FailureBoard::all_told(const Lock&) const {
+  for (int r = 1; r < star_->world_size(); ++r) {
+    if (told_.count(r) == 0 && star_->connected(r) && left_.count(r) == 0) return false;
+  }
+  return true;
+}
+
+/// Rank 0, some time after a complaint.
+void FailureBoard::inquire(const Lock& lock) {
+  const auto since = Clock::now() - complained_at_;
+  if (since < options_.moment) return;
+  if (!asked_) {
+    asked_ = true;
+    return to_others(text_of({{"say", "tell"}}));
+  }
+  if (!all_told(lock) && since < options_.moment + kTelling) return;
+  states_[0] = ledger_.state();
+  told_.insert(0);
+  std::map<int, RankState> told;
+  for (const int rank : told_) told[rank] = states_[rank];
+  for (const int rank : left_) told[rank].phase = "ended";
+  RankFailure failure = find_culprit(told, *complaint_);
+  failure.host = star_->host(failure.rank);
+  if (failure.step == 0) failure.step = states_[failure.rank].step;
+  record(std::move(failure), false, lock);
+}
+
+void FailureBoard::report_failure(Lock& lock) {
+  if (!all_told(lock) && Clock::now() - failed_at_ < kReporting && star_->running()) return;
+  states_[rank_] = ledger_.state();
+  if (const auto report = report_) {
+    const std::string text = failure_report(*failure_, states_);
+    lock.unlock();
+    report(text);
+    lock.lock();
+  }
+  reports_ = false;
+  changed_.notify_all();
+}
+
+/// Whether this process should have ended by itself.
+bool FailureBoard::overdue(int& code, const Lock&) {
+  if (!failure_ || overdue_ || Clock::now() < failed_at_ + options_.grace) return false;
+  const bool own = failure_->rank == rank_ && failure_->code;
+  code = own ? failure_->code : static_cast<int>(exit_code_of_others(*failure_));
+  return overdue_ = true;
 }
 
 }  // namespace cornstarch::control

@@ -35,6 +35,8 @@ class Star {
   void start(Ear& ear);
   void stop();  ///< the ear hears nothing afterwards
 
+  bool running() const { return thread_.joinable(); }
+
   int rank() const { return rank_; }
   int world_size() const { return world_size_; }  ///< on rank 0
   /// Rank 0: until every rank has connected; error 69 names those that have not.

@@ -28,6 +28,11 @@ int port_of(const std::string& job) {
   return 10000 + static_cast<int>(hash % 20000u);
 }
 
+std::optional<std::string> from_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
 std::string named(const GetEnv& get_env, std::initializer_list<const char*> names) {
   std::string text;
   for (const char* name : names)
@@ -103,11 +108,8 @@ Result<Rendezvous> rendezvous(const LaunchContext& launch, const GetEnv& get_env
       "process (mpirun -x MASTER_ADDR -x MASTER_PORT)");
 }
 
-Result<Rendezvous> rendezvous(const LaunchContext& launch) {
-  return rendezvous(launch, [](const std::string& name) -> std::optional<std::string> {
-    const char* value = std::getenv(name.c_str());
-    return value ? std::optional<std::string>(value) : std::nullopt;
-  });
-}
+Result<Rendezvous> rendezvous(const LaunchContext& launch) { return rendezvous(launch, from_environment); }
+
+std::string job_name(const LaunchContext& launch) { return run_id(launch, from_environment); }
 
 }  // namespace cornstarch::launch

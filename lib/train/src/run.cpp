@@ -12,6 +12,7 @@
 
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/error_of.h"
+#include "cornstarch/base/files.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/resolve.h"
@@ -121,6 +122,15 @@ void share_log(const Job& job, const comm::Communicator& comm) {
   if (own_process && fs::exists(log)) static_cast<void>(console().keep_log(log));
 }
 
+fs::path failure_file(const Job& job) { return fs::path(job.config.run_dir) / "FAILURE.json"; }
+
+std::function<void(const std::string&)> failure_writer(const Job& job) {
+  return [file = failure_file(job)](const std::string& report) {
+    if (const auto written = write_file_atomically(file, report); !written)
+      log::warning(written.error().message);
+  };
+}
+
 /// Who asked for a run to be stopped, as a scheduler does, learns that it can be started again; a person's
 /// Ctrl-C is a signal like any other.
 int exit_code(const Ending& ending, int steps_done) {
@@ -135,6 +145,9 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   std::optional<Speaker> speaker;
   if (comm->rank() == 0) {
     speaker.emplace(job, versions_json(job.options.versions, *comm, device, job.launcher));
+    std::error_code ignored;
+    fs::remove(failure_file(job), ignored);  // of an earlier attempt
+    comm->on_failure(failure_writer(job));
     for (const auto* data : {job.train_data.get(), job.eval_data.get()}) {
       if (data == nullptr) continue;
       for (const std::string& warning : data->warnings()) log::warning(warning);
@@ -145,8 +158,10 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   observer.on_step = [&](const telemetry::StepRecord& record) {
     learnt += record.target_tokens;
     ++recorded;
+    comm->at(static_cast<int>(record.step) + 1, "training");
     if (speaker) return speaker->tell(record);
     if (recorded == 1) share_log(job, *comm);
+    if (recorded == 1 && comm->rank() == 1) comm->on_failure(failure_writer(job));
   };
   observer.on_eval = [&](const telemetry::EvalRecord& record) {
     if (record.samples == 0)
@@ -168,6 +183,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   const std::int64_t behind =
       resume(job.config, job.modalities, *comm, device, job.train_data->size(), trainer);
   if (speaker) speaker->go_on_behind(behind);
+  comm->at(static_cast<int>(behind) + 1, "training");
   Ending ending;
   try {
     ending = trainer.run();
@@ -179,6 +195,7 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
     throw Failure(ExitCode::bad_data, "nothing was learnt: no sample that was read has an answer",
                   "what is learnt are the turns from 'gpt' or 'assistant'");
   if (ending.signal != 0 && trainer.steps_done() > 0) trainer.save();
+  comm->at(0, "writing the model");
   if (ending.signal == 0) write_model(job, trainer, fs::path(job.config.run_dir) / "model");
   if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
   if (speaker) speaker->finish(ending, trainer.steps_done(), job.config.run_dir);
@@ -197,36 +214,42 @@ int train_rank_in_memory(const Job& job, const comm::CommunicatorPtr& comm, at::
   }
 }
 
+comm::Deadline deadline_of(const config::Deadlines& seconds) {
+  const auto of = [](double s) { return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * s)); };
+  return {of(seconds.collective), of(seconds.start), of(seconds.step)};
+}
+
 int train_threads(const config::Loaded& loaded, const RunOptions& options) {
   const Job job = prepare(loaded, options.local_ranks, options.local_ranks, options, "--local-ranks");
   int code = 0;
-  comm::run_threads(options.local_ranks, {}, [&](const comm::CommunicatorPtr& comm) {
-    const int own = train_rank_in_memory(job, comm, at::kCPU);
-    if (comm->rank() == 0) code = own;
-  });
+  comm::run_threads(options.local_ranks, deadline_of(job.config.deadlines),
+                    [&](const comm::CommunicatorPtr& comm) {
+                      const int own = train_rank_in_memory(job, comm, at::kCPU);
+                      if (comm->rank() == 0) code = own;
+                    });
   return code;
 }
 
-comm::CommunicatorPtr connect(config::Device device, const launch::LaunchContext& launch) {
+comm::CommunicatorPtr connect(const config::RunConfig& config, const launch::LaunchContext& launch) {
   if (launch.world_size == 1) return comm::alone();
   const telemetry::Progress connecting(cat("connecting ", launch.world_size, " ranks"));
-  if (device == config::Device::cpu)
-    return value_or_throw(comm::connect_mpi(launch.rank, launch.world_size, {}));
-  return value_or_throw(comm::connect_nccl(launch, {}));
+  const comm::Deadline deadline = deadline_of(config.deadlines);
+  if (config.device == config::Device::cpu) return value_or_throw(comm::connect_mpi(launch, deadline));
+  return value_or_throw(comm::connect_nccl(launch, deadline));
 }
 
 /// A process of several: whatever ends it early is told to the others before it exits.
 int train_process(const config::Loaded& loaded, const RunOptions& options,
                   const launch::LaunchContext& launch) {
-  const comm::CommunicatorPtr comm = connect(loaded.config.device, launch);
+  const comm::CommunicatorPtr comm = connect(loaded.config, launch);
   try {
     const at::Device device = open_device(loaded.config.device, launch);
     const Job job = prepare(loaded, launch.world_size, launch.local_size, options, launch.source);
     return train_rank_in_memory(job, comm, device);
   } catch (const std::exception& e) {
-    if (launch.world_size == 1) throw;
     const Error error = error_of(e);
     comm->abort(error);
+    if (launch.world_size == 1) throw;
     return static_cast<int>(error.code);
   }
 }

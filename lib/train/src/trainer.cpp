@@ -244,7 +244,7 @@ struct Trainer::Impl {
           log::set_rank(comm->rank());  // of the thread that reads ahead
           return read(train_data, sampler.samples(position(static_cast<int>(step)), global_batch));
         },
-        started_at.steps, config.steps, 2);
+        started_at.steps, config.steps, 2, std::chrono::duration<double>(config.deadlines.data));
     std::optional<telemetry::Progress> starting(std::in_place, "reading the first batch");
     for (int step = started_at.steps; step < std::min(started_at.steps + 1 + report_lag, config.steps);
          ++step) {

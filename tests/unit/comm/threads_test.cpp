@@ -17,6 +17,7 @@
 #include "catch.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/comm/communicator.h"
+#include "faulty_steps.h"
 
 using namespace cornstarch;
 using namespace cornstarch::comm;
@@ -274,9 +275,9 @@ TEST_CASE("ranks that call different collectives are told so") {
   });
   REQUIRE(error.code == ExitCode::protocol);
   REQUIRE(error.message ==
-          "rank 1: rank 1 called broadcast from member 1 (2x3 fp32) where rank 0 called all_reduce sum (2x3 "
-          "fp32): #1 "
-          "of 'tp of llm stage 2'");
+          "rank 0: called all_reduce sum (2x3 fp32) as #1 of 'tp of llm stage 2', where rank 1 called "
+          "broadcast from "
+          "member 1 (2x3 fp32)");
 }
 
 TEST_CASE("ranks that bring different shapes or dtypes are told so") {
@@ -292,12 +293,12 @@ TEST_CASE("ranks that bring different shapes or dtypes are told so") {
                     })
         .message;
   };
-  REQUIRE(mismatch(at::zeros({3}, at::kFloat), at::zeros({4}, at::kFloat)) ==
-          "rank 1: rank 1 called all_reduce max (4 fp32) where rank 0 called all_reduce max (3 fp32): #0 of "
-          "'world'");
-  REQUIRE(mismatch(at::zeros({3}, at::kFloat), at::zeros({3}, at::kDouble)) ==
-          "rank 1: rank 1 called all_reduce max (3 fp64) where rank 0 called all_reduce max (3 fp32): #0 of "
-          "'world'");
+  REQUIRE(
+      mismatch(at::zeros({3}, at::kFloat), at::zeros({4}, at::kFloat)) ==
+      "rank 0: called all_reduce max (3 fp32) as #0 of 'world', where rank 1 called all_reduce max (4 fp32)");
+  REQUIRE(
+      mismatch(at::zeros({3}, at::kFloat), at::zeros({3}, at::kDouble)) ==
+      "rank 0: called all_reduce max (3 fp32) as #0 of 'world', where rank 1 called all_reduce max (3 fp64)");
 }
 
 TEST_CASE("a message that does not fit its receive fails at both ends") {
@@ -322,18 +323,72 @@ TEST_CASE("a collective that a rank does not join ends at the deadline, naming w
     if (comm->rank() == 0) group->start_all_reduce(at::zeros({512}, at::kFloat), Reduce::sum);
   });
   REQUIRE(error.code == ExitCode::protocol);
-  REQUIRE(
-      error.message ==
-      "rank 3: rank 3 waited 0.25 s for ranks 1, 2: all_reduce sum (512 fp32) as #0 of 'tp of llm stage 2'");
+  REQUIRE(error.message ==
+          "rank 1: rank 3 waited 0.25 s for it: all_reduce sum (512 fp32) as #0 of 'tp of llm stage 2'; it "
+          "is in no "
+          "operation with others (ended)");
 }
 
 TEST_CASE("messages that nobody sends or takes end at the deadline") {
-  REQUIRE(error_of(2, kShort, [](const CommunicatorPtr& comm) {
-            if (comm->rank() == 1) comm->receive(at::zeros({2, 8}, at::kFloat), 0, 5, "gradients")->wait();
-          }).message == "rank 1: rank 1 waited 0.25 s for rank 0: receive of 'gradients' (2x8 fp32), tag 5");
-  REQUIRE(error_of(2, kShort, [](const CommunicatorPtr& comm) {
-            if (comm->rank() == 1) comm->send(at::zeros({}, at::kLong), 0, 5, "gradients")->wait();
-          }).message == "rank 1: rank 1 waited 0.25 s for rank 0: send of 'gradients' (scalar int64), tag 5");
+  REQUIRE(error_of(2, kShort,
+                   [](const CommunicatorPtr& comm) {
+                     if (comm->rank() == 1)
+                       comm->receive(at::zeros({2, 8}, at::kFloat), 0, 5, "gradients")->wait();
+                   })
+              .message ==
+          "rank 0: rank 1 waited 0.25 s for it: receive of 'gradients' (2x8 fp32), tag 5; it is in no "
+          "operation with "
+          "others (ended)");
+  REQUIRE(error_of(2, kShort,
+                   [](const CommunicatorPtr& comm) {
+                     if (comm->rank() == 1) comm->send(at::zeros({}, at::kLong), 0, 5, "gradients")->wait();
+                   })
+              .message ==
+          "rank 0: rank 1 waited 0.25 s for it: send of 'gradients' (scalar int64), tag 5; it is in no "
+          "operation with "
+          "others (ended)");
+}
+
+TEST_CASE("whichever rank goes wrong in whichever way, it is named") {
+  int cases = 0, right = 0;
+  for (const char* kind : {"throws", "ends", "skip_first", "skip_tp", "skip_dp", "skip_world", "skip_send",
+                           "other_op", "shape"}) {
+    for (int rank = 0; rank < 4; ++rank) {
+      if (std::string(kind) == "skip_send" && rank > 1) continue;
+      const auto error = error_of(4, kShort, [&](const CommunicatorPtr& comm) {
+        struct Ends {};
+        try {
+          faulty_steps(*comm, 6, {kind, rank, 4}, [&] {
+            if (std::string(kind) == "throws") throw Failure(ExitCode::io, "disk full");
+            if (std::string(kind) == "ends") throw Ends();
+          });
+        } catch (const Ends&) {
+        }
+      });
+      ++cases;
+      const bool named = error.message.rfind(cat("rank ", rank, ": "), 0) == 0;
+      right += named;
+      if (!named) UNSCOPED_INFO(kind << ":" << rank << ": " << error.message);
+    }
+  }
+  CHECK(cases == 34);
+  CHECK(right * 40 >= cases * 38);
+}
+
+TEST_CASE("what all ranks were at is reported once, by the time the run has ended") {
+  std::vector<std::string> reports;
+  error_of(3, kLong, [&](const CommunicatorPtr& comm) {
+    if (comm->rank() == 0) comm->on_failure([&](const std::string& text) { reports.push_back(text); });
+    comm->at(5, "training");
+    comm->world()->barrier();
+    if (comm->rank() == 2) throw Failure(ExitCode::io, "disk full");
+    comm->world()->barrier();
+  });
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].find("\"rank\": 2,\n  \"host\": \"\",\n  \"code\": 74,\n  \"step\": 5,") !=
+        std::string::npos);
+  CHECK(reports[0].find("\"msg\": \"disk full\"") != std::string::npos);
+  CHECK(reports[0].find("all_reduce max (1 uint8)") != std::string::npos);
 }
 
 TEST_CASE("a rank that throws ends the waits of all others") {

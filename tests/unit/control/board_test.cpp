@@ -1,6 +1,10 @@
 #include "cornstarch/control/board.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
 #include <mutex>
 #include <thread>
 
@@ -18,6 +22,7 @@ using BoardPtr = std::unique_ptr<FailureBoard>;
 
 /// The boards of a world, in one process.
 struct World {
+  milliseconds silence{30'000};
   std::mutex mutex;
   std::string printed;
   std::vector<int> ended;
@@ -26,6 +31,9 @@ struct World {
   BoardOptions options() {
     BoardOptions options;
     options.grace = milliseconds(400);
+    options.beat = milliseconds(50);
+    options.silence = silence;
+    options.moment = milliseconds(50);
     options.print = [this](const std::string& line) {
       const std::lock_guard lock(mutex);
       printed += line;
@@ -37,7 +45,8 @@ struct World {
     return options;
   }
 
-  explicit World(int size, bool one_host = true) {
+  explicit World(int size, bool one_host = true, milliseconds silent_for = seconds(30))
+      : silence(silent_for) {
     boards.push_back(value_or_throw(FailureBoard::serve(private_meeting(), size, one_host, options())));
     for (int rank = 1; rank < size; ++rank) {
       boards.push_back(value_or_throw(FailureBoard::join(boards[0]->place(), rank, options())));
@@ -189,4 +198,129 @@ TEST_CASE("a cause that is longer than a message is cut") {
   world.boards[1]->fail(ExitCode::io, std::string(1 << 20, 'x'));
   REQUIRE(world.all_know_within(seconds(5)));
   REQUIRE(world.boards[0]->failure()->cause.size() == 8000);
+}
+
+TEST_CASE("of ranks that wait for each other the one is named that is in no operation") {
+  World world(4);
+  for (int r = 0; r < 4; ++r) world.boards[static_cast<std::size_t>(r)]->ledger().at(12, "training");
+  const Wait wait{{2}, "receive of 'x' (4 fp32), tag 1", "", -1, 2.5};
+  world.boards[3]->ledger().waits([&] { return wait; });
+  std::string report;
+  world.boards[0]->on_failure([&](const std::string& text) {
+    const std::lock_guard lock(world.mutex);
+    report = text;
+  });
+  const Wait first{{3}, "all_reduce sum (8 fp32) as #0 of 'world'", "world", 0, 2};
+  world.boards[1]->complain({1, first, "rank 1 waited 2 s for rank 3"});
+  REQUIRE(world.all_know_within(seconds(5)));
+  for (const auto& board : world.boards) {
+    CHECK(board->failure()->rank == 2);
+    CHECK(board->failure()->code == 76);
+  }
+  CHECK(world.text() ==
+        "FATAL rank=2 host=" + host_name() +
+            " code=76 step=12 op=\"receive of 'x' (4 fp32), tag 1\" msg=rank 3 waited 2.5 s for it: "
+            "receive of 'x' (4 fp32), tag 1; it is in no operation with others (training)\n");
+  std::this_thread::sleep_for(milliseconds(300));
+  const std::lock_guard lock(world.mutex);
+  CHECK(report.find("\"rank\": 2,\n  \"host\": \"" + host_name() + "\",\n  \"code\": 76,") !=
+        std::string::npos);
+  CHECK(report.find("\"seconds\": 2.5") != std::string::npos);
+}
+
+TEST_CASE("rank 0 may complain, too, and a death meanwhile is the cause") {
+  World world(3);
+  std::thread dies([&] {
+    std::this_thread::sleep_for(milliseconds(10));
+    world.boards[2].reset();
+  });
+  world.boards[0]->complain({0, Wait{{1}, "op", "", -1, 1}, "rank 0 waited"});
+  dies.join();
+  CHECK(world.boards[0]->failure()->rank == 2);
+  CHECK(world.boards[0]->failure()->cause == "died (connection lost)");
+}
+
+TEST_CASE("the step that a dead rank was at is known from its heartbeats") {
+  World world(2);
+  world.boards[1]->ledger().at(41, "training");
+  std::this_thread::sleep_for(milliseconds(400));
+  world.boards[1].reset();
+  REQUIRE(world.all_know_within(seconds(5)));
+  CHECK(world.text() ==
+        "FATAL rank=1 host=" + host_name() + " code=? step=41 op=? msg=died (connection lost)\n");
+}
+
+TEST_CASE("a process that is stopped is noticed by its silence, rank 0, too") {
+  for (const int stopped : {2, 0}) {
+    World world(1);
+    const Meeting place = private_meeting();
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    // Whoever stops is another process: it may neither use threads of this one nor wait for it.
+    auto options = world.options();
+    options.silence = milliseconds(700);
+    options.grace = seconds(60);
+    const pid_t other = ::fork();
+    if (other == 0) {
+      options.print = [](const std::string&) {};
+      BoardPtr board;
+      if (stopped == 0) {
+        board = value_or_throw(FailureBoard::serve(place, 3, true, options));
+      } else {
+        int port = 0;
+        if (::read(ends[0], &port, sizeof port) != sizeof port) _exit(1);
+        board = value_or_throw(FailureBoard::join({place.key, {"127.0.0.1"}, {port}}, stopped, options));
+      }
+      const int port = stopped == 0 ? board->place().ports.front() : 0;
+      if (::write(ends[1], &port, sizeof port) != sizeof port) _exit(1);
+      ::sleep(60);
+      _exit(0);
+    }
+    std::vector<BoardPtr> boards;
+    int port = 0;
+    if (stopped == 0) {
+      REQUIRE(::read(ends[0], &port, sizeof port) == sizeof port);
+    } else {
+      boards.push_back(value_or_throw(FailureBoard::serve(place, 3, true, options)));
+      port = boards[0]->place().ports.front();
+      REQUIRE(::write(ends[1], &port, sizeof port) == sizeof port);
+    }
+    for (const int rank : {1, 2}) {
+      if (rank == stopped) continue;
+      boards.push_back(value_or_throw(FailureBoard::join({place.key, {"127.0.0.1"}, {port}}, rank, options)));
+    }
+    std::this_thread::sleep_for(milliseconds(1'200));
+    for (const auto& board : boards) CHECK_FALSE(board->failed());
+    ::kill(other, SIGSTOP);
+    for (const auto& board : boards) {
+      for (int i = 0; i < 500 && !board->failed(); ++i) std::this_thread::sleep_for(milliseconds(10));
+      REQUIRE(board->failed());
+      CHECK(board->failure()->rank == stopped);
+    }
+    CHECK(world.text() ==
+          "FATAL rank=" + std::to_string(stopped) + " host=" + host_name() +
+              " code=76 step=? op=? msg=does not answer for 0.7 s (stopped, or its host is gone)\n");
+    ::kill(other, SIGKILL);
+    ::waitpid(other, nullptr, 0);
+    for (const int end : ends) close(end);
+  }
+}
+
+TEST_CASE("a step that takes too long is looked into") {
+  World world(1);
+  auto options = world.options();
+  options.step = milliseconds(400);
+  const auto zero = value_or_throw(FailureBoard::serve(private_meeting(), 2, true, options));
+  const auto one = value_or_throw(FailureBoard::join(zero->place(), 1, options));
+  for (int step = 1; step < 5; ++step) {
+    for (const auto* board : {&zero, &one}) (*board)->ledger().at(step, "training");
+    std::this_thread::sleep_for(milliseconds(200));
+  }
+  REQUIRE_FALSE(zero->failed());
+  zero->ledger().waits([] { return Wait{{1}, "op", "", -1, 0.4}; });
+  for (int i = 0; i < 300 && !zero->failed(); ++i) std::this_thread::sleep_for(milliseconds(10));
+  REQUIRE(zero->failed());
+  CHECK(zero->failure()->rank == 1);
+  CHECK(zero->failure()->cause ==
+        "rank 0 waited 0.4 s for it: op; it is in no operation with others (training)");
 }

@@ -29,8 +29,9 @@ enum class Reduce { sum, max };
 class Work {
  public:
   virtual ~Work() = default;
-  /// Returns when the operation is complete. Throws Failure: protocol when the deadline passes (naming the
-  /// ranks waited for and the operation), peer_failed when another rank has failed.
+  /// Returns when the operation is complete. Throws Failure, naming the rank that failed and why: protocol
+  /// when the deadline passes or ranks disagree on what to do, on all ranks; peer_failed when another rank
+  /// has failed otherwise.
   virtual void wait() = 0;
   /// Whether wait() would return at once; lets the backend make progress.
   virtual bool done() = 0;
@@ -97,6 +98,13 @@ class Communicator {
   virtual void abort(const Error& error) = 0;
   void abort(const std::string& cause) { abort(Error{ExitCode::internal, cause, {}}); }
 
+  /// What this rank is at, for whoever looks for the cause of a failure: "step 17 (training)".
+  virtual void at(int step, const std::string& phase) = 0;
+
+  /// Called once if a rank fails, by a thread of the backend, on rank 0 (on rank 1 if rank 0 is lost): the
+  /// failure and what all ranks were at, as JSON.
+  virtual void on_failure(std::function<void(const std::string&)> report) = 0;
+
   /// Throws Failure (peer_failed) if a rank has failed: to be called when something was read from a device,
   /// since there operations that were cut off look complete. Where waits throw, nothing.
   virtual void check() {}
@@ -135,6 +143,8 @@ using CommunicatorPtr = std::shared_ptr<Communicator>;
 
 struct Deadline {
   std::chrono::milliseconds per_operation{600'000};
+  std::chrono::milliseconds start{120'000};  ///< for all processes to meet
+  std::chrono::milliseconds step{0};  ///< between processes, from step to step as at() tells them; 0: none
 };
 
 /// Runs `body` once per rank, each in a thread of this process, and returns when all have ended. Throws the

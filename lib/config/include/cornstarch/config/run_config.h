@@ -153,6 +153,13 @@ struct Checkpoint {
   OnSaveError on_error = OnSaveError::warn;
 };
 
+struct Deadlines {  ///< seconds
+  double start = 120;
+  double step = 0;  ///< 0: none
+  double data = 600;
+  double collective = 600;
+};
+
 struct RunConfig {
   Model model;
   Layout layout = Layout::separate;
@@ -163,6 +170,7 @@ struct RunConfig {
   Eval eval;
   Log log;
   Stop stop;
+  Deadlines deadlines;
   Checkpoint checkpoint;
   Resume resume = Resume::never;
   Precision precision = Precision::fp32;

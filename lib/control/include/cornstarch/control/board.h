@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "cornstarch/base/result.h"
+#include "cornstarch/control/culprit.h"
+#include "cornstarch/control/ledger.h"
 #include "cornstarch/control/meeting.h"
 
 /// What the ranks of a run tell each other besides tensors.
@@ -20,21 +22,16 @@ namespace cornstarch::control {
 
 class Star;
 
-/// The first rank that failed, as all the others hear of it.
-struct RankFailure {
-  int rank = 0;
-  int code = 0;  ///< what it exits with; 0 if it died without a word
-  std::string host;
-  std::string cause;
-  int step = 0;    ///< from 1; 0 where it is not known
-  std::string op;  ///< what it was at, or ""
-};
-
 struct BoardOptions {
   std::chrono::milliseconds start{120'000};  ///< how long ranks wait for each other at the start
   std::chrono::milliseconds ack{2'000};      ///< how long a failing rank waits to be heard
   /// From the notice to the end of a process that does not end by itself.
   std::chrono::milliseconds grace{5'000};
+  std::chrono::milliseconds step{0};          ///< the longest step, as the ledger tells it; 0: any
+  std::chrono::milliseconds beat{1'000};      ///< how often a rank is heard of
+  std::chrono::milliseconds silence{30'000};  ///< after which it counts as stopped, or its host as gone
+  std::chrono::milliseconds moment{
+      300};  ///< for other ranks to get stuck where they will, before one is blamed
   std::function<void(const std::string&)> print;  ///< where the FATAL line goes; default: the console
   std::function<void(int)> end_process;           ///< default: _exit
 };
@@ -69,6 +66,12 @@ class FailureBoard {
 
   /// This rank failed. Returns when rank 0 has heard it. Does nothing if a failure is known already.
   void fail(ExitCode code, const std::string& cause);
+  /// This rank waits in vain, or got what it did not expect. Returns when it is known who is to blame.
+  void complain(const Complaint& complaint);
+  /// What this rank is at, as others may have to know.
+  Ledger& ledger() { return ledger_; }
+  /// Called once on the rank that prints the line: the failure and what all ranks were at, as JSON.
+  void on_failure(std::function<void(const std::string&)> report);
   /// A clean end: nobody takes the end of this connection for a death.
   void leave();
 
@@ -85,16 +88,29 @@ class FailureBoard {
   class Ear;
   using Lock = std::unique_lock<std::mutex>;
 
+  using Clock = std::chrono::steady_clock;
+
   FailureBoard(std::unique_ptr<Star> star, BoardOptions options);
-  void start();
   void heard(int from, const std::string& message);
-  void heard_value(int from, const std::string& key, const std::string& value, const Lock& lock);
+  void heard_failure(int from, RankFailure failure, const Lock& lock);
+  void heard_value(const std::string& key, const std::string& value, const Lock& lock);
   void heard_wish(int from, const std::string& key, const Lock& lock);
   void heard_arrival(int from, const Lock& lock);
+  void heard_complaint(Complaint complaint, const Lock& lock);
   void lost(int rank);
   void tick();
-  void record(RankFailure failure, const Lock& lock);
+  void beat(const Lock& lock);
+  void notice_silence(const Lock& lock);
+  void notice_long_step(const Lock& lock);
+  void inquire(const Lock& lock);
+  void report_failure(Lock& lock);
+  bool overdue(int& code, const Lock& lock);
+  RankFailure failure_of(int rank, int code, std::string cause, const Lock& lock) const;
+  void record(RankFailure failure, bool heard, const Lock& lock);
+  bool speaks(const RankFailure& failure, bool heard) const;
   void announce(const RankFailure& failure) const;
+  void to_others(const std::string& message, int but = -1) const;
+  bool all_told(const Lock& lock) const;
   bool everyone_left() const;
 
   BoardOptions options_;
@@ -109,11 +125,25 @@ class FailureBoard {
   bool all_arrived_ = false;
   std::map<std::string, std::string> values_;
   std::map<std::string, std::set<int>> wanted_;  ///< by whom; elsewhere than on rank 0 by itself
+  Ledger ledger_;
+  Clock::time_point ticked_ = Clock::now();
+  Clock::time_point beaten_{};
+  int step_ = 0;  ///< rank 0's own
+  Clock::time_point stepped_ = Clock::now();
+  std::map<int, Clock::time_point> heard_;  ///< when, of whom
+  std::map<int, RankState> states_;         ///< as far as they have told
+  std::set<int> told_;                      ///< all of it, when they were asked
+  std::optional<Complaint> complaint_;      ///< rank 0: that is looked into
+  Clock::time_point complained_at_;
+  bool asked_ = false;
+  bool was_stopped_ = false;
   bool acknowledged_ = false;
   bool overdue_ = false;
+  bool reports_ = false;  ///< whether this rank is to report the failure, and has not yet
+  std::function<void(const std::string&)> report_;
   std::atomic<bool> failed_{false};
   std::optional<RankFailure> failure_;
-  std::chrono::steady_clock::time_point failed_at_;
+  Clock::time_point failed_at_;
 };
 
 }  // namespace cornstarch::control

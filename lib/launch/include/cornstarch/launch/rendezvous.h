@@ -18,6 +18,9 @@ struct Rendezvous {
 /// MASTER_PORT itself; under Slurm the first host of the step or the job and ports made of the job's id.
 /// Ranks of one host always meet on its loopback interface. Otherwise error 69 says what to set.
 Result<Rendezvous> rendezvous(const LaunchContext& launch, const GetEnv& get_env);
+/// Rendezvous::job alone.
+std::string job_name(const LaunchContext& launch);
+
 Result<Rendezvous> rendezvous(const LaunchContext& launch);  ///< from the process's environment
 
 }  // namespace cornstarch::launch
