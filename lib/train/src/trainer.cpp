@@ -325,8 +325,8 @@ struct Trainer::Impl {
     finish_saving();
     const std::chrono::duration<double> waited = Clock::now() - asked;
     if (comm->rank() == 0 && waited.count() > 1)
-      log::warning(cat("training waited ", static_cast<int>(waited.count()), " s for the checkpoint of step ", saved_step,
-                       ": it takes longer to write than the steps until the next"));
+      log::warning(cat("training waited ", static_cast<int>(waited.count()), " s for the checkpoint of step ",
+                       saved_step, ": it takes longer to write than the steps until the next"));
     saved_step = course.steps;
     saved_at = Clock::now();
     save_due = false;
