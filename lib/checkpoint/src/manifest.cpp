@@ -64,6 +64,10 @@ Result<void> check_parts(const fs::path& folder, const Manifest& manifest) {
     return fail(ExitCode::bad_data, cat("'", (folder / kManifest).string(), "' names ", manifest.parts.size(),
                                         " parts of ", manifest.world_size, " ranks"));
   for (const Part& part : manifest.parts) {
+    const std::string name = part_name(static_cast<int>(&part - manifest.parts.data()));
+    if (part.name != name)  // nor does a path lead out of the folder
+      return fail(ExitCode::bad_data,
+                  cat("'", (folder / kManifest).string(), "' names another part than ", name));
     const fs::path path = data_file(folder, part.name);
     std::error_code error;
     const auto size = fs::file_size(path, error);

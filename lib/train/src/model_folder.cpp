@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cornstarch/base/files.h"
+#include "cornstarch/base/untrusted.h"
 #include "cornstarch/dataio/run_data.h"
 #include "cornstarch/models/weights.h"
 
@@ -20,7 +21,7 @@ void take(const fs::path& file, const std::string& name, Companions& files) {
 }
 
 Json parsed(const std::string& text) {
-  Json json = Json::parse(text, nullptr, false);
+  Json json = nests_deeper(text, 64) ? Json() : Json::parse(text, nullptr, false);
   return json.is_object() ? json : Json::object();
 }
 

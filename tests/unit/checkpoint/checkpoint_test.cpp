@@ -7,6 +7,7 @@
 #include "catch.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
+#include "manifest.h"
 
 using namespace cornstarch;
 using namespace cornstarch::checkpoint;
@@ -196,6 +197,16 @@ TEST_CASE("no byte can change without a word", "[checkpoint]") {
   }
   CHECK(in_tensors > 50);
   CHECK(value_or_throw(Checkpoint::open(path)).verify().empty());
+}
+
+TEST_CASE("parts have the names of their ranks", "[checkpoint]") {
+  const Folder dir;
+  const fs::path path = save(dir.path, 1);
+  Manifest other = value_or_throw(Checkpoint::open(path)).manifest();
+  other.parts[1].name = "../../rank-00001";
+  value_or_throw(write_file_atomically(path / "manifest.json", to_text(other)));
+  CHECK(Checkpoint::open(path).error().message ==
+        cat("'", (path / "manifest.json").string(), "' names another part than rank-00001"));
 }
 
 TEST_CASE("files of others are known again by their hash", "[checkpoint]") {
