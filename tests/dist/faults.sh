@@ -60,7 +60,8 @@ try() {
 try throws 74 "" "disk full"
 try exits '\?' "" "died \(connection lost\)"
 try killed '\?' "" "died \(connection lost\)"
-try stops 76 "" "does not answer"
+# Left alone, a launcher waits for the stopped process until somebody kills it.
+[ "$launcher" = survivors ] || try stops 76 "" "does not answer"
 try stuck 76 "" "it is in no operation with others \(training\)"
 try skip_first 76 "" ""
 try skip_tp 76 "" ""

@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kRootCauseFirst{300};
 constexpr milliseconds kTelling{1'000};  // for ranks that are asked what they are at
 constexpr milliseconds kReporting{150};  // for the same once a failure is known
+constexpr milliseconds kDazed{5'000};
 constexpr std::size_t kLongestCause = 8'000;
 
 void print_to_console(const std::string& line) { console().say(line, log::Level::error); }
@@ -253,8 +254,7 @@ void FailureBoard::heard_arrival(int from, const Lock&) {
 
 void FailureBoard::lost(int rank) {
   const Lock lock(mutex_);
-  // Whoever was stopped for so long has been judged by the others, and ends in silence.
-  if (Clock::now() - ticked_ > options_.silence / 2) was_stopped_ = true;
+  notice_own_stop();
   if (left_.count(rank) == 0) record(failure_of(rank, 0, "died (connection lost)", lock), false, lock);
   changed_.notify_all();
 }
@@ -267,7 +267,7 @@ void FailureBoard::to_others(const std::string& message, int but) const {
 
 /// If rank 0 itself is lost, the next rank speaks for it.
 bool FailureBoard::speaks(const RankFailure& failure, bool heard) const {
-  return !was_stopped_ && (rank_ == 0 || (rank_ == 1 && failure.rank == 0 && !heard));
+  return Clock::now() - woke_ > kDazed && (rank_ == 0 || (rank_ == 1 && failure.rank == 0 && !heard));
 }
 
 void FailureBoard::record(RankFailure failure, bool heard, const Lock&) {
@@ -298,6 +298,7 @@ void FailureBoard::tick() {
   int code = 0;
   {
     Lock lock(mutex_);
+    notice_own_stop();
     beat(lock);
     if (!failure_) notice_silence(lock);
     if (!failure_ && rank_ == 0 && options_.step.count() > 0) notice_long_step(lock);
@@ -307,6 +308,11 @@ void FailureBoard::tick() {
     if (!overdue(code, lock)) return;
   }
   options_.end_process(code);
+}
+
+/// Whoever was stopped for long has been judged by the others, and says nothing of their ends.
+void FailureBoard::notice_own_stop() {
+  if (Clock::now() - ticked_ > options_.silence / 2) woke_ = Clock::now();
 }
 
 void FailureBoard::beat(const Lock&) {

@@ -99,6 +99,7 @@ class FailureBoard {
   void heard_complaint(Complaint complaint, const Lock& lock);
   void lost(int rank);
   void tick();
+  void notice_own_stop();
   void beat(const Lock& lock);
   void notice_silence(const Lock& lock);
   void notice_long_step(const Lock& lock);
@@ -136,7 +137,7 @@ class FailureBoard {
   std::optional<Complaint> complaint_;      ///< rank 0: that is looked into
   Clock::time_point complained_at_;
   bool asked_ = false;
-  bool was_stopped_ = false;
+  Clock::time_point woke_ = Clock::now() - std::chrono::hours(1);  ///< after this process was stopped
   bool acknowledged_ = false;
   bool overdue_ = false;
   bool reports_ = false;  ///< whether this rank is to report the failure, and has not yet
