@@ -56,6 +56,10 @@ class CollectiveOrder::WatchedCommunicator final : public comm::Communicator {
     return comm_->receive(tensor, from, tag, what);
   }
   void abort(const Error& error) override { comm_->abort(error); }
+  void at(int step, const std::string& phase) override { comm_->at(step, phase); }
+  void on_failure(std::function<void(const std::string&)> report) override {
+    comm_->on_failure(std::move(report));
+  }
   Traffic traffic() const override { return comm_->traffic(); }
 
  private:
