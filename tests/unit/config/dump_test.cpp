@@ -79,6 +79,11 @@ log:
   every_seconds: 10.0
   level: info
 stop: {}
+deadlines:
+  start: 120.0
+  step: 0.0
+  data: 600.0
+  collective: 600.0
 checkpoint:
   every: 0
   every_minutes: 0.0
