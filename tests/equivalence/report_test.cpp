@@ -81,20 +81,23 @@ TEST_CASE("reports that are read a step or more later say the same, bad samples 
   CHECK(skipped > 0);
 }
 
-TEST_CASE("a loss that is not finite ends the run with its step's number, however late it is read") {
+TEST_CASE(
+    "losses that are not finite end the run with the step that is one too many, however late it is read") {
   config::RunConfig config = test::run_config(layout(), false);
   config.steps = 6;
   config.data.shuffle = false;
-  for (const int lag : {0, 1}) {
-    INFO(lag);
-    try {
-      records_of<PoisonedDataset>(config, lag);
-      FAIL("the run went on");
-    } catch (const Failure& failure) {
-      const std::string what = failure.what();
-      INFO(what);
-      CHECK(what.find("step 3: loss nan") != std::string::npos);
-      CHECK(failure.error().code == ExitCode::numerics);
+  for (const int allowed : {0, 3})
+    for (const int lag : {0, 1}) {
+      config.optimizer.max_bad_steps = allowed;
+      INFO(allowed << " " << lag);
+      try {
+        records_of<PoisonedDataset>(config, lag);
+        FAIL("the run went on");
+      } catch (const Failure& failure) {
+        const std::string what = failure.what();
+        INFO(what);
+        CHECK(what.find(cat("step ", 3 + allowed, ": loss nan")) != std::string::npos);
+        CHECK(failure.error().code == ExitCode::numerics);
+      }
     }
-  }
 }

@@ -454,6 +454,7 @@ struct Trainer::Impl {
 
   /// No rank has updated for such a step. Too many of them in a row end the run.
   void leave_out(const telemetry::StepRecord& record) {
+    if (given_up) return;  // by an earlier step, whose report was read a step late
     const std::string where = first_bad_gradient();
     const std::string what =
         cat("step ", record.step, ": loss ", shown(record.loss), ", gradient norm ", shown(record.grad_norm),

@@ -16,7 +16,8 @@ const char* const kNoEpochs = "a run is counted in steps: 'steps' is epochs x sa
 const char* const kNoTracker =
     "there is nothing like it: metrics.jsonl in 'run_dir' has a line of JSON for every step";
 const char* const kTopKeys =
-    "known here: model, layout, batch, data, optimizer, lr_schedule, eval, log, stop, deadlines, checkpoint, resume, "
+    "known here: model, layout, batch, data, optimizer, lr_schedule, eval, log, stop, deadlines, checkpoint, "
+    "resume, "
     "precision, sharding, "
     "device, cuda_graphs, seed, steps, run_dir, export_dtype";
 
