@@ -1,12 +1,13 @@
 #!/bin/bash
-# faults.sh PROGRAM LAUNCHER: in the middle of steps of four ranks (tests/support/faulty_steps.h) one rank goes wrong, each
-# rank in each way: one line names it, nobody outlives it by more than 10 s, and the exit code is the cause's.
+# faults.sh PROGRAM LAUNCHER [RANKS]: in the middle of steps of four ranks (tests/support/faulty_steps.h) one rank goes
+# wrong, each of RANKS (default: "0 1 2 3") in each way: one line names it, nobody outlives it by more than 10 s, and the
+# exit code is the cause's.
 #
 #   mpirun      Open MPI's, which ends a run with the first rank that fails
 #   survivors   the same, told to leave the others alone (Open MPI 4)
 #   srun        a real Slurm of one node
 set -u
-program=$1 launcher=$2
+program=$1 launcher=$2 ranks=${3:-0 1 2 3}
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(mktemp -d)
 trap 'declare -F stop_slurm > /dev/null && stop_slurm; rm -rf "$out"' EXIT
@@ -37,7 +38,7 @@ cases=0 right=0
 # try KIND CODE(regex) OP(regex) MSG(regex)
 try() {
   local kind=$1 code=$2 op=$3 msg=$4 rank begin seconds problem got
-  for rank in 0 1 2 3; do
+  for rank in $ranks; do
     begin=$SECONDS problem= got=0
     timeout -k 5 60 "${command[@]}" -n 4 "$program" "$kind:$rank" > "$out/out" 2> "$out/err" || got=$?
     seconds=$((SECONDS - begin))
@@ -70,5 +71,5 @@ try skip_world 76 "" ""
 try other_op 76 "broadcast \(96 fp32\)" "called broadcast \(96 fp32\) as #3 of 'dp', where rank [0-3] called all_reduce sum \(96 fp32\)"
 try shape 76 "all_reduce sum \(48 fp32\)" "called all_reduce sum \(48 fp32\) as #3 of 'dp', where rank [0-3] called all_reduce sum \(96 fp32\)"
 echo "$launcher: $right of $cases cases right"
-# 38 of 40
-[ $((right * 40)) -ge $((cases * 38)) ]
+# 38 of 40; of a few, all but one
+[ $right -ge $((cases * 38 / 40)) ]
