@@ -152,7 +152,8 @@ Star::Outcome Star::attempt(const std::string& host, int port, milliseconds limi
       write_all(fd, link->out.seal("here " + host_name()));
       std::optional<std::string> welcome;
       for (std::string more; !(welcome = link->in.next()); link->in.add(more)) {
-        if ((more = read_bytes(fd, 1, limit)).empty()) break;
+        more = read_bytes(fd, 1, limit);
+        if (more.empty()) break;
       }
       if (welcome && welcome->rfind("welcome ", 0) == 0) {
         hosts_[0] = welcome->substr(8);

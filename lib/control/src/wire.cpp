@@ -83,7 +83,7 @@ std::optional<std::string> Opener::next() {
   const std::size_t length = read_number(std::string_view(bytes_).substr(0, 4));
   broken_ = length > kLongestMessage;
   if (broken_ || bytes_.size() < 4 + length + kSignatureBytes) return std::nullopt;
-  const std::string message = bytes_.substr(4, length);
+  std::string message = bytes_.substr(4, length);
   broken_ = !equal_secretly(std::string_view(bytes_).substr(4 + length, kSignatureBytes),
                             signature(key_, number_++, message));
   if (broken_) return std::nullopt;

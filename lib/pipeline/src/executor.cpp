@@ -92,7 +92,7 @@ struct Executor::Impl {
         modalities(m),
         comm(std::move(c)),
         me(plan.ranks[static_cast<std::size_t>(comm->rank())]),
-        options(o),
+        options(std::move(o)),
         mailbox(plan, modalities, comm->rank(), comm,
                 at::TensorOptions(options.stage.device).dtype(options.stage.dtype)) {
     const Groups groups = make_groups(plan, *comm);
@@ -348,7 +348,7 @@ struct Executor::Impl {
 
 Executor::Executor(const plan::Plan& plan, const catalog::Modalities& modalities, comm::CommunicatorPtr comm,
                    ExecutorOptions options)
-    : impl_(std::make_unique<Impl>(plan, modalities, std::move(comm), options)) {}
+    : impl_(std::make_unique<Impl>(plan, modalities, std::move(comm), std::move(options))) {}
 
 Executor::~Executor() = default;
 
@@ -415,7 +415,7 @@ at::Tensor Executor::unrounded(int stage, const models::Parameter& parameter) co
   const at::NoGradGuard no_grad;
   const StoreOptions& options = impl_->options.store;
   const HeldStage& h = impl_->held.at(stage);
-  const at::Tensor value = parameter.value.detach();
+  at::Tensor value = parameter.value.detach();
   if (!options.masters || !parameter.trains) return value;
   // What other ranks own is -0 here, which changes no sum, not even the sign of a zero.
   at::Tensor whole = at::full({value.numel()}, -0.0, value.options().dtype(at::kFloat));

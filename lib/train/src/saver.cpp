@@ -94,7 +94,7 @@ Result<void> Saver::write() {
   for (std::size_t i = 0; i < pieces_.size(); ++i)
     pieces.push_back(
         {pieces_[i], {static_cast<const std::byte*>(values_[i].const_data_ptr()), values_[i].nbytes()}});
-  const auto written =
+  auto written =
       checkpoint::write_part(checkpoint::partial_folder(options_.dir, manifest_.step), rank_, pieces);
   if (!written || rank_ != 0) return written;
   const auto& references = references_.get();
