@@ -38,6 +38,8 @@ class Resuming(Training):
         said = self.train(*self.SAVING, "--resume", steps=6, name="again").stderr
         self.assertIn("goes on behind step 2\n", said)
         self.assertEqual(self.losses("again"), self.losses("whole"))
+        # The step before a run's first was another's, whose times it does not know.
+        self.assertEqual(["previous_step" in r for r in self.metrics("again")[0]], [False, True, False, True, True, True])
         self.assertEqual(self.state("again", 6), self.state("whole", 6))
         self.assertEqual(self.files("again"), self.files("whole"))
 

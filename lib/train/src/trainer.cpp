@@ -421,10 +421,10 @@ struct Trainer::Impl {
     return last.stage + 1 == static_cast<int>(plan.stages.size()) && last.tp == 0 && last.cp == 0;
   }
 
-  /// This rank's share in the times of a step that has ended; traced, if that was asked for.
+  /// This rank's share in the times of a step of this run that has ended; traced, if that was asked for.
   std::vector<Times> times_of(int step) {
     std::vector<Times> stages(plan.stages.size());
-    if (step < 0) return stages;
+    if (step < started_at.steps) return stages;
     const auto spans = executor.recorder().previous();
     if (tracer) tracer->add(step, spans, executor.recorder());
     const telemetry::TimeShares shares = telemetry::shares_of(spans);
