@@ -15,6 +15,7 @@
 #include "cornstarch/models/dtypes.h"
 #include "cornstarch/train/trainer.h"
 #include "layouts.h"
+#include "temporary_folder.h"
 
 using namespace cornstarch;
 namespace fs = std::filesystem;
@@ -25,11 +26,7 @@ constexpr int kSaved = 2, kSteps = 4;
 
 using State = std::map<std::string, at::Tensor>;
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / cat("resume_test.", ::getpid());
-  Folder() { fs::remove_all(path); }
-  ~Folder() { fs::remove_all(path); }
-};
+using Folder = test::TemporaryFolder;
 
 /// Every tensor of a checkpoint, whole.
 State state_in(const fs::path& path) {
@@ -209,11 +206,11 @@ TEST_CASE("A run goes on from its checkpoint bit by bit", "[resume]") {
   const Folder folder;
   const auto all = layouts("mha");
   using config::OptimizerType, config::Precision;
-  for (const std::size_t i : {0, 4, 7, 11, 13}) check_same_layout({all[i], Precision::fp32}, folder.path);
-  check_same_layout({all[10], Precision::bf16}, folder.path, 1);
-  check_same_layout({all[12], Precision::bf16}, folder.path);
-  check_same_layout({all[8], Precision::bf16_pure, OptimizerType::sgd}, folder.path);
-  check_same_layout({layouts("gqa_tied")[11], Precision::fp32}, folder.path);
+  for (const std::size_t i : {0, 4, 7, 11, 13}) check_same_layout({all[i], Precision::fp32}, folder.path());
+  check_same_layout({all[10], Precision::bf16}, folder.path(), 1);
+  check_same_layout({all[12], Precision::bf16}, folder.path());
+  check_same_layout({all[8], Precision::bf16_pure, OptimizerType::sgd}, folder.path());
+  check_same_layout({layouts("gqa_tied")[11], Precision::fp32}, folder.path());
 }
 
 TEST_CASE("What one layout saves another goes on from", "[resume]") {
@@ -221,9 +218,9 @@ TEST_CASE("What one layout saves another goes on from", "[resume]") {
   const auto all = layouts("mha"), tied = layouts("gqa_tied");
   const std::vector<std::pair<int, int>> pairs = {{0, 7}, {7, 1}, {11, 13}, {13, 5}, {4, 12}, {9, 15}};
   for (const auto& [from, to] : pairs)
-    check_pair({all[static_cast<std::size_t>(from)]}, {all[static_cast<std::size_t>(to)]}, folder.path);
-  check_pair({tied[6]}, {tied[13]}, folder.path);
-  check_pair({tied[12]}, {tied[11]}, folder.path);
+    check_pair({all[static_cast<std::size_t>(from)]}, {all[static_cast<std::size_t>(to)]}, folder.path());
+  check_pair({tied[6]}, {tied[13]}, folder.path());
+  check_pair({tied[12]}, {tied[11]}, folder.path());
 }
 
 TEST_CASE("Every layout goes on from its checkpoint bit by bit", "[.][resume_all]") {
@@ -232,7 +229,7 @@ TEST_CASE("Every layout goes on from its checkpoint bit by bit", "[.][resume_all
   for (const std::string llm : {"mha", "gqa_tied"})
     for (const test::LayoutCase& layout : layouts(llm))
       for (const Precision precision : {Precision::fp32, Precision::bf16})
-        check_same_layout({layout, precision}, folder.path, precision == Precision::bf16 ? 1 : 0);
+        check_same_layout({layout, precision}, folder.path(), precision == Precision::bf16 ? 1 : 0);
 }
 
 TEST_CASE("What any layout saves any other goes on from", "[.][resume_all]") {
@@ -241,19 +238,20 @@ TEST_CASE("What any layout saves any other goes on from", "[.][resume_all]") {
     const auto all = layouts(llm);
     for (std::size_t i = 0; i < all.size(); ++i)
       for (const std::size_t step : {7, 11})
-        check_pair({all[i]}, {all[(i + step) % all.size()]}, folder.path);
+        check_pair({all[i]}, {all[(i + step) % all.size()]}, folder.path());
   }
 }
 
 TEST_CASE("Masters are what another precision goes on from", "[resume]") {
   const Folder folder;
   const auto all = layouts("mha");
-  trained({all[10], config::Precision::bf16}, folder.path / "a");
-  const fs::path saved = step_folder(folder.path / "a", kSaved);
-  read_and_save({all[5], config::Precision::fp32}, folder.path / "b", saved);
-  CHECK(differing(state_in(saved), state_in(step_folder(folder.path / "b", kSaved))) ==
+  trained({all[10], config::Precision::bf16}, folder.path() / "a");
+  const fs::path saved = step_folder(folder.path() / "a", kSaved);
+  read_and_save({all[5], config::Precision::fp32}, folder.path() / "b", saved);
+  CHECK(differing(state_in(saved), state_in(step_folder(folder.path() / "b", kSaved))) ==
         std::vector<std::string>());
-  read_and_save({all[3], config::Precision::bf16}, folder.path / "c", step_folder(folder.path / "b", kSaved));
-  CHECK(differing(state_in(saved), state_in(step_folder(folder.path / "c", kSaved))) ==
+  read_and_save({all[3], config::Precision::bf16}, folder.path() / "c",
+                step_folder(folder.path() / "b", kSaved));
+  CHECK(differing(state_in(saved), state_in(step_folder(folder.path() / "c", kSaved))) ==
         std::vector<std::string>());
 }

@@ -2,9 +2,9 @@
 #include <iterator>
 #include <vector>
 
+#include "config_round_trip.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/config/load.h"
-#include "input.h"
 
 namespace {
 
@@ -41,7 +41,6 @@ std::string some_value(fuzz::Input& input) {
 
 /// Whatever --set says, the demo's config comes out with problems or as a config that reads back as itself.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using fuzz::require;
   fuzz::Input input(data, size);
   std::vector<std::string> flags;
   while (!input.empty() && flags.size() < 8)
@@ -50,10 +49,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto loaded = config::load_text(demo(), "demo.yaml", "/data", flags, diagnostics);
   (void)render_text(diagnostics);
   if (!loaded || diagnostics.has_errors()) return 0;
-  const std::string dumped = config::dump(loaded->config);
-  Diagnostics none;
-  const auto again = config::load_text(dumped, "dump.yaml", "/elsewhere", {}, none);
-  require(again && !none.has_errors());
-  require(config::dump(again->config) == dumped);
+  fuzz::require_round_trip(loaded->config);
   return 0;
 }

@@ -12,24 +12,14 @@
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
+#include "temporary_folder.h"
 
 namespace cornstarch {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "cornstarch-files-XXXXXX").string();
-    path_ = fs::canonical(::mkdtemp(name.data()));
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using Folder = test::TemporaryFolder;
 
 TEST_CASE("A file is read whole, up to the limit") {
   const Folder folder;

@@ -8,24 +8,14 @@
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
+#include "temporary_folder.h"
 
 namespace cornstarch {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "cornstarch-claim-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using Folder = test::TemporaryFolder;
 
 /// A process that claims the folder, says on a pipe whether it did, and lives until it is killed.
 class Claimant {

@@ -8,6 +8,7 @@
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "manifest.h"
+#include "temporary_folder.h"
 
 using namespace cornstarch;
 using namespace cornstarch::checkpoint;
@@ -17,11 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / cat("checkpoint_test.", ::getpid());
-  Folder() { fs::remove_all(path); }
-  ~Folder() { fs::remove_all(path); }
-};
+using Folder = test::TemporaryFolder;
 
 const std::vector<std::int64_t> kShape{6, 4};
 
@@ -78,8 +75,8 @@ std::vector<std::int64_t> steps(const fs::path& dir) {
 
 TEST_CASE("a checkpoint says what it is of and gives any part of any tensor", "[checkpoint]") {
   const Folder dir;
-  const fs::path path = save(dir.path, 12);
-  CHECK(path == dir.path / "step-00000012");
+  const fs::path path = save(dir.path(), 12);
+  CHECK(path == dir.path() / "step-00000012");
   Checkpoint opened = value_or_throw(Checkpoint::open(path));
   CHECK(opened.manifest().step == 12);
   CHECK(opened.manifest().samples == 48);
@@ -97,67 +94,68 @@ TEST_CASE("a checkpoint says what it is of and gives any part of any tensor", "[
 
 TEST_CASE("what is asked for must be there", "[checkpoint]") {
   const Folder dir;
-  Checkpoint opened = value_or_throw(Checkpoint::open(save(dir.path, 1)));
+  Checkpoint opened = value_or_throw(Checkpoint::open(save(dir.path(), 1)));
   std::vector<std::byte> room(4);
   const auto why = [&](const std::string& name, const ShardRange& wanted) {
     return opened.read(name, wanted, room).error().message;
   };
-  const std::string where = cat("'", (dir.path / "step-00000001").string(), "'");
+  const std::string where = cat("'", (dir.path() / "step-00000001").string(), "'");
   CHECK(why("parameter/llm/c", plan::whole({1})) == where + " has no tensor parameter/llm/c");
   CHECK(why("parameter/llm/b", plan::whole({1})) == where + ": tensor parameter/llm/b is of another shape");
 }
 
 TEST_CASE("a part that is missing, or not all of it, makes no checkpoint", "[checkpoint]") {
   const Folder dir;
-  write(dir.path, 3);
-  fs::remove(partial_folder(dir.path, 3) / "rank-00001.json");
-  CHECK(commit(dir.path, manifest(3)).error().message ==
-        cat("cannot read '", (partial_folder(dir.path, 3) / "rank-00001.json").string(),
+  write(dir.path(), 3);
+  fs::remove(partial_folder(dir.path(), 3) / "rank-00001.json");
+  CHECK(commit(dir.path(), manifest(3)).error().message ==
+        cat("cannot read '", (partial_folder(dir.path(), 3) / "rank-00001.json").string(),
             "': No such file or directory"));
-  CHECK(list(dir.path).empty());
+  CHECK(list(dir.path()).empty());
   Manifest one = manifest(3);
   one.world_size = 1;
-  CHECK(commit(dir.path, one).error().message == cat("the parts in '", partial_folder(dir.path, 3).string(),
-                                                     "' hold 12 of 24 elements of parameter/llm/a"));
-  abandon(dir.path, 3);
-  CHECK(fs::is_empty(dir.path));
+  CHECK(commit(dir.path(), one).error().message == cat("the parts in '",
+                                                       partial_folder(dir.path(), 3).string(),
+                                                       "' hold 12 of 24 elements of parameter/llm/a"));
+  abandon(dir.path(), 3);
+  CHECK(fs::is_empty(dir.path()));
 }
 
 TEST_CASE("the newest stay, and every so many", "[checkpoint]") {
   const Folder dir;
-  for (const int step : {10, 20, 30, 40, 50}) save(dir.path, step);
-  write(dir.path, 60);  // not whole
-  CHECK(steps(dir.path) == std::vector<std::int64_t>{50, 40, 30, 20, 10});
-  value_or_throw(prune(dir.path, 2, 20));
-  CHECK(steps(dir.path) == std::vector<std::int64_t>{50, 40, 20});
-  value_or_throw(prune(dir.path, 0, 0));
-  CHECK(steps(dir.path) == std::vector<std::int64_t>{50});
-  abandon_all(dir.path);
-  CHECK(std::distance(fs::directory_iterator(dir.path), {}) == 1);
+  for (const int step : {10, 20, 30, 40, 50}) save(dir.path(), step);
+  write(dir.path(), 60);  // not whole
+  CHECK(steps(dir.path()) == std::vector<std::int64_t>{50, 40, 30, 20, 10});
+  value_or_throw(prune(dir.path(), 2, 20));
+  CHECK(steps(dir.path()) == std::vector<std::int64_t>{50, 40, 20});
+  value_or_throw(prune(dir.path(), 0, 0));
+  CHECK(steps(dir.path()) == std::vector<std::int64_t>{50});
+  abandon_all(dir.path());
+  CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == 1);
 }
 
 TEST_CASE("nothing is removed for the sake of a checkpoint that is none", "[checkpoint]") {
   const Folder dir;
-  for (const int step : {10, 20, 30}) save(dir.path, step);
-  fs::resize_file(dir.path / "step-00000030/rank-00001.safetensors", 10);
-  value_or_throw(prune(dir.path, 1, 0));
-  CHECK(steps(dir.path) == std::vector<std::int64_t>{30, 20});
-  CHECK(list(dir.path)[0].manifest.error().message ==
-        cat("'", (dir.path / "step-00000030/rank-00001.safetensors").string(), "' has 10 bytes instead of ",
-            fs::file_size(dir.path / "step-00000020/rank-00001.safetensors")));
+  for (const int step : {10, 20, 30}) save(dir.path(), step);
+  fs::resize_file(dir.path() / "step-00000030/rank-00001.safetensors", 10);
+  value_or_throw(prune(dir.path(), 1, 0));
+  CHECK(steps(dir.path()) == std::vector<std::int64_t>{30, 20});
+  CHECK(list(dir.path())[0].manifest.error().message ==
+        cat("'", (dir.path() / "step-00000030/rank-00001.safetensors").string(), "' has 10 bytes instead of ",
+            fs::file_size(dir.path() / "step-00000020/rank-00001.safetensors")));
 }
 
 TEST_CASE("the same step can be saved again", "[checkpoint]") {
   const Folder dir;
-  save(dir.path, 5, 0);
-  Checkpoint opened = value_or_throw(Checkpoint::open(save(dir.path, 5, 1000)));
+  save(dir.path(), 5, 0);
+  Checkpoint opened = value_or_throw(Checkpoint::open(save(dir.path(), 5, 1000)));
   CHECK(read(opened, "parameter/llm/a", plan::whole(kShape)) == values(plan::whole(kShape), 1000));
-  CHECK(std::distance(fs::directory_iterator(dir.path), {}) == 1);
+  CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == 1);
 }
 
 TEST_CASE("no byte can change without a word", "[checkpoint]") {
   const Folder dir;
-  const fs::path path = save(dir.path, 7);
+  const fs::path path = save(dir.path(), 7);
   std::vector<fs::path> files;
   std::vector<std::uintmax_t> sizes;
   for (const auto& entry : fs::directory_iterator(path)) files.push_back(entry.path());
@@ -201,7 +199,7 @@ TEST_CASE("no byte can change without a word", "[checkpoint]") {
 
 TEST_CASE("parts have the names of their ranks", "[checkpoint]") {
   const Folder dir;
-  const fs::path path = save(dir.path, 1);
+  const fs::path path = save(dir.path(), 1);
   Manifest other = value_or_throw(Checkpoint::open(path)).manifest();
   other.parts[1].name = "../../rank-00001";
   value_or_throw(write_file_atomically(path / "manifest.json", to_text(other)));
@@ -211,26 +209,26 @@ TEST_CASE("parts have the names of their ranks", "[checkpoint]") {
 
 TEST_CASE("files of others are known again by their hash", "[checkpoint]") {
   const Folder dir;
-  fs::create_directories(dir.path);
-  value_or_throw(write_file_atomically(dir.path / "a", "content"));
-  value_or_throw(write_file_atomically(dir.path / "b", "content"));
-  value_or_throw(write_file_atomically(dir.path / "c", "contend"));
-  const auto hash = [&](const char* name) { return value_or_throw(hash_file(dir.path / name)).hash; };
+  fs::create_directories(dir.path());
+  value_or_throw(write_file_atomically(dir.path() / "a", "content"));
+  value_or_throw(write_file_atomically(dir.path() / "b", "content"));
+  value_or_throw(write_file_atomically(dir.path() / "c", "contend"));
+  const auto hash = [&](const char* name) { return value_or_throw(hash_file(dir.path() / name)).hash; };
   CHECK(hash("a") == hash("b"));
   CHECK(hash("a") != hash("c"));
-  CHECK(value_or_throw(hash_file(dir.path / "a")).bytes == 7);
-  Reference reference{"vision", "elsewhere", {value_or_throw(hash_file(dir.path / "a"))}};
-  CHECK(check_reference(reference, dir.path));
-  fs::rename(dir.path / "b", dir.path / "a");  // another time, the same content
-  CHECK(check_reference(reference, dir.path));
-  fs::rename(dir.path / "c", dir.path / "a");
-  fs::last_write_time(dir.path / "a", fs::last_write_time(dir.path / "a") + std::chrono::seconds(1));
-  CHECK(check_reference(reference, dir.path).error().message ==
-        cat("'", (dir.path / "a").string(),
+  CHECK(value_or_throw(hash_file(dir.path() / "a")).bytes == 7);
+  Reference reference{"vision", "elsewhere", {value_or_throw(hash_file(dir.path() / "a"))}};
+  CHECK(check_reference(reference, dir.path()));
+  fs::rename(dir.path() / "b", dir.path() / "a");  // another time, the same content
+  CHECK(check_reference(reference, dir.path()));
+  fs::rename(dir.path() / "c", dir.path() / "a");
+  fs::last_write_time(dir.path() / "a", fs::last_write_time(dir.path() / "a") + std::chrono::seconds(1));
+  CHECK(check_reference(reference, dir.path()).error().message ==
+        cat("'", (dir.path() / "a").string(),
             "' is not what the weights of vision were when the checkpoint was written"));
-  fs::remove(dir.path / "a");
-  CHECK(check_reference(reference, dir.path).error().message ==
-        cat("cannot read '", (dir.path / "a").string(), "': No such file or directory"));
-  CHECK(hash_file(dir.path / "d").error().message ==
-        cat("cannot read '", (dir.path / "d").string(), "': No such file or directory"));
+  fs::remove(dir.path() / "a");
+  CHECK(check_reference(reference, dir.path()).error().message ==
+        cat("cannot read '", (dir.path() / "a").string(), "': No such file or directory"));
+  CHECK(hash_file(dir.path() / "d").error().message ==
+        cat("cannot read '", (dir.path() / "d").string(), "': No such file or directory"));
 }

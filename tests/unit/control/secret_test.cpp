@@ -12,6 +12,7 @@
 #include "catch.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/control/meeting.h"
+#include "temporary_folder.h"
 
 using namespace cornstarch;
 using namespace cornstarch::control;
@@ -20,18 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "secret_test.XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using Folder = test::TemporaryFolder;
 
 launch::GetEnv environment(std::map<std::string, std::string> values) {
   return [values](const std::string& name) -> std::optional<std::string> {

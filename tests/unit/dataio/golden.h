@@ -1,7 +1,5 @@
 #pragma once
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -13,6 +11,7 @@
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
+#include "temporary_folder.h"
 
 /// What tests/golden/make_dataio.py wrote, and folders to try things in.
 namespace golden {
@@ -43,24 +42,12 @@ double distance(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 /// A folder that is gone at the end of the test.
-class Folder {
+class Folder : public cornstarch::test::TemporaryFolder {
  public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "dataio-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-
-  const std::filesystem::path& path() const { return path_; }
   std::filesystem::path write(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return path_ / name;
+    std::ofstream(path() / name, std::ios::binary) << content;
+    return path() / name;
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 }  // namespace golden

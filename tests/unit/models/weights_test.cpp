@@ -16,6 +16,7 @@
 #include "cornstarch/catalog/families.h"
 #include "cornstarch/formats/safetensors.h"
 #include "model_fixture.h"
+#include "temporary_folder.h"
 
 using namespace cornstarch;
 using fixture::Modality;
@@ -25,20 +26,7 @@ using models::Stage;
 
 namespace {
 
-class Folder {
- public:
-  Folder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "weights_test.XXXXXX";
-    path_ = mkdtemp(pattern.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using Folder = test::TemporaryFolder;
 
 std::vector<NamedTensor> tensors_of(Stage& stage) {
   std::vector<NamedTensor> out;

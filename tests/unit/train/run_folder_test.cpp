@@ -8,24 +8,14 @@
 #include "catch.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
+#include "temporary_folder.h"
 
 namespace cornstarch::train {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "cornstarch-run-folder-XXXXXX").string();
-    path_ = fs::canonical(::mkdtemp(name.data()));
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using Folder = test::TemporaryFolder;
 
 Result<RunFolder> create(const fs::path& path, bool overwrite, const std::string& config = "config") {
   return RunFolder::create(path, overwrite, config, "plan", "versions");
