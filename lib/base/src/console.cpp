@@ -127,6 +127,7 @@ Result<void> Console::keep_log(const std::filesystem::path& path) {
   if (log_ >= 0) ::close(log_);
   log_ = file;
   log_path_ = path;
+  cut_short_ = false;
   keep_in_log(std::exchange(before_log_, {}));
   return {};
 }

@@ -87,13 +87,16 @@ namespace {
 
 Result<Descriptor> open_file_or_pipe(const fs::path& path, bool pipes) {
   struct stat info{};
-  if (::stat(path.c_str(), &info) != 0) return read_failure(path, errno);
-  const std::string_view other = other_kind(info.st_mode);
-  if (!other.empty() && !(pipes && S_ISFIFO(info.st_mode)))
+  const auto refusal = [&]() -> Result<void> {
+    const std::string_view other = other_kind(info.st_mode);
+    if (other.empty() || (pipes && S_ISFIFO(info.st_mode))) return {};
     return fail(ExitCode::io, cat("cannot read '", path.string(), "': it is ", other));
-  // A FIFO that took the file's place just now would keep us waiting.
+  };
+  if (::stat(path.c_str(), &info) != 0) return read_failure(path, errno);
+  if (const auto ok = refusal(); !ok) return tl::unexpected(ok.error());  // to open a device may do something
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return read_failure(path, errno);
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return read_failure(path, errno);
+  if (const auto ok = refusal(); !ok) return tl::unexpected(ok.error());  // it took the file's place just now
   return fd;
 }
 
@@ -163,7 +166,9 @@ Result<void> make_folders(const fs::path& folder) {
   if (fs::is_directory(folder, error) || folder.empty()) return {};
   if (auto above = make_folders(folder.parent_path()); !above) return above;
   const bool made = ::mkdir(folder.c_str(), 0777) == 0;
-  if ((!made && errno != EEXIST) || !sync_folder(folder.parent_path())) return write_failure(folder, errno);
+  if (!made && errno != EEXIST) return write_failure(folder, errno);
+  if (!made && !fs::is_directory(folder, error)) return write_failure(folder, ENOTDIR);  // nor another's
+  if (!sync_folder(folder.parent_path())) return write_failure(folder, errno);
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/untrusted.h"
 #include "hash.h"
 #include "part.h"
 
@@ -15,6 +16,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kFormat = 1;
 constexpr std::size_t kMaxManifest = std::size_t{64} << 20;
+constexpr std::size_t kMostLevels = 64;
 constexpr std::string_view kHashKey = ",\n \"hash\": \"";
 constexpr std::string_view kEnd = "\"\n}\n";
 constexpr std::size_t kDigits = 32;
@@ -111,7 +113,7 @@ Result<Manifest> read_manifest(const fs::path& folder) {
   };
   if (!is_whole(*text)) return bad("is not what was written: its hash differs");
   try {
-    const Json json = Json::parse(*text);
+    const Json json = nests_deeper(*text, kMostLevels) ? Json() : Json::parse(*text);
     if (const int format = json.at("format").get<int>(); format != kFormat)
       return bad(cat("is of format ", format, ", this program reads ", kFormat));
     Manifest manifest = manifest_from(json);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/untrusted.h"
 
 namespace cornstarch::control {
 
@@ -23,7 +24,7 @@ std::string stopped_because(int rank, const std::string& cause) {
 }
 
 std::string one_line(const std::string& text) {
-  std::string line(trim(text));
+  std::string line = harmless(trim(text));
   std::replace(line.begin(), line.end(), '\n', ' ');
   return line;
 }

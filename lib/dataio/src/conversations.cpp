@@ -205,13 +205,14 @@ SampleInfo ConversationDataset::info(std::int64_t sample) const {
 }
 
 Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
-  const auto at = state_->locate(sample);
+  const auto state = state_;
+  const auto at = state->locate(sample);
   const Reading reading(at.file->place(at.index));
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
-  auto row = make_row(*state_->chat_template, conversation->turns, state_->tokenizer, state_->options.media);
+  auto row = make_row(*state->chat_template, conversation->turns, state->tokenizer, state->options.media);
   if (!row) return State::failure(row.error(), at);
-  const std::int64_t wanted = state_->options.sequence_length;
+  const std::int64_t wanted = state->options.sequence_length;
   if (row->length > wanted) {
     const auto media =
         std::count_if(row->ids.begin(), row->ids.end(), [](std::int64_t id) { return id < 0; });
@@ -221,20 +222,21 @@ Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
                            "a larger batch.sequence_length, or a shorter sample"},
                           at);
   }
-  row->ids.resize(static_cast<std::size_t>(wanted), pad_id());
+  row->ids.resize(static_cast<std::size_t>(wanted), state->tokenizer.pad_id());
   row->labels.resize(static_cast<std::size_t>(wanted), kIgnoreLabel);
   return row;
 }
 
 Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, int encoder) const {
-  const auto at = state_->locate(sample);
+  const auto state = state_;
+  const auto at = state->locate(sample);
   const std::string place = at.file->place(at.index);
   std::optional<Reading> reading(place);
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   const auto e = static_cast<std::size_t>(encoder);
-  const MediaKind kind = state_->options.media.at(e).kind;
-  auto encoders = assign_files(*conversation, kind, state_->options.media);
+  const MediaKind kind = state->options.media.at(e).kind;
+  auto encoders = assign_files(*conversation, kind, state->options.media);
   if (!encoders) return State::failure(encoders.error(), at);
   std::vector<MediaItem> items;
   for (std::size_t i = 0; i < encoders->size(); ++i) {
@@ -243,7 +245,7 @@ Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, i
     reading.emplace(cat(place, ": '", name, "'"));
     auto path = at.file->media(name);
     if (!path) return State::failure(path.error(), at);
-    auto item = prepare(state_->preparers[e], *path);
+    auto item = prepare(state->preparers[e], *path);
     if (!item) {
       Error error = item.error();
       error.message = cat("'", name, "': ", error.message);
@@ -255,20 +257,21 @@ Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, i
 }
 
 Result<Question> ConversationDataset::question(std::int64_t sample) const {
-  const auto at = state_->locate(sample);
+  const auto state = state_;
+  const auto at = state->locate(sample);
   const Reading reading(at.file->place(at.index));
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   std::size_t answer = conversation->turns.size();
   while (answer > 0 && !conversation->turns[answer - 1].learn()) --answer;
   if (answer == 0) return State::failure({ExitCode::bad_data, "the conversation has no answer", {}}, at);
-  auto prompt = make_prompt(*state_->chat_template, {conversation->turns.data(), answer - 1},
-                            state_->tokenizer, state_->options.media);
+  auto prompt = make_prompt(*state->chat_template, {conversation->turns.data(), answer - 1}, state->tokenizer,
+                            state->options.media);
   if (!prompt) return State::failure(prompt.error(), at);
-  if (prompt->length >= state_->options.sequence_length)
+  if (prompt->length >= state->options.sequence_length)
     return State::failure({ExitCode::bad_data,
                            cat("the question is ", prompt->length, " tokens long, sequence_length is ",
-                               state_->options.sequence_length),
+                               state->options.sequence_length),
                            {}},
                           at);
   std::fill(prompt->labels.begin(), prompt->labels.end(), kIgnoreLabel);

@@ -11,7 +11,7 @@
 namespace cornstarch::dataio {
 namespace {
 
-constexpr std::size_t kMaxFile = std::size_t{64} << 20;
+constexpr std::size_t kMaxFile = std::size_t{4} << 20;
 
 struct Kind {
   const char* key;     ///< in tokenizer_config.json, and below `data`

@@ -223,6 +223,10 @@ struct Trainer::Impl {
       log::warning(cat("cut ", course.cut, " recordings that are longer than their encoder takes"));
   }
 
+  std::chrono::duration<double> data_deadline() const {
+    return std::chrono::duration<double>(config.deadlines.data);
+  }
+
   Step to_step(RankBatch batch, const dataio::Dataset& data) const {
     const std::vector<double> bad = batch.bad;
     Step step = assemble(std::move(batch), bad, plan, modalities, comm->rank(), data.pad_id(), dtype);
@@ -244,7 +248,7 @@ struct Trainer::Impl {
           log::set_rank(comm->rank());  // of the thread that reads ahead
           return read(train_data, sampler.samples(position(static_cast<int>(step)), global_batch));
         },
-        started_at.steps, config.steps, 2, std::chrono::duration<double>(config.deadlines.data));
+        started_at.steps, config.steps, 2, data_deadline());
     std::optional<telemetry::Progress> starting(std::in_place, "reading the first batch");
     for (int step = started_at.steps; step < std::min(started_at.steps + 1 + report_lag, config.steps);
          ++step) {
@@ -568,12 +572,19 @@ struct Trainer::Impl {
     BadSamples bad(*eval_data, count, config.data.max_bad_fraction);
     pipeline::StepSums sums;
     sums.loss = at::zeros({}, at::TensorOptions(device).dtype(at::kDouble));
+    dataio::Prefetcher<RankBatch> held_out(
+        [this, count](std::int64_t batch) {
+          log::set_rank(comm->rank());
+          std::vector<std::int64_t> samples;
+          for (std::int64_t i = batch * global_batch; i < (batch + 1) * global_batch; ++i)
+            samples.push_back(i < count ? i : -1);
+          return read(*eval_data, std::move(samples));
+        },
+        0, (count + global_batch - 1) / global_batch, 1, data_deadline());
     for (std::int64_t first = 0; first < count; first += global_batch) {
       if (stops()) return record;
       begin({});
-      std::vector<std::int64_t> samples;
-      for (std::int64_t i = first; i < first + global_batch; ++i) samples.push_back(i < count ? i : -1);
-      RankBatch batch = read(*eval_data, std::move(samples));
+      RankBatch batch = held_out.next();
       agree_on_bad(batch);
       bad.add(batch.samples, batch.bad);
       const Step inputs = to_step(std::move(batch), *eval_data);

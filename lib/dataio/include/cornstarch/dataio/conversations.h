@@ -87,7 +87,7 @@ class ConversationDataset : public Dataset {
  private:
   struct State;
   explicit ConversationDataset(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  ///< lives on under a read that was abandoned
 };
 
 }  // namespace cornstarch::dataio
