@@ -104,6 +104,22 @@ class Resuming(Training):
         self.assertEqual(self.losses("again")[0], self.losses("whole")[0])
         self.assertFalse((folder / "step-00000008.partial").exists())
 
+    def test_ranks_of_which_one_finds_a_bad_byte_go_on_from_an_older_one_together(self):
+        sharded = ("--set", "sharding=zero1")
+        layout = ("--layout", "single", "--local-ranks", "2")
+        self.train(*self.SAVING, *sharded, steps=6, name="whole", layout=layout)
+        self.begun("again", 2)
+        folder = self.folder / "again" / "checkpoints"
+        shutil.copytree(self.folder / "whole" / "checkpoints" / "step-00000004", folder / "step-00000004")
+        data = folder / "step-00000004" / "rank-00001.safetensors"
+        data.write_bytes(data.read_bytes()[:-1] + b"\x55")
+        said = self.train(*self.SAVING, *sharded, "--resume", "--set", "checkpoint.keep=1", steps=6, name="again", layout=layout).stderr
+        self.assertRegex(said, rf"warning \[rank 1\] left out: '{data}': tensor ")
+        self.assertIn("goes on behind step 2\n", said)
+        self.assertEqual(self.losses("again"), self.losses("whole"))
+        # The bad one takes no good one's place.
+        self.assertEqual(self.checkpoints("again"), [6])
+
     def children(self, process):
         return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 

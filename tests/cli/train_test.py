@@ -269,7 +269,8 @@ class Training(unittest.TestCase):
     def checkpoints(self, name):
         """The steps that a run has whole checkpoints of."""
         found = (self.folder / name / "checkpoints").glob("step-*/manifest.json")
-        return sorted(int(p.parent.name.removeprefix("step-")) for p in found)
+        names = (p.parent.name.removeprefix("step-") for p in found)
+        return sorted(int(name) for name in names if name.isdigit())
 
     def state(self, name, step):
         """What the ranks' parts of a checkpoint hold."""

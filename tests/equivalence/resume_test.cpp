@@ -82,6 +82,7 @@ std::vector<double> trained(const Kind& kind, const fs::path& dir, const fs::pat
     if (!from.empty()) {
       auto opened = value_or_throw(checkpoint::Checkpoint::open(from));
       trainer.restore(opened);
+      trainer.publish();
     }
     trainer.run();
   });
@@ -98,6 +99,7 @@ void read_and_save(const Kind& kind, const fs::path& dir, const fs::path& from) 
     train::Trainer trainer({config, modalities, plan, comm, data}, {});
     auto opened = value_or_throw(checkpoint::Checkpoint::open(from));
     trainer.restore(opened);
+    trainer.publish();
     trainer.save(/*again=*/true);
   });
 }

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kPartial = ".partial";
 constexpr std::string_view kRemoved = ".removed";
+constexpr std::string_view kRejected = ".rejected";
 
 std::string name_of(std::int64_t step) {
   const std::string digits = std::to_string(step);
@@ -126,6 +127,17 @@ void abandon(const fs::path& dir, std::int64_t step) {
 void abandon_all(const fs::path& dir) {
   std::error_code ignored;
   for (const fs::path& path : folders_in(dir, is_left_over)) fs::remove_all(path, ignored);
+}
+
+void set_aside_newer(const fs::path& dir, std::int64_t step) {
+  for (const Listed& each : list(dir)) {
+    if (each.step <= step) continue;
+    fs::path aside = each.path;
+    aside += kRejected;
+    std::error_code ignored;
+    fs::remove_all(aside, ignored);
+    fs::rename(each.path, aside, ignored);
+  }
 }
 
 Result<void> prune(const fs::path& dir, int keep, std::int64_t keep_every) {

@@ -735,6 +735,7 @@ static_assert(describes_every_member<Eval>());
 static_assert(describes_every_member<Log>());
 static_assert(describes_every_member<Stop>());
 static_assert(describes_every_member<Checkpoint>());
+static_assert(describes_every_member<Deadlines>());
 static_assert(describes_every_member<RunConfig>());
 
 }  // namespace cornstarch::config

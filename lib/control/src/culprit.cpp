@@ -182,7 +182,10 @@ ExitCode exit_code_of_others(const RankFailure& failure) {
   return failure.code == kCode ? ExitCode::protocol : ExitCode::peer_failed;
 }
 
-RankFailure find_culprit(const States& states, const Complaint& complaint) {
+RankFailure find_culprit(const States& told, const Complaint& complaint) {
+  // Whoever complains has answered, whatever became of its other messages.
+  States states = told;
+  states.try_emplace(complaint.rank).first->second.wait = complaint.wait;
   for (const auto& [group, members] : collectives(states)) {
     if (auto odd = find_disagreement(states, group, members, complaint.rank)) return *odd;
   }

@@ -45,12 +45,16 @@ std::string job_id(const GetEnv& get_env) {
   return named(get_env, {"SLURM_JOB_ID", "SLURM_STEP_ID", "OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"});
 }
 
-/// The same with all that a user or torchrun says, who starts the processes of a job again.
+/// What all processes of the run are told, by the launcher that started them: what another around it says (a
+/// step of Slurm's for each host's torchrun) may differ from host to host. torchrun starts the processes of a
+/// job again.
 std::string run_id(const LaunchContext& launch, const GetEnv& get_env) {
-  return cat(
-      job_id(get_env),
-      named(get_env, {"MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"}),
-      launch.world_size, " ranks");
+  std::string id = named(get_env, {"MASTER_ADDR", "MASTER_PORT"});
+  if (launch.source == "torchrun")
+    id += named(get_env, {"TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"});
+  if (launch.source == "openmpi") id += named(get_env, {"OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"});
+  if (launch.source == "slurm") id += named(get_env, {"SLURM_JOB_ID", "SLURM_STEP_ID"});
+  return cat(id, launch.world_size, " ranks");
 }
 
 std::vector<int> ports_from(int first) {

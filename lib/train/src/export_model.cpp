@@ -18,6 +18,7 @@ void write_model_of(const checkpoint::Checkpoint& described, const ExportOptions
   Trainer trainer({job.config, job.modalities, job.plan, comm::alone(), *job.train_data}, {});
   auto from = value_or_throw(checkpoint::Checkpoint::open(options.from));
   trainer.restore(from);
+  trainer.publish();
   write_model(job, trainer, options.to);
 }
 

@@ -70,7 +70,12 @@ Result<void> check_fixed(const std::string& where, const std::vector<config::Cha
 Result<void> check_references(const checkpoint::Checkpoint& from, const catalog::Modalities& modalities) {
   for (const checkpoint::Reference& reference : from.manifest().references)
     for (const catalog::Modality& m : modalities) {
-      if (m.name != reference.modality || !m.pretrained) continue;
+      if (m.name != reference.modality) continue;
+      if (!m.pretrained)
+        return fail(ExitCode::usage,
+                    cat("what does not train of ", m.name, " came from '", reference.folder,
+                        "' and would be drawn at random"),
+                    "give it 'pretrained' as it had, or start a run of its own");
       const auto same = checkpoint::check_reference(reference, *m.pretrained);
       if (!same)
         return fail(ExitCode::usage, same.error().message,
@@ -189,7 +194,10 @@ std::int64_t resume(const config::RunConfig& config, const catalog::Modalities& 
       trouble = failure.what();
       log::warning(cat("left out: ", trouble));
     }
-    if (on_all_ranks(comm, device, trouble.empty())) return step;
+    if (!on_all_ranks(comm, device, trouble.empty())) continue;
+    trainer.publish();
+    if (speaks) checkpoint::set_aside_newer(dir, step);
+    return step;
   }
 }
 

@@ -1,7 +1,6 @@
 #include "cornstarch/train/run.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/isfinite.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -70,9 +69,8 @@ class Speaker {
   }
 
   void go_on_behind(std::int64_t step) {
-    if (step == 0) return;
     value_or_throw(folder_.go_on_behind(step));
-    console().say(cat("goes on behind step ", step));
+    if (step > 0) console().say(cat("goes on behind step ", step));
   }
 
   void finish(const Ending& ending, int steps_done, const std::string& run_dir) {
@@ -158,7 +156,6 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   observer.on_step = [&](const telemetry::StepRecord& record) {
     learnt += record.target_tokens;
     ++recorded;
-    comm->at(static_cast<int>(record.step) + 1, "training");
     if (speaker) return speaker->tell(record);
     if (recorded == 1) share_log(job, *comm);
     if (recorded == 1 && comm->rank() == 1) comm->on_failure(failure_writer(job));
@@ -183,7 +180,6 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   const std::int64_t behind =
       resume(job.config, job.modalities, *comm, device, job.train_data->size(), trainer);
   if (speaker) speaker->go_on_behind(behind);
-  comm->at(static_cast<int>(behind) + 1, "training");
   Ending ending;
   try {
     ending = trainer.run();
@@ -191,10 +187,11 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
     save_before_the_end(trainer, failure);
     throw;
   }
-  if (ending.signal == 0 && recorded > 0 && learnt == 0)
+  if (ending.signal == 0 && behind == 0 && recorded > 0 && learnt == 0)
     throw Failure(ExitCode::bad_data, "nothing was learnt: no sample that was read has an answer",
                   "what is learnt are the turns from 'gpt' or 'assistant'");
-  if (ending.signal != 0 && trainer.steps_done() > 0) trainer.save();
+  if (ending.signal != 0 && trainer.steps_done() > 0 && !trainer.save())
+    throw Failure(ExitCode::io, cat("the state of step ", trainer.steps_done(), " could not be saved"));
   comm->at(0, "writing the model");
   if (ending.signal == 0) write_model(job, trainer, fs::path(job.config.run_dir) / "model");
   if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");

@@ -139,6 +139,10 @@ Result<void> Saver::make_whole() {
   return {};
 }
 
+bool Saver::is_whole(std::int64_t step) const {
+  return fs::exists(checkpoint::whole_folder(options_.dir, step));
+}
+
 void Saver::settle() {
   if (!committing_.valid()) return;
   report(committing_.get(), "is not saved");

@@ -49,6 +49,8 @@ class Saver {
   void conclude(bool whole);
   /// Waits until rank 0 has done what conclude() asked for.
   void settle();
+  /// Rank 0, settled: whether there is a whole checkpoint of a step.
+  bool is_whole(std::int64_t step) const;
 
  private:
   Result<void> write();

@@ -127,6 +127,7 @@ struct Trainer::Impl {
   std::optional<Clock::duration> usual_time;  ///< and how long its like took
   std::optional<Clock::duration> step_time;   ///< of the last step that was recorded
   Ending ending;
+  bool dropping = false;
   int left_out = 0;  ///< steps in a row that nothing was learnt from, since they were not finite
   std::optional<Failure> given_up;     ///< after too many of them: once all reports are read
   BadSamples bad_samples;              ///< of those that it was trained on
@@ -174,13 +175,16 @@ struct Trainer::Impl {
     return [this] { return outlasts_the_launcher(); };
   }
 
-  bool outlasts_the_launcher() const {
+  /// From then on always: a step that was begun before a drop is known may not be updated for.
+  bool outlasts_the_launcher() {
     const auto limit = launch::finish_by();
     if (!limit) return false;
-    return !usual_time || std::max(Clock::now(), begun + *usual_time) > *limit;
+    dropping = dropping || !usual_time || std::max(Clock::now(), begun + *usual_time) > *limit;
+    return dropping;
   }
 
-  void begin(std::optional<Clock::duration> usual) {
+  void begin(std::optional<Clock::duration> usual, int step, const char* phase) {
+    comm->at(step, phase);
     begun = Clock::now();
     usual_time = usual;
   }
@@ -258,7 +262,7 @@ struct Trainer::Impl {
     starting.emplace("computing the first step");
     if (evaluates(started_at.steps) && course.evaluated != started_at.steps) evaluate(started_at.steps);
     for (int step = started_at.steps; step < config.steps && !ended(); ++step) {
-      begin(step_time);
+      begin(step_time, step + 1, "training");
       if (tracer) tracer->begin(step);
       bad_samples.add(upcoming.front().samples, upcoming.front().bad);
       const Step inputs = to_step(std::move(upcoming.front()), train_data);
@@ -315,17 +319,20 @@ struct Trainer::Impl {
 
   void restore(checkpoint::Checkpoint& from) {
     train::restore(from, executor.segments(), optimizer.moments());
-    executor.publish(std::vector<bool>(modalities.size(), true));
     started_at = course = Course::of(from.manifest());
     optimizer.resume(course.updates);
     bad_samples.go_on(course.read, course.bad);
     steps_issued = saved_step = course.steps;
   }
 
+  /// Not before all ranks have read their parts: one that could not would leave the others alone in it.
+  void publish() { executor.publish(std::vector<bool>(modalities.size(), true)); }
+
   /// All reports have been read.
   void begin_saving(bool waits) {
     if (saved_step == course.steps) return;
     const Clock::time_point asked = Clock::now();
+    comm->at(0, "saving");
     finish_saving();
     const std::chrono::duration<double> waited = Clock::now() - asked;
     if (comm->rank() == 0 && waited.count() > 1)
@@ -361,12 +368,16 @@ struct Trainer::Impl {
     saver.settle();
   }
 
-  /// Of a run that is to be started again.
-  void save(bool again) {
+  /// Of a run that is to be started again; whether there is one then, as rank 0 finds it.
+  bool save(bool again) {
+    comm->at(0, "saving");
     if (again) saved_step = -1;
     begin_saving(true);
     finish_saving();
-    world->barrier();
+    Report report;
+    report.saved = comm->rank() == 0 && saver.is_whole(course.steps) ? 1 : 0;
+    take(report, report.start(*world, device));
+    return report.saved > 0;
   }
 
   bool ended() const { return ending.signal != 0 || ending.dropped || given_up; }
@@ -583,7 +594,7 @@ struct Trainer::Impl {
         0, (count + global_batch - 1) / global_batch, 1, data_deadline());
     for (std::int64_t first = 0; first < count; first += global_batch) {
       if (stops()) return record;
-      begin({});
+      begin({}, 0, "evaluating");
       RankBatch batch = held_out.next();
       agree_on_bad(batch);
       bad.add(batch.samples, batch.bad);
@@ -621,7 +632,8 @@ Ending Trainer::run() {
 }
 
 void Trainer::restore(checkpoint::Checkpoint& from) { impl_->restore(from); }
-void Trainer::save(bool again) { impl_->save(again); }
+void Trainer::publish() { impl_->publish(); }
+bool Trainer::save(bool again) { return impl_->save(again); }
 
 int Trainer::steps_done() const { return impl_->course.steps; }
 

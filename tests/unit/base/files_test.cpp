@@ -104,8 +104,7 @@ TEST_CASE("Folders are made with those above them") {
   CHECK(file.error().message == "cannot write '" + (folder.path() / "file").string() + "': Not a directory");
   const auto below = make_folders(folder.path() / "file" / "c");
   REQUIRE_FALSE(below);
-  CHECK(below.error().message ==
-        "cannot write '" + (folder.path() / "file" / "c").string() + "': Not a directory");
+  CHECK(below.error().message == "cannot write '" + (folder.path() / "file").string() + "': Not a directory");
 }
 
 TEST_CASE("Writing replaces the content and leaves nothing beside it") {

@@ -145,6 +145,17 @@ TEST_CASE("nothing is removed for the sake of a checkpoint that is none", "[chec
             fs::file_size(dir.path() / "step-00000020/rank-00001.safetensors")));
 }
 
+TEST_CASE("what a run did not go on from is set aside, and costs no good one its place", "[checkpoint]") {
+  const Folder dir;
+  for (const int step : {10, 20, 30}) save(dir.path(), step);
+  set_aside_newer(dir.path(), 10);
+  CHECK(steps(dir.path()) == std::vector<std::int64_t>{10});
+  CHECK(fs::exists(dir.path() / "step-00000030.rejected"));
+  save(dir.path(), 15);
+  value_or_throw(prune(dir.path(), 1, 0));
+  CHECK(steps(dir.path()) == std::vector<std::int64_t>{15});
+}
+
 TEST_CASE("the same step can be saved again", "[checkpoint]") {
   const Folder dir;
   save(dir.path(), 5, 0);

@@ -50,6 +50,12 @@ TEST_CASE("whoever does not answer is to blame, not who complains") {
   CHECK(found.op == "all_reduce sum (512 fp32) as #1 of 'world'");
 }
 
+TEST_CASE("whoever complains has answered, whatever became of its other messages") {
+  const auto found = find_culprit({{2, elsewhere(0, 6)}}, {1, wait_in_world({2}, 0), ""});
+  CHECK(found.rank == 2);
+  CHECK(found.step == 6);
+}
+
 TEST_CASE("the chain of those who wait ends at who is in no operation") {
   RankState one{
       7, "training", Wait{{2}, "receive of 'gradients' (4 fp32), tag 1", "", -1, 0.7}, {calls({})}, ""};

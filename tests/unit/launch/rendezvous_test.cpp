@@ -49,6 +49,7 @@ TEST_CASE("where torchrun's agent listens nobody else can") {
 
 TEST_CASE("ports follow each other, and runs have names") {
   LaunchContext launch;
+  launch.source = "torchrun";
   launch.world_size = 2;
   launch.local_size = 2;
   Environment environment{
@@ -60,6 +61,8 @@ TEST_CASE("ports follow each other, and runs have names") {
   const Rendezvous first = value_or_throw(rendezvous(launch, get_env));
   CHECK(first.ports == std::vector<int>{65530, 65531, 65532, 65533, 65534, 65535});
   CHECK(first.job == "MASTER_ADDR=n1 MASTER_PORT=65530 TORCHELASTIC_RESTART_COUNT=0 2 ranks");
+  environment["SLURM_STEP_ID"] = "1";  // each host's torchrun may be a step of its own
+  CHECK(value_or_throw(rendezvous(launch, get_env)).job == first.job);
   environment["TORCHELASTIC_RESTART_COUNT"] = "1";
   CHECK(value_or_throw(rendezvous(launch, get_env)).job != first.job);
   environment["MASTER_PORT"] = "1000";

@@ -86,6 +86,10 @@ Result<std::filesystem::path> commit(const std::filesystem::path& dir, Manifest 
 void abandon(const std::filesystem::path& dir, std::int64_t step);
 void abandon_all(const std::filesystem::path& dir);
 
+/// A run goes on from `step`: what is newer was not whole, or could not be read. It is renamed to
+/// step-<n>.rejected, where a person may look at it, and counts no longer.
+void set_aside_newer(const std::filesystem::path& dir, std::int64_t step);
+
 /// Removes whole checkpoints but the newest `keep` (at least one) and those whose step is a multiple of
 /// `keep_every` (0: of none).
 Result<void> prune(const std::filesystem::path& dir, int keep, std::int64_t keep_every);

@@ -61,11 +61,13 @@ class Trainer {
   ~Trainer();
 
   /// Goes on where a checkpoint's run was; before run(). Throws Failure (bad_data) where it cannot be read:
-  /// then the state is no longer whole, and another has to be restored.
+  /// then the state is no longer whole, and another has to be restored. Once all ranks have restored one, all
+  /// of them publish() it.
   void restore(checkpoint::Checkpoint& from);
+  void publish();
   /// Saves the state as the last complete step left it, if there is no checkpoint of that step (or `again`);
-  /// returns when it is whole, or could not be made so, which has been said. Every rank calls it.
-  void save(bool again = false);
+  /// returns whether it is whole; why it is not has been said. Every rank calls it.
+  bool save(bool again = false);
 
   /// Trains for config.steps steps, with evaluations as configured, or until any rank is asked to stop or
   /// drops a step, which then no rank updates for.
