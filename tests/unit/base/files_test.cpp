@@ -98,7 +98,7 @@ TEST_CASE("Folders are made with those above them") {
   REQUIRE(make_folders(folder.path() / "a" / "b"));
   REQUIRE(make_folders(folder.path() / "a" / "b"));
   CHECK(fs::is_directory(folder.path() / "a" / "b"));
-  std::ofstream(folder.path() / "file");
+  REQUIRE(write_file_atomically(folder.path() / "file", ""));
   const auto file = make_folders(folder.path() / "file");
   REQUIRE_FALSE(file);
   CHECK(file.error().message == "cannot write '" + (folder.path() / "file").string() + "': Not a directory");
