@@ -20,8 +20,8 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import (AutoConfig, AutoFeatureExtractor, AutoModelForCausalLM, AutoTokenizer, CLIPImageProcessor,
-                          CLIPVisionModel, LlamaForCausalLM, WhisperForConditionalGeneration, WhisperModel, pipeline)
+from transformers import (AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
+                          CLIPVisionModel, SiglipVisionModel, WhisperForConditionalGeneration, WhisperModel, pipeline)
 
 GOLDEN = Path(__file__).parent / "models"
 TEXT = "What digit do you see?\nSeven, and  then 12.\n"
@@ -49,13 +49,16 @@ def check_type(folder):
 
 
 def outputs(name, folder, golden):
-    if name.startswith("llama"):
-        model = load(folder, LlamaForCausalLM, torch.float32)
+    if name.startswith(("llama", "qwen")):
+        model = load(folder, AutoModelForCausalLM, torch.float32)
         return model(inputs_embeds=golden["hidden.model.embed_tokens"]).logits, golden["logits"]
     if name.startswith("clip"):
         out = load(folder, CLIPVisionModel)(pixel_values=golden["media"], output_hidden_states=True)
         last = max(key for key in golden if key.startswith("hidden.vision_model.encoder.layers."))
         return out.hidden_states[-1], golden[last]
+    if name.startswith("siglip"):
+        out = load(folder, SiglipVisionModel)(pixel_values=golden["media"])
+        return out.last_hidden_state, golden["hidden.vision_model.post_layernorm"]
     load(folder, WhisperForConditionalGeneration)
     return load(folder, WhisperModel).encoder(golden["media"]).last_hidden_state, golden["hidden.layer_norm"]
 
@@ -72,8 +75,8 @@ def check_golden(program):
             print(f"{folder.name}: {said}, {error:.1e}")
 
 
-def check_pictures(folder):
-    model, processor = load(folder, CLIPVisionModel), CLIPImageProcessor.from_pretrained(folder)
+def check_pictures(folder, family):
+    model, processor = load(folder, family), AutoImageProcessor.from_pretrained(folder)
     picture = numpy.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=numpy.uint8)
     pixels = processor(picture, return_tensors="pt")["pixel_values"].to(model.dtype)
     assert model(pixel_values=pixels).last_hidden_state.isfinite().all()
@@ -111,7 +114,9 @@ def check_projector(folder):
 
 
 def check_run(model):
-    checks = {"clip_vision_model": check_pictures, "whisper": check_sound, "llama": check_text}
+    checks = {"clip_vision_model": lambda folder: check_pictures(folder, CLIPVisionModel),
+              "siglip_vision_model": lambda folder: check_pictures(folder, SiglipVisionModel), "whisper": check_sound,
+              "llama": check_text, "mistral": check_text, "qwen2": check_text, "qwen3": check_text}
     folders = sorted(path.parent for path in model.glob("*/config.json"))
     assert folders, f"{model} holds no folder with a config.json: give a run's model/"
     for folder in folders:

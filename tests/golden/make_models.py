@@ -10,12 +10,15 @@ Names are those of the module lists of cornstarch-train (old spelling). Needs to
 import copy
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, WhisperConfig, WhisperModel
+from transformers import (CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel,
+                          WhisperConfig, WhisperModel)
 
 ROOT = Path(__file__).parent / "models"
 LLAMA = dict(vocab_size=29, hidden_size=16, intermediate_size=22, num_hidden_layers=2, num_attention_heads=4,
@@ -25,6 +28,9 @@ CLIP = dict(hidden_size=16, intermediate_size=26, num_hidden_layers=2, num_atten
 WHISPER = dict(d_model=16, encoder_ffn_dim=26, encoder_layers=2, encoder_attention_heads=4, num_mel_bins=6,
                max_source_positions=7, decoder_layers=1, decoder_attention_heads=1, decoder_ffn_dim=4, vocab_size=8,
                max_target_positions=4, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1)
+SIGLIP = dict(hidden_size=16, intermediate_size=26, num_hidden_layers=2, num_attention_heads=4, image_size=8,
+              patch_size=4, num_channels=3)
+YARN = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, original_max_position_embeddings=16)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
 
@@ -45,6 +51,11 @@ CASES = {
                              dict(old_config=True)),
     "llama_rope_llama3": ("llama", dict(num_attention_heads=2, rope_parameters=dict(LLAMA3, rope_theta=100.0)), {}),
     "llama_rope_llama3_old": ("llama", dict(num_attention_heads=2, rope_parameters=dict(LLAMA3, rope_theta=100.0)), dict(old_config=True)),
+    "llama_rope_linear": ("llama", dict(rope_parameters=dict(rope_type="linear", rope_theta=100.0, factor=2.5)), {}),
+    "llama_rope_dynamic": ("llama", dict(rope_parameters=dict(rope_type="dynamic", rope_theta=100.0, factor=2.0)), {}),
+    "llama_rope_yarn": ("llama", dict(hidden_size=32, rope_parameters=YARN), {}),
+    "llama_rope_yarn_options": ("llama", dict(hidden_size=32, rope_parameters=dict(
+        YARN, beta_fast=8.0, beta_slow=0.5, truncate=False, mscale=0.8, mscale_all_dim=0.3)), dict(old_config=True)),
     "llama_gelu": ("llama", dict(hidden_act="gelu"), {}),
     "llama_gelu_tanh": ("llama", dict(hidden_act="gelu_pytorch_tanh"), {}),
     "llama_relu": ("llama", dict(hidden_act="relu"), {}),
@@ -53,6 +64,14 @@ CASES = {
     "llama_bf16": ("llama", dict(num_key_value_heads=2), dict(dtype=torch.bfloat16)),
     "llama_fp16": ("llama", dict(num_key_value_heads=2), dict(dtype=torch.float16)),
     "llama_fp64": ("llama", dict(num_key_value_heads=2, num_hidden_layers=1), dict(dtype=torch.float64)),
+    "qwen2": ("qwen2", dict(num_key_value_heads=2), {}),
+    "qwen2_options": ("qwen2", dict(num_key_value_heads=1, hidden_act="gelu", rms_norm_eps=0.1, tie_word_embeddings=True,
+                                    pad_token_id=5, rope_parameters=YARN, use_sliding_window=True, sliding_window=9,
+                                    max_window_layers=1), {}),
+    "qwen3": ("qwen3", dict(num_key_value_heads=2, head_dim=6), {}),
+    "qwen3_options": ("qwen3", dict(num_key_value_heads=4, head_dim=4, hidden_act="relu", rms_norm_eps=0.1,
+                                    attention_bias=True, tie_word_embeddings=True, pad_token_id=5, rope_parameters=YARN),
+                      dict(old_config=True)),
     "clip": ("clip_vision_model", dict(), dict(prefix="vision_model.")),
     "clip_new_spelling": ("clip_vision_model", dict(), dict(prefix="")),
     "clip_wrapped": ("clip_vision_model", dict(), dict(prefix="vision_model.", wrap=True)),
@@ -63,6 +82,10 @@ CASES = {
     "clip_layer_norm_eps": ("clip_vision_model", dict(layer_norm_eps=0.1), dict(prefix="vision_model.")),
     "clip_channels": ("clip_vision_model", dict(num_channels=1, num_attention_heads=2), dict(prefix="vision_model.")),
     "clip_uneven_patches": ("clip_vision_model", dict(image_size=11, patch_size=3), dict(prefix="vision_model.")),
+    "siglip": ("siglip_vision_model", dict(), dict(prefix="vision_model.")),
+    "siglip_options": ("siglip_vision_model", dict(hidden_act="quick_gelu", layer_norm_eps=0.1, num_channels=1,
+                                                   num_attention_heads=2, image_size=11, patch_size=3),
+                       dict(prefix="")),
     "whisper": ("whisper", dict(), dict(prefix="model.encoder.")),
     "whisper_base_model": ("whisper", dict(), dict(prefix="encoder.")),
     "whisper_encoder_only": ("whisper", dict(encoder_attention_heads=2), dict(prefix="")),
@@ -90,12 +113,14 @@ def record(golden, module, name, then=lambda x: x):
     module.register_forward_hook(hook)
 
 
-def llama(config):
-    model = LlamaForCausalLM._from_config(LlamaConfig(**config), attn_implementation="eager")
-    return model, {name: p for name, p in model.named_parameters()}
+def decoder(config_class, model_class):
+    def build(config):
+        model = model_class._from_config(config_class(**config), attn_implementation="eager")
+        return model, {name: p for name, p in model.named_parameters()}
+    return build
 
 
-def run_llama(model, golden):
+def run_decoder(model, golden):
     c = model.config
     record(golden, model.model.norm, "model.norm")
     for i, layer in enumerate(model.model.layers):
@@ -120,21 +145,26 @@ def run_llama(model, golden):
         golden[f"grad.features.{e}"] = rows.grad
 
 
-def clip(config):
-    model = CLIPVisionModel._from_config(CLIPVisionConfig(**config), attn_implementation="eager")
-    return model, {"vision_model." + name.removeprefix("vision_model."): p for name, p in model.named_parameters()}
+def tower(config_class, model_class):
+    def build(config):
+        model = model_class._from_config(config_class(**config), attn_implementation="eager")
+        names = {"vision_model." + name.removeprefix("vision_model."): p for name, p in model.named_parameters()}
+        return model, {name: p for name, p in names.items() if not name.startswith("vision_model.head.")}
+    return build
 
 
-def run_clip(model, golden):
+def run_tower(model, golden):
+    """CLIP's and SigLIP's: the latter's norm is that of the last hidden state, CLIP's of the pooled one only."""
     c = model.config
-    tower = getattr(model, "vision_model", model)
-    record(golden, tower.embeddings, "vision_model.embeddings")
-    record(golden, tower.pre_layrnorm, "vision_model.pre_layrnorm")
-    for i, layer in enumerate(tower.encoder.layers):
+    inner = getattr(model, "vision_model", model)
+    has_norm = c.model_type == "siglip_vision_model"
+    for name in ["embeddings"] + (["post_layernorm"] if has_norm else ["pre_layrnorm"]):
+        record(golden, getattr(inner, name), "vision_model." + name)
+    for i, layer in enumerate(inner.encoder.layers):
         record(golden, layer, f"vision_model.encoder.layers.{i}")
     golden["media"] = torch.randn(2, c.num_channels, c.image_size, c.image_size)
-    out = model(pixel_values=golden["media"], output_hidden_states=True).hidden_states[-1]
-    encoder_loss(out, golden)
+    out = model(pixel_values=golden["media"], output_hidden_states=True)
+    encoder_loss(out.last_hidden_state if has_norm else out.hidden_states[-1], golden)
 
 
 def whisper(config):
@@ -161,7 +191,11 @@ def encoder_loss(out, golden):
     golden["loss"] = loss.detach()
 
 
-FAMILIES = {"llama": (LLAMA, llama, run_llama), "clip_vision_model": (CLIP, clip, run_clip),
+FAMILIES = {"llama": (LLAMA, decoder(LlamaConfig, LlamaForCausalLM), run_decoder),
+            "qwen2": (LLAMA, decoder(Qwen2Config, Qwen2ForCausalLM), run_decoder),
+            "qwen3": (LLAMA, decoder(Qwen3Config, Qwen3ForCausalLM), run_decoder),
+            "clip_vision_model": (CLIP, tower(CLIPVisionConfig, CLIPVisionModel), run_tower),
+            "siglip_vision_model": (SIGLIP, tower(SiglipVisionConfig, SiglipVisionModel), run_tower),
             "whisper": (WHISPER, whisper, run_whisper)}
 
 
@@ -194,7 +228,7 @@ def save_weights(folder, tensors, shards):
 def make(case):
     family, options, script = CASES[case]
     base, build, run = FAMILIES[family]
-    torch.manual_seed(sorted(CASES).index(case))
+    torch.manual_seed(zlib.crc32(case.encode()))
     model, names = build({**base, **options})
     dtype = script.get("dtype", torch.float32)
     randomize(model, dtype)
@@ -205,7 +239,7 @@ def make(case):
     prefix = script.get("prefix")
     on_disk = {}
     for name, p in names.items():
-        stem = name.removeprefix("vision_model.") if family == "clip_vision_model" else name
+        stem = name.removeprefix("vision_model.")
         on_disk[name if prefix is None else prefix + stem] = p.detach().to(dtype).contiguous()
     save_weights(folder, on_disk, script.get("shards", 1))
     golden = {}

@@ -27,24 +27,43 @@ double linear_flops(const LinearSpec& linear) {
   return 2.0 * static_cast<double>(linear.in) * static_cast<double>(linear.out);
 }
 
-ModuleSpec block_module(const std::string& name, const BlockSpec& block, const BlockStd& std) {
-  ModuleSpec module{.name = name, .body = block};
-  auto& params = module.params;
-  add_norm(params, block.norm1);
-  for (const LinearSpec* linear : {&block.q, &block.k, &block.v}) {
-    add_linear(params, *linear, LinearSplit::rows, block.head_dim, std.qkv);
+namespace {
+
+void add_attention(ModuleSpec& module, const AttentionSpec& attention, const BlockStd& std) {
+  for (const LinearSpec* linear : {&attention.q, &attention.k, &attention.v}) {
+    add_linear(module.params, *linear, LinearSplit::rows, attention.head_dim, std.qkv);
     module.flops_per_token += linear_flops(*linear);
   }
-  add_linear(params, block.o, LinearSplit::columns, block.head_dim, std.o);
-  add_norm(params, block.norm2);
-  if (block.gate) {
-    add_linear(params, *block.gate, LinearSplit::rows, 1, std.up);
-    module.flops_per_token += linear_flops(*block.gate);
+  for (const auto* norm : {&attention.q_norm, &attention.k_norm}) {
+    if (!*norm) continue;
+    const std::size_t first = module.params.size();
+    add_norm(module.params, **norm);
+    for (std::size_t i = first; i < module.params.size(); ++i) module.params[i].of_heads = true;
   }
-  add_linear(params, block.up, LinearSplit::rows, 1, std.up);
-  add_linear(params, block.down, LinearSplit::columns, 1, std.down);
-  module.flops_per_token += linear_flops(block.o) + linear_flops(block.up) + linear_flops(block.down);
-  module.flops_per_token_pair = 4.0 * static_cast<double>(block.heads) * static_cast<double>(block.head_dim);
+  add_linear(module.params, attention.o, LinearSplit::columns, attention.head_dim, std.o);
+  module.flops_per_token += linear_flops(attention.o);
+  module.flops_per_token_pair =
+      4.0 * static_cast<double>(attention.heads) * static_cast<double>(attention.head_dim);
+}
+
+void add_feed_forward(ModuleSpec& module, const FeedForwardSpec& feed_forward, const BlockStd& std) {
+  if (feed_forward.gate) {
+    add_linear(module.params, *feed_forward.gate, LinearSplit::rows, 1, std.up);
+    module.flops_per_token += linear_flops(*feed_forward.gate);
+  }
+  add_linear(module.params, feed_forward.up, LinearSplit::rows, 1, std.up);
+  add_linear(module.params, feed_forward.down, LinearSplit::columns, 1, std.down);
+  module.flops_per_token += linear_flops(feed_forward.up) + linear_flops(feed_forward.down);
+}
+
+}  // namespace
+
+ModuleSpec block_module(const std::string& name, const BlockSpec& block, const BlockStd& std) {
+  ModuleSpec module{.name = name, .body = block};
+  add_norm(module.params, block.norm1);
+  add_attention(module, block.attention, std);
+  add_norm(module.params, block.norm2);
+  add_feed_forward(module, block.feed_forward, std);
   return module;
 }
 

@@ -150,9 +150,18 @@ std::vector<std::string> HfConfig::unknown_keys() const {
   return unknown;
 }
 
+std::int64_t HfConfig::original_positions(const Json& scaling, const std::string& name,
+                                          std::int64_t max_positions) {
+  const std::string key = "original_max_position_embeddings";
+  if (const Json* outer = find(key))  // wins over the one inside, as in HF
+    return outer->is_null() ? max_positions : size(key, max_positions);
+  if (!scaling.contains(key)) return max_positions;
+  const auto fallback = static_cast<double>(max_positions);
+  return static_cast<std::int64_t>(number(scaling, cat(name, ".", key), key, fallback, false));
+}
+
 void HfConfig::llama3_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions,
                               RopeSpec& rope) {
-  rope.type = RopeSpec::Type::llama3;
   const auto field = [&](const std::string& key) {
     return number(scaling, cat(name, ".", key), key, std::nullopt, false);
   };
@@ -164,14 +173,35 @@ void HfConfig::llama3_scaling(const Json& scaling, const std::string& name, std:
     problem(cat(name, ".high_freq_factor"), cat("must be greater than low_freq_factor (",
                                                 rope.low_freq_factor, "), got ", rope.high_freq_factor));
   }
-  const std::string key = "original_max_position_embeddings";
-  rope.original_max_positions = max_positions;
-  if (const Json* outer = find(key)) {  // wins over the one inside, as in HF
-    if (!outer->is_null()) rope.original_max_positions = size(key, max_positions);
-  } else if (scaling.contains(key)) {
-    const double value = number(scaling, cat(name, ".", key), key, static_cast<double>(max_positions), false);
-    rope.original_max_positions = static_cast<std::int64_t>(value);
+  rope.original_max_positions = original_positions(scaling, name, max_positions);
+}
+
+void HfConfig::yarn_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions,
+                            RopeSpec& rope) {
+  const auto field = [&](const std::string& key, std::optional<double> fallback) {
+    const bool absent = fallback && (!scaling.contains(key) || scaling[key].is_null());
+    return absent ? *fallback : number(scaling, cat(name, ".", key), key, fallback, false);
+  };
+  const auto given = [&](const char* key) { return scaling.contains(key) && !scaling[key].is_null(); };
+  rope.original_max_positions = original_positions(scaling, name, max_positions);
+  const double stretch =
+      static_cast<double>(max_positions) / static_cast<double>(rope.original_max_positions);
+  rope.factor = field("factor", scaling.contains("factor") ? std::optional(stretch) : std::nullopt);
+  rope.beta_fast = field("beta_fast", rope.beta_fast);
+  rope.beta_slow = field("beta_slow", rope.beta_slow);
+  if (scaling.contains("truncate")) {
+    if (!scaling["truncate"].is_boolean())
+      problem(cat(name, ".truncate"), cat("expected true or false, got ", shown(scaling["truncate"])));
+    else
+      rope.truncate = scaling["truncate"].get<bool>();
   }
+  const auto magnitude = [&](double weight) {
+    return rope.factor <= 1 ? 1.0 : 0.1 * weight * std::log(rope.factor) + 1.0;
+  };
+  const bool both = given("mscale") && given("mscale_all_dim");
+  const double own =
+      both ? magnitude(field("mscale", 1.0)) / magnitude(field("mscale_all_dim", 1.0)) : magnitude(1.0);
+  rope.attention_factor = field("attention_factor", own);
 }
 
 RopeSpec HfConfig::rope(std::int64_t max_positions) {
@@ -198,10 +228,20 @@ RopeSpec HfConfig::rope(std::int64_t max_positions) {
   const std::string key = parameters->contains("rope_type") ? "rope_type" : "type";
   const Json type = parameters->value(key, Json("default"));
   if (type == "llama3") {
+    rope.type = RopeSpec::Type::llama3;
     llama3_scaling(*parameters, name, max_positions, rope);
+  } else if (type == "yarn") {
+    rope.type = RopeSpec::Type::yarn;
+    yarn_scaling(*parameters, name, max_positions, rope);
+  } else if (type == "linear") {
+    rope.type = RopeSpec::Type::linear;
+    rope.factor = number(*parameters, cat(name, ".factor"), "factor", std::nullopt, false);
+  } else if (type == "dynamic") {
+    // Of sequences longer than max_position_embeddings only, which are refused.
+    number(*parameters, cat(name, ".factor"), "factor", std::nullopt, false);
   } else if (type != "default") {
-    problem(cat(name, ".", key),
-            cat("rope of type ", shown(type), " is not supported; known are default, llama3"));
+    problem(cat(name, ".", key), cat("rope of type ", shown(type),
+                                     " is not supported; known are default, dynamic, linear, llama3, yarn"));
   }
   return rope;
 }

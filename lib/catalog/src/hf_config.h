@@ -55,8 +55,10 @@ class HfConfig {
   const Json* find(const std::string& key);
   double number(const Json& owner, const std::string& path, const std::string& key,
                 std::optional<double> fallback, bool zero_allowed);
+  std::int64_t original_positions(const Json& scaling, const std::string& name, std::int64_t max_positions);
   void llama3_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions,
                       RopeSpec& rope);
+  void yarn_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions, RopeSpec& rope);
 
   Json json_;
   std::set<std::string> known_;

@@ -51,19 +51,26 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
   BlockSpec block;
   block.norm1 = llama.norm(name + ".input_layernorm");
   block.norm2 = llama.norm(name + ".post_attention_layernorm");
-  block.heads = llama.heads;
-  block.kv_heads = llama.kv_heads;
-  block.head_dim = llama.head_dim;
-  block.q = {name + ".self_attn.q_proj", llama.hidden, q_width, llama.attention_bias};
-  block.k = {name + ".self_attn.k_proj", llama.hidden, kv_width, llama.attention_bias};
-  block.v = {name + ".self_attn.v_proj", llama.hidden, kv_width, llama.attention_bias};
-  block.o = {name + ".self_attn.o_proj", q_width, llama.hidden, llama.attention_bias};
-  block.causal = true;
-  block.rope = llama.rope;
-  block.activation = llama.activation;
-  block.gate = LinearSpec{name + ".mlp.gate_proj", llama.hidden, llama.mlp, llama.mlp_bias};
-  block.up = {name + ".mlp.up_proj", llama.hidden, llama.mlp, llama.mlp_bias};
-  block.down = {name + ".mlp.down_proj", llama.mlp, llama.hidden, llama.mlp_bias};
+  block.attention.heads = llama.heads;
+  block.attention.kv_heads = llama.kv_heads;
+  block.attention.head_dim = llama.head_dim;
+  block.attention.q = {name + ".self_attn.q_proj", llama.hidden, q_width, llama.qkv_bias};
+  block.attention.k = {name + ".self_attn.k_proj", llama.hidden, kv_width, llama.qkv_bias};
+  block.attention.v = {name + ".self_attn.v_proj", llama.hidden, kv_width, llama.qkv_bias};
+  block.attention.o = {name + ".self_attn.o_proj", q_width, llama.hidden, llama.o_bias};
+  if (llama.qk_norm) {
+    const auto of_head = [&](const char* part) {
+      return NormSpec{NormKind::rms_norm, llama.eps, llama.head_dim, name + part};
+    };
+    block.attention.q_norm = of_head(".self_attn.q_norm");
+    block.attention.k_norm = of_head(".self_attn.k_norm");
+  }
+  block.attention.causal = true;
+  block.attention.rope = llama.rope;
+  block.feed_forward.activation = llama.activation;
+  block.feed_forward.gate = LinearSpec{name + ".mlp.gate_proj", llama.hidden, llama.mlp, llama.mlp_bias};
+  block.feed_forward.up = {name + ".mlp.up_proj", llama.hidden, llama.mlp, llama.mlp_bias};
+  block.feed_forward.down = {name + ".mlp.down_proj", llama.mlp, llama.hidden, llama.mlp_bias};
   return block_module(name, block, {llama.std, llama.std, llama.std, llama.std});
 }
 
@@ -80,7 +87,7 @@ ModuleSpec head(const Llama& llama) {
 
 Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
   Llama llama{};
-  llama.vocab = config.size("vocab_size", 32000);
+  llama.vocab = config.size("vocab_size", defaults.vocab);
   llama.hidden = config.size("hidden_size", 4096);
   llama.mlp = config.size("intermediate_size", defaults.mlp);
   llama.layers = config.size("num_hidden_layers", 32, {}, HfConfig::kMaxLayers);
@@ -89,14 +96,15 @@ Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
   llama.kv_heads = config.optional_size("num_key_value_heads")
                        .value_or(says_kv_heads ? llama.heads : defaults.kv_heads.value_or(llama.heads));
   llama.head_dim =
-      config.optional_size("head_dim").value_or(std::max<std::int64_t>(1, llama.hidden / llama.heads));
+      config.optional_size("head_dim")
+          .value_or(defaults.head_dim.value_or(std::max<std::int64_t>(1, llama.hidden / llama.heads)));
   llama.max_positions = config.size("max_position_embeddings", defaults.max_positions);
   llama.activation = config.activation("hidden_act", "silu");
   llama.eps = config.positive("rms_norm_eps", 1e-6);
   llama.std = config.non_negative("initializer_range", 0.02);
   if (llama.std == 0) llama.std = 0.02;  // as PreTrainedModel._init_weights has it
-  llama.attention_bias = defaults.biases && config.flag("attention_bias", false);
-  llama.mlp_bias = defaults.biases && config.flag("mlp_bias", false);
+  llama.qkv_bias = llama.o_bias = defaults.attention_bias && config.flag("attention_bias", false);
+  llama.mlp_bias = defaults.mlp_bias && config.flag("mlp_bias", false);
   llama.tied = config.flag("tie_word_embeddings", false);
   llama.rope = config.rope(llama.max_positions);
   config.require_number("attention_dropout", 0.0, "dropout is not supported: only 0");
@@ -106,6 +114,10 @@ Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
   llama.padding = read_padding(config, llama.vocab);
   check_shapes(config, llama);
   return llama;
+}
+
+void bound_by_window(Llama& llama, std::optional<std::int64_t> window) {
+  if (window) llama.max_positions = std::min(llama.max_positions, *window);
 }
 
 void build_llama(const Llama& llama, ModelSpec& spec) {
@@ -122,35 +134,40 @@ void build_llama(const Llama& llama, ModelSpec& spec) {
   spec.tied_embeddings = llama.tied;
 }
 
-const std::vector<Telltale>& llama_telltales() {
-  static const std::vector<Telltale> telltales = {
-      {"*.self_attn.o_proj.bias", "they are a Llama's with attention_bias: true in config.json"},
-      {"*.mlp.*_proj.bias", "they are a Llama's with mlp_bias: true in config.json"},
-      {"*.self_attn.?_proj.bias", "queries, keys and values with biases, but not the output, are Qwen2's"},
-      {"*.self_attn.?_norm.weight", "queries and keys with norms are Qwen3's, OLMo 2's or Gemma 3's"},
-      {"*.pre_feedforward_layernorm.weight", "norms on both sides of a layer are Gemma's"},
-      {"*.mlp.experts.*", "experts are a mixture's, such as Qwen-MoE's or DeepSeek's"},
-      {"*.block_sparse_moe.*", "experts are a mixture's, such as Mixtral's"}};
-  return telltales;
-}
-
-const Family& llama_family() {
-  static const Family family{
-      .info = {"llama", ModelKind::llm, "Llama 2, 3 and relatives (LlamaForCausalLM)"},
+Family llama_like(FamilyInfo info, const std::string& architecture, void (*build)(HfConfig&, ModelSpec&)) {
+  return {
+      .info = info,
       .section = "text_config",
-      .model_types = {"llama"},
-      .architecture = "LlamaForCausalLM",
-      .architectures = {"LLaMAForCausalLM"},
-      .build =
-          [](HfConfig& config, ModelSpec& spec) {
-            const Llama llama = read_llama(config, {});
-            if (config.problems().empty()) build_llama(llama, spec);
-          },
+      .model_types = {info.name},
+      .architecture = architecture,
+      .build = build,
       .cut_prefix = "model.",
       .weight_prefixes = {"model.", ""},
       .ignored_weights = {"*rotary_emb.inv_freq"},
-      .telltales = llama_telltales(),
+      .telltales = {{"*.self_attn.o_proj.bias",
+                     "they are a Llama's with attention_bias: true in config.json"},
+                    {"*.mlp.*_proj.bias", "they are a Llama's with mlp_bias: true in config.json"},
+                    {"*.self_attn.?_proj.bias",
+                     "queries, keys and values with biases, but not the output, are Qwen2's"},
+                    {"*.self_attn.?_norm.weight",
+                     "queries and keys with norms are Qwen3's, OLMo 2's or Gemma 3's"},
+                    {"*.pre_feedforward_layernorm.weight", "norms on both sides of a layer are Gemma's"},
+                    {"*.mlp.experts.*", "experts are a mixture's, such as Qwen-MoE's or DeepSeek's"},
+                    {"*.block_sparse_moe.*", "experts are a mixture's, such as Mixtral's"}},
   };
+}
+
+const Family& llama_family() {
+  static const Family family = [] {
+    const auto build = [](HfConfig& config, ModelSpec& spec) {
+      const Llama llama = read_llama(config, {.attention_bias = true, .mlp_bias = true});
+      if (config.problems().empty()) build_llama(llama, spec);
+    };
+    Family llama = llama_like({"llama", ModelKind::llm, "Llama 2, 3 and relatives (LlamaForCausalLM)"},
+                              "LlamaForCausalLM", build);
+    llama.architectures = {"LLaMAForCausalLM"};
+    return llama;
+  }();
   return family;
 }
 

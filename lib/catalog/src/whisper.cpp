@@ -84,15 +84,15 @@ ModuleSpec layer(const Whisper& whisper, std::int64_t index) {
   BlockSpec block;
   block.norm1 = whisper.norm(name + ".self_attn_layer_norm");
   block.norm2 = whisper.norm(name + ".final_layer_norm");
-  block.heads = block.kv_heads = whisper.heads;
-  block.head_dim = whisper.hidden / whisper.heads;
-  block.q = attention("q_proj", true);
-  block.k = attention("k_proj", false);
-  block.v = attention("v_proj", true);
-  block.o = attention("out_proj", true);
-  block.activation = whisper.activation;
-  block.up = {name + ".fc1", whisper.hidden, whisper.mlp, true};
-  block.down = {name + ".fc2", whisper.mlp, whisper.hidden, true};
+  block.attention.heads = block.attention.kv_heads = whisper.heads;
+  block.attention.head_dim = whisper.hidden / whisper.heads;
+  block.attention.q = attention("q_proj", true);
+  block.attention.k = attention("k_proj", false);
+  block.attention.v = attention("v_proj", true);
+  block.attention.o = attention("out_proj", true);
+  block.feed_forward.activation = whisper.activation;
+  block.feed_forward.up = {name + ".fc1", whisper.hidden, whisper.mlp, true};
+  block.feed_forward.down = {name + ".fc2", whisper.mlp, whisper.hidden, true};
   return block_module(name, block, {whisper.std, whisper.std, whisper.std, whisper.std});
 }
 

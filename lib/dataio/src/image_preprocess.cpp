@@ -8,8 +8,22 @@
 namespace cornstarch::dataio {
 namespace {
 
-const std::vector<std::string> kClasses = {"CLIPImageProcessor", "CLIPImageProcessorFast",
-                                           "CLIPImageProcessorPil", "CLIPFeatureExtractor"};
+const std::vector<std::string> kClasses = {
+    "CLIPImageProcessor",   "CLIPImageProcessorFast",   "CLIPImageProcessorPil",  "CLIPFeatureExtractor",
+    "SiglipImageProcessor", "SiglipImageProcessorFast", "SiglipImageProcessorPil"};
+
+/// What a class does where its file is silent: SigLIP's stretches the whole picture, CLIP's cuts its middle
+/// out.
+ImagePreprocessor defaults_of(const Json& json) {
+  ImagePreprocessor p;
+  const Json* type = find(json, "image_processor_type");
+  if (type == nullptr || type->get<std::string>().rfind("Siglip", 0) != 0) return p;
+  p.shortest_edge = 0;
+  p.resize_height = p.resize_width = 224;
+  p.do_center_crop = false;
+  p.image_mean = p.image_std = {0.5, 0.5, 0.5};
+  return p;
+}
 
 /// `size`: a number or {shortest_edge} (the shorter edge becomes that long), or {height, width}.
 std::string read_size(const Json& json, ImagePreprocessor& p) {
@@ -115,12 +129,12 @@ Result<Image> resized(const Image& image, const ImagePreprocessor& p) {
 
 Result<ImagePreprocessor> ImagePreprocessor::parse(const std::string& json,
                                                    const std::vector<std::int64_t>& item_shape) {
-  ImagePreprocessor p;
-  p.item_shape = item_shape;
   if (item_shape.size() != 3 || item_shape[0] != 3 || item_shape[1] < 1 || item_shape[2] < 1 ||
       std::max(item_shape[1], item_shape[2]) > ImageLimits{}.edge)
     return preprocessor_failure(
         cat("pictures cannot be prepared as ", shape_text(item_shape), "; [3, height, width] can"));
+  ImagePreprocessor p;
+  p.item_shape = item_shape;
   if (json.empty()) {
     p.crop_height = static_cast<int>(item_shape[1]);
     p.crop_width = static_cast<int>(item_shape[2]);
@@ -129,6 +143,8 @@ Result<ImagePreprocessor> ImagePreprocessor::parse(const std::string& json,
   }
   auto content = read_preprocessor_json(json, kClasses);
   if (!content) return tl::unexpected(content.error());
+  p = defaults_of(*content);
+  p.item_shape = item_shape;
   const std::string problem = read_all(*content, p);
   if (!problem.empty()) return preprocessor_failure(problem);
   const auto shape = fixed_shape(p);

@@ -14,6 +14,7 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
   source.kind = encoder.spec.kind == catalog::ModelKind::audio ? MediaKind::audio : MediaKind::image;
   source.features_per_item = encoder.features_per_item;
   source.item_shape = encoder.spec.item_shape;
+  source.preprocessor_json = encoder.spec.preprocessor;
   if (!encoder.pretrained) return source;
   const fs::path path = fs::path(*encoder.pretrained) / "preprocessor_config.json";
   std::error_code ignored;

@@ -1,3 +1,4 @@
+#include <optional>
 #include <tuple>
 
 #include "cornstarch/nn/recompute.h"
@@ -17,18 +18,21 @@ class Block : public Layer {
       : tp_(context.tp),
         shares_rows_(context.shares_rows),
         checkpointing_(context.checkpointing),
-        head_dim_(spec.head_dim),
-        causal_(spec.causal),
-        activation_(spec.activation),
+        head_dim_(spec.attention.head_dim),
+        causal_(spec.attention.causal),
+        activation_(spec.feed_forward.activation),
         norm1_(norm_of(context.parameters, spec.norm1)),
         norm2_(norm_of(context.parameters, spec.norm2)),
-        qkv_{linear_of(context.parameters, spec.q), linear_of(context.parameters, spec.k),
-             linear_of(context.parameters, spec.v)},
-        up_gate_{linear_of(context.parameters, spec.up)},
-        o_(linear_of(context.parameters, spec.o)),
-        down_(linear_of(context.parameters, spec.down)) {
-    if (spec.gate) up_gate_.push_back(linear_of(context.parameters, *spec.gate));
-    if (spec.rope) rope_ = context.rope(*spec.rope, spec.head_dim);
+        qkv_{linear_of(context.parameters, spec.attention.q), linear_of(context.parameters, spec.attention.k),
+             linear_of(context.parameters, spec.attention.v)},
+        up_gate_{linear_of(context.parameters, spec.feed_forward.up)},
+        o_(linear_of(context.parameters, spec.attention.o)),
+        down_(linear_of(context.parameters, spec.feed_forward.down)) {
+    const catalog::AttentionSpec& attention = spec.attention;
+    if (spec.feed_forward.gate) up_gate_.push_back(linear_of(context.parameters, *spec.feed_forward.gate));
+    if (attention.q_norm) q_norm_ = norm_of(context.parameters, *attention.q_norm);
+    if (attention.k_norm) k_norm_ = norm_of(context.parameters, *attention.k_norm);
+    if (attention.rope) rope_ = context.rope(*attention.rope, head_dim_);
   }
 
   bool takes_share() const override { return shares_rows_; }
@@ -59,10 +63,15 @@ class Block : public Layer {
     return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, tokens.layout).view(q.sizes());
   }
 
+  /// Queries or keys [b, t, heads x head_dim], normed head by head.
+  at::Tensor of_heads(const std::optional<NormWeights>& norm, const at::Tensor& x) const {
+    return norm ? apply(*norm, x.unflatten(2, {-1, head_dim_})).flatten(2) : x;
+  }
+
   at::Tensor attend(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
     const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm1_, in[0]), shape); };
     const std::vector<at::Tensor> qkv = products(normed, x, qkv_);
-    at::Tensor q = qkv[0], k = qkv[1];
+    at::Tensor q = of_heads(q_norm_, qkv[0]), k = of_heads(k_norm_, qkv[1]);
     if (rope_) {
       const nn::RopeTable table = tokens.positions.defined()
                                       ? rope_->table_at(tokens.positions, tokens.length, q.options())
@@ -116,6 +125,7 @@ class Block : public Layer {
   bool causal_;
   catalog::Activation activation_;
   NormWeights norm1_, norm2_;
+  std::optional<NormWeights> q_norm_, k_norm_;
   std::vector<Linear> qkv_, up_gate_;  // the gate is left out where the MLP has none
   Linear o_, down_;
   std::shared_ptr<nn::Rope> rope_;
@@ -124,14 +134,7 @@ class Block : public Layer {
 }  // namespace
 
 std::shared_ptr<nn::Rope> LayerContext::rope(const catalog::RopeSpec& spec, std::int64_t head_dim) {
-  const RopeKey key{spec.type,
-                    spec.theta,
-                    spec.factor,
-                    spec.low_freq_factor,
-                    spec.high_freq_factor,
-                    spec.original_max_positions,
-                    head_dim};
-  std::shared_ptr<nn::Rope>& rope = ropes[key];
+  std::shared_ptr<nn::Rope>& rope = ropes[{spec, head_dim}];
   if (!rope) rope = std::make_shared<nn::Rope>(spec, head_dim);
   return rope;
 }

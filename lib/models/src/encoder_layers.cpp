@@ -32,14 +32,15 @@ class PatchEmbedding : public Layer {
       : spec_(spec),
         tokens_(tokens),
         patch_(parameters.at(spec.prefix + ".patch_embedding.weight").value),
-        first_(parameters.at(spec.prefix + ".class_embedding").value),
+        bias_(parameters.find(spec.prefix + ".patch_embedding.bias")),
+        first_(parameters.find(spec.prefix + ".class_embedding")),
         positions_(parameters.at(spec.prefix + ".position_embedding.weight").value) {}
 
   at::Tensor forward(const at::Tensor& pixels, TokenShape, const Tokens&) const override {
     const std::int64_t c = spec_.channels, p = spec_.patch_size;
-    const at::Tensor patches = at::linear(own_patches(pixels), patch_.view({spec_.hidden, c * p * p}));
+    const at::Tensor patches = at::linear(own_patches(pixels), patch_.view({spec_.hidden, c * p * p}), bias_);
     const at::Tensor positions = positions_.narrow(0, tokens_.begin, tokens_.size());
-    if (tokens_.begin > 0) return patches.add_(positions);
+    if (tokens_.begin >= spec_.leading()) return patches.add_(positions);
     const at::Tensor first = first_.expand({pixels.size(0), 1, spec_.hidden});
     return at::cat({first, patches}, 1).add_(positions);
   }
@@ -50,7 +51,8 @@ class PatchEmbedding : public Layer {
   at::Tensor own_patches(const at::Tensor& pixels) const {
     const std::int64_t n = pixels.size(0), c = spec_.channels, p = spec_.patch_size;
     const std::int64_t side = spec_.image_size / p;
-    const Range own = {std::max<std::int64_t>(tokens_.begin, 1) - 1, tokens_.end - 1};
+    const std::int64_t leading = spec_.leading();
+    const Range own = {std::max(tokens_.begin, leading) - leading, tokens_.end - leading};
     const std::int64_t top = own.begin / side, bottom = (own.end + side - 1) / side;  // rows of patches
     return pixels.narrow(2, top * p, (bottom - top) * p)
         .narrow(3, 0, side * p)
@@ -62,7 +64,7 @@ class PatchEmbedding : public Layer {
 
   catalog::PatchEmbedding spec_;
   Range tokens_;
-  at::Tensor patch_, first_, positions_;
+  at::Tensor patch_, bias_, first_, positions_;
 };
 
 class Conv1d : public Layer {

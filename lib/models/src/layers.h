@@ -4,7 +4,7 @@
 
 #include <map>
 #include <memory>
-#include <tuple>
+#include <utility>
 
 #include "cornstarch/catalog/model_spec.h"
 #include "cornstarch/comm/communicator.h"
@@ -33,14 +33,11 @@ using LayerPtr = std::unique_ptr<Layer>;
 
 /// What layers of one stage share.
 struct LayerContext {
-  using RopeKey =
-      std::tuple<catalog::RopeSpec::Type, double, double, double, double, std::int64_t, std::int64_t>;
-
   const ParameterSet& parameters;
   comm::GroupPtr tp;
   bool shares_rows;  ///< between the products of blocks, each rank of tp holds its share of the rows
   config::Checkpointing checkpointing;
-  std::map<RopeKey, std::shared_ptr<nn::Rope>> ropes;
+  std::map<std::pair<catalog::RopeSpec, std::int64_t>, std::shared_ptr<nn::Rope>> ropes;  // by head_dim, too
 
   /// One table for all layers with the same rotary embedding.
   std::shared_ptr<nn::Rope> rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
@@ -54,7 +51,7 @@ struct Padding {
 
 LayerPtr make_block(LayerContext& context, const catalog::BlockSpec& spec);
 LayerPtr make_norm(const LayerContext& context, const catalog::NormSpec& spec);
-/// `tokens`: those of an item that this rank holds, the class token being the first.
+/// `tokens`: those of an item that this rank holds, a class token being the first.
 LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec, Range tokens);
 /// `after_split`: its input is the preceding convolution's, in the same stage, and so holds this rank's
 /// channels only; `before_split`: such a convolution follows, and its output may stay so. `padding`: zeros in

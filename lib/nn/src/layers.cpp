@@ -18,6 +18,8 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numbers>
 #include <vector>
 
@@ -100,6 +102,44 @@ at::Tensor llama3_frequencies(const catalog::RopeSpec& spec, const at::Tensor& p
   return at::where(medium, smoothed, scaled);
 }
 
+// transformers.modeling_rope_utils._compute_yarn_parameters (Peng et al. 2023, "YaRN"): the fast dimensions
+// stay, the slow ones are scaled, between them a ramp.
+at::Tensor yarn_frequencies(const catalog::RopeSpec& spec, std::int64_t head_dim, const at::Tensor& plain) {
+  const auto dim = static_cast<double>(head_dim);
+  const auto dimension_of = [&](double rotations) {
+    return dim *
+           std::log(static_cast<double>(spec.original_max_positions) / (rotations * 2 * std::numbers::pi)) /
+           (2 * std::log(spec.theta));
+  };
+  double low = dimension_of(spec.beta_fast), high = dimension_of(spec.beta_slow);
+  if (spec.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, dim - 1);
+  if (low == high) high += 0.001;
+  const at::Tensor scaled = ((at::arange(plain.size(0), at::kFloat) - low) / (high - low)).clamp_(0, 1);
+  return plain / spec.factor * scaled + plain * (1 - scaled);
+}
+
+at::Tensor frequencies_of(const catalog::RopeSpec& spec, std::int64_t head_dim) {
+  using Type = catalog::RopeSpec::Type;
+  const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
+  const at::Tensor plain = at::reciprocal(at::pow(spec.theta, exponents));
+  switch (spec.type) {
+    case Type::standard:
+      return plain;
+    case Type::linear:
+      return plain / spec.factor;
+    case Type::yarn:
+      return yarn_frequencies(spec, head_dim, plain);
+    case Type::llama3:
+      return llama3_frequencies(spec, plain);
+  }
+  throw Failure(ExitCode::internal, "unknown rotary embedding");
+}
+
 }  // namespace
 
 at::Tensor activation(catalog::Activation kind, const at::Tensor& x) {
@@ -127,11 +167,8 @@ at::Tensor gated(catalog::Activation kind, const at::Tensor& gate, const at::Ten
   return kind == catalog::Activation::silu ? swiglu(gate, up) : activation(kind, gate) * up;
 }
 
-Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim) {
-  const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
-  frequencies_ = at::reciprocal(at::pow(spec.theta, exponents));
-  if (spec.type == catalog::RopeSpec::Type::llama3) frequencies_ = llama3_frequencies(spec, frequencies_);
-}
+Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim)
+    : frequencies_(frequencies_of(spec, head_dim)), factor_(spec.attention_factor) {}
 
 RopeTable Rope::table(std::int64_t length, at::TensorOptions activations) {
   const at::ScalarType dtype = wide(at::typeMetaToScalarType(activations.dtype()));
@@ -139,7 +176,8 @@ RopeTable Rope::table(std::int64_t length, at::TensorOptions activations) {
   if (!have.defined() || have.size(0) < length || have.scalar_type() != dtype ||
       have.device() != activations.device()) {
     const at::Tensor angles = at::outer(at::arange(length, at::kFloat), frequencies_);
-    longest_ = {angles.cos().to(activations.device(), dtype), angles.sin().to(activations.device(), dtype)};
+    const auto scaled = [&](at::Tensor x) { return x.mul_(factor_).to(activations.device(), dtype); };
+    longest_ = {scaled(angles.cos()), scaled(angles.sin())};
   }
   return {longest_.cos.narrow(0, 0, length), longest_.sin.narrow(0, 0, length)};
 }

@@ -7,10 +7,7 @@ namespace {
 
 struct PlacesBehind {
   std::int64_t before;
-  std::int64_t operator()(const catalog::PatchEmbedding& p) const {
-    const std::int64_t side = p.image_size / p.patch_size;
-    return 1 + side * side;
-  }
+  std::int64_t operator()(const catalog::PatchEmbedding& p) const { return p.leading() + p.patches(); }
   std::int64_t operator()(const catalog::Conv1d& c) const { return (before - 1) / c.stride + 1; }
   template <typename Body>
   std::int64_t operator()(const Body&) const {

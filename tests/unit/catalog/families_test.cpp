@@ -1,6 +1,7 @@
 #include "cornstarch/catalog/families.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
@@ -125,16 +126,16 @@ TEST_CASE("llama's options reach the spec") {
     "rms_norm_eps": 1e-3, "tie_word_embeddings": true, "initializer_range": 0.5, "max_position_embeddings": 77,
     "pad_token_id": -1, "num_key_value_heads": null, "head_dim": null})");
   const BlockSpec& block = std::get<BlockSpec>(spec.modules[1].body);
-  CHECK(block.kv_heads == 4);
-  CHECK(block.head_dim == 8);
-  CHECK(block.q.bias);
-  CHECK(block.o.bias);
-  CHECK(block.gate->bias);
-  CHECK(block.down.bias);
-  CHECK(block.activation == Activation::gelu_tanh);
+  CHECK(block.attention.kv_heads == 4);
+  CHECK(block.attention.head_dim == 8);
+  CHECK(block.attention.q.bias);
+  CHECK(block.attention.o.bias);
+  CHECK(block.feed_forward.gate->bias);
+  CHECK(block.feed_forward.down.bias);
+  CHECK(block.feed_forward.activation == Activation::gelu_tanh);
   CHECK(block.norm1.eps == 1e-3);
-  CHECK(block.causal);
-  CHECK(block.rope->theta == 10000.0);
+  CHECK(block.attention.causal);
+  CHECK(block.attention.rope->theta == 10000.0);
   CHECK(spec.tied_embeddings);
   CHECK(spec.max_positions == 77);
   CHECK(std::get<TokenEmbedding>(spec.modules[0].body).padding_idx == 9);
@@ -152,7 +153,7 @@ namespace {
 RopeSpec rope_of(const std::string& keys) {
   const ModelSpec spec =
       spec_of("llama", R"({"num_hidden_layers": 1)" + (keys.empty() ? "" : ", " + keys) + "}");
-  return *std::get<BlockSpec>(spec.modules[1].body).rope;
+  return *std::get<BlockSpec>(spec.modules[1].body).attention.rope;
 }
 }  // namespace
 
@@ -211,8 +212,8 @@ TEST_CASE("clip's parameters, shapes, splits and initial values") {
   CHECK(spec.item_shape == Shape{3, 30, 30});
   CHECK(spec.tokens_per_item == 10);
   CHECK(spec.leading_tokens == 1);
-  CHECK(std::get<BlockSpec>(spec.modules[2].body).activation == Activation::quick_gelu);
-  CHECK_FALSE(std::get<BlockSpec>(spec.modules[2].body).causal);
+  CHECK(std::get<BlockSpec>(spec.modules[2].body).feed_forward.activation == Activation::quick_gelu);
+  CHECK_FALSE(std::get<BlockSpec>(spec.modules[2].body).attention.causal);
   CHECK_FALSE(std::get<Norm>(spec.modules[1].body).pooled_only);
   CHECK(std::get<Norm>(spec.modules[4].body).pooled_only);
   CHECK(spec.modules[0].flops_per_token == 2.0 * 3 * 8 * 8 * 16);
@@ -322,14 +323,42 @@ TEST_CASE("every problem of a config is told, each with its key") {
               "d_model: sinusoidal positions need an even number of at least 4, got 15"});
 }
 
+TEST_CASE("rope is scaled as the config says") {
+  const auto rope = [](const std::string& scaling) {
+    const SpecResult result =
+        make_spec("llama", R"({"num_hidden_layers": 1, "max_position_embeddings": 64, "rope_scaling": )" +
+                               scaling + "}");
+    return *std::get<BlockSpec>(result.spec.value().modules[1].body).attention.rope;
+  };
+  const RopeSpec plain;
+  CHECK(rope(R"({"type": "linear", "factor": 4})") == RopeSpec{.type = RopeSpec::Type::linear, .factor = 4});
+  CHECK(rope(R"({"type": "dynamic", "factor": 4})") == plain);  // up to max_position_embeddings
+  const RopeSpec yarn = rope(R"({"type": "yarn", "factor": 4, "original_max_position_embeddings": 16})");
+  CHECK(yarn.type == RopeSpec::Type::yarn);
+  CHECK(yarn.original_max_positions == 16);
+  CHECK(yarn.attention_factor == 0.1 * std::log(4.0) + 1);
+  // Without a factor, that of the lengths; without a length, that of the model.
+  CHECK(rope(R"({"type": "yarn", "factor": null, "original_max_position_embeddings": 16})").factor == 4);
+  CHECK(rope(R"({"type": "yarn", "factor": 2})").original_max_positions == 64);
+  CHECK(rope(R"({"type": "yarn", "factor": 4, "attention_factor": 0.5})").attention_factor == 0.5);
+  CHECK(rope(R"({"type": "yarn", "factor": 4, "mscale": 1, "mscale_all_dim": 1})").attention_factor == 1);
+}
+
 TEST_CASE("problems of rope") {
   const auto rope = [](const std::string& value) {
     return problems_of("llama", R"({"rope_scaling": )" + value + "}");
   };
-  CHECK(rope(R"({"rope_type": "yarn", "factor": 2.0})") ==
-        Lines{R"(rope_scaling.rope_type: rope of type "yarn" is not supported; known are default, llama3)"});
-  CHECK(rope(R"({"type": "linear", "factor": 2.0})") ==
-        Lines{R"(rope_scaling.type: rope of type "linear" is not supported; known are default, llama3)"});
+  CHECK(
+      rope(R"({"rope_type": "longrope", "factor": 2.0})") ==
+      Lines{
+          R"(rope_scaling.rope_type: rope of type "longrope" is not supported; known are default, dynamic, linear, )"
+          "llama3, yarn"});
+  CHECK(rope(R"({"type": "linear"})") == Lines{"rope_scaling.factor: is missing"});
+  CHECK(rope(R"({"type": "dynamic", "factor": -1})") ==
+        Lines{"rope_scaling.factor: expected a positive number, got -1"});
+  CHECK(rope(R"({"rope_type": "yarn", "beta_fast": 0, "truncate": 1})") ==
+        Lines{"rope_scaling.factor: is missing", "rope_scaling.beta_fast: expected a positive number, got 0",
+              "rope_scaling.truncate: expected true or false, got 1"});
   CHECK(rope(R"({"rope_type": "llama3", "factor": 0, "low_freq_factor": 4.0, "high_freq_factor": 4.0})") ==
         Lines{"rope_scaling.factor: expected a positive number, got 0",
               "rope_scaling.high_freq_factor: must be greater than low_freq_factor (4), got 4"});
@@ -398,5 +427,5 @@ TEST_CASE("the exported config is what every version of transformers reads") {
 )"));
   const ModelSpec again = spec_of("llama", spec.hf_config);
   CHECK(again.hf_config == spec.hf_config);
-  CHECK(std::get<BlockSpec>(again.modules[1].body).rope->theta == 7.0);
+  CHECK(std::get<BlockSpec>(again.modules[1].body).attention.rope->theta == 7.0);
 }

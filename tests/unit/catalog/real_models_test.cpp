@@ -138,8 +138,8 @@ TEST_CASE("mistral has its own defaults, and its window bounds the sequence") {
   const ModelSpec spec = *make_spec("mistral", R"({"attention_bias": true})").spec;
   CHECK(spec.kv_heads == 8);
   const BlockSpec& block = std::get<BlockSpec>(spec.modules[1].body);
-  CHECK(block.up.out == 14336);
-  CHECK_FALSE(block.q.bias);
+  CHECK(block.feed_forward.up.out == 14336);
+  CHECK_FALSE(block.attention.q.bias);
   CHECK(make_spec("mistral", R"({"num_key_value_heads": null})").spec->kv_heads == 32);
   CHECK(spec.hf_config.find("\"MistralForCausalLM\"") != std::string::npos);
 }

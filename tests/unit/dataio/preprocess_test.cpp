@@ -38,6 +38,20 @@ TEST_CASE("pictures become what CLIPImageProcessor makes of them") {
   }
 }
 
+TEST_CASE("what a preprocessor_config.json leaves out is as its class has it") {
+  const auto siglip =
+      ImagePreprocessor::parse(R"({"image_processor_type": "SiglipImageProcessor"})", {3, 224, 224});
+  const auto same = ImagePreprocessor::parse(
+      R"({"size": {"height": 224, "width": 224}, "do_center_crop": false, "image_mean": 0.5, "image_std": 0.5})",
+      {3, 224, 224});
+  REQUIRE(siglip);
+  REQUIRE(same);
+  CHECK(siglip->to_json() == same->to_json());
+  CHECK(ImagePreprocessor::parse(R"({"image_processor_type": "SiglipImageProcessor", "size": 8})", {3, 8, 8})
+            .value()
+            .shortest_edge == 8);
+}
+
 TEST_CASE("a picture of another size than the encoder's is refused") {
   const auto free_size = ImagePreprocessor::parse(R"({"size": 8, "do_center_crop": false})", {3, 8, 8});
   REQUIRE(free_size);
@@ -61,7 +75,8 @@ TEST_CASE("what a picture's preprocessor_config.json may not say") {
   CHECK(clip_problem("{", {3, 8, 8}).starts_with(p + "not JSON at byte 2: "));
   CHECK(clip_problem(R"({"image_processor_type": "ViTImageProcessor"})", {3, 8, 8}) ==
         p + "'image_processor_type' is ViTImageProcessor, which is not implemented here; implemented: "
-            "CLIPImageProcessor, CLIPImageProcessorFast, CLIPImageProcessorPil, CLIPFeatureExtractor");
+            "CLIPImageProcessor, CLIPImageProcessorFast, CLIPImageProcessorPil, CLIPFeatureExtractor, "
+            "SiglipImageProcessor, SiglipImageProcessorFast, SiglipImageProcessorPil");
   CHECK(clip_problem(R"({"do_pad": true})", {3, 8, 8}) == p + "'do_pad' is not implemented");
   CHECK(clip_problem(R"({"size": {"longest_edge": 9}})", {3, 8, 8}) ==
         p + "'size.longest_edge' is not implemented");

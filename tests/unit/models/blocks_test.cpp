@@ -29,7 +29,7 @@ Modality llama(Checkpointing checkpointing, bool sequence_parallel = false) {
 
 Stage layers_of(const Modality& m, const comm::GroupPtr& tp) {
   models::StageOptions options{at::kDouble, 7};
-  options.where = fixture::where_of(m);
+  options.where = fixture::where_of(m, tp->size());
   return Stage(m, {1, 2}, tp, options);
 }
 

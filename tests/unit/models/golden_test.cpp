@@ -27,7 +27,7 @@ std::vector<std::string> cases(const std::string& family) {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(root())) {
     const std::string name = entry.path().filename();
-    if (name.rfind(family, 0) == 0) names.push_back(name);
+    if (fixture::family_of(name) == family) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -46,7 +46,7 @@ Tensors read_golden(const std::string& name) {
 
 Modality read_modality(const std::string& name, const std::string& family) {
   const std::string config = value_or_throw(read_file(root() / name / "config.json"));
-  return fixture::modality(family == "llama" ? "llm" : "encoder", family, config);
+  return fixture::modality("m", family, config);
 }
 
 void expect_close(const at::Tensor& got, const at::Tensor& expected) {
@@ -69,7 +69,9 @@ class Pipeline {
       const auto i = static_cast<std::size_t>(module);
       if (!m.used[i]) continue;
       names_.push_back(m.spec.modules[i].name);
-      stages_.emplace_back(m, std::vector<int>{module}, tp, models::StageOptions{});
+      models::StageOptions options;
+      options.where.tp = tp->size();
+      stages_.emplace_back(m, std::vector<int>{module}, tp, options);
       models::load_pretrained(root() / name, m, stages_.back().parameters());
     }
   }
@@ -127,7 +129,7 @@ void add_gradients(Tensors& whole, const std::vector<models::Parameter>& paramet
     at::Tensor& sum = whole[p.tied_to.empty() ? p.spec->name : p.tied_to.substr(p.modality.size() + 1)];
     if (!sum.defined()) sum = at::zeros(p.spec->shape, at::kFloat);
     if (p.split_dim >= 0) sum.narrow(p.split_dim, p.offset, p.value.size(p.split_dim)).add_(p.value.grad());
-    if (p.split_dim < 0 && first_rank) sum.add_(p.value.grad());
+    if (p.split_dim < 0 && (first_rank || p.partial_over_tp)) sum.add_(p.value.grad());
   }
 }
 
@@ -155,32 +157,28 @@ void expect_parity(const std::string& name, const std::string& family, int tp) {
     hidden += key.rfind("hidden.", 0) == 0 ? 1 : 0;
   }
   CHECK(compared == gradients.size());
-  // Llama has logits for its head; CLIP has nothing for its pooled norm.
-  CHECK(hidden == m.spec.modules.size() - (family == "whisper" ? 0 : 1));
+  // An LLM has logits for its head; what feeds only a pooled output is not computed.
+  const auto used = static_cast<std::size_t>(std::count(m.used.begin(), m.used.end(), true));
+  CHECK(hidden == used - (catalog::is_llm(m) ? 1 : 0));
 }
 
-}  // namespace
-
-TEST_CASE("llama computes what transformers does", "[models][golden]") {
-  REQUIRE(cases("llama").size() == 20);
-  for (const std::string& name : cases("llama")) {
+void expect_parity(const std::string& family, std::size_t number) {
+  REQUIRE(cases(family).size() == number);
+  for (const std::string& name : cases(family)) {
+    const std::int64_t kv_heads = read_modality(name, family).spec.kv_heads;
     for (const int tp : {1, 2}) {
-      if (name == "llama_mqa" && tp == 2) continue;  // one key and value head
-      expect_parity(name, "llama", tp);
+      if (kv_heads % tp == 0) expect_parity(name, family, tp);
     }
   }
 }
 
-TEST_CASE("clip computes what transformers does", "[models][golden]") {
-  REQUIRE(cases("clip").size() == 10);
-  for (const std::string& name : cases("clip")) {
-    for (const int tp : {1, 2}) expect_parity(name, "clip_vision_model", tp);
-  }
+}  // namespace
+
+TEST_CASE("language models compute what transformers does", "[models][golden]") {
+  expect_parity("llama", 24);
 }
 
-TEST_CASE("whisper computes what transformers does", "[models][golden]") {
-  REQUIRE(cases("whisper").size() == 7);
-  for (const std::string& name : cases("whisper")) {
-    for (const int tp : {1, 2}) expect_parity(name, "whisper", tp);
-  }
+TEST_CASE("encoders compute what transformers does", "[models][golden]") {
+  expect_parity("clip_vision_model", 10);
+  expect_parity("whisper", 7);
 }

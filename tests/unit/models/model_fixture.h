@@ -46,9 +46,16 @@ inline Modality modality(const std::string& name, const std::string& family, con
   return m;
 }
 
+/// The family of a folder in tests/golden/models: its name up to the first "_".
+inline std::string family_of(const std::string& golden) {
+  const std::string family = golden.substr(0, golden.find('_'));
+  return family == "clip" || family == "siglip" ? family + "_vision_model" : family;
+}
+
 /// How the modality's blocks are to run.
-inline cornstarch::plan::ModalityPlan where_of(const Modality& m) {
+inline cornstarch::plan::ModalityPlan where_of(const Modality& m, int tp) {
   cornstarch::plan::ModalityPlan where;
+  where.tp = tp;
   where.tp_sequence_parallel = m.tp_sequence_parallel;
   where.checkpointing = m.checkpointing;
   return where;

@@ -56,7 +56,7 @@ RankResult run_rank(const Modality& m, const std::vector<std::vector<int>>& cuts
                     const Input& input) {
   std::vector<Stage> stages;
   models::StageOptions options{at::kDouble, 7};
-  options.where = where_of(m);
+  options.where = where_of(m, tp->size());
   for (const auto& modules : cuts) stages.emplace_back(m, modules, tp, options);
   RankResult result =
       catalog::is_llm(m) ? run_llm(stages, input, m.spec.vocab_size) : run_encoder(stages, input);

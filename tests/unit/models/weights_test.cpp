@@ -308,9 +308,7 @@ TEST_CASE("export the golden models", "[.export]") {
   for (const auto& folder :
        std::filesystem::directory_iterator(std::filesystem::path(CORNSTARCH_TEST_DIR) / "golden/models")) {
     const std::string name = folder.path().filename();
-    const std::string family = name.rfind("llama", 0) == 0  ? "llama"
-                               : name.rfind("clip", 0) == 0 ? "clip_vision_model"
-                                                            : "whisper";
+    const std::string family = fixture::family_of(name);
     const Modality m =
         fixture::modality("m", family, value_or_throw(read_file(folder.path() / "config.json")));
     Stage stage = fixture::whole(m, at::kFloat);

@@ -278,7 +278,8 @@ TEST_CASE("what crosses a stage boundary of an encoder") {
   catalog::Modality clip;
   clip.spec.item_shape = {3, 32, 32};
   catalog::ModuleSpec embeddings;
-  embeddings.body = catalog::PatchEmbedding{3, 32, 8, 64, "vision_model.embeddings"};
+  embeddings.body = catalog::PatchEmbedding{
+      .image_size = 32, .patch_size = 8, .hidden = 64, .prefix = "vision_model.embeddings"};
   clip.spec.modules.push_back(embeddings);
   CHECK(pipeline::item_shape_after(clip, 0) == Shape{17, 64});
 }

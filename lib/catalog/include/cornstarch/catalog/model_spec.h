@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@ struct ParamSpec {
   Init init = Init::zeros;
   double init_std = 0.0;  ///< for Init::normal
   bool fixed = false;     ///< never trains (Whisper's sinusoidal positions)
+  bool of_heads = false;  ///< not split, but applied to a tp rank's own heads: its gradient is a sum over tp
   std::string tied_to =
       {};  ///< the name of the parameter this one shares its value with (a tied lm_head), or ""
 };
@@ -45,15 +47,20 @@ struct NormSpec {
   std::string prefix;  ///< "<prefix>.weight", "<prefix>.bias" (layer_norm)
 };
 
-/// Rotary embedding, half-split ("rotate_half") as Hugging Face's Llama. `llama3` scaling as in
-/// transformers.modeling_rope_utils._compute_llama3_parameters.
+/// Rotary embedding, half-split ("rotate_half") as Hugging Face's Llama; its types are those of
+/// transformers.modeling_rope_utils (_compute_<type>_parameters).
 struct RopeSpec {
-  enum class Type { standard, llama3 } type = Type::standard;
+  enum class Type { standard, linear, yarn, llama3 } type = Type::standard;
   double theta = 10000.0;
   double factor = 1.0;
-  double low_freq_factor = 1.0;
+  double low_freq_factor = 1.0;  ///< llama3
   double high_freq_factor = 4.0;
+  double beta_fast = 32.0;  ///< yarn: rotations within the original length, where scaling begins and ends
+  double beta_slow = 1.0;
+  bool truncate = true;           ///< yarn: the dimensions that those give are made whole
+  double attention_factor = 1.0;  ///< what cosines and sines are multiplied by
   std::int64_t original_max_positions = 0;
+  auto operator<=>(const RopeSpec&) const = default;
 };
 
 /// One linear layer: y = x W^T + b with W [out, in]. `prefix` + ".weight" / ".bias" are its parameters.
@@ -64,17 +71,30 @@ struct LinearSpec {
   bool bias = false;
 };
 
-/// A pre-norm transformer block: x += o(attention(norm1(x))); x += down(act(gate(x)) * up(x)) or
-/// down(act(up(x))). q, k, v, up, gate are split by rows over tp, o and down by columns.
-struct BlockSpec {
-  NormSpec norm1, norm2;
+/// o(softmax(q k^T / sqrt(head_dim)) v), with queries and keys normed head by head where there is a norm,
+/// then rotated where there is a rotary embedding. q, k, v are split by rows over tp, o by columns, both in
+/// whole heads.
+struct AttentionSpec {
   std::int64_t heads = 0, kv_heads = 0, head_dim = 0;
   LinearSpec q, k, v, o;
+  std::optional<NormSpec> q_norm, k_norm;
   bool causal = false;
   std::optional<RopeSpec> rope;
+};
+
+/// down(act(gate(x)) * up(x)), or down(act(up(x))) without a gate. gate and up are split by rows over tp,
+/// down by columns.
+struct FeedForwardSpec {
   Activation activation = Activation::gelu;
-  std::optional<LinearSpec> gate;  ///< present: gated MLP
+  std::optional<LinearSpec> gate;
   LinearSpec up, down;
+};
+
+/// A pre-norm transformer block: x += attention(norm1(x)); x += feed_forward(norm2(x)).
+struct BlockSpec {
+  NormSpec norm1, norm2;
+  AttentionSpec attention;
+  FeedForwardSpec feed_forward;
 };
 
 /// ids [b, t] -> [b, t, hidden]; the table is split by vocabulary over tp.
@@ -84,12 +104,17 @@ struct TokenEmbedding {
   std::int64_t padding_idx = -1;  ///< the row that lookups give no gradient to (HF's pad_token_id), or -1
 };
 
-/// CLIP: pixels [n, channels, size, size] -> [n, 1 + patches, hidden]: convolution (no bias), class token,
-/// positions.
+/// Pixels [n, channels, size, size] -> [n, leading + patches, hidden]: convolution, class token in front
+/// where there is one, positions. "<prefix>.patch_embedding.weight" and, with a bias, ".bias",
+/// ".class_embedding",
+/// ".position_embedding.weight".
 struct PatchEmbedding {
   std::int64_t channels = 3, image_size = 0, patch_size = 0, hidden = 0;
-  std::string
-      prefix;  ///< "<prefix>.patch_embedding.weight", ".class_embedding", ".position_embedding.weight"
+  bool bias = false, class_token = true;
+  std::string prefix;
+
+  std::int64_t leading() const { return class_token ? 1 : 0; }
+  std::int64_t patches() const { return (image_size / patch_size) * (image_size / patch_size); }
 };
 
 /// [n, in, frames] -> gelu(conv) [n, out, frames / stride], kernel 3, padding 1. Split over tp by output
@@ -159,6 +184,8 @@ struct ModelSpec {
   /// (CLIP's class token: 1), which feature_select `patch` drops.
   std::int64_t tokens_per_item = 0;
   std::int64_t leading_tokens = 0;
+  /// Encoders: the preprocessor_config.json where a folder has none, or "": CLIP's and Whisper's defaults.
+  std::string preprocessor = {};
   std::string hf_config = {};  ///< for config_json(): what the model came from, without a type
 };
 

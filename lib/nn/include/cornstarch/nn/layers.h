@@ -47,6 +47,7 @@ class Rope {
 
  private:
   at::Tensor frequencies_;  // [head_dim / 2], fp32
+  double factor_;
   RopeTable longest_;
   at::Tensor last_positions_;  // every layer asks for the same
   RopeTable last_;
