@@ -13,7 +13,7 @@ namespace {
 
 const std::vector<const Family*>& all_families() {
   static const std::vector<const Family*> list = {&clip_family(), &whisper_family(), &llama_family(),
-                                                  &mistral_family()};
+                                                  &mistral_family(), &qwen2_family()};
   return list;
 }
 

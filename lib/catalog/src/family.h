@@ -38,6 +38,7 @@ const Family& clip_family();
 const Family& whisper_family();
 const Family& llama_family();
 const Family& mistral_family();
+const Family& qwen2_family();
 
 /// Nothing if this build does not know it.
 const Family* find_family(const std::string& name);
