@@ -12,8 +12,8 @@ namespace cornstarch::catalog {
 namespace {
 
 const std::vector<const Family*>& all_families() {
-  static const std::vector<const Family*> list = {&clip_family(), &whisper_family(), &llama_family(),
-                                                  &mistral_family(), &qwen2_family()};
+  static const std::vector<const Family*> list = {&clip_family(),  &siglip_family(),  &whisper_family(),
+                                                  &llama_family(), &mistral_family(), &qwen2_family()};
   return list;
 }
 

@@ -35,6 +35,7 @@ struct Family {
 };
 
 const Family& clip_family();
+const Family& siglip_family();
 const Family& whisper_family();
 const Family& llama_family();
 const Family& mistral_family();

@@ -95,7 +95,6 @@ const Names& other_models() {
                              "sam2_vision_model",
                              "sam_vision_model",
                              "siglip2_vision_model",
-                             "siglip_vision_model",
                              "xclip_vision_model"};
   return list;
 }
