@@ -13,7 +13,8 @@ namespace {
 
 const std::vector<const Family*>& all_families() {
   static const std::vector<const Family*> list = {&clip_family(),  &siglip_family(),  &whisper_family(),
-                                                  &llama_family(), &mistral_family(), &qwen2_family()};
+                                                  &llama_family(), &mistral_family(), &qwen2_family(),
+                                                  &qwen3_family()};
   return list;
 }
 

@@ -40,6 +40,7 @@ const Family& whisper_family();
 const Family& llama_family();
 const Family& mistral_family();
 const Family& qwen2_family();
+const Family& qwen3_family();
 
 /// Nothing if this build does not know it.
 const Family* find_family(const std::string& name);

@@ -27,11 +27,30 @@ void build_qwen2(HfConfig& config, ModelSpec& spec) {
   if (config.problems().empty()) build_llama(qwen, spec);
 }
 
+/// Llama with norms of each query and key head.
+void build_qwen3(HfConfig& config, ModelSpec& spec) {
+  Llama qwen = read_llama(config, {.vocab = 151936,
+                                   .mlp = 22016,
+                                   .max_positions = 32768,
+                                   .kv_heads = 32,
+                                   .head_dim = 128,
+                                   .attention_bias = true});
+  qwen.qk_norm = true;
+  bound_by_window(qwen, read_window(config, qwen.layers));
+  if (config.problems().empty()) build_llama(qwen, spec);
+}
+
 }  // namespace
 
 const Family& qwen2_family() {
   static const Family family = llama_like({"qwen2", ModelKind::llm, "Qwen 2 and 2.5 (Qwen2ForCausalLM)"},
                                           "Qwen2ForCausalLM", build_qwen2);
+  return family;
+}
+
+const Family& qwen3_family() {
+  static const Family family =
+      llama_like({"qwen3", ModelKind::llm, "Qwen 3 (Qwen3ForCausalLM)"}, "Qwen3ForCausalLM", build_qwen3);
   return family;
 }
 
