@@ -18,7 +18,7 @@ std::string describe(const LayoutCase& c) {
   };
   std::string out = c.name.empty() ? "" : c.name + ": ";
   for (const auto& e : c.encoders)
-    out += cat(e.family == "whisper" ? "whisper" : "clip", " tp", e.tp, "x", e.stages, sp(e.sp, e.mode),
+    out += cat(e.family.substr(0, e.family.find('_')), " tp", e.tp, "x", e.stages, sp(e.sp, e.mode),
                e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
                describe(e.blocks), ", ");
   out += cat(c.llm, " tp", c.llm_tp, "x", c.llm_stages, sp(c.llm_sp, c.mode));
@@ -285,6 +285,7 @@ std::vector<LayoutCase> layout_cases() {
   add_zero1(table);
   add_zero3(table);
   add_context_parallel(table);
+  add_families(table);
   return table.take();
 }
 

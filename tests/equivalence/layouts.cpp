@@ -32,6 +32,17 @@ const std::map<std::string, std::string>& configs() {
                   "mlp_bias": true, "initializer_range": 0.2,
                   "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                                    "high_freq_factor": 4.0, "original_max_position_embeddings": 16}})"},
+      {"qwen2",
+       R"({"hidden_size": 24, "intermediate_size": 35, "num_hidden_layers": 4, "num_attention_heads": 12,
+                  "num_key_value_heads": 6, "vocab_size": 61, "max_position_embeddings": 64, "initializer_range": 0.2,
+                  "rope_parameters": {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0,
+                                      "original_max_position_embeddings": 16}})"},
+      {"qwen3",
+       R"({"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 4, "num_attention_heads": 12, "head_dim": 6,
+                  "num_key_value_heads": 6, "vocab_size": 67, "max_position_embeddings": 64,
+                  "tie_word_embeddings": true, "initializer_range": 0.2})"},
+      {"siglip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29, "num_hidden_layers": 3,
+                  "num_attention_heads": 12, "image_size": 8, "patch_size": 4})"},
       {"clip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29, "num_hidden_layers": 3,
                   "num_attention_heads": 12, "image_size": 8, "patch_size": 4, "initializer_factor": 0.25})"},
       {"whisper",
@@ -40,6 +51,9 @@ const std::map<std::string, std::string>& configs() {
   };
   return all;
 }
+
+/// Llama's configs have names of their own.
+std::string family_of(const std::string& llm) { return llm.starts_with("qwen") ? llm : "llama"; }
 
 /// The modules dealt to `n` stages; where they do not divide, early stages hold fewer.
 std::vector<std::vector<std::string>> deal(const std::vector<std::string>& modules, int n) {
@@ -106,7 +120,7 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   config::RunConfig r;
   for (std::size_t i = 0; i < c.encoders.size(); ++i)
     r.model.encoders.push_back(encoder_config(c.encoders[i], i, single));
-  r.model.llm.family = "llama";
+  r.model.llm.family = family_of(c.llm);
   r.model.llm.config_json = configs().at(c.llm);
   r.model.llm.train = c.train_llm;
   r.model.llm.parallel.emplace();
@@ -115,7 +129,8 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.parallel->sp = c.llm_sp;
   r.model.llm.parallel->mode = c.mode;
   r.model.llm.parallel->distribution = c.distribution;
-  r.model.llm.parallel->stages = deal(module_names("llama", *r.model.llm.config_json), c.llm_stages);
+  r.model.llm.parallel->stages =
+      deal(module_names(r.model.llm.family, *r.model.llm.config_json), c.llm_stages);
   set_blocks(c.llm_blocks, single, r.model.llm.activation_checkpointing, *r.model.llm.parallel);
   r.layout = single || c.whole_replicas ? config::Layout::single : config::Layout::separate;
   r.sharding = single ? config::Sharding::none : c.sharding;

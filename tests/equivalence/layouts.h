@@ -34,7 +34,7 @@ struct EncoderLayout {
 struct LayoutCase {
   std::string name;
   std::vector<EncoderLayout> encoders;
-  std::string llm = "mha";  ///< a key of llm_configs(): mha, gqa_tied, llama3
+  std::string llm = "mha";  ///< a key of configs(): mha, gqa_tied, llama3 (Llama's), or a family
   int llm_tp = 1;
   int llm_stages = 1;
   bool train_llm = true;
@@ -72,6 +72,9 @@ EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector);
 
 /// Layouts with context parallelism, and attention masks.
 void add_context_parallel(Table& table);
+
+/// Layouts of families other than those of all the rest.
+void add_families(Table& table);
 
 /// Every layout that the suite compares with one rank.
 std::vector<LayoutCase> layout_cases();

@@ -11,7 +11,7 @@ std::optional<std::int64_t> read_window(HfConfig& config, std::int64_t layers) {
   const bool says_window = config.json().contains("sliding_window");
   const auto window = config.optional_size("sliding_window");
   const std::int64_t first = config.optional_integer("max_window_layers").value_or(kDefaultFirst);
-  config.ignore({"layer_types"});
+  config.ignore({"layer_types", "use_mrope"});
   const Json types = config.json().value("layer_types", Json());
   const bool slides =
       types.is_array() ? std::count(types.begin(), types.end(), "sliding_attention") > 0 : first < layers;

@@ -29,8 +29,7 @@ ModuleSpec embeddings(const VisionTower& tower) {
     module.params.push_back({.name = name + ".patch_embedding.bias", .shape = {tower.hidden}});
   add(".position_embedding.weight", {patches.leading() + patches.patches(), tower.hidden},
       tower.position_std);
-  module.flops_per_token =
-      linear_flops({.in = tower.channels * tower.patch * tower.patch, .out = tower.hidden});
+  module.flops_per_token = linear_flops({"", tower.channels * tower.patch * tower.patch, tower.hidden});
   return module;
 }
 

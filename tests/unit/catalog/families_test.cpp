@@ -310,8 +310,8 @@ TEST_CASE("every problem of a config is told, each with its key") {
     "image_size": [8, 8], "dropout": 0.1, "hidden_act": 3})") ==
         Lines{"image_size: expected a positive integer, got [8,8]",
               "hidden_act: expected the name of an activation, got 3",
-              "dropout: dropout is not supported: only 0, got 0.1",
-              "num_attention_heads: does not divide hidden_size: 3 and 10"});
+              "num_attention_heads: does not divide hidden_size: 3 and 10",
+              "dropout: dropout is not supported: only 0, got 0.1"});
   CHECK(problems_of("clip_vision_model", R"({"patch_size": 16, "image_size": 8})") ==
         Lines{"patch_size: is larger than image_size: 16 and 8"});
   CHECK(problems_of("whisper", R"({"d_model": 15, "encoder_attention_heads": 2, "encoder_layerdrop": 0.5,

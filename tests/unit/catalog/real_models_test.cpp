@@ -40,8 +40,8 @@ Lines refused(const std::string& model, const Lines& families) {
   return said;
 }
 
-const std::string kEncoders = "known encoders: clip_vision_model, whisper";
-const std::string kBoth = kEncoders + "; known language models: llama, mistral";
+const std::string kEncoders = "known encoders: clip_vision_model, siglip_vision_model, whisper";
+const std::string kBoth = kEncoders + "; known language models: llama, mistral, qwen2, qwen3";
 const Lines kAny = {"whisper", "llama", "mistral", "clip_vision_model"};
 
 std::string whole(const std::string& type) {
@@ -58,6 +58,8 @@ TEST_CASE("models that are known") {
   CHECK(params("llama", "SmolLM2-360M-Instruct") == 361821120);
   CHECK(params("llama", "DeepSeek-R1-Distill-Llama-8B") == 8030261248);
   CHECK(params("llama", "vicuna-7b-v1.5") == 6738415616);
+  CHECK(params("qwen2", "Qwen2.5-7B") == 7615616512);
+  CHECK(params("siglip_vision_model", "siglip-so400m-patch14-384") == 412987248);  // without its head
   CHECK(params("llama", "TinyLlama-1.1B-Chat-v1.0") == 1100048384);
   CHECK(params("mistral", "Mistral-7B-v0.3") == 7248023552);
 }
@@ -83,13 +85,11 @@ TEST_CASE("whole checkpoints whose parts are not known") {
         Lines{whole("qwen3_vl"),
               made_of("qwen3_vl_vision and qwen3_vl_text", "qwen3_vl_vision and qwen3_vl_text are")});
   CHECK(refused("gemma-3-4b-it", kAny) ==
-        Lines{whole("gemma3"),
-              made_of("siglip_vision_model and gemma3_text", "siglip_vision_model and gemma3_text are")});
+        Lines{whole("gemma3"), made_of("siglip_vision_model and gemma3_text", "gemma3_text is")});
   CHECK(refused("Qwen2-Audio-7B-Instruct", kAny) ==
-        Lines{whole("qwen2_audio"),
-              made_of("qwen2_audio_encoder and qwen2", "qwen2_audio_encoder and qwen2 are")});
+        Lines{whole("qwen2_audio"), made_of("qwen2_audio_encoder and qwen2", "qwen2_audio_encoder is")});
   CHECK(refused("InternVL3-8B", kAny) ==
-        Lines{whole("internvl_chat"), made_of("intern_vit_6b and qwen2", "intern_vit_6b and qwen2 are")});
+        Lines{whole("internvl_chat"), made_of("intern_vit_6b and qwen2", "intern_vit_6b is")});
   CHECK(refused("Phi-4-multimodal-instruct", kAny) ==
         Lines{whole("phi4mm"), made_of("phi4_multimodal_vision and phi4_multimodal_audio and phi3",
                                        "phi4_multimodal_vision and phi4_multimodal_audio and phi3 are")});
@@ -101,10 +101,15 @@ TEST_CASE("whole checkpoints whose parts are not known") {
 }
 
 TEST_CASE("models of families that are not known") {
-  CHECK(refused("siglip-so400m-patch14-384", {"clip_vision_model"}) ==
-        Lines{"model_type: family 'siglip' is not known", kEncoders});
-  CHECK(refused("Qwen2.5-7B", {"llama"}) ==
-        Lines{"model_type: family 'qwen2' is not known", "known language models: llama, mistral"});
+  const auto said = [](const std::string& family, const std::string& config) {
+    const SpecResult result = make_spec(family, config);
+    return Lines{join(result.problems, "\n"), result.help};
+  };
+  CHECK(said("clip_vision_model", R"({"model_type": "siglip2_vision_model", "hidden_size": "x"})") ==
+        Lines{"model_type: family 'siglip2_vision_model' is not known", kEncoders});
+  CHECK(
+      said("llama", R"({"model_type": "phi3"})") ==
+      Lines{"model_type: family 'phi3' is not known", "known language models: llama, mistral, qwen2, qwen3"});
 }
 
 TEST_CASE("models of another family than the config says") {
@@ -112,6 +117,11 @@ TEST_CASE("models of another family than the config says") {
         Lines{"model_type: it is of family 'mistral', not 'llama'", "set family: mistral"});
   CHECK(refused("Llama-3.2-1B", {"mistral"}) ==
         Lines{"model_type: it is of family 'llama', not 'mistral'", "set family: llama"});
+  CHECK(refused("siglip-so400m-patch14-384", {"clip_vision_model"}) ==
+        Lines{"model_type: it is of family 'siglip_vision_model', not 'clip_vision_model'",
+              "set family: siglip_vision_model"});
+  CHECK(refused("Qwen2.5-7B", {"llama"}) ==
+        Lines{"model_type: it is of family 'qwen2', not 'llama'", "set family: qwen2"});
   CHECK(refused("whisper-large-v3", {"llama"}) ==
         Lines{"model_type: it is of family 'whisper', not 'llama'", ""});
 }
@@ -123,8 +133,34 @@ TEST_CASE("a model that was given another one's type is still known by its class
         Lines{"architectures: GraniteForCausalLM is not of family 'llama', which has LlamaForCausalLM, "
               "LLaMAForCausalLM"});
   CHECK(make_spec("llama", R"({"model_type": 3})").problems == Lines{"model_type: expected a text, got 3"});
-  CHECK(make_spec("clip_vision_model", R"({"vision_config": {"model_type": "siglip_vision_model"}})")
-            .problems == Lines{"vision_config.model_type: family 'siglip_vision_model' is not known"});
+  CHECK(make_spec("clip_vision_model", R"({"vision_config": {"model_type": "siglip2_vision_model"}})")
+            .problems == Lines{"vision_config.model_type: family 'siglip2_vision_model' is not known"});
+}
+
+TEST_CASE("qwen's window bounds the sequence where a layer has it") {
+  const auto longest = [](const std::string& config) {
+    return make_spec("qwen2", config).spec->max_positions;
+  };
+  CHECK(longest("{}") == 32768);
+  CHECK(longest(R"({"sliding_window": 100})") == 32768);
+  CHECK(longest(R"({"use_sliding_window": true})") == 4096);
+  CHECK(longest(R"({"use_sliding_window": true, "sliding_window": 100})") == 100);
+  CHECK(longest(R"({"use_sliding_window": true, "max_window_layers": 32})") == 32768);
+  CHECK(longest(R"({"use_sliding_window": true, "layer_types": ["full_attention"]})") == 32768);
+  CHECK(
+      longest(
+          R"({"use_sliding_window": true, "max_window_layers": 32, "layer_types": ["sliding_attention"]})") ==
+      4096);
+}
+
+TEST_CASE("qwen has biases or norms of queries and keys") {
+  const auto block = [](const std::string& family, const std::string& config) {
+    return std::get<BlockSpec>(make_spec(family, config).spec->modules[1].body).attention;
+  };
+  const AttentionSpec two = block("qwen2", "{}"), three = block("qwen3", "{}");
+  CHECK((two.q.bias && two.k.bias && two.v.bias && !two.o.bias && !two.q_norm));
+  CHECK((!three.q.bias && !three.o.bias && three.head_dim == 128 && three.q_norm->size == 128));
+  CHECK(block("qwen3", R"({"attention_bias": true})").o.bias);
 }
 
 TEST_CASE("mistral has its own defaults, and its window bounds the sequence") {

@@ -176,9 +176,12 @@ void expect_parity(const std::string& family, std::size_t number) {
 
 TEST_CASE("language models compute what transformers does", "[models][golden]") {
   expect_parity("llama", 24);
+  expect_parity("qwen2", 2);
+  expect_parity("qwen3", 2);
 }
 
 TEST_CASE("encoders compute what transformers does", "[models][golden]") {
   expect_parity("clip_vision_model", 10);
+  expect_parity("siglip_vision_model", 2);
   expect_parity("whisper", 7);
 }

@@ -1,0 +1,57 @@
+#include "layouts.h"
+
+namespace cornstarch::test {
+namespace {
+
+using config::Checkpointing;
+using config::Sharding;
+using config::SpMode;
+
+constexpr Blocks kSequence = {Checkpointing::selective, true};
+
+/// What a language model's blocks can meet, in six layouts.
+void add_llm(Table& table, const std::string& family) {
+  const auto add = [&](int tp, int stages, int dp) -> LayoutCase& {
+    LayoutCase& c = table.add({}, tp, stages, dp);
+    c.llm = family;
+    return c;
+  };
+  add(2, 1, 1);
+  add(3, 2, 2);
+  LayoutCase& dealt = add(2, 2, 1);
+  dealt.llm_blocks = kSequence;
+  LayoutCase& context = add(2, 1, 2);
+  context.llm_sp = 2;
+  context.mode = SpMode::ring_attn;
+  add(2, 1, 2).sharding = Sharding::zero3;
+  LayoutCase& packed = add(1, 2, 2);
+  packed.sharding = Sharding::zero1;
+  packed.packing = true;
+  packed.llm_blocks.checkpointing = Checkpointing::full;
+}
+
+/// The same of an encoder's.
+void add_encoder(Table& table, const std::string& family) {
+  const auto encoder = [&](int tp, int stages) { return EncoderLayout{family, tp, stages}; };
+  table.add({encoder(2, 1)}, 1, 1, 1);
+  table.add({encoder(3, 2)}, 2, 1, 2);
+  table.add({frozen(encoder(1, 3), false, true)}, 1, 2, 2);
+  EncoderLayout dealt = encoder(2, 2);
+  dealt.blocks = kSequence;
+  dealt.feature_layer = -2;
+  table.add({dealt}, 2, 2, 1);
+  EncoderLayout context = encoder(1, 2);
+  context.sp = 2;
+  context.mode = SpMode::ring;
+  table.add({context}, 1, 2, 1);
+  table.add({encoder(2, 1)}, 2, 1, 2).sharding = Sharding::zero3;
+}
+
+}  // namespace
+
+void add_families(Table& table) {
+  for (const char* family : {"qwen2", "qwen3"}) add_llm(table, family);
+  add_encoder(table, "siglip_vision_model");
+}
+
+}  // namespace cornstarch::test
