@@ -32,8 +32,12 @@ const std::map<std::string, std::string>& configs() {
                   "mlp_bias": true, "initializer_range": 0.2,
                   "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                                    "high_freq_factor": 4.0, "original_max_position_embeddings": 16}})"},
+      {"mistral",
+       R"({"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 4, "num_attention_heads": 12,
+                  "num_key_value_heads": 6, "vocab_size": 67, "max_position_embeddings": 64, "sliding_window": 7,
+                  "initializer_range": 0.2})"},
       {"qwen2",
-       R"({"hidden_size": 24, "intermediate_size": 35, "num_hidden_layers": 4, "num_attention_heads": 12,
+       R"({"hidden_size": 24, "use_sliding_window": true, "sliding_window": 5, "max_window_layers": 2, "intermediate_size": 35, "num_hidden_layers": 4, "num_attention_heads": 12,
                   "num_key_value_heads": 6, "vocab_size": 61, "max_position_embeddings": 64, "initializer_range": 0.2,
                   "rope_parameters": {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0,
                                       "original_max_position_embeddings": 16}})"},
@@ -53,7 +57,9 @@ const std::map<std::string, std::string>& configs() {
 }
 
 /// Llama's configs have names of their own.
-std::string family_of(const std::string& llm) { return llm.starts_with("qwen") ? llm : "llama"; }
+std::string family_of(const std::string& llm) {
+  return llm == "mha" || llm == "gqa_tied" || llm == "llama3" ? "llama" : llm;
+}
 
 /// The modules dealt to `n` stages; where they do not divide, early stages hold fewer.
 std::vector<std::vector<std::string>> deal(const std::vector<std::string>& modules, int n) {

@@ -49,7 +49,7 @@ def check_type(folder):
 
 
 def outputs(name, folder, golden):
-    if name.startswith(("llama", "qwen")):
+    if name.startswith(("llama", "mistral", "qwen")):
         model = load(folder, AutoModelForCausalLM, torch.float32)
         return model(inputs_embeds=golden["hidden.model.embed_tokens"]).logits, golden["logits"]
     if name.startswith("clip"):

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import (CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, Qwen2Config,
-                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel,
-                          WhisperConfig, WhisperModel)
+from transformers import (CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, MistralConfig,
+                          MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
+                          SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperModel)
 
 ROOT = Path(__file__).parent / "models"
 LLAMA = dict(vocab_size=29, hidden_size=16, intermediate_size=22, num_hidden_layers=2, num_attention_heads=4,
@@ -64,9 +64,13 @@ CASES = {
     "llama_bf16": ("llama", dict(num_key_value_heads=2), dict(dtype=torch.bfloat16)),
     "llama_fp16": ("llama", dict(num_key_value_heads=2), dict(dtype=torch.float16)),
     "llama_fp64": ("llama", dict(num_key_value_heads=2, num_hidden_layers=1), dict(dtype=torch.float64)),
+    "mistral": ("mistral", dict(num_key_value_heads=2, sliding_window=4), {}),
+    "mistral_options": ("mistral", dict(num_key_value_heads=4, head_dim=6, hidden_act="gelu", rms_norm_eps=0.1,
+                                        tie_word_embeddings=True, pad_token_id=5, sliding_window=None,
+                                        rope_parameters=YARN), dict(old_config=True)),
     "qwen2": ("qwen2", dict(num_key_value_heads=2), {}),
     "qwen2_options": ("qwen2", dict(num_key_value_heads=1, hidden_act="gelu", rms_norm_eps=0.1, tie_word_embeddings=True,
-                                    pad_token_id=5, rope_parameters=YARN, use_sliding_window=True, sliding_window=9,
+                                    pad_token_id=5, rope_parameters=YARN, use_sliding_window=True, sliding_window=5,
                                     max_window_layers=1), {}),
     "qwen3": ("qwen3", dict(num_key_value_heads=2, head_dim=6), {}),
     "qwen3_options": ("qwen3", dict(num_key_value_heads=4, head_dim=4, hidden_act="relu", rms_norm_eps=0.1,
@@ -192,6 +196,7 @@ def encoder_loss(out, golden):
 
 
 FAMILIES = {"llama": (LLAMA, decoder(LlamaConfig, LlamaForCausalLM), run_decoder),
+            "mistral": (LLAMA, decoder(MistralConfig, MistralForCausalLM), run_decoder),
             "qwen2": (LLAMA, decoder(Qwen2Config, Qwen2ForCausalLM), run_decoder),
             "qwen3": (LLAMA, decoder(Qwen3Config, Qwen3ForCausalLM), run_decoder),
             "clip_vision_model": (CLIP, tower(CLIPVisionConfig, CLIPVisionModel), run_tower),

@@ -66,6 +66,7 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
     block.attention.k_norm = of_head(".self_attn.k_norm");
   }
   block.attention.causal = true;
+  if (!llama.windows.empty()) block.attention.window = llama.windows.at(static_cast<std::size_t>(index));
   block.attention.rope = llama.rope;
   block.feed_forward.activation = llama.activation;
   block.feed_forward.gate = LinearSpec{name + ".mlp.gate_proj", llama.hidden, llama.mlp, llama.mlp_bias};
@@ -114,10 +115,6 @@ Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
   llama.padding = read_padding(config, llama.vocab);
   check_shapes(config, llama);
   return llama;
-}
-
-void bound_by_window(Llama& llama, std::optional<std::int64_t> window) {
-  if (window) llama.max_positions = std::min(llama.max_positions, *window);
 }
 
 void build_llama(const Llama& llama, ModelSpec& spec) {

@@ -16,6 +16,7 @@ struct Llama {
   double eps, std;
   bool qkv_bias, o_bias, mlp_bias, tied;
   bool qk_norm = false;
+  std::vector<std::int64_t> windows = {};  ///< of each layer, or none
   RopeSpec rope;
 
   NormSpec norm(const std::string& prefix) const { return {NormKind::rms_norm, eps, hidden, prefix}; }
@@ -31,8 +32,6 @@ struct LlamaDefaults {
 
 /// Problems stay in the config; only without any is the result of use.
 Llama read_llama(HfConfig& config, const LlamaDefaults& defaults);
-/// Tokens that see no further back than `window` notice it in longer sequences only: it bounds them.
-void bound_by_window(Llama& llama, std::optional<std::int64_t> window);
 void build_llama(const Llama& llama, ModelSpec& spec);
 
 /// What all of them have in common; `build` reads the config.

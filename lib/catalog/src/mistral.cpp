@@ -9,7 +9,8 @@ void build(HfConfig& config, ModelSpec& spec) {
   Llama mistral = read_llama(config, {.mlp = 14336, .max_positions = 131072, .kv_heads = 8});
   const bool says_window = config.json().contains("sliding_window");
   const auto window = config.optional_size("sliding_window");
-  bound_by_window(mistral, says_window ? window : kDefaultWindow);
+  mistral.windows.assign(static_cast<std::size_t>(mistral.layers),
+                         says_window ? window.value_or(0) : kDefaultWindow);
   if (config.problems().empty()) build_llama(mistral, spec);
 }
 

@@ -4,6 +4,16 @@
 
 namespace cornstarch::catalog {
 
+std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length) {
+  std::set<std::int64_t> windows;
+  for (const ModuleSpec& module : spec.modules) {
+    const auto* block = std::get_if<BlockSpec>(&module.body);
+    const std::int64_t window = block != nullptr ? block->attention.window : 0;
+    if (window > 0 && window < length) windows.insert(window);
+  }
+  return windows;
+}
+
 std::int64_t num_params(const ModuleSpec& module) {
   std::int64_t total = 0;
   for (const ParamSpec& param : module.params) {

@@ -1,29 +1,36 @@
-#include <algorithm>
-
+#include "cornstarch/base/text.h"
 #include "llama.h"
 
 namespace cornstarch::catalog {
 namespace {
 
-/// The window of those layers that have one: as Qwen2Config says, from max_window_layers on.
-std::optional<std::int64_t> read_window(HfConfig& config, std::int64_t layers) {
+/// The window of each layer, as Qwen2Config says: from max_window_layers on, or as layer_types has it.
+std::vector<std::int64_t> read_windows(HfConfig& config, std::int64_t layers) {
   constexpr std::int64_t kDefaultWindow = 4096, kDefaultFirst = 28;
   const bool says_window = config.json().contains("sliding_window");
   const auto window = config.optional_size("sliding_window");
   const std::int64_t first = config.optional_integer("max_window_layers").value_or(kDefaultFirst);
   config.ignore({"layer_types", "use_mrope"});
+  if (!config.flag("use_sliding_window", false)) return {};
   const Json types = config.json().value("layer_types", Json());
-  const bool slides =
-      types.is_array() ? std::count(types.begin(), types.end(), "sliding_attention") > 0 : first < layers;
-  if (!config.flag("use_sliding_window", false) || !slides) return std::nullopt;
-  return says_window ? window : kDefaultWindow;
+  if (types.is_array() && types.size() != static_cast<std::size_t>(layers)) {
+    config.problem("layer_types", cat("must be of all ", layers, " layers, not ", types.size()));
+    return {};
+  }
+  std::vector<std::int64_t> windows;
+  for (std::int64_t i = 0; i < layers; ++i) {
+    const bool slides =
+        types.is_array() ? types[static_cast<std::size_t>(i)] == "sliding_attention" : i >= first;
+    windows.push_back(slides ? (says_window ? window.value_or(0) : kDefaultWindow) : 0);
+  }
+  return windows;
 }
 
 /// Llama with biases of queries, keys and values.
 void build_qwen2(HfConfig& config, ModelSpec& spec) {
   Llama qwen = read_llama(config, {.vocab = 151936, .mlp = 22016, .max_positions = 32768, .kv_heads = 32});
   qwen.qkv_bias = true;
-  bound_by_window(qwen, read_window(config, qwen.layers));
+  qwen.windows = read_windows(config, qwen.layers);
   if (config.problems().empty()) build_llama(qwen, spec);
 }
 
@@ -36,7 +43,7 @@ void build_qwen3(HfConfig& config, ModelSpec& spec) {
                                    .head_dim = 128,
                                    .attention_bias = true});
   qwen.qk_norm = true;
-  bound_by_window(qwen, read_window(config, qwen.layers));
+  qwen.windows = read_windows(config, qwen.layers);
   if (config.problems().empty()) build_llama(qwen, spec);
 }
 

@@ -1,6 +1,8 @@
 #include <optional>
 #include <tuple>
 
+#include "cornstarch/base/result.h"
+#include "cornstarch/base/text.h"
 #include "cornstarch/nn/recompute.h"
 #include "cornstarch/nn/sequence_parallel.h"
 #include "cornstarch/nn/tensor_parallel.h"
@@ -20,6 +22,7 @@ class Block : public Layer {
         checkpointing_(context.checkpointing),
         head_dim_(spec.attention.head_dim),
         causal_(spec.attention.causal),
+        window_(spec.attention.window),
         activation_(spec.feed_forward.activation),
         norm1_(norm_of(context.parameters, spec.norm1)),
         norm2_(norm_of(context.parameters, spec.norm2)),
@@ -58,9 +61,14 @@ class Block : public Layer {
 
   at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                        const Tokens& tokens) const {
-    if (!tokens.layout) return nn::attention(q, k, v, head_dim_, causal_);
+    const nn::ContextLayoutPtr& layout = tokens.layout_of(window_);
+    if (!layout) {
+      if (window_ > 0 && window_ < q.size(1))
+        throw Failure(ExitCode::internal, cat("a window of ", window_, " over whole rows of ", q.size(1)));
+      return nn::attention(q, k, v, head_dim_, causal_);
+    }
     const auto rows = [](const at::Tensor& x) { return x.flatten(0, 1); };
-    return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, tokens.layout).view(q.sizes());
+    return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, layout).view(q.sizes());
   }
 
   /// Queries or keys [b, t, heads x head_dim], normed head by head.
@@ -123,6 +131,7 @@ class Block : public Layer {
   Checkpointing checkpointing_;
   std::int64_t head_dim_;
   bool causal_;
+  std::int64_t window_;
   catalog::Activation activation_;
   NormWeights norm1_, norm2_;
   std::optional<NormWeights> q_norm_, k_norm_;

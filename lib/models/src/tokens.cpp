@@ -10,7 +10,9 @@ namespace cornstarch::models {
 
 Tokens on_device(const Tokens& tokens, at::Device device) {
   if (!tokens.layout || device.is_cpu()) return tokens;
-  return {nn::on_device(tokens.layout, device), nn::upload(tokens.positions, device), tokens.length};
+  Tokens out{nn::on_device(tokens.layout, device), nn::upload(tokens.positions, device), tokens.length};
+  for (const auto& [window, layout] : tokens.windowed) out.windowed[window] = nn::on_device(layout, device);
+  return out;
 }
 
 at::Tensor index_tensor(const std::vector<std::int64_t>& values) {

@@ -18,50 +18,62 @@ namespace {
 
 using plan::Stretch;
 
+// Equal stretches in equal steps.
+struct Run {
+  Stretch first, last;
+  std::int64_t count = 1, query_step = 0, key_step = 0;
+};
+
 bool congruent(const Stretch& a, const Stretch& b) {
-  return a.causal == b.causal && a.queries.size() == b.queries.size() && a.keys.size() == b.keys.size();
+  return a.causal == b.causal && a.sliding == b.sliding && a.queries.size() == b.queries.size() &&
+         a.keys.size() == b.keys.size();
 }
 
-// Takes `next` into the tile of stretches so far, if it goes on in equal steps and no two share a key.
-bool join(Tile& tile, const Stretch& last, const Stretch& next) {
-  if (!congruent(last, next)) return false;
-  const std::int64_t query_step = next.queries.begin - last.queries.begin;
-  const std::int64_t key_step = next.keys.begin - last.keys.begin;
-  if (key_step < next.keys.size()) return false;
-  if (tile.count > 1 && (query_step != tile.query_step || key_step != tile.key_step)) return false;
-  tile.query_step = query_step;
-  tile.key_step = key_step;
-  ++tile.count;
+// Takes `next` into the run, if it goes on in equal steps and no two share a key within a tile: those that
+// slide may share the keys of two triangles.
+bool join(Run& run, const Stretch& next) {
+  if (!congruent(run.last, next)) return false;
+  const std::int64_t query_step = next.queries.begin - run.last.queries.begin;
+  const std::int64_t key_step = next.keys.begin - run.last.keys.begin;
+  const bool triangles = next.causal && next.sliding && next.common().size() == 1;
+  if (key_step < (triangles ? next.queries.size() : next.keys.size())) return false;
+  if (run.count > 1 && (query_step != run.query_step || key_step != run.key_step)) return false;
+  run.query_step = query_step;
+  run.key_step = key_step;
+  run.last = next;
+  ++run.count;
   return true;
 }
 
-// A kernel's causal mask is that of a square: the keys before it, which all its queries see, are a call of
-// their own.
-void add_tiles(const Tile& stretches, std::vector<Tile>& tiles) {
-  const std::int64_t before = stretches.keys.size() - stretches.queries.size();
-  if (!stretches.causal || before == 0) {
-    tiles.push_back(stretches);
-    return;
-  }
-  Tile rectangle = stretches, square = stretches;
-  rectangle.causal = false;
-  rectangle.keys.end = square.keys.begin = stretches.keys.begin + before;
-  square.first = false;
-  tiles.push_back(rectangle);
-  tiles.push_back(square);
+// A kernel's causal mask is that of a square. So what all queries see is a call of its own, and so is each
+// triangle: that of the end, with its diagonal, and that of the beginning, which is one if all is reversed.
+void add_tiles(const Run& run, std::vector<Tile>& tiles) {
+  const Stretch& s = run.first;
+  const auto add = [&](Range queries, Range keys, bool causal, bool reversed, bool first) {
+    if (keys.size() > 0)
+      tiles.push_back({queries, keys, causal, reversed, run.count, run.query_step, run.key_step, first});
+  };
+  const Range common = s.common();
+  const Range rectangle = {common.begin, s.causal ? common.end - 1 : common.end};
+  add(s.queries, rectangle, false, false, true);
+  if (s.causal) add(s.queries, {rectangle.end, s.keys.end}, true, false, rectangle.size() == 0);
+  add({s.queries.begin, s.queries.end - 1}, {s.keys.begin, common.begin}, true, true, false);
 }
 
 std::vector<Tile> tiles_of(const std::vector<Stretch>& stretches) {
   std::vector<Tile> tiles;
-  std::optional<Tile> open;
-  for (std::size_t i = 0; i < stretches.size(); ++i) {
-    if (open && join(*open, stretches[i - 1], stretches[i])) continue;
+  std::optional<Run> open;
+  for (const Stretch& stretch : stretches) {
+    if (open && join(*open, stretch)) continue;
     if (open) add_tiles(*open, tiles);
-    open = Tile{stretches[i].queries, stretches[i].keys, stretches[i].causal};
+    open = Run{stretch, stretch};
   }
   if (open) add_tiles(*open, tiles);
   return tiles;
 }
+
+// Calls of [count, rows, ...] in the order of a tile.
+at::Tensor ordered(const at::Tensor& x, const Tile& tile) { return tile.reversed ? x.flip(1) : x; }
 
 // The rows of x [n, ...] that the calls of a tile take: [count, rows, ...], a view.
 at::Tensor rows_of(const at::Tensor& x, Range rows, std::int64_t count, std::int64_t step) {
@@ -163,9 +175,11 @@ void LocalAttention::forward_heads(const at::Tensor& q, const at::Tensor& k, con
     const at::Tensor pq = select(q, part.queries), pk = select(k, part.keys), pv = select(v, part.keys);
     const Attended mine{select(to.out, part.queries), select(to.lse, part.queries)};
     for (const Tile& tile : part.tiles) {
+      const Attended more =
+          flash_forward(ordered(queries_of(pq, tile), tile), ordered(keys_of(pk, tile), tile),
+                        ordered(keys_of(pv, tile), tile), tile.causal);
       merge({queries_of(mine.out, tile), queries_of(mine.lse, tile)},
-            flash_forward(queries_of(pq, tile), keys_of(pk, tile), keys_of(pv, tile), tile.causal),
-            fresh && tile.first);
+            {ordered(more.out, tile), ordered(more.lse, tile)}, fresh && tile.first);
     }
     if (!part.queries.defined()) continue;
     to.out.index_copy_(0, part.queries, mine.out);
@@ -185,12 +199,13 @@ void LocalAttention::backward_heads(const at::Tensor& grad, const at::Tensor& q,
     const at::Tensor pdk = gathers ? at::zeros(pk.sizes(), dk.options()) : dk;
     const at::Tensor pdv = gathers ? at::zeros(pv.sizes(), dv.options()) : dv;
     for (const Tile& tile : part.tiles) {
-      const auto [tq, tk, tv] =
-          flash_backward(queries_of(pg, tile), queries_of(pq, tile), keys_of(pk, tile), keys_of(pv, tile),
-                         {queries_of(pa.out, tile), queries_of(pa.lse, tile)}, tile.causal);
-      queries_of(pdq, tile).add_(tq);
-      keys_of(pdk, tile).add_(tk);
-      keys_of(pdv, tile).add_(tv);
+      const auto queries = [&](const at::Tensor& x) { return ordered(queries_of(x, tile), tile); };
+      const auto keys = [&](const at::Tensor& x) { return ordered(keys_of(x, tile), tile); };
+      const auto [tq, tk, tv] = flash_backward(queries(pg), queries(pq), keys(pk), keys(pv),
+                                               {queries(pa.out), queries(pa.lse)}, tile.causal);
+      queries_of(pdq, tile).add_(ordered(tq, tile));
+      keys_of(pdk, tile).add_(ordered(tk, tile));
+      keys_of(pdv, tile).add_(ordered(tv, tile));
     }
     if (!gathers) continue;
     dq.index_add_(0, part.queries, pdq);

@@ -14,6 +14,7 @@ struct Tile {
   Range queries;  ///< of the first
   Range keys;
   bool causal = false;
+  bool reversed = false;  ///< queries and keys are taken from the last to the first
   std::int64_t count = 1;
   std::int64_t query_step = 0;
   std::int64_t key_step = 0;

@@ -17,11 +17,17 @@ models::Tokens split_items(const TokenSplit& split, int items, std::int64_t toke
           0};
 }
 
-models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, std::int64_t sequence_length) {
+models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, const catalog::ModelSpec& llm,
+                          std::int64_t sequence_length) {
+  const auto layout_of = [&](const plan::AttentionPattern& pattern) {
+    return nn::context_layout(pattern, placed.shares, split.mode, split.comm, split.group);
+  };
   const auto& own = placed.shares[static_cast<std::size_t>(split.cp)];
-  const at::Tensor positions = models::index_tensor(own).remainder_(sequence_length);
-  return {nn::context_layout(placed.pattern, placed.shares, split.mode, split.comm, split.group), positions,
-          sequence_length};
+  models::Tokens tokens{layout_of(placed.pattern), models::index_tensor(own).remainder_(sequence_length),
+                        sequence_length};
+  for (const std::int64_t window : catalog::windows_of(llm, sequence_length))
+    tokens.windowed[window] = layout_of(plan::windowed(placed.pattern, window));
+  return tokens;
 }
 
 }  // namespace cornstarch::pipeline

@@ -18,6 +18,7 @@ struct TokenSplit {
 models::Tokens split_items(const TokenSplit& split, int items, std::int64_t tokens_per_item);
 
 /// Of the LLM.
-models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, std::int64_t sequence_length);
+models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, const catalog::ModelSpec& llm,
+                          std::int64_t sequence_length);
 
 }  // namespace cornstarch::pipeline

@@ -283,7 +283,7 @@ struct Executor::Impl {
   }
 
   models::Tokens tokens_of(const HeldStage& h, const PlacedTokens& placed) const {
-    return split_text(split_of(h), placed, plan.sequence_length);
+    return split_text(split_of(h), placed, modality(h.stage).spec, plan.sequence_length);
   }
 
   /// How the text's tokens lie on the LLM's context-parallel ranks.

@@ -62,12 +62,14 @@ std::vector<std::int64_t> prefix_counts(const std::vector<std::int64_t>& keys, s
 
 /// Whether a query that sees `keys` goes on with the stretch that ends before it.
 bool extend(Stretch& stretch, std::int64_t query, Range keys) {
-  if (stretch.queries.end != query || stretch.keys.begin != keys.begin) return false;
-  const std::int64_t more = keys.end - stretch.keys.end;
+  if (stretch.queries.end != query) return false;
+  const std::int64_t less = keys.begin - stretch.common().begin, more = keys.end - stretch.keys.end;
+  if (less < 0 || less > 1 || more < 0 || more > 1) return false;
   const bool alone = stretch.queries.size() == 1;
-  if (more != 0 && more != 1) return false;
-  if (!alone && stretch.causal != (more == 1)) return false;
+  if (!alone && (stretch.causal != (more == 1) || stretch.sliding != (less == 1))) return false;
+  if (keys.begin >= stretch.common().end) return false;
   stretch.causal = more == 1;
+  stretch.sliding = less == 1;
   stretch.queries.end = query + 1;
   stretch.keys.end = keys.end;
   return true;
@@ -130,6 +132,14 @@ AttentionPattern item_pattern(std::int64_t items, std::int64_t item_tokens) {
   for (std::int64_t i = 0; i < items; ++i) {
     pattern.begin.insert(pattern.begin.end(), at(item_tokens), i * item_tokens);
     pattern.end.insert(pattern.end.end(), at(item_tokens), (i + 1) * item_tokens);
+  }
+  return pattern;
+}
+
+AttentionPattern windowed(AttentionPattern pattern, std::int64_t window) {
+  for (std::int64_t i = 0; i < pattern.size(); ++i) {
+    std::int64_t& begin = pattern.begin[at(i)];
+    begin = std::min(std::max(begin, i + 1 - window), pattern.end[at(i)]);
   }
   return pattern;
 }

@@ -4,6 +4,8 @@
 #include <ATen/ops/full.h>
 
 #include <algorithm>
+#include <map>
+#include <numeric>
 #include <set>
 #include <span>
 
@@ -127,11 +129,37 @@ std::int64_t cut_items(const RankBatch& batch, const plan::Plan& plan, const pla
   return cut;
 }
 
-double visible_pairs(const RankBatch& batch, config::AttentionMask mask, double token_pairs) {
-  if (mask == config::AttentionMask::causal) return token_pairs / 2;
+/// Pairs that tokens see within a window, or 0.
+double visible_pairs(const RankBatch& batch, config::AttentionMask mask, std::int64_t window) {
   double pairs = 0;
-  for (const pipeline::PlacedTokens& placed : batch.placed)
-    for (const std::int64_t keys : plan::visible_keys(placed.pattern)) pairs += static_cast<double>(keys);
+  if (mask == config::AttentionMask::causal) {
+    for (const auto& row : batch.rows) {
+      const auto length = static_cast<double>(row.length);
+      const double seen = window > 0 ? std::min(length, static_cast<double>(window)) : length;
+      pairs += seen * seen / 2 + (length - seen) * seen;
+    }
+    return pairs;
+  }
+  for (const pipeline::PlacedTokens& placed : batch.placed) {
+    const auto& pattern = placed.pattern;
+    const auto seen = plan::visible_keys(window > 0 ? plan::windowed(pattern, window) : pattern);
+    pairs += static_cast<double>(std::accumulate(seen.begin(), seen.end(), std::int64_t{0}));
+  }
+  return pairs;
+}
+
+/// Of the LLM's blocks on average.
+double visible_pairs(const RankBatch& batch, const catalog::Modality& llm) {
+  std::map<std::int64_t, double> blocks;  // by window
+  double all = 0;
+  for (const catalog::ModuleSpec& module : llm.spec.modules)
+    if (const auto* block = std::get_if<catalog::BlockSpec>(&module.body)) {
+      ++blocks[block->attention.window];
+      ++all;
+    }
+  double pairs = 0;
+  for (const auto& [window, number] : blocks)
+    pairs += number / all * visible_pairs(batch, llm.attention_mask, window);
   return pairs;
 }
 
@@ -261,7 +289,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
     tokens += row.length;
     token_pairs += static_cast<double>(row.length) * static_cast<double>(row.length);
   }
-  const double visible = visible_pairs(batch, modalities.back().attention_mask, token_pairs);
+  const double visible = visible_pairs(batch, modalities.back());
   inputs.placed = std::move(batch.placed);
   return {plan::Activity(plan, std::move(items)),
           plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders)),

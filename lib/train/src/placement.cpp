@@ -27,8 +27,9 @@ std::vector<std::vector<int>> takers_of(std::span<const dataio::TextRow> rows, s
 }  // namespace
 
 bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities) {
-  return plan.packing || plan.llm().sp > 1 ||
-         modalities.back().attention_mask != config::AttentionMask::causal;
+  const catalog::Modality& llm = modalities.back();
+  return plan.packing || plan.llm().sp > 1 || llm.attention_mask != config::AttentionMask::causal ||
+         !catalog::windows_of(llm.spec, plan.sequence_length).empty();
 }
 
 pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const plan::Plan& plan,

@@ -137,20 +137,33 @@ TEST_CASE("a model that was given another one's type is still known by its class
             .problems == Lines{"vision_config.model_type: family 'siglip2_vision_model' is not known"});
 }
 
-TEST_CASE("qwen's window bounds the sequence where a layer has it") {
-  const auto longest = [](const std::string& config) {
-    return make_spec("qwen2", config).spec->max_positions;
+TEST_CASE("layers have windows as Mistral's and Qwen's configs say") {
+  using Windows = std::vector<std::int64_t>;
+  const auto windows = [](const std::string& family, const std::string& more) {
+    const SpecResult result = make_spec(family, R"({"num_hidden_layers": 3)" + more + "}");
+    INFO(join(result.problems, "\n"));
+    Windows out;
+    for (int layer = 1; layer <= 3; ++layer)
+      out.push_back(std::get<BlockSpec>(result.spec.value().modules[static_cast<std::size_t>(layer)].body)
+                        .attention.window);
+    return out;
   };
-  CHECK(longest("{}") == 32768);
-  CHECK(longest(R"({"sliding_window": 100})") == 32768);
-  CHECK(longest(R"({"use_sliding_window": true})") == 4096);
-  CHECK(longest(R"({"use_sliding_window": true, "sliding_window": 100})") == 100);
-  CHECK(longest(R"({"use_sliding_window": true, "max_window_layers": 32})") == 32768);
-  CHECK(longest(R"({"use_sliding_window": true, "layer_types": ["full_attention"]})") == 32768);
-  CHECK(
-      longest(
-          R"({"use_sliding_window": true, "max_window_layers": 32, "layer_types": ["sliding_attention"]})") ==
-      4096);
+  CHECK(windows("mistral", "") == Windows{4096, 4096, 4096});
+  CHECK(windows("mistral", R"(, "sliding_window": null)") == Windows{0, 0, 0});
+  CHECK(windows("mistral", R"(, "sliding_window": 100)") == Windows{100, 100, 100});
+  CHECK(windows("qwen2", R"(, "sliding_window": 100)") == Windows{0, 0, 0});
+  const std::string slides = R"(, "use_sliding_window": true)";
+  CHECK(windows("qwen2", slides) == Windows{0, 0, 0});  // of layers from 28 on
+  CHECK(windows("qwen2", slides + R"(, "max_window_layers": 2)") == Windows{0, 0, 4096});
+  CHECK(windows("qwen3", slides + R"(, "max_window_layers": 0, "sliding_window": 9)") == Windows{9, 9, 9});
+  CHECK(windows("qwen2",
+                slides + R"(, "layer_types": ["sliding_attention", "full_attention", "full_attention"])") ==
+        Windows{4096, 0, 0});
+  CHECK(make_spec("qwen2", R"({"num_hidden_layers": 3, "use_sliding_window": true, "layer_types": []})")
+            .problems == Lines{"layer_types: must be of all 3 layers, not 0"});
+  const ModelSpec spec = *make_spec("mistral", R"({"sliding_window": 100})").spec;
+  CHECK(windows_of(spec, 100).empty());
+  CHECK(windows_of(spec, 101) == std::set<std::int64_t>{100});
 }
 
 TEST_CASE("qwen has biases or norms of queries and keys") {
@@ -163,14 +176,8 @@ TEST_CASE("qwen has biases or norms of queries and keys") {
   CHECK(block("qwen3", R"({"attention_bias": true})").o.bias);
 }
 
-TEST_CASE("mistral has its own defaults, and its window bounds the sequence") {
-  const auto longest = [](const std::string& config) {
-    return make_spec("mistral", config).spec->max_positions;
-  };
-  CHECK(longest("{}") == 4096);
-  CHECK(longest(R"({"sliding_window": null})") == 131072);
-  CHECK(longest(R"({"sliding_window": 100, "max_position_embeddings": 50})") == 50);
-  CHECK(longest(R"({"sliding_window": 100})") == 100);
+TEST_CASE("mistral has its own defaults") {
+  CHECK(make_spec("mistral", "{}").spec->max_positions == 131072);
   const ModelSpec spec = *make_spec("mistral", R"({"attention_bias": true})").spec;
   CHECK(spec.kv_heads == 8);
   const BlockSpec& block = std::get<BlockSpec>(spec.modules[1].body);

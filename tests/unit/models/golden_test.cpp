@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
+#include <span>
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/result.h"
@@ -107,14 +109,40 @@ class Pipeline {
     }
     const models::Text text = models::make_text(golden.at("ids"), golden.at("labels"), 2, m_.spec.vocab_size);
     at::Tensor x = stages_[0].embed(text, features_);
+    const auto shape = x.sizes().vec();
     values["hidden." + names_[0]] = x.detach().clone();
+    const models::Tokens tokens = tokens_of(text);
+    if (tokens.layout) x = x.view({1, -1, shape[2]});
     for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
-      x = stages_[i].transform(x);
-      values["hidden." + names_[i]] = x.detach();
+      x = stages_[i].transform(x, tokens);
+      values["hidden." + names_[i]] = x.detach().view(shape);
     }
+    x = x.view(shape);
     const at::Tensor logits = stages_.back().logits(x.detach().flatten(0, 1)).detach();
     values["logits"] = logits.view({x.size(0), x.size(1), -1});
     return stages_.back().loss(x, text);
+  }
+
+  /// Whole rows, or, where a window is noticed, all their tokens in one list.
+  models::Tokens tokens_of(const models::Text& text) const {
+    const std::int64_t rows = text.ids.size(0), length = text.ids.size(1);
+    const auto windows = catalog::windows_of(m_.spec, length);
+    if (windows.empty()) return {};
+    const std::int64_t* ids = text.ids.const_data_ptr<std::int64_t>();
+    std::vector<plan::PatternRow> pattern_rows;
+    for (std::int64_t r = 0; r < rows; ++r)
+      pattern_rows.push_back({std::span(ids + r * length, static_cast<std::size_t>(length)), {}});
+    const auto pattern = plan::attention_pattern(pattern_rows, length, {3, 1}, config::AttentionMask::causal);
+    std::vector<std::int64_t> all(static_cast<std::size_t>(rows * length));
+    std::iota(all.begin(), all.end(), 0);
+    const auto comm = comm::alone();
+    const auto layout_of = [&](const plan::AttentionPattern& seen) {
+      return nn::context_layout(seen, {all}, config::SpMode::all_to_all, comm, comm->world());
+    };
+    models::Tokens tokens{layout_of(pattern), models::index_tensor(all).remainder_(length), length};
+    for (const std::int64_t window : windows)
+      tokens.windowed[window] = layout_of(plan::windowed(pattern, window));
+    return tokens;
   }
 
   const Modality& m_;
@@ -176,6 +204,7 @@ void expect_parity(const std::string& family, std::size_t number) {
 
 TEST_CASE("language models compute what transformers does", "[models][golden]") {
   expect_parity("llama", 24);
+  expect_parity("mistral", 2);
   expect_parity("qwen2", 2);
   expect_parity("qwen3", 2);
 }

@@ -93,20 +93,22 @@ Text random_text(Random& random, std::int64_t row_length, int num_rows) {
   return text;
 }
 
-bool sees(const std::vector<Token>& tokens, std::size_t i, std::size_t j, AttentionMask mask) {
+bool sees(const std::vector<Token>& tokens, std::size_t i, std::size_t j, AttentionMask mask,
+          std::int64_t window) {
   const Token &a = tokens[i], &b = tokens[j];
   if (a.sample < 0 || a.sample != b.sample) return false;
+  if (window > 0 && j + static_cast<std::size_t>(window) <= i) return false;
   if (mask == AttentionMask::modality_isolated && a.kind >= 0) return b.kind == a.kind;
   if (mask == AttentionMask::image_bidirectional && a.item >= 0 && a.item == b.item) return true;
   return j <= i;
 }
 
-at::Tensor dense_mask(const Text& text, AttentionMask mask) {
+at::Tensor dense_mask(const Text& text, AttentionMask mask, std::int64_t window = 0) {
   const std::size_t n = text.tokens.size();
   const at::Tensor out = at::zeros({static_cast<std::int64_t>(n), static_cast<std::int64_t>(n)}, at::kBool);
   bool* to = out.mutable_data_ptr<bool>();
   for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < n; ++j) *to++ = sees(text.tokens, i, j, mask);
+    for (std::size_t j = 0; j < n; ++j) *to++ = sees(text.tokens, i, j, mask, window);
   return out;
 }
 
@@ -205,13 +207,16 @@ TEST_CASE("context attention equals dense attention: every mode, mask, distribut
             const Text text = random_text(random, length, several ? 2 : 1);
             const Shape shape = length > 500 ? Shape{4, mode == SpMode::all_to_all ? 4 : 2, 16}
                                              : random_shape(random, mode, sp);
+            const std::int64_t window =
+                random.chance(2) ? random.between(1, std::max<std::int64_t>(1, length / 2)) : 0;
             INFO("case " << number << ": " << name_of(mode) << ", " << name_of(mask) << ", " << name_of(how)
                          << ", sp " << sp << ", " << text.rows.size() << " x " << length << " tokens, "
-                         << shape.heads << "/" << shape.kv_heads << " heads of " << shape.d);
-            const auto pattern = text.pattern(mask);
+                         << shape.heads << "/" << shape.kv_heads << " heads of " << shape.d << ", window "
+                         << window);
+            const auto pattern = window > 0 ? plan::windowed(text.pattern(mask), window) : text.pattern(mask);
             const auto shares = plan::distribute(pattern, sp, how, mode);
             const Results in = random_inputs(pattern.size(), shape, static_cast<std::uint64_t>(number));
-            const Results expected = dense_attention(in, shape.d, dense_mask(text, mask));
+            const Results expected = dense_attention(in, shape.d, dense_mask(text, mask, window));
             expect_same(spread_attention(in, shape.d, pattern, shares, mode), expected, 1e-9);
             expect_same(spread_attention(converted(in, at::kFloat), shape.d, pattern, shares, mode), expected,
                         1e-5);

@@ -47,7 +47,8 @@ Pairs by_parts(const AttentionPattern& p, const List& queries, const List& keys)
         List& seen = pairs.at(static_cast<std::size_t>(place(part.queries, q)));
         CHECK(seen.empty());  // in one stretch only
         const std::int64_t end = s.keys.end - (s.causal ? s.queries.end - 1 - q : 0);
-        for (std::int64_t k = s.keys.begin; k < end; ++k) seen.push_back(place(part.keys, k));
+        const std::int64_t begin = s.keys.begin + (s.sliding ? q - s.queries.begin : 0);
+        for (std::int64_t k = begin; k < end; ++k) seen.push_back(place(part.keys, k));
       }
     }
   }
@@ -97,6 +98,15 @@ TEST_CASE("modality_isolated: an encoder's tokens see those of their own encoder
   CHECK(visible_keys(p) == List{1, 4, 4, 4, 4, 6, 1, 2, 1, 2, 0, 0});
 }
 
+TEST_CASE("a window: a token sees no further back") {
+  const AttentionPattern p = windowed(pattern(AttentionMask::causal), 2);
+  CHECK(p.begin == List{0, 0, 1, 2, 3, 4, 6, 6, 8, 8, 0, 0});
+  CHECK(p.end == pattern(AttentionMask::causal).end);
+  CHECK(visible_keys(p) == List{1, 2, 2, 2, 2, 2, 1, 2, 1, 2, 0, 0});
+  CHECK(visible_keys(windowed(pattern(AttentionMask::modality_isolated), 1)) ==
+        List{1, 4, 3, 2, 1, 1, 1, 1, 1, 1, 0, 0});
+}
+
 TEST_CASE("an encoder's tokens see all of their item and no other") {
   const AttentionPattern p = item_pattern(2, 3);
   CHECK(p.begin == List{0, 0, 0, 3, 3, 3});
@@ -115,6 +125,15 @@ TEST_CASE("a pattern falls into as few stretches as there are samples and items"
     CHECK_FALSE(parts[0].keys);
     CHECK(parts[0].stretches ==
           std::vector<Stretch>{{{0, 6}, {0, 6}, true}, {{6, 8}, {6, 8}, true}, {{8, 10}, {8, 10}, true}});
+  }
+  SECTION("a window: as many queries as it has tokens") {
+    const List text(10, 5);
+    const auto parts = attention_parts(
+        windowed(attention_pattern({{text, {}}}, 12, {}, AttentionMask::causal), 4), all, all);
+    REQUIRE(parts.size() == 1);
+    CHECK(parts[0].stretches == std::vector<Stretch>{{{0, 4}, {0, 4}, true, false},
+                                                     {{4, 8}, {1, 8}, true, true},
+                                                     {{8, 10}, {5, 10}, true, true}});
   }
   SECTION("a picture is a rectangle") {
     const auto parts = attention_parts(pattern(AttentionMask::image_bidirectional), all, all);
@@ -164,7 +183,8 @@ TEST_CASE("the parts of any tokens over any tokens show each pair of the definit
     for (const AttentionMask mask :
          {AttentionMask::causal, AttentionMask::image_bidirectional, AttentionMask::modality_isolated}) {
       CAPTURE(seed, static_cast<int>(mask));
-      const AttentionPattern p = attention_pattern(rows, row_length, item_rows, mask);
+      AttentionPattern p = attention_pattern(rows, row_length, item_rows, mask);
+      if (random.below(2) == 0) p = windowed(std::move(p), 1 + random.below(row_length));
       const List all = random.subset(p.size(), 10);
       const Pairs dense = by_definition(p, all, all);
       CHECK(by_parts(p, all, all) == dense);

@@ -3,6 +3,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -79,6 +80,7 @@ struct AttentionSpec {
   LinearSpec q, k, v, o;
   std::optional<NormSpec> q_norm, k_norm;
   bool causal = false;
+  std::int64_t window = 0;  ///< a token sees so many of the last tokens, itself among them; 0: all
   std::optional<RopeSpec> rope;
 };
 
@@ -188,6 +190,9 @@ struct ModelSpec {
   std::string preprocessor = {};
   std::string hf_config = {};  ///< for config_json(): what the model came from, without a type
 };
+
+/// The windows that sequences of `length` tokens notice.
+std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length);
 
 /// Elements of a module's parameters; a tied one counts where it lives only.
 std::int64_t num_params(const ModuleSpec& module);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "cornstarch/nn/context_attention.h"
@@ -16,6 +17,12 @@ struct Tokens {
   nn::ContextLayoutPtr layout;
   at::Tensor positions;     ///< [n] int64, in their samples; undefined without a layout, and in encoders
   std::int64_t length = 0;  ///< positions are smaller than this
+  std::map<std::int64_t, nn::ContextLayoutPtr> windowed = {};  ///< the layout of each window that is noticed
+
+  const nn::ContextLayoutPtr& layout_of(std::int64_t window) const {
+    const auto found = windowed.find(window);
+    return found == windowed.end() ? layout : found->second;
+  }
 };
 
 /// The same for layers of another device.

@@ -41,15 +41,26 @@ AttentionPattern attention_pattern(const std::vector<PatternRow>& rows, std::int
 /// An encoder's: `items` of `item_tokens` tokens, each token seeing all of its item.
 AttentionPattern item_pattern(std::int64_t items, std::int64_t item_tokens);
 
+/// The same where no token sees further back than `window` tokens, itself among them.
+AttentionPattern windowed(AttentionPattern pattern, std::int64_t window);
+
 /// How many keys each token sees.
 std::vector<std::int64_t> visible_keys(const AttentionPattern& pattern);
 
-/// Consecutive queries that see the same keys; if `causal`, the last one sees all of them and each query
-/// before it one key less.
+/// Consecutive queries that see the same keys, but for two triangles: if `causal`, the last one sees the end
+/// and each query before it one key less there; if `sliding`, the first one sees the beginning and each query
+/// behind it one key less there. There are keys that all of them see.
 struct Stretch {
   Range queries;
   Range keys;
   bool causal = false;
+  bool sliding = false;
+
+  /// What all of them see.
+  Range common() const {
+    const std::int64_t edge = queries.size() - 1;
+    return {keys.begin + (sliding ? edge : 0), keys.end - (causal ? edge : 0)};
+  }
   bool operator==(const Stretch&) const = default;
 };
 
