@@ -50,7 +50,7 @@ void add_encoder(Table& table, const std::string& family) {
 }  // namespace
 
 void add_families(Table& table) {
-  for (const char* family : {"mistral", "qwen2", "qwen3"}) add_llm(table, family);
+  for (const char* family : {"mistral", "qwen2", "qwen3", "gemma3_text"}) add_llm(table, family);
   add_encoder(table, "siglip_vision_model");
 }
 

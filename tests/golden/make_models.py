@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import (CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, MistralConfig,
+from transformers import (CLIPVisionConfig, CLIPVisionModel, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig,
                           MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
                           SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperModel)
 
@@ -76,6 +76,14 @@ CASES = {
     "qwen3_options": ("qwen3", dict(num_key_value_heads=4, head_dim=4, hidden_act="relu", rms_norm_eps=0.1,
                                     attention_bias=True, tie_word_embeddings=True, pad_token_id=5, rope_parameters=YARN),
                       dict(old_config=True)),
+    "gemma3": ("gemma3_text", dict(num_key_value_heads=2, head_dim=6, sliding_window=4, sliding_window_pattern=2,
+                                   query_pre_attn_scalar=6), {}),
+    "gemma3_options": ("gemma3_text", dict(
+        num_key_value_heads=4, head_dim=4, hidden_activation="gelu", rms_norm_eps=0.1, attention_bias=True,
+        tie_word_embeddings=False, pad_token_id=5, sliding_window=5, query_pre_attn_scalar=9,
+        layer_types=["full_attention", "sliding_attention"], rope_parameters={
+            "full_attention": dict(rope_type="linear", rope_theta=100.0, factor=8.0),
+            "sliding_attention": dict(rope_type="default", rope_theta=10.0)}), {}),
     "clip": ("clip_vision_model", dict(), dict(prefix="vision_model.")),
     "clip_new_spelling": ("clip_vision_model", dict(), dict(prefix="")),
     "clip_wrapped": ("clip_vision_model", dict(), dict(prefix="vision_model.", wrap=True)),
@@ -199,6 +207,7 @@ FAMILIES = {"llama": (LLAMA, decoder(LlamaConfig, LlamaForCausalLM), run_decoder
             "mistral": (LLAMA, decoder(MistralConfig, MistralForCausalLM), run_decoder),
             "qwen2": (LLAMA, decoder(Qwen2Config, Qwen2ForCausalLM), run_decoder),
             "qwen3": (LLAMA, decoder(Qwen3Config, Qwen3ForCausalLM), run_decoder),
+            "gemma3_text": (LLAMA, decoder(Gemma3TextConfig, Gemma3ForCausalLM), run_decoder),
             "clip_vision_model": (CLIP, tower(CLIPVisionConfig, CLIPVisionModel), run_tower),
             "siglip_vision_model": (SIGLIP, tower(SiglipVisionConfig, SiglipVisionModel), run_tower),
             "whisper": (WHISPER, whisper, run_whisper)}

@@ -17,7 +17,9 @@ void add_linear(std::vector<ParamSpec>& params, const LinearSpec& linear, Linear
 }
 
 void add_norm(std::vector<ParamSpec>& params, const NormSpec& norm) {
-  params.push_back({.name = norm.prefix + ".weight", .shape = {norm.size}, .init = Init::ones});
+  params.push_back({.name = norm.prefix + ".weight",
+                    .shape = {norm.size},
+                    .init = norm.offset == 0 ? Init::ones : Init::zeros});
   if (norm.kind == NormKind::layer_norm) {
     params.push_back({.name = norm.prefix + ".bias", .shape = {norm.size}});
   }
@@ -62,8 +64,10 @@ ModuleSpec block_module(const std::string& name, const BlockSpec& block, const B
   ModuleSpec module{.name = name, .body = block};
   add_norm(module.params, block.norm1);
   add_attention(module, block.attention, std);
+  if (block.attention_norm) add_norm(module.params, *block.attention_norm);
   add_norm(module.params, block.norm2);
   add_feed_forward(module, block.feed_forward, std);
+  if (block.feed_forward_norm) add_norm(module.params, *block.feed_forward_norm);
   return module;
 }
 

@@ -12,9 +12,9 @@ namespace cornstarch::catalog {
 namespace {
 
 const std::vector<const Family*>& all_families() {
-  static const std::vector<const Family*> list = {&clip_family(),  &siglip_family(),  &whisper_family(),
-                                                  &llama_family(), &mistral_family(), &qwen2_family(),
-                                                  &qwen3_family()};
+  static const std::vector<const Family*> list = {&clip_family(),  &siglip_family(),     &whisper_family(),
+                                                  &llama_family(), &mistral_family(),    &qwen2_family(),
+                                                  &qwen3_family(), &gemma3_text_family()};
   return list;
 }
 
@@ -47,6 +47,10 @@ Section find_section(const Family& family, const Json& json) {
 std::string exported(const Family& family, const ModelSpec& spec, Json section) {
   if (is_map(section, "rope_parameters")) {
     Json rope = section["rope_parameters"];
+    if (is_map(rope, "sliding_attention")) {  // layers with windows have one of their own
+      section["rope_local_base_freq"] = rope["sliding_attention"].value("rope_theta", Json(10000.0));
+      rope = rope.value("full_attention", Json::object());
+    }
     if (!is_map(section, "rope_scaling") || section["rope_scaling"].empty()) {
       if (rope.contains("rope_theta")) section["rope_theta"] = rope["rope_theta"];
       rope.erase("rope_theta");

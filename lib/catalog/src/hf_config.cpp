@@ -204,13 +204,17 @@ void HfConfig::yarn_scaling(const Json& scaling, const std::string& name, std::i
   rope.attention_factor = field("attention_factor", own);
 }
 
-RopeSpec HfConfig::rope(std::int64_t max_positions) {
+RopeSpec HfConfig::rope(std::int64_t max_positions, const RopeKeys& keys) {
   RopeSpec rope;
-  rope.theta = positive("rope_theta", rope.theta);
+  rope.theta = positive(keys.theta, keys.default_theta);
   // The old spelling wins where both are given, as in HF.
   const Json* parameters = find("rope_parameters");
   std::string name = "rope_parameters";
-  const Json* scaling = find("rope_scaling");
+  if (keys.layers != nullptr && parameters && parameters->is_object()) {
+    name = cat(name, ".", keys.layers);
+    parameters = parameters->contains(keys.layers) ? &parameters->at(keys.layers) : nullptr;
+  }
+  const Json* scaling = keys.scaled ? find("rope_scaling") : nullptr;
   if (scaling && !scaling->is_null() && !scaling->empty()) {
     parameters = scaling;
     name = "rope_scaling";

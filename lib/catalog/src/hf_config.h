@@ -13,6 +13,14 @@ namespace cornstarch::catalog {
 
 using Json = nlohmann::ordered_json;
 
+/// Where a rotary embedding stands in a config.json.
+struct RopeKeys {
+  const char* theta = "rope_theta";
+  double default_theta = 10000.0;
+  bool scaled = true;            ///< rope_scaling is of it
+  const char* layers = nullptr;  ///< the key of these layers' own part of rope_parameters
+};
+
 /// Reads the keys of one HF config.json section. A missing key gives the default of the HF class; whatever is
 /// wrong with a value becomes a problem, and the default stands in so that reading goes on and finds the next
 /// one.
@@ -31,7 +39,7 @@ class HfConfig {
   double non_negative(const std::string& key, double fallback);
   bool flag(const std::string& key, bool fallback);
   Activation activation(const std::string& key, const std::string& fallback);
-  RopeSpec rope(std::int64_t max_positions);
+  RopeSpec rope(std::int64_t max_positions, const RopeKeys& keys = {});
 
   /// An option that exists in HF but that only `value` of is implemented (null counts as `value`).
   void require_number(const std::string& key, double value, const std::string& why);

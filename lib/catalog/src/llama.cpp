@@ -24,8 +24,9 @@ void check_shapes(HfConfig& config, const Llama& llama) {
 }
 
 /// nn.Embedding's padding_idx: a negative one counts from the end. -1: none.
-std::int64_t read_padding(HfConfig& config, std::int64_t vocab) {
-  const auto id = config.optional_integer("pad_token_id");
+std::int64_t read_padding(HfConfig& config, std::int64_t vocab, std::optional<std::int64_t> fallback) {
+  const auto said = config.optional_integer("pad_token_id");
+  const auto id = config.json().contains("pad_token_id") ? said : fallback;
   if (!id) return -1;
   if (*id >= vocab || *id < -vocab) {
     config.problem("pad_token_id", cat("is outside of the vocabulary of ", vocab, ": ", *id));
@@ -35,7 +36,9 @@ std::int64_t read_padding(HfConfig& config, std::int64_t vocab) {
 
 ModuleSpec embedding(const Llama& llama) {
   const std::string name = "model.embed_tokens";
-  ModuleSpec module{.name = name, .body = TokenEmbedding{llama.vocab, llama.hidden, name, llama.padding}};
+  ModuleSpec module{
+      .name = name,
+      .body = TokenEmbedding{llama.vocab, llama.hidden, name, llama.padding, llama.embedding_scale}};
   module.params.push_back({.name = name + ".weight",
                            .shape = {llama.vocab, llama.hidden},
                            .split = {0, 1},
@@ -50,7 +53,12 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
   const std::int64_t kv_width = llama.kv_heads * llama.head_dim;
   BlockSpec block;
   block.norm1 = llama.norm(name + ".input_layernorm");
-  block.norm2 = llama.norm(name + ".post_attention_layernorm");
+  block.norm2 =
+      llama.norm(name + (llama.sandwich ? ".pre_feedforward_layernorm" : ".post_attention_layernorm"));
+  if (llama.sandwich) {
+    block.attention_norm = llama.norm(name + ".post_attention_layernorm");
+    block.feed_forward_norm = llama.norm(name + ".post_feedforward_layernorm");
+  }
   block.attention.heads = llama.heads;
   block.attention.kv_heads = llama.kv_heads;
   block.attention.head_dim = llama.head_dim;
@@ -60,14 +68,15 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
   block.attention.o = {name + ".self_attn.o_proj", q_width, llama.hidden, llama.o_bias};
   if (llama.qk_norm) {
     const auto of_head = [&](const char* part) {
-      return NormSpec{NormKind::rms_norm, llama.eps, llama.head_dim, name + part};
+      return NormSpec{NormKind::rms_norm, llama.eps, llama.head_dim, name + part, llama.norm_offset};
     };
     block.attention.q_norm = of_head(".self_attn.q_norm");
     block.attention.k_norm = of_head(".self_attn.k_norm");
   }
   block.attention.causal = true;
   if (!llama.windows.empty()) block.attention.window = llama.windows.at(static_cast<std::size_t>(index));
-  block.attention.rope = llama.rope;
+  block.attention.q_scale = llama.q_scale;
+  block.attention.rope = llama.window_rope && block.attention.window > 0 ? *llama.window_rope : llama.rope;
   block.feed_forward.activation = llama.activation;
   block.feed_forward.gate = LinearSpec{name + ".mlp.gate_proj", llama.hidden, llama.mlp, llama.mlp_bias};
   block.feed_forward.up = {name + ".mlp.up_proj", llama.hidden, llama.mlp, llama.mlp_bias};
@@ -89,10 +98,10 @@ ModuleSpec head(const Llama& llama) {
 Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
   Llama llama{};
   llama.vocab = config.size("vocab_size", defaults.vocab);
-  llama.hidden = config.size("hidden_size", 4096);
+  llama.hidden = config.size("hidden_size", defaults.hidden);
   llama.mlp = config.size("intermediate_size", defaults.mlp);
-  llama.layers = config.size("num_hidden_layers", 32, {}, HfConfig::kMaxLayers);
-  llama.heads = config.size("num_attention_heads", 32);
+  llama.layers = config.size("num_hidden_layers", defaults.layers, {}, HfConfig::kMaxLayers);
+  llama.heads = config.size("num_attention_heads", defaults.heads);
   const bool says_kv_heads = config.json().contains("num_key_value_heads");
   llama.kv_heads = config.optional_size("num_key_value_heads")
                        .value_or(says_kv_heads ? llama.heads : defaults.kv_heads.value_or(llama.heads));
@@ -100,21 +109,37 @@ Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
       config.optional_size("head_dim")
           .value_or(defaults.head_dim.value_or(std::max<std::int64_t>(1, llama.hidden / llama.heads)));
   llama.max_positions = config.size("max_position_embeddings", defaults.max_positions);
-  llama.activation = config.activation("hidden_act", "silu");
+  llama.activation = config.activation(defaults.activation_key, defaults.activation);
   llama.eps = config.positive("rms_norm_eps", 1e-6);
   llama.std = config.non_negative("initializer_range", 0.02);
   if (llama.std == 0) llama.std = 0.02;  // as PreTrainedModel._init_weights has it
   llama.qkv_bias = llama.o_bias = defaults.attention_bias && config.flag("attention_bias", false);
   llama.mlp_bias = defaults.mlp_bias && config.flag("mlp_bias", false);
-  llama.tied = config.flag("tie_word_embeddings", false);
-  llama.rope = config.rope(llama.max_positions);
+  llama.tied = config.flag("tie_word_embeddings", defaults.tied);
+  llama.rope = config.rope(llama.max_positions, defaults.rope);
   config.require_number("attention_dropout", 0.0, "dropout is not supported: only 0");
   config.require_number("pretraining_tp", 1.0, "only 1 is supported");
   // Of converters and of the first Llama's files: HF's class does not read them.
   config.ignore({"is_llama_config", "rope_interleaved", "max_sequence_length"});
-  llama.padding = read_padding(config, llama.vocab);
+  llama.padding = read_padding(config, llama.vocab, defaults.padding);
   check_shapes(config, llama);
   return llama;
+}
+
+std::vector<std::int64_t> read_layer_windows(HfConfig& config, std::int64_t layers, std::int64_t window,
+                                             const std::function<bool(std::int64_t)>& slides) {
+  config.ignore({"layer_types"});
+  const Json types = config.json().value("layer_types", Json());
+  if (types.is_array() && types.size() != static_cast<std::size_t>(layers)) {
+    config.problem("layer_types", cat("must be of all ", layers, " layers, not ", types.size()));
+    return {};
+  }
+  std::vector<std::int64_t> windows;
+  for (std::int64_t i = 0; i < layers; ++i) {
+    const bool own = types.is_array() ? types[static_cast<std::size_t>(i)] == "sliding_attention" : slides(i);
+    windows.push_back(own ? window : 0);
+  }
+  return windows;
 }
 
 void build_llama(const Llama& llama, ModelSpec& spec) {

@@ -1,29 +1,17 @@
-#include "cornstarch/base/text.h"
 #include "llama.h"
 
 namespace cornstarch::catalog {
 namespace {
 
-/// The window of each layer, as Qwen2Config says: from max_window_layers on, or as layer_types has it.
+/// As Qwen2Config says: layers from max_window_layers on, or as layer_types has it.
 std::vector<std::int64_t> read_windows(HfConfig& config, std::int64_t layers) {
-  constexpr std::int64_t kDefaultWindow = 4096, kDefaultFirst = 28;
   const bool says_window = config.json().contains("sliding_window");
-  const auto window = config.optional_size("sliding_window");
-  const std::int64_t first = config.optional_integer("max_window_layers").value_or(kDefaultFirst);
-  config.ignore({"layer_types", "use_mrope"});
-  if (!config.flag("use_sliding_window", false)) return {};
-  const Json types = config.json().value("layer_types", Json());
-  if (types.is_array() && types.size() != static_cast<std::size_t>(layers)) {
-    config.problem("layer_types", cat("must be of all ", layers, " layers, not ", types.size()));
-    return {};
-  }
-  std::vector<std::int64_t> windows;
-  for (std::int64_t i = 0; i < layers; ++i) {
-    const bool slides =
-        types.is_array() ? types[static_cast<std::size_t>(i)] == "sliding_attention" : i >= first;
-    windows.push_back(slides ? (says_window ? window.value_or(0) : kDefaultWindow) : 0);
-  }
-  return windows;
+  const auto said = config.optional_size("sliding_window");
+  const bool slides = config.flag("use_sliding_window", false);
+  const std::int64_t window = !slides ? 0 : says_window ? said.value_or(0) : 4096;
+  const std::int64_t first = config.optional_integer("max_window_layers").value_or(28);
+  config.ignore({"use_mrope"});
+  return read_layer_windows(config, layers, window, [first](std::int64_t layer) { return layer >= first; });
 }
 
 /// Llama with biases of queries, keys and values.

@@ -23,6 +23,7 @@ class Block : public Layer {
         head_dim_(spec.attention.head_dim),
         causal_(spec.attention.causal),
         window_(spec.attention.window),
+        q_scale_(spec.attention.q_scale),
         activation_(spec.feed_forward.activation),
         norm1_(norm_of(context.parameters, spec.norm1)),
         norm2_(norm_of(context.parameters, spec.norm2)),
@@ -33,6 +34,8 @@ class Block : public Layer {
         down_(linear_of(context.parameters, spec.feed_forward.down)) {
     const catalog::AttentionSpec& attention = spec.attention;
     if (spec.feed_forward.gate) up_gate_.push_back(linear_of(context.parameters, *spec.feed_forward.gate));
+    if (spec.attention_norm) attention_norm_ = norm_of(context.parameters, *spec.attention_norm);
+    if (spec.feed_forward_norm) feed_forward_norm_ = norm_of(context.parameters, *spec.feed_forward_norm);
     if (attention.q_norm) q_norm_ = norm_of(context.parameters, *attention.q_norm);
     if (attention.k_norm) k_norm_ = norm_of(context.parameters, *attention.k_norm);
     if (attention.rope) rope_ = context.rope(*attention.rope, head_dim_);
@@ -47,16 +50,16 @@ class Block : public Layer {
 
  private:
   at::Tensor run(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
-    const at::Tensor attended = attend(x, shape, tokens);
+    const at::Tensor attended = behind(attention_norm_, attend(x, shape, tokens));
     if (checkpointing_ == Checkpointing::selective) {
       // Added into the products' own memory, which autograd does not need again.
       const at::Tensor middle = attended.add_(x);
       const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm2_, in[0]), shape); };
-      return feed_forward(normed, middle).add_(middle);
+      return behind(feed_forward_norm_, feed_forward(normed, middle)).add_(middle);
     }
     const nn::NormedSum middle = add_and_apply(norm2_, attended, x);
     const auto entered = [this, shape](at::TensorList in) { return enter(in[0], shape); };
-    return feed_forward(entered, middle.normed).add_(middle.sum);
+    return behind(feed_forward_norm_, feed_forward(entered, middle.normed)).add_(middle.sum);
   }
 
   at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -71,6 +74,11 @@ class Block : public Layer {
     return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, layout).view(q.sizes());
   }
 
+  /// What a half of the block adds, through its norm where it has one.
+  static at::Tensor behind(const std::optional<NormWeights>& norm, const at::Tensor& x) {
+    return norm ? apply(*norm, x) : x;
+  }
+
   /// Queries or keys [b, t, heads x head_dim], normed head by head.
   at::Tensor of_heads(const std::optional<NormWeights>& norm, const at::Tensor& x) const {
     return norm ? apply(*norm, x.unflatten(2, {-1, head_dim_})).flatten(2) : x;
@@ -80,6 +88,7 @@ class Block : public Layer {
     const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm1_, in[0]), shape); };
     const std::vector<at::Tensor> qkv = products(normed, x, qkv_);
     at::Tensor q = of_heads(q_norm_, qkv[0]), k = of_heads(k_norm_, qkv[1]);
+    if (q_scale_ != 1) q = q * q_scale_;
     if (rope_) {
       const nn::RopeTable table = tokens.positions.defined()
                                       ? rope_->table_at(tokens.positions, tokens.length, q.options())
@@ -132,9 +141,10 @@ class Block : public Layer {
   std::int64_t head_dim_;
   bool causal_;
   std::int64_t window_;
+  double q_scale_;
   catalog::Activation activation_;
   NormWeights norm1_, norm2_;
-  std::optional<NormWeights> q_norm_, k_norm_;
+  std::optional<NormWeights> attention_norm_, feed_forward_norm_, q_norm_, k_norm_;
   std::vector<Linear> qkv_, up_gate_;  // the gate is left out where the MLP has none
   Linear o_, down_;
   std::shared_ptr<nn::Rope> rope_;

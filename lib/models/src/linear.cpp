@@ -21,18 +21,18 @@ at::Tensor apply_row_parallel(const Linear& linear, const at::Tensor& x, const c
 
 NormWeights norm_of(const ParameterSet& parameters, const catalog::NormSpec& spec) {
   return {spec.kind, spec.eps, parameters.at(spec.prefix + ".weight").value,
-          parameters.find(spec.prefix + ".bias")};
+          parameters.find(spec.prefix + ".bias"), spec.offset};
 }
 
 at::Tensor apply(const NormWeights& norm, const at::Tensor& x) {
-  return norm.kind == catalog::NormKind::rms_norm ? nn::rms_norm(x, norm.weight, norm.eps)
-                                                  : nn::layer_norm(x, norm.weight, norm.bias, norm.eps);
+  return norm.kind == catalog::NormKind::rms_norm ? nn::rms_norm(x, norm.scale(), norm.eps)
+                                                  : nn::layer_norm(x, norm.scale(), norm.bias, norm.eps);
 }
 
 nn::NormedSum add_and_apply(const NormWeights& norm, const at::Tensor& x, const at::Tensor& residual) {
   return norm.kind == catalog::NormKind::rms_norm
-             ? nn::add_rms_norm(x, residual, norm.weight, norm.eps)
-             : nn::add_layer_norm(x, residual, norm.weight, norm.bias, norm.eps);
+             ? nn::add_rms_norm(x, residual, norm.scale(), norm.eps)
+             : nn::add_layer_norm(x, residual, norm.scale(), norm.bias, norm.eps);
 }
 
 }  // namespace cornstarch::models

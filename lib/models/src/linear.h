@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
 #include "cornstarch/nn/linear.h"
@@ -23,6 +24,9 @@ struct NormWeights {
   double eps;
   at::Tensor weight;
   at::Tensor bias;  // layer_norm
+  double offset = 0;
+
+  at::Tensor scale() const { return offset == 0 ? weight : weight + offset; }
 };
 
 NormWeights norm_of(const ParameterSet& parameters, const catalog::NormSpec& spec);

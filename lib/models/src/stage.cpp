@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -27,6 +28,7 @@ struct VocabParallel {
   std::int64_t vocab = 0;
   std::int64_t padding_idx = -1;
   nn::GradientSumPtr sum;
+  double scale = 1;
 };
 
 std::string placeholder_mismatch(std::size_t encoder, std::int64_t placeholders, std::int64_t rows) {
@@ -100,6 +102,7 @@ struct Stage::Impl {
 
     void operator()(const catalog::TokenEmbedding& e) const {
       stage.embedding = stage.vocab_parallel(e.prefix, e.vocab, e.padding_idx);
+      stage.embedding->scale = e.scale;
     }
     void operator()(const catalog::LmHead& h) const {
       stage.head = stage.vocab_parallel(h.linear.prefix, h.linear.out, -1);
@@ -220,6 +223,7 @@ at::Tensor Stage::embed(const Text& text, const std::vector<at::Tensor>& feature
     return nn::vocab_parallel_embedding(text.ids.flatten(), table.weight, table.part.begin, table.padding_idx,
                                         impl_->tp);
   });
+  if (table.scale != 1) hidden.mul_(at::scalar_tensor(table.scale, hidden.options().device(at::kCPU)));
   for (std::size_t e = 0; e < text.placeholders.size(); ++e) {
     const at::Tensor& rows = text.placeholders[e];
     const std::int64_t given = features.at(e).defined() ? features[e].size(0) : 0;

@@ -41,7 +41,7 @@ Lines refused(const std::string& model, const Lines& families) {
 }
 
 const std::string kEncoders = "known encoders: clip_vision_model, siglip_vision_model, whisper";
-const std::string kBoth = kEncoders + "; known language models: llama, mistral, qwen2, qwen3";
+const std::string kBoth = kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma3_text";
 const Lines kAny = {"whisper", "llama", "mistral", "clip_vision_model"};
 
 std::string whole(const std::string& type) {
@@ -85,7 +85,10 @@ TEST_CASE("whole checkpoints whose parts are not known") {
         Lines{whole("qwen3_vl"),
               made_of("qwen3_vl_vision and qwen3_vl_text", "qwen3_vl_vision and qwen3_vl_text are")});
   CHECK(refused("gemma-3-4b-it", kAny) ==
-        Lines{whole("gemma3"), made_of("siglip_vision_model and gemma3_text", "gemma3_text is")});
+        Lines{whole("gemma3"),
+              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
+              "(family: "
+              "siglip_vision_model), its language model under model.llm (family: gemma3_text)"});
   CHECK(refused("Qwen2-Audio-7B-Instruct", kAny) ==
         Lines{whole("qwen2_audio"), made_of("qwen2_audio_encoder and qwen2", "qwen2_audio_encoder is")});
   CHECK(refused("InternVL3-8B", kAny) ==
@@ -107,9 +110,9 @@ TEST_CASE("models of families that are not known") {
   };
   CHECK(said("clip_vision_model", R"({"model_type": "siglip2_vision_model", "hidden_size": "x"})") ==
         Lines{"model_type: family 'siglip2_vision_model' is not known", kEncoders});
-  CHECK(
-      said("llama", R"({"model_type": "phi3"})") ==
-      Lines{"model_type: family 'phi3' is not known", "known language models: llama, mistral, qwen2, qwen3"});
+  CHECK(said("llama", R"({"model_type": "phi3"})") ==
+        Lines{"model_type: family 'phi3' is not known",
+              "known language models: llama, mistral, qwen2, qwen3, gemma3_text"});
 }
 
 TEST_CASE("models of another family than the config says") {
@@ -174,6 +177,42 @@ TEST_CASE("qwen has biases or norms of queries and keys") {
   CHECK((two.q.bias && two.k.bias && two.v.bias && !two.o.bias && !two.q_norm));
   CHECK((!three.q.bias && !three.o.bias && three.head_dim == 128 && three.q_norm->size == 128));
   CHECK(block("qwen3", R"({"attention_bias": true})").o.bias);
+}
+
+TEST_CASE("gemma 3 has windows, two rotary embeddings and norms around both halves") {
+  const auto blocks = [](const std::string& config) {
+    const SpecResult result = make_spec("gemma3_text", config);
+    INFO(join(result.problems, "\n"));
+    REQUIRE(result.spec);
+    CHECK(result.unknown_keys == Lines{});
+    std::vector<BlockSpec> out;
+    for (const ModuleSpec& module : result.spec->modules)
+      if (const auto* block = std::get_if<BlockSpec>(&module.body)) out.push_back(*block);
+    return out;
+  };
+  const auto plain = blocks("{}");
+  REQUIRE(plain.size() == 26);
+  CHECK((plain[4].attention.window == 4096 && plain[5].attention.window == 0));
+  CHECK((plain[4].attention.rope->theta == 1e4 && plain[5].attention.rope->theta == 1e6));
+  CHECK((plain[0].attention_norm && plain[0].feed_forward_norm && plain[0].attention.q_norm));
+  CHECK(plain[0].norm1.offset == 1);
+  CHECK(plain[0].attention.q_scale == 1);
+  // The 27B's file of old, and the same in the new spelling.
+  const std::string sizes = R"({"num_hidden_layers": 2, "sliding_window_pattern": 2, "head_dim": 128,
+      "query_pre_attn_scalar": 168, "cache_implementation": "hybrid", )";
+  const auto old = blocks(sizes + R"("rope_theta": 5e5, "rope_local_base_freq": 2e4,
+      "rope_scaling": {"rope_type": "linear", "factor": 8}})");
+  const auto now = blocks(sizes + R"("rope_parameters": {
+      "full_attention": {"rope_type": "linear", "factor": 8, "rope_theta": 5e5},
+      "sliding_attention": {"rope_type": "default", "rope_theta": 2e4}}})");
+  for (const auto& both : {old, now}) {
+    CHECK(*both[0].attention.rope == RopeSpec{.theta = 2e4});
+    CHECK(*both[1].attention.rope == RopeSpec{.type = RopeSpec::Type::linear, .theta = 5e5, .factor = 8});
+    CHECK(both[0].attention.q_scale == std::sqrt(128.0 / 168));
+  }
+  CHECK(make_spec("gemma3_text", R"({"final_logit_softcapping": 30.0, "use_bidirectional_attention": true})")
+            .problems == Lines{"final_logit_softcapping: soft-capping is not supported: only null",
+                               "use_bidirectional_attention: only false is supported"});
 }
 
 TEST_CASE("mistral has its own defaults") {

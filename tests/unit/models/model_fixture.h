@@ -49,6 +49,7 @@ inline Modality modality(const std::string& name, const std::string& family, con
 /// The family of a folder in tests/golden/models: its name up to the first "_".
 inline std::string family_of(const std::string& golden) {
   const std::string family = golden.substr(0, golden.find('_'));
+  if (family == "gemma3") return "gemma3_text";
   return family == "clip" || family == "siglip" ? family + "_vision_model" : family;
 }
 

@@ -46,6 +46,7 @@ struct NormSpec {
   double eps = 1e-5;
   std::int64_t size = 0;
   std::string prefix;  ///< "<prefix>.weight", "<prefix>.bias" (layer_norm)
+  double offset = 0;   ///< added to the weight, which begins at 1 - offset
 };
 
 /// Rotary embedding, half-split ("rotate_half") as Hugging Face's Llama; its types are those of
@@ -73,12 +74,13 @@ struct LinearSpec {
 };
 
 /// o(softmax(q k^T / sqrt(head_dim)) v), with queries and keys normed head by head where there is a norm,
-/// then rotated where there is a rotary embedding. q, k, v are split by rows over tp, o by columns, both in
-/// whole heads.
+/// queries multiplied by q_scale, both rotated where there is a rotary embedding. q, k, v are split by rows
+/// over tp, o by columns, both in whole heads.
 struct AttentionSpec {
   std::int64_t heads = 0, kv_heads = 0, head_dim = 0;
   LinearSpec q, k, v, o;
   std::optional<NormSpec> q_norm, k_norm;
+  double q_scale = 1;
   bool causal = false;
   std::int64_t window = 0;  ///< a token sees so many of the last tokens, itself among them; 0: all
   std::optional<RopeSpec> rope;
@@ -92,9 +94,11 @@ struct FeedForwardSpec {
   LinearSpec up, down;
 };
 
-/// A pre-norm transformer block: x += attention(norm1(x)); x += feed_forward(norm2(x)).
+/// A pre-norm transformer block: x += attention(norm1(x)); x += feed_forward(norm2(x)). What is added goes
+/// through a norm of its own where there is one (Gemma's "sandwich").
 struct BlockSpec {
   NormSpec norm1, norm2;
+  std::optional<NormSpec> attention_norm, feed_forward_norm;
   AttentionSpec attention;
   FeedForwardSpec feed_forward;
 };
@@ -104,6 +108,7 @@ struct TokenEmbedding {
   std::int64_t vocab = 0, hidden = 0;
   std::string prefix;
   std::int64_t padding_idx = -1;  ///< the row that lookups give no gradient to (HF's pad_token_id), or -1
+  double scale = 1;               ///< rows are multiplied by it, rounded to their type
 };
 
 /// Pixels [n, channels, size, size] -> [n, leading + patches, hidden]: convolution, class token in front
