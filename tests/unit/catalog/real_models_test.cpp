@@ -69,6 +69,11 @@ TEST_CASE("whole checkpoints whose parts are known") {
         Lines{whole("llava"),
               "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
               "(family: clip_vision_model), its language model under model.llm (family: llama)"});
+  CHECK(refused("gemma-3-4b-it", kAny) ==
+        Lines{whole("gemma3"),
+              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
+              "(family: "
+              "siglip_vision_model), its language model under model.llm (family: gemma3_text)"});
 }
 
 TEST_CASE("whole checkpoints whose parts are not known") {
@@ -84,11 +89,6 @@ TEST_CASE("whole checkpoints whose parts are not known") {
   CHECK(refused("Qwen3-VL-8B-Instruct", kAny) ==
         Lines{whole("qwen3_vl"),
               made_of("qwen3_vl_vision and qwen3_vl_text", "qwen3_vl_vision and qwen3_vl_text are")});
-  CHECK(refused("gemma-3-4b-it", kAny) ==
-        Lines{whole("gemma3"),
-              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
-              "(family: "
-              "siglip_vision_model), its language model under model.llm (family: gemma3_text)"});
   CHECK(refused("Qwen2-Audio-7B-Instruct", kAny) ==
         Lines{whole("qwen2_audio"), made_of("qwen2_audio_encoder and qwen2", "qwen2_audio_encoder is")});
   CHECK(refused("InternVL3-8B", kAny) ==
