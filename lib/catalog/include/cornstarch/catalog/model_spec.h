@@ -57,11 +57,11 @@ struct RopeSpec {
   double factor = 1.0;
   double low_freq_factor = 1.0;  ///< llama3
   double high_freq_factor = 4.0;
+  std::int64_t original_max_positions = 0;  ///< llama3, yarn
   double beta_fast = 32.0;  ///< yarn: rotations within the original length, where scaling begins and ends
   double beta_slow = 1.0;
   bool truncate = true;           ///< yarn: the dimensions that those give are made whole
   double attention_factor = 1.0;  ///< what cosines and sines are multiplied by
-  std::int64_t original_max_positions = 0;
   auto operator<=>(const RopeSpec&) const = default;
 };
 
