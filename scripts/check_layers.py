@@ -3,7 +3,7 @@
 
 Checks the house rules that a compiler does not: a room includes only rooms above it (the order of lib/CMakeLists.txt),
 nothing above the torch line includes LibTorch, torch/torch.h is included nowhere, heavy libraries stay in their one
-place, and no file grows beyond 800 lines. Prints file:line for each breach; exit status 1 if there is one."""
+place, lanes of messages are numbered by comm alone, and no file grows beyond 800 lines. Prints file:line for each breach; exit status 1 if there is one."""
 
 import re
 import sys
@@ -13,6 +13,9 @@ SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 LONGEST = 800
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 TORCH = re.compile(r"^(ATen|c10|torch|caffe2)/")
+
+# A lane made of a number, as Lane{3} or static_cast<comm::Lane>(3).
+LANE_NUMBER = re.compile(r"\bLane\s*(\{|\(|>\s*\()")
 
 # A library and the only places (prefixes of paths) that may include it.
 PLACES = [
@@ -53,6 +56,8 @@ class Checker:
         lines = path.read_text().count("\n")
         if lines > LONGEST:
             self.say(name, lines, f"{lines} lines, the most is {LONGEST}: split it by what its parts know")
+        if name.startswith(("lib/", "apps/")) and not name.startswith("lib/comm/"):
+            self.check_lanes(name, path)
         for number, included in includes(path):
             self.check_library(name, number, included)
             parts = name.split("/")
@@ -60,6 +65,11 @@ class Checker:
                 self.check_room(name, number, parts[1], included)
             elif parts[:2] == ["apps", "cornstarch-train"]:
                 self.check_light(name, number, included)
+
+    def check_lanes(self, name, path):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if LANE_NUMBER.search(line.split("//")[0]):
+                self.say(name, number, "a lane made of a number; lanes have names in comm (comm::Lane, lane_of_seam)")
 
     def check_library(self, name, number, included):
         if included == "torch/torch.h":

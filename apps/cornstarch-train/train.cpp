@@ -4,10 +4,10 @@
 #include "checks.h"
 #include "console.h"
 #include "cornstarch/base/text.h"
-#include "cornstarch/launch/environment.h"
 #include "cornstarch/launch/host_memory.h"
 #include "cornstarch/plan/memory.h"
 #include "cornstarch/plan/plan.h"
+#include "place.h"
 #include "restarts.h"
 #include "run_file.h"
 #include "verbs.h"
@@ -46,26 +46,6 @@ Result<Steps> parse_steps(const std::string& text) {
     return fail(ExitCode::usage, cat("--trace: '", text, "' is no step and no range of steps"),
                 "steps count from 1: --trace 10, or --trace 10..12");
   return Steps{steps};
-}
-
-/// Which process of how many this is, and how many ranks share a node.
-struct Place {
-  int rank = 0;
-  int world_size = 1;
-  int per_node = 1;
-  int rank_on_node = 0;
-};
-
-Result<Place> find_place(const Args& args) {
-  const auto launch = launch::detect();
-  if (!launch) return tl::unexpected(launch.error());
-  if (!args.local_ranks)
-    return Place{launch->rank, launch->world_size, launch->local_size, launch->local_rank};
-  if (launch->world_size == 1) return Place{0, *args.local_ranks, *args.local_ranks, 0};
-  return fail(ExitCode::usage,
-              cat("--local-ranks makes threads of one process, but ", launch->source, " started ",
-                  launch->world_size, " processes"),
-              "leave out --local-ranks, or start one process");
 }
 
 void check_device(const Args& args, const Resolved& resolved, Diagnostics& diagnostics) {
@@ -147,7 +127,7 @@ Result<Prepared> prepare(const Args& args, const Place& place, const Steps& trac
 
 ExitCode run(const Args& args) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader who goes away ends no training; the worker inherits it
-  const auto place = find_place(args);
+  const auto place = find_place(args.local_ranks);
   if (!place) return complain(place.error());
   const bool speaks = place->rank == 0;
   const auto traced = parse_steps(args.trace);

@@ -34,6 +34,11 @@ const std::vector<Verb>& verbs() {
        "  cornstarch-train env\n"
        "  srun -n 8 cornstarch-train env\n",
        declare_env},
+      {"selftest", "Try every link between the ranks, and how fast it is",
+       "  cornstarch-train selftest --local-ranks 4\n"
+       "  mpirun -n 8 cornstarch-train selftest\n"
+       "  srun -n 16 cornstarch-train selftest --device cuda --size 67108864\n",
+       declare_selftest},
       {"schema", "Print the JSON Schema of the config, for editors, or its reference",
        "  cornstarch-train schema > cornstarch.schema.json\n"
        "  # then, as a config's first line:  # yaml-language-server: $schema=cornstarch.schema.json\n"

@@ -28,6 +28,7 @@ Run declare_plan(Options& options);
 Run declare_modules(Options& options);
 Run declare_checkpoint(Options& options);
 Run declare_env(Options& options);
+Run declare_selftest(Options& options);
 Run declare_schema(Options& options);
 Run declare_completion(Options& options);
 

@@ -52,14 +52,23 @@ Result<fs::path> worker_path() {
               "build it (CORNSTARCH_WITH_TORCH=ON) and keep it beside cornstarch-train");
 }
 
-Error become_worker(const WorkerStart& start) {
+Error become_worker(std::vector<std::string> words) {
   const auto worker = worker_path();
   if (!worker) return worker.error();
+  words.insert(words.begin(), worker->string());
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  ::execv(worker->c_str(), arguments.data());
+  return os_error(cat("cannot start ", worker->string()));
+}
+
+Error become_worker(const WorkerStart& start) {
   const auto config = inherited_file(start.config_yaml), said = inherited_file(start.said);
   if (!config) return config.error();
   if (!said) return said.error();
 
-  std::vector<std::string> words = {worker->string(), "--config-fd", std::to_string(*config), "--said-fd",
+  std::vector<std::string> words = {"--config-fd", std::to_string(*config), "--said-fd",
                                     std::to_string(*said)};
   if (start.local_ranks) words.insert(words.end(), {"--local-ranks", std::to_string(*start.local_ranks)});
   if (start.overwrite) words.emplace_back("--overwrite");
@@ -68,11 +77,7 @@ Error become_worker(const WorkerStart& start) {
     words.insert(words.end(), {"--trace", std::to_string(first), std::to_string(last)});
   }
   if (!start.export_from.empty()) words.insert(words.end(), {"--export", start.export_from, start.export_to});
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  ::execv(worker->c_str(), arguments.data());
-  return os_error(cat("cannot start ", worker->string()));
+  return become_worker(words);
 }
 
 }  // namespace cornstarch::app

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cornstarch/base/result.h"
 
@@ -25,5 +26,6 @@ Result<std::filesystem::path> worker_path();
 /// Replaces this process by cornstarch-worker: the process id stays, so launchers notice nothing. Returns
 /// only if it fails.
 Error become_worker(const WorkerStart& start);
+Error become_worker(std::vector<std::string> arguments);
 
 }  // namespace cornstarch::app

@@ -3,6 +3,8 @@
 //
 //   cornstarch-worker --config-fd N [--said-fd N] [--local-ranks N] [--overwrite] [--trace FIRST LAST]
 //   cornstarch-worker --config-fd N --export CHECKPOINT FOLDER
+//   cornstarch-worker --selftest [--device cpu|cuda] [--local-ranks N] [--size BYTES] [--deadline SECONDS]
+//                     [--format text|json]
 
 #include <unistd.h>
 
@@ -25,9 +27,23 @@ std::string read_descriptor(int descriptor) {
   return text;
 }
 
+int self_test(int argc, char** argv) {
+  cornstarch::train::SelftestOptions options;
+  for (int i = 2; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i], value = argv[i + 1];
+    if (flag == "--device") options.cuda = value == "cuda";
+    if (flag == "--format") options.json = value == "json";
+    if (flag == "--local-ranks") options.local_ranks = std::atoi(value.c_str());
+    if (flag == "--size") options.bytes = std::atoi(value.c_str());
+    if (flag == "--deadline") options.deadline_seconds = std::atoi(value.c_str());
+  }
+  return cornstarch::train::self_test(options);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--selftest") return self_test(argc, argv);
   cornstarch::train::RunOptions options;
   cornstarch::train::ExportOptions exported;
   int descriptor = -1;

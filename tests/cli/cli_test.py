@@ -59,14 +59,14 @@ class CommandLine(Case):
     def test_help_names_every_verb_and_fits_a_screen(self):
         outcome = run("--help")
         self.expect(outcome, 0, err="")
-        for verb in ("train", "validate", "plan", "modules", "schema", "completion"):
+        for verb in ("train", "validate", "plan", "modules", "env", "selftest", "schema", "completion"):
             self.assertIn(f"\n  {verb} ", outcome.out)
         self.assertLessEqual(len(outcome.out.splitlines()), 40)
         self.assertEqual(run("-h").out, outcome.out)
         self.assertEqual(run("help").out, outcome.out)
 
     def test_help_of_each_verb_has_examples(self):
-        for verb in ("train", "validate", "plan", "modules", "schema", "completion"):
+        for verb in ("train", "validate", "plan", "modules", "env", "selftest", "schema", "completion"):
             outcome = run(verb, "--help")
             self.expect(outcome, 0, err="")
             self.assertIn(f"Usage: cornstarch-train {verb} ", outcome.out)
@@ -84,7 +84,8 @@ class CommandLine(Case):
         for words, err in (
                 (["trian"], "error: unknown verb 'trian'\n  help: did you mean 'train'?\n"),
                 (["frobnicate"], "error: unknown verb 'frobnicate'\n"
-                                 "  help: the verbs are train, validate, plan, modules, checkpoint, env, schema, completion\n"),
+                                 "  help: the verbs are train, validate, plan, modules, checkpoint, env, selftest, schema, "
+                                 "completion\n"),
                 (["run.yaml"], "error: unexpected argument 'run.yaml'\n  help: did you mean --config run.yaml?\n"),
                 (["validate", "run.yaml"],
                  "error: unexpected argument 'run.yaml'\n  help: did you mean --config run.yaml?\n"),
@@ -686,6 +687,36 @@ class Train(Case):
                     "  help: leave out --local-ranks, or start one process\n")
         outcome = self.train(env={"OMPI_COMM_WORLD_RANK": "x", "OMPI_COMM_WORLD_SIZE": "2"})
         self.assertEqual((outcome.code, outcome.out), (69, ""))
+
+    def test_selftest_tells_the_worker_what_to_test(self):
+        self.add_worker()
+        for given, told in (
+                ((), "--device cpu --format text"),
+                (("--local-ranks", 3, "--size", 1000, "--deadline", 5, "--format", "json"),
+                 "--device cpu --format json --local-ranks 3 --size 1000 --deadline 5")):
+            with self.subTest(given):
+                outcome = run("selftest", *given, binary=self.binary)
+                self.assertEqual(outcome.out.splitlines()[1], f"words --selftest {told}")
+
+    def test_selftest_refuses_what_cannot_be(self):
+        threads = ("error: --local-ranks makes threads of one process, but openmpi started 2 processes\n"
+                   "  help: leave out --local-ranks, or start one process\n")
+        self.expect(run("selftest", "--local-ranks", 2, env=self.openmpi(0)), 2, "", threads)
+        self.expect(run("selftest", "--size", 0), 2, "",
+                    "error: --size: expected a whole number from 1 up, got '0'\n"
+                    "  help: see cornstarch-train selftest --help\n")
+        self.assertEqual(run("selftest", "--device", "gpu").code, 2)
+        if "none: built for CPUs only" in run("--version").out:
+            problem = "this build has no CUDA: it knows CPUs only"
+            remedy = "leave out --device cuda, or build with cmake --preset cuda"
+        else:
+            problem = "--local-ranks makes threads of one process, but --device cuda wants a process for each GPU"
+            remedy = "start the ranks with mpirun, srun or torchrun"
+        words = ("selftest", "--device", "cuda", "--local-ranks", 2)
+        self.expect(run(*words), 2, "", f"error: {problem}\n  help: {remedy}\n")
+        if "no CUDA" in problem:  # said once
+            self.expect(run(*words[:3], env=self.openmpi(0)), 2, "", f"error: {problem}\n  help: {remedy}\n")
+            self.expect(run(*words[:3], env=self.openmpi(1)), 2, "", "")
 
     def test_a_gpu_wants_a_build_for_it_and_a_process_of_its_own(self):
         outcome = run("train", "--config", EXAMPLE, "--layout", "single", "--local-ranks", 2, "--set", "device=cuda")

@@ -86,10 +86,10 @@ void check_traffic(Communicator& comm, Group& world, Group& part_of_world) {
     const int shift = static_cast<int>(shared()) % n, tag = static_cast<int>(shared() % 3);
     const int from = (r + n - std::abs(shift)) % n;
     const auto in = at::zeros({size}, at::kLong);
-    works.push_back(comm.receive(in, from, tag, "ring"));
+    works.push_back(comm.receive(in, from, Lane{tag}, "ring"));
     expected.emplace_back(in, 1000L * round + from);
-    works.push_back(
-        comm.send(at::full({size}, 1000L * round + r, at::kLong), (r + std::abs(shift)) % n, tag, "ring"));
+    works.push_back(comm.send(at::full({size}, 1000L * round + r, at::kLong), (r + std::abs(shift)) % n,
+                              Lane{tag}, "ring"));
     Group& group = shared() % 2 == 0 ? world : part_of_world;
     const auto sum = at::full({1 + size}, round + r, at::kLong);
     works.push_back(group.start_all_reduce(sum, Reduce::sum));
@@ -132,7 +132,7 @@ void run_failure(const CommunicatorPtr& comm, const std::string& how) {
   }
   if (how == "stuck") sleep_seconds(60);  // never looks at communication again
   if (comm->rank() % 2 == 0) comm->world()->barrier();
-  comm->receive(at::zeros({4}, at::kFloat), culprit, 5, "nothing")->wait();
+  comm->receive(at::zeros({4}, at::kFloat), culprit, Lane{5}, "nothing")->wait();
 }
 
 void run_missing(const CommunicatorPtr& comm) {
@@ -143,9 +143,10 @@ void run_missing(const CommunicatorPtr& comm) {
 }
 
 void run_mismatch(const CommunicatorPtr& comm) {
-  if (comm->rank() == 0) comm->send(at::zeros({3}, at::kFloat), 1, 4, "activations of microbatch 3")->wait();
+  if (comm->rank() == 0)
+    comm->send(at::zeros({3}, at::kFloat), 1, Lane{4}, "activations of microbatch 3")->wait();
   if (comm->rank() == 1)
-    comm->receive(at::zeros({5}, at::kFloat), 0, 4, "activations of microbatch 2")->wait();
+    comm->receive(at::zeros({5}, at::kFloat), 0, Lane{4}, "activations of microbatch 2")->wait();
   comm->world()->barrier();
 }
 
@@ -155,10 +156,10 @@ void run_crowded(const CommunicatorPtr& comm) {
   comm->world()->barrier();
   if (comm->rank() == 1) {
     sleep_seconds(2);
-    comm->send(message, 0, 5, "late")->wait();
+    comm->send(message, 0, Lane{5}, "late")->wait();
     return;
   }
-  const auto work = comm->receive(message, 1, 5, "late");
+  const auto work = comm->receive(message, 1, Lane{5}, "late");
   const int before = yields;
   for (int i = 0; i < 1000; ++i) expect(!work->done());
   expect(yields == before);

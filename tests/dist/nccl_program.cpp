@@ -71,10 +71,11 @@ void check_traffic(Communicator& comm) {
     busy = at::matmul(busy, busy).mul_(1e-3);
     const auto from_last = at::zeros({size}, kGpu.dtype(at::kLong));
     const auto from_next = at::zeros({size}, kGpu.dtype(at::kLong));
-    const auto forward = comm.receive(from_last, last, 0, "ring");
-    const auto backward = comm.receive(from_next, next, 1, "ring");
-    const auto sent = comm.send(at::full({size}, 1000L * round + r, kGpu.dtype(at::kLong)), next, 0, "ring");
-    comm.send(at::full({size}, -1000L * round - r, kGpu.dtype(at::kLong)), last, 1, "ring");
+    const auto forward = comm.receive(from_last, last, Lane{0}, "ring");
+    const auto backward = comm.receive(from_next, next, Lane{1}, "ring");
+    const auto sent =
+        comm.send(at::full({size}, 1000L * round + r, kGpu.dtype(at::kLong)), next, Lane{0}, "ring");
+    comm.send(at::full({size}, -1000L * round - r, kGpu.dtype(at::kLong)), last, Lane{1}, "ring");
     const auto noise = at::full({size}, 77, kGpu.dtype(at::kLong));
     backward->wait();
     forward->wait();

@@ -49,11 +49,12 @@ class CollectiveOrder::WatchedCommunicator final : public comm::Communicator {
     seen_.groups.insert({name, ranks});
     return std::make_shared<WatchedGroup>(comm_->group(ranks, name), name, seen_.begun);
   }
-  comm::WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) override {
-    return comm_->send(tensor, to, tag, what);
+  comm::WorkPtr send(const at::Tensor& tensor, int to, comm::Lane lane, const std::string& what) override {
+    return comm_->send(tensor, to, lane, what);
   }
-  comm::WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) override {
-    return comm_->receive(tensor, from, tag, what);
+  comm::WorkPtr receive(const at::Tensor& tensor, int from, comm::Lane lane,
+                        const std::string& what) override {
+    return comm_->receive(tensor, from, lane, what);
   }
   void abort(const Error& error) override { comm_->abort(error); }
   void at(int step, const std::string& phase) override { comm_->at(step, phase); }

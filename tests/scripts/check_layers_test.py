@@ -81,6 +81,20 @@ class CheckLayers(unittest.TestCase):
             ],
         )
 
+    def test_lane_numbers(self):
+        problem = "a lane made of a number; lanes have names in comm (comm::Lane, lane_of_seam)"
+        self.assertEqual(
+            self.check(
+                {
+                    "lib/comm/src/a.cpp": "return Lane{number};\n",
+                    "lib/nn/src/a.cpp": "send(x, 1, comm::Lane::context);  // no Lane{3}\nsend(x, 1, Lane{3});\n",
+                    "apps/cornstarch-worker/main.cpp": "\nsend(x, static_cast<comm::Lane>(tag));\n",
+                    "tests/unit/comm/a_test.cpp": "send(x, 1, Lane{3});\n",
+                }
+            ),
+            [f"lib/nn/src/a.cpp:2: {problem}", f"apps/cornstarch-worker/main.cpp:2: {problem}"],
+        )
+
     def test_long_file(self):
         self.assertEqual(self.check({"lib/base/src/a.cpp": "\n" * 800}), [])
         self.assertEqual(

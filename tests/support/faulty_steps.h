@@ -33,11 +33,11 @@ inline void faulty_steps(comm::Communicator& comm, int steps, const Fault& fault
     if (!is("skip_first")) tp->all_reduce(tensor(64));
     if (now && does) does();
     const auto message = tensor(128);
-    if (r < 2 && !is("skip_send")) comm.send(message, r + 2, 1, "activations");
-    if (r >= 2 && !is("skip_receive")) comm.receive(message, r - 2, 1, "activations")->wait();
+    if (r < 2 && !is("skip_send")) comm.send(message, r + 2, comm::Lane{1}, "activations");
+    if (r >= 2 && !is("skip_receive")) comm.receive(message, r - 2, comm::Lane{1}, "activations")->wait();
     if (!is("skip_tp")) tp->all_reduce(tensor(32));
-    if (r >= 2) comm.send(message, r - 2, 2, "gradients");
-    if (r < 2) comm.receive(message, r + 2, 2, "gradients")->wait();
+    if (r >= 2) comm.send(message, r - 2, comm::Lane{2}, "gradients");
+    if (r < 2) comm.receive(message, r + 2, comm::Lane{2}, "gradients")->wait();
     if (is("other_op")) dp->broadcast(tensor(96), 0);
     if (!is("skip_dp") && !is("other_op")) dp->all_reduce(tensor(is("shape") ? 48 : 96));
     if (!is("skip_world")) comm.world()->all_reduce(tensor(8));

@@ -73,18 +73,17 @@ class EngineCommunicator final : public Communicator {
     return message_group(engine_, ranks, std::move(tags), group_rank, name);
   }
 
-  WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) override {
+  WorkPtr send(const at::Tensor& tensor, int to, Lane lane, const std::string& what) override {
     require_plain(tensor, "send");
-    require_ends(to, tag, what);
+    const int tag = tag_of(to, lane, what);
     ++engine_->traffic().messages;
     engine_->traffic().bytes += static_cast<long long>(tensor.nbytes());
     return start(tensor, to, tag, what, true);
   }
 
-  WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) override {
+  WorkPtr receive(const at::Tensor& tensor, int from, Lane lane, const std::string& what) override {
     require_plain(tensor, "receive");
-    require_ends(from, tag, what);
-    return start(tensor, from, tag, what, false);
+    return start(tensor, from, tag_of(from, lane, what), what, false);
   }
 
  private:
@@ -100,11 +99,11 @@ class EngineCommunicator final : public Communicator {
     return message;
   }
 
-  void require_ends(int peer, int tag, const std::string& what) const {
+  int tag_of(int peer, Lane lane, const std::string& what) const {
     if (peer < 0 || peer >= size())
       throw Failure(ExitCode::internal, cat("message '", what, "': no rank ", peer));
-    const int max_tag = engine_->transport().max_tag();
-    if (tag >= 0 && tag <= max_tag) return;
+    const int tag = static_cast<int>(lane), max_tag = engine_->transport().max_tag();
+    if (tag >= 0 && tag <= max_tag) return tag;
     throw Failure(ExitCode::internal,
                   cat("message '", what, "': tag ", tag, " is not within 0 and ", max_tag));
   }

@@ -46,28 +46,28 @@ class NcclCommunicator final : public Communicator {
     return nccl_group(hub_, ranks, group_rank, created_[ranks]++, name);
   }
 
-  WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) override {
+  WorkPtr send(const at::Tensor& tensor, int to, Lane lane, const std::string& what) override {
     require_plain(tensor, "send", at::kCUDA);
     require_peer(to, what);
     ++hub_->traffic().messages;
     hub_->traffic().bytes += static_cast<long long>(tensor.nbytes());
     const void* data = tensor.const_data_ptr();
     return hub_->start(
-        messages(rank(), to), "send", label(what, tag), {tensor},
+        messages(rank(), to), "send", label(what, lane), {tensor},
         [=, bytes = tensor.nbytes()](ncclComm_t comm, cudaStream_t stream) {
           return ncclSend(data, bytes, ncclUint8, 1, comm, stream);
         },
         true);
   }
 
-  WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) override {
+  WorkPtr receive(const at::Tensor& tensor, int from, Lane lane, const std::string& what) override {
     require_plain(tensor, "receive", at::kCUDA);
     require_peer(from, what);
     void* data = tensor.data_ptr();
     // It begins when it is waited for: a kernel that waits for a message that is not due yet would take the
     // place of others, and could hold up the very work that the sender waits for.
     return hub_->start(
-        messages(from, rank()), "receive", label(what, tag), {tensor},
+        messages(from, rank()), "receive", label(what, lane), {tensor},
         [=, bytes = tensor.nbytes()](ncclComm_t comm, cudaStream_t stream) {
           return ncclRecv(data, bytes, ncclUint8, 0, comm, stream);
         },
@@ -75,7 +75,9 @@ class NcclCommunicator final : public Communicator {
   }
 
  private:
-  static std::string label(const std::string& what, int tag) { return cat("'", what, "', tag ", tag); }
+  static std::string label(const std::string& what, Lane lane) {
+    return cat("'", what, "', tag ", static_cast<int>(lane));
+  }
 
   /// The sender is rank 0 of the pair.
   Channel& messages(int from, int to) {

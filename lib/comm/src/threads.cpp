@@ -52,14 +52,14 @@ class ThreadCommunicator final : public Communicator {
     return thread_group(hub_, hub_->group(ranks, created_[ranks]++, name), group_rank, traffic_);
   }
 
-  WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) override {
+  WorkPtr send(const at::Tensor& tensor, int to, Lane lane, const std::string& what) override {
     ++traffic_->messages;
     traffic_->bytes += static_cast<long long>(tensor.nbytes());
-    return post(tensor, to, tag, what, true);
+    return post(tensor, to, static_cast<int>(lane), what, true);
   }
 
-  WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) override {
-    return post(tensor, from, tag, what, false);
+  WorkPtr receive(const at::Tensor& tensor, int from, Lane lane, const std::string& what) override {
+    return post(tensor, from, static_cast<int>(lane), what, false);
   }
 
  private:

@@ -19,7 +19,7 @@ class Carousel {
   void send(const at::Tensor& tensor) {
     if (tensor.numel() == 0) return;
     const int next = (layout_.rank() + 1) % layout_.size();
-    sends_.push_back(layout_.comm->send(tensor, layout_.world_rank(next), kContextTag, what_));
+    sends_.push_back(layout_.comm->send(tensor, layout_.world_rank(next), comm::Lane::context, what_));
     sent_.push_back(tensor);
   }
 
@@ -27,7 +27,7 @@ class Carousel {
   void receive(const at::Tensor& tensor) {
     if (tensor.numel() == 0) return;
     const int previous = (layout_.rank() + layout_.size() - 1) % layout_.size();
-    receive_ = layout_.comm->receive(tensor, layout_.world_rank(previous), kContextTag, what_);
+    receive_ = layout_.comm->receive(tensor, layout_.world_rank(previous), comm::Lane::context, what_);
     receive_->begin();
   }
 

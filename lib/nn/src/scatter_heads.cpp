@@ -26,9 +26,9 @@ void exchange(const ContextLayout& layout, const Tensors& sends, const Tensors& 
     }
     const int peer = layout.world_rank(r);
     if (receives[i].numel() > 0)
-      work.push_back(layout.comm->receive(receives[i], peer, kContextTag, "attention heads"));
+      work.push_back(layout.comm->receive(receives[i], peer, comm::Lane::context, "attention heads"));
     if (sends[i].numel() > 0)
-      work.push_back(layout.comm->send(sends[i], peer, kContextTag, "attention heads"));
+      work.push_back(layout.comm->send(sends[i], peer, comm::Lane::context, "attention heads"));
   }
   for (const auto& w : work) w->wait();
 }

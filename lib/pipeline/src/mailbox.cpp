@@ -16,7 +16,7 @@ constexpr std::size_t kLookAhead = 8;
 bool is_receive(plan::Op op) { return op == plan::Op::receive_forward || op == plan::Op::receive_backward; }
 bool is_backward(plan::Op op) { return op == plan::Op::receive_backward || op == plan::Op::send_backward; }
 
-int tag_of(const plan::Instruction& i) { return 2 * i.seam + (is_backward(i.op) ? 1 : 0); }
+comm::Lane lane_of(const plan::Instruction& i) { return comm::lane_of_seam(i.seam, is_backward(i.op)); }
 
 at::Tensor rows_of(const at::Tensor& tensor, const plan::Slice& slice) {
   const Range rows = share(tensor.size(0), slice.parts, slice.index);
@@ -126,7 +126,7 @@ Mailbox::Posted Mailbox::post(const plan::Instruction& instruction) const {
   Posted posted{at::empty(shape_of(seam, instruction.microbatch, own), tensors_), {}};
   for (const Message& m : messages(instruction, own, posted.buffer))
     posted.works.push_back(
-        comm_->receive(m.rows, m.peer, tag_of(instruction), describe_message(plan_, instruction)));
+        comm_->receive(m.rows, m.peer, lane_of(instruction), describe_message(plan_, instruction)));
   return posted;
 }
 
@@ -145,7 +145,7 @@ void Mailbox::send(const plan::Instruction& instruction, const at::Tensor& given
                                 : at::zeros(shape_of(seam, instruction.microbatch, own), tensors_);
   std::vector<comm::WorkPtr> works;
   for (const Message& m : messages(instruction, own, tensor))
-    works.push_back(comm_->send(m.rows, m.peer, tag_of(instruction), describe_message(plan_, instruction)));
+    works.push_back(comm_->send(m.rows, m.peer, lane_of(instruction), describe_message(plan_, instruction)));
   sent_.push_back(std::move(works));
 }
 

@@ -8,9 +8,6 @@
 namespace cornstarch::train {
 namespace {
 
-/// Behind the tags of the seams, so that weights never meet activations.
-int weights_tag(const plan::Plan& plan) { return 2 * static_cast<int>(plan.seams.size()); }
-
 catalog::Shape shard_shape(const catalog::ParamSpec& spec, int tp, int rank) {
   catalog::Shape shape = spec.shape;
   if (spec.split.dim < 0) return shape;
@@ -65,10 +62,10 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
           const int holder = plan.rank_of(0, s, 0, t);
           if (holder == me && me == writer) shards.push_back(own.cpu());
           if (holder == me && me != writer)
-            sends.push_back(comm.send(own, writer, weights_tag(plan), param.name));
+            sends.push_back(comm.send(own, writer, comm::Lane::weights, param.name));
           if (holder == me || me != writer) continue;
           const at::Tensor shard = at::empty(shard_shape(param, where.tp, t), options);
-          comm.receive(shard, holder, weights_tag(plan), param.name)->wait();
+          comm.receive(shard, holder, comm::Lane::weights, param.name)->wait();
           shards.push_back(shard.cpu());
         }
         if (me == writer)

@@ -9,14 +9,13 @@
 #include <filesystem>
 #include <optional>
 
+#include "connect.h"
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/error_of.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/resolve.h"
-#include "cornstarch/comm/mpi.h"
-#include "cornstarch/comm/nccl.h"
 #include "cornstarch/config/load.h"
 #include "cornstarch/launch/environment.h"
 #include "cornstarch/launch/stop.h"
@@ -211,11 +210,6 @@ int train_rank_in_memory(const Job& job, const comm::CommunicatorPtr& comm, at::
   }
 }
 
-comm::Deadline deadline_of(const config::Deadlines& seconds) {
-  const auto of = [](double s) { return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * s)); };
-  return {of(seconds.collective), of(seconds.start), of(seconds.step)};
-}
-
 int train_threads(const config::Loaded& loaded, const RunOptions& options) {
   const Job job = prepare(loaded, options.local_ranks, options.local_ranks, options, "--local-ranks");
   int code = 0;
@@ -225,14 +219,6 @@ int train_threads(const config::Loaded& loaded, const RunOptions& options) {
                       if (comm->rank() == 0) code = own;
                     });
   return code;
-}
-
-comm::CommunicatorPtr connect(const config::RunConfig& config, const launch::LaunchContext& launch) {
-  if (launch.world_size == 1) return comm::alone();
-  const telemetry::Progress connecting(cat("connecting ", launch.world_size, " ranks"));
-  const comm::Deadline deadline = deadline_of(config.deadlines);
-  if (config.device == config::Device::cpu) return value_or_throw(comm::connect_mpi(launch, deadline));
-  return value_or_throw(comm::connect_nccl(launch, deadline));
 }
 
 /// A process of several: whatever ends it early is told to the others before it exits.

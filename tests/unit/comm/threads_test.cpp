@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "catch.h"
@@ -136,8 +137,8 @@ TEST_CASE("empty tensors pass through everything") {
     comm->world()->broadcast(none, 1);
     comm->world()->all_gather(none, none.clone());
     comm->world()->reduce_scatter(none, none.clone());
-    if (comm->rank() == 0) comm->send(none, 1, 0, "none")->wait();
-    if (comm->rank() == 1) comm->receive(none, 0, 0, "none")->wait();
+    if (comm->rank() == 0) comm->send(none, 1, Lane{0}, "none")->wait();
+    if (comm->rank() == 1) comm->receive(none, 0, Lane{0}, "none")->wait();
   });
 }
 
@@ -182,26 +183,35 @@ TEST_CASE("a collective started early completes behind the back of its rank") {
   });
 }
 
-TEST_CASE("messages of one tag keep their order, other tags overtake") {
+TEST_CASE("every seam has a lane for each direction, and no lane is two") {
+  std::set<Lane> lanes{Lane::context, Lane::weights, Lane::selftest};
+  for (int seam = 0; seam < 8000; ++seam)
+    for (const bool gradients : {false, true}) lanes.insert(lane_of_seam(seam, gradients));
+  CHECK(lanes.size() == 16'003);
+  CHECK_THROWS_WITH(lane_of_seam(8000, false), "there is no lane for seam 8000");
+  CHECK_THROWS_WITH(lane_of_seam(-1, true), "there is no lane for seam -1");
+}
+
+TEST_CASE("messages of one lane keep their order, other lanes overtake") {
   run_threads(2, kLong, [](const CommunicatorPtr& comm) {
     if (comm->rank() == 0) {
       const auto a = at::full({4}, 1, at::kFloat), b = at::full({4}, 2, at::kFloat),
                  c = at::full({4}, 3, at::kFloat);
-      const auto first = comm->send(a, 1, 7, "first");
-      const auto second = comm->send(b, 1, 7, "second");
-      comm->send(c, 1, 8, "third")->wait();
+      const auto first = comm->send(a, 1, Lane{7}, "first");
+      const auto second = comm->send(b, 1, Lane{7}, "second");
+      comm->send(c, 1, Lane{8}, "third")->wait();
       expect(!first->done());
       comm->world()->barrier();
       first->wait();
       second->wait();
     } else {
       const auto into = at::zeros({2, 2}, at::kFloat);
-      comm->receive(into, 0, 8, "third")->wait();
+      comm->receive(into, 0, Lane{8}, "third")->wait();
       expect(into[1][1].item<float>() == 3);
       comm->world()->barrier();
-      comm->receive(into, 0, 7, "first")->wait();
+      comm->receive(into, 0, Lane{7}, "first")->wait();
       expect(into[1][1].item<float>() == 1);
-      comm->receive(into, 0, 7, "second")->wait();
+      comm->receive(into, 0, Lane{7}, "second")->wait();
       expect(into[1][1].item<float>() == 2);
     }
   });
@@ -210,15 +220,15 @@ TEST_CASE("messages of one tag keep their order, other tags overtake") {
 TEST_CASE("a receive can be posted ahead, and a rank can write to itself") {
   run_threads(2, kLong, [](const CommunicatorPtr& comm) {
     const auto into = at::zeros({3}, at::kLong);
-    const auto ahead = comm->receive(into, 1 - comm->rank(), 0, "ahead");
+    const auto ahead = comm->receive(into, 1 - comm->rank(), Lane{0}, "ahead");
     expect(!(comm->rank() == 0 && ahead->done()));
     comm->world()->barrier();
-    comm->send(at::full({3}, comm->rank(), at::kLong), 1 - comm->rank(), 0, "ahead");
+    comm->send(at::full({3}, comm->rank(), at::kLong), 1 - comm->rank(), Lane{0}, "ahead");
     ahead->wait();
     expect(into[2].item<long>() == 1 - comm->rank());
-    const auto self = comm->send(at::full({1}, 9, at::kLong), comm->rank(), 1, "self");
+    const auto self = comm->send(at::full({1}, 9, at::kLong), comm->rank(), Lane{1}, "self");
     const auto got = at::zeros({1}, at::kLong);
-    comm->receive(got, comm->rank(), 1, "self")->wait();
+    comm->receive(got, comm->rank(), Lane{1}, "self")->wait();
     self->wait();
     expect(got.item<long>() == 9);
   });
@@ -227,8 +237,8 @@ TEST_CASE("a receive can be posted ahead, and a rank can write to itself") {
 TEST_CASE("traffic counts what was sent") {
   run_threads(2, kLong, [](const CommunicatorPtr& comm) {
     comm->world()->all_reduce(at::zeros({8}, at::kFloat));
-    if (comm->rank() == 0) comm->send(at::zeros({5}, at::kDouble), 1, 0, "x")->wait();
-    if (comm->rank() == 1) comm->receive(at::zeros({5}, at::kDouble), 0, 0, "x")->wait();
+    if (comm->rank() == 0) comm->send(at::zeros({5}, at::kDouble), 1, Lane{0}, "x")->wait();
+    if (comm->rank() == 1) comm->receive(at::zeros({5}, at::kDouble), 0, Lane{0}, "x")->wait();
     const auto traffic = comm->traffic();
     expect(traffic.messages == (comm->rank() == 0 ? 1 : 0));
     expect(traffic.bytes == (comm->rank() == 0 ? 40 : 0));
@@ -267,9 +277,9 @@ TEST_CASE("ranks that call different collectives are told so") {
     group->barrier();
     if (comm->rank() == 0) {
       group->start_all_reduce(tensor, Reduce::sum);
-      comm->send(tensor, 1, 0, "go")->wait();
+      comm->send(tensor, 1, Lane{0}, "go")->wait();
     } else {
-      comm->receive(tensor, 0, 0, "go")->wait();
+      comm->receive(tensor, 0, Lane{0}, "go")->wait();
       group->broadcast(tensor, 1);
     }
   });
@@ -285,10 +295,10 @@ TEST_CASE("ranks that bring different shapes or dtypes are told so") {
     return error_of(2, kLong,
                     [&](const CommunicatorPtr& comm) {
                       const auto flag = at::zeros({1}, at::kByte);
-                      if (comm->rank() == 1) comm->receive(flag, 0, 0, "go")->wait();
+                      if (comm->rank() == 1) comm->receive(flag, 0, Lane{0}, "go")->wait();
                       const auto work =
                           comm->world()->start_all_reduce(comm->rank() == 0 ? zero : one, Reduce::max);
-                      if (comm->rank() == 0) comm->send(flag, 1, 0, "go")->wait();
+                      if (comm->rank() == 0) comm->send(flag, 1, Lane{0}, "go")->wait();
                       if (comm->rank() == 1) work->wait();
                     })
         .message;
@@ -304,9 +314,9 @@ TEST_CASE("ranks that bring different shapes or dtypes are told so") {
 TEST_CASE("a message that does not fit its receive fails at both ends") {
   const auto error = error_of(2, kLong, [](const CommunicatorPtr& comm) {
     if (comm->rank() == 0)
-      comm->send(at::zeros({2, 3}, at::kFloat), 1, 4, "activations of microbatch 3")->wait();
+      comm->send(at::zeros({2, 3}, at::kFloat), 1, Lane{4}, "activations of microbatch 3")->wait();
     if (comm->rank() == 1)
-      comm->receive(at::zeros({2, 2}, at::kFloat), 0, 4, "activations of microbatch 2")->wait();
+      comm->receive(at::zeros({2, 2}, at::kFloat), 0, Lane{4}, "activations of microbatch 2")->wait();
   });
   REQUIRE(error.code == ExitCode::protocol);
   REQUIRE(error.message.substr(8) ==
@@ -333,7 +343,7 @@ TEST_CASE("messages that nobody sends or takes end at the deadline") {
   REQUIRE(error_of(2, kShort,
                    [](const CommunicatorPtr& comm) {
                      if (comm->rank() == 1)
-                       comm->receive(at::zeros({2, 8}, at::kFloat), 0, 5, "gradients")->wait();
+                       comm->receive(at::zeros({2, 8}, at::kFloat), 0, Lane{5}, "gradients")->wait();
                    })
               .message ==
           "rank 0: rank 1 waited 0.25 s for it: receive of 'gradients' (2x8 fp32), tag 5; it is in no "
@@ -341,7 +351,8 @@ TEST_CASE("messages that nobody sends or takes end at the deadline") {
           "others (ended)");
   REQUIRE(error_of(2, kShort,
                    [](const CommunicatorPtr& comm) {
-                     if (comm->rank() == 1) comm->send(at::zeros({}, at::kLong), 0, 5, "gradients")->wait();
+                     if (comm->rank() == 1)
+                       comm->send(at::zeros({}, at::kLong), 0, Lane{5}, "gradients")->wait();
                    })
               .message ==
           "rank 0: rank 1 waited 0.25 s for it: send of 'gradients' (scalar int64), tag 5; it is in no "
@@ -399,7 +410,7 @@ TEST_CASE("a rank that throws ends the waits of all others") {
     if (comm->rank() == 3) throw Failure(ExitCode::io, "disk full", "delete something");
     try {
       if (comm->rank() % 2 == 0) comm->world()->barrier();
-      comm->receive(at::zeros({1}, at::kByte), 3, 0, "nothing")->wait();
+      comm->receive(at::zeros({1}, at::kByte), 3, Lane{0}, "nothing")->wait();
     } catch (const Failure& failure) {
       told += failure.error().code == ExitCode::peer_failed &&
               std::string(failure.what()) == "stopped because rank 3 failed: disk full";
@@ -449,10 +460,10 @@ TEST_CASE("random traffic of eight ranks arrives as it should") {
       const long size = 1 + static_cast<long>(shared() % 5000);
       const int shift = 1 + static_cast<int>(shared() % (kRanks - 1)), tag = static_cast<int>(shared() % 3);
       const auto in = at::zeros({size}, at::kLong);
-      works.push_back(comm->receive(in, (r + kRanks - shift) % kRanks, tag, "ring"));
+      works.push_back(comm->receive(in, (r + kRanks - shift) % kRanks, Lane{tag}, "ring"));
       expected.emplace_back(in, 1000L * round + (r + kRanks - shift) % kRanks);
-      works.push_back(
-          comm->send(at::full({size}, 1000L * round + r, at::kLong), (r + shift) % kRanks, tag, "ring"));
+      works.push_back(comm->send(at::full({size}, 1000L * round + r, at::kLong), (r + shift) % kRanks,
+                                 Lane{tag}, "ring"));
       const auto& group = shared() % 2 == 0 ? half : column;
       const auto sum = at::full({size}, round + r, at::kLong);
       works.push_back(group->start_all_reduce(sum, Reduce::sum));

@@ -67,6 +67,16 @@ class Group {
 };
 using GroupPtr = std::shared_ptr<Group>;
 
+/// Streams of messages between two ranks, by what they are for: each keeps its order, and none waits for
+/// another. Those over seams are handed out by lane_of_seam().
+enum class Lane : int {
+  context = 16'000,  ///< of attention over ranks that hold other tokens of the same samples
+  weights,           ///< a model's, to who writes it
+  selftest,
+};
+/// Activations over a seam of the plan, or the gradients that come back over it.
+Lane lane_of_seam(int seam, bool gradients);
+
 /// An operation as it ran on a stream of the backend's own: from when its tensors were there; waiting for the
 /// other ranks is part of it.
 struct Transfer {
@@ -87,11 +97,10 @@ class Communicator {
   virtual GroupPtr group(const std::vector<int>& ranks, const std::string& name) = 0;
   GroupPtr world();
 
-  /// Messages between two ranks with the same tag arrive in the order they were sent. Sends never block the
-  /// caller; a send is complete when the receiver has taken it. Both ends give the same dtype and number of
-  /// elements.
-  virtual WorkPtr send(const at::Tensor& tensor, int to, int tag, const std::string& what) = 0;
-  virtual WorkPtr receive(const at::Tensor& tensor, int from, int tag, const std::string& what) = 0;
+  /// Messages of one lane between two ranks arrive in the order they were sent. Sends never block the caller;
+  /// a send is complete when the receiver has taken it. Both ends give the same dtype and number of elements.
+  virtual WorkPtr send(const at::Tensor& tensor, int to, Lane lane, const std::string& what) = 0;
+  virtual WorkPtr receive(const at::Tensor& tensor, int from, Lane lane, const std::string& what) = 0;
 
   /// Tells every other rank that this one cannot go on: their waits end with peer_failed, naming rank and
   /// cause. Ignored once any rank has failed. May be called from any thread.

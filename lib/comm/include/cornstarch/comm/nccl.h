@@ -13,7 +13,7 @@ namespace cornstarch::comm {
 ///
 /// Every group and every ordered pair of ranks has a stream of its own. An operation begins when what its
 /// caller's current stream holds so far is done; a message is received when its Work is waited for, and those
-/// posted before it from the same rank come first, whatever their tags. When a rank dies, or an operation
+/// posted before it from the same rank come first, whatever their lanes. When a rank dies, or an operation
 /// takes longer than the deadline, NCCL's communicators are aborted, so that hosts which wait for their GPU
 /// go on, and the next call throws.
 ///

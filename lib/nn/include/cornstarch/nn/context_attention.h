@@ -31,9 +31,6 @@ ContextLayoutPtr context_layout(const plan::AttentionPattern& pattern, const pla
 /// The same layout for tensors of another device.
 ContextLayoutPtr on_device(const ContextLayoutPtr& layout, at::Device device);
 
-/// The point-to-point messages of context attention between two ranks; no other message may have this tag.
-inline constexpr int kContextTag = 16000;
-
 /// softmax(q k^T / sqrt(head_dim)) v over the keys that the pattern shows each query, for this rank's tokens:
 /// q [n, heads x head_dim], k and v [n, kv_heads x head_dim], heads a multiple of kv_heads. Returns
 /// [n, heads x head_dim]: zeros where a query sees no key. Every rank of the group calls it in the same

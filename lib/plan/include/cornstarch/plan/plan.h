@@ -46,7 +46,7 @@ struct StagePlan {
 };
 
 /// Activations that cross from one stage to the next: hidden states within a modality, features into the LLM.
-/// Message tags, peers and slices derive from it. Gradients flow back iff the producer has a backward.
+/// Message lanes, peers and slices derive from it. Gradients flow back iff the producer has a backward.
 struct Seam {
   int from = 0;  ///< stages
   int to = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,5 +31,17 @@ struct ExportOptions {
 /// Writes the model of a checkpoint as its run would have at its end. What the run read (data, tokenizer,
 /// pretrained folders) must be where it was. Returns the exit code; what went wrong has been printed.
 int export_model(const ExportOptions& options);
+
+struct SelftestOptions {
+  int local_ranks = 0;  ///< as of a run
+  bool cuda = false;    ///< the GPUs and NCCL instead of the CPU
+  std::int64_t bytes = std::int64_t{4} << 20;
+  int deadline_seconds = 60;  ///< of one operation
+  bool json = false;
+};
+
+/// Tests what a run would talk over (selftest::measure). Rank 0 writes the report to stdout. Returns the exit
+/// code, `device` where something arrived wrong; what went wrong has been printed.
+int self_test(const SelftestOptions& options);
 
 }  // namespace cornstarch::train
