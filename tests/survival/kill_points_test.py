@@ -4,8 +4,9 @@
 
 The next start goes on from the newest checkpoint, which is that save's or the one before, is killed in turn, and so on:
 each start is a point. What the runs tell of their steps, and the model at the end, are those of a run that nobody
-killed."""
+killed. So they are where the disk refuses one of the operations, which costs at most a checkpoint."""
 
+import re
 import shutil
 import signal
 import sys
@@ -82,15 +83,41 @@ class KillPoints(Small):
             shutil.rmtree(self.folder / name)
         return len(ats)
 
+    def refusals(self, ranks, kind, how, points):
+        """So many runs, in each of which the disk refuses one operation."""
+        kinds = {"ranks": ranks, "kind": kind}
+        saves = [EVERY, 2 * EVERY, 3 * EVERY]
+        counted = self.folder / "counted"
+        self.assertEqual(self.end(self.watched(0, steps=saves[-1], env={"FAULTS_COUNT": str(counted)}, **kinds)), 0)
+        total, losses, model = int(counted.read_text()), self.losses(), self.model()
+        lost = 0
+        for at in (1 + (2 * i + 1) * total // (2 * points) for i in range(points)):
+            shutil.rmtree(self.folder / "run")
+            faults = {"FAULTS_AT": str(at), "FAULTS_KIND": how}
+            self.assertEqual(self.end(self.watched(0, steps=saves[-1], env=faults, **kinds)), 0, self.text())
+            self.assertEqual((self.losses(), self.model()), (losses, model), (at, how, kinds))
+            warned = re.findall(r"the checkpoint of step (\d+) is not saved: .*; training goes on\n", self.text())
+            whole = [step for step in saves if str(step) not in warned]
+            self.assertLessEqual(len(warned), 1)
+            self.assertTrue(set(whole[-2:]) <= set(self.checkpoints()), (at, how, kinds, self.text()))
+            self.assertTrue(set(self.checkpoints()) <= set(whole), (at, how, kinds, self.text()))
+            lost += len(warned)
+        self.assertGreater(lost, 0)
+        print(f"{kind}, {ranks} ranks, {how}: {points} of {total} operations, {lost} checkpoints lost", flush=True)
+        shutil.rmtree(self.folder / "run")
+
     def test_a_few_points(self):
         self.series(1, "alone", points=3)
         self.series(4, "threads", points=2)
+        self.refusals(1, "alone", "nospace", 2)
         if shutil.which("mpirun"):
             self.series(2, "openmpi", rank=1, points=2)
 
 
-def every_operation(ranks, kind, rank, how, points):
-    return lambda self: self.series(ranks, kind, rank, how, points)
+def add(name, *arguments):
+    def test(self):
+        getattr(self, name)(*arguments)
+    setattr(KillPoints, "_".join(map(str, ("test", name, *arguments))), test)
 
 
 if "--long" in sys.argv:
@@ -99,7 +126,9 @@ if "--long" in sys.argv:
     for case in ((1, "alone", 0, "kill", None), (2, "threads", 0, "kill", 40), (4, "threads", 0, "kill", 40),
                  (2, "openmpi", 0, "kill", 40), (2, "openmpi", 1, "kill", None), (4, "openmpi", 0, "kill", 25),
                  (4, "openmpi", 3, "kill", 25), (1, "alone", 0, "half", 30)):
-        setattr(KillPoints, "test_{}_{}_rank_{}_{}".format(*case), every_operation(*case))
+        add("series", *case)
+    for case in ((1, "alone", "nospace", 30), (1, "alone", "io", 30), (4, "threads", "nospace", 30)):
+        add("refusals", *case)
 
 if __name__ == "__main__":
     small.main(faults="the library that counts file operations")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs that are preempted or killed at random moments, start-up included, and started again with the same command:
-preempted_test.py PROGRAM [--seed N] [--mpich PROGRAM] [--long] [unittest arguments].
+preempted_test.py PROGRAM [--seed N] [--mpich PROGRAM] [--faults LIBRARY] [--long] [unittest arguments].
 
 Each is, bit for bit, the run that nobody disturbed. Slurm's part is for where a Slurm takes jobs
 (tests/dist/with_slurm.sh starts one)."""
@@ -31,8 +31,8 @@ class Preempted(Small):
         self.random = random.Random(seed)
         self.eval = f"data.eval=[{{path: {self.folder / 'train.jsonl'}}}]"
 
-    def run_on(self, *sets, **kinds):
-        return self.start(*self.command(*PACE, self.eval, *sets, **kinds), *AGAIN)
+    def run_on(self, *sets, env=None, **kinds):
+        return self.start(*self.command(*PACE, self.eval, *sets, **kinds), *AGAIN, env=env)
 
     def moments(self, times):
         """Each waits for a moment of a run: one in five for one of its start, the others for one of its steps."""
@@ -58,12 +58,12 @@ class Preempted(Small):
         self.assertEqual(steps, list(range(1, last + 1)))
         return last
 
-    def chain(self, times, kind, ranks, signals):
+    def chain(self, times, kind, ranks, signals, env=None):
         """`signals`: what sends one to a run, the exit code that comes of it where steps have been done, and whether
         the launcher waits for the state to be saved, however busy the machine is."""
         saved = 0
         for wait in self.moments(times):
-            process = self.run_on(kind=kind, ranks=ranks)
+            process = self.run_on(kind=kind, ranks=ranks, env=env)
             wait(process)
             send, expected, is_waited_for = self.random.choice(signals)
             send(process)
@@ -82,6 +82,15 @@ class Preempted(Small):
 
 def to_launcher(number):
     return lambda process: process.send_signal(number)
+
+
+def twice(number):
+    """The second while the state is saved."""
+    def send(process):
+        process.send_signal(number)
+        time.sleep(2)
+        process.send_signal(number)
+    return send
 
 
 def by_scancel(name):
@@ -108,6 +117,12 @@ class Chains(Preempted):
     @unittest.skipUnless(LONG, "takes a minute: --long")
     def test_ten_preemptions_of_threads(self):
         self.chain(10, "threads", 4, DIRECT)
+
+    @unittest.skipUnless(LONG and "--faults" in sys.argv, "--long, and the library that makes writing slow")
+    def test_ten_preemptions_where_saving_takes_ten_seconds(self):
+        slow = {"LD_PRELOAD": options.faults, "FAULTS_BELOW": str(self.folder / "run" / "checkpoints"), "FAULTS_MS": "150"}
+        self.chain(10, "threads", 2, [(twice(number), 75, True) for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGHUP)],
+                   env=slow)
 
     @unittest.skipUnless(LONG and shutil.which("mpirun"), "--long, and mpirun")
     def test_ten_preemptions_by_open_mpi(self):
@@ -168,4 +183,5 @@ class Killed(Preempted):
 
 
 if __name__ == "__main__":
-    small.main(seed="of the moments", mpich="a program whose MPI backend is MPICH's")
+    small.main(seed="of the moments", mpich="a program whose MPI backend is MPICH's",
+               faults="the library that makes writing slow (tests/crash/file_faults.cpp)")
