@@ -6,8 +6,7 @@
 //   FAULTS_KIND=half   a write does a half of it, then the process is killed; any other operation as `kill`
 //   FAULTS_KIND=nospace, io   fails with ENOSPC or EIO; FAULTS_STAYS=1: so do all after it
 //
-// Without FAULTS_AT they are counted only; FAULTS_COUNT names a file for the number. With FAULTS_MS each
-// takes so many milliseconds longer.
+// Without FAULTS_AT they are counted only; FAULTS_COUNT names a file for the number.
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -33,7 +32,7 @@ std::string setting(const char* name) {
 
 struct Faults {
   std::string below = setting("FAULTS_BELOW"), kind = setting("FAULTS_KIND"), count = setting("FAULTS_COUNT");
-  long at = std::atol(setting("FAULTS_AT").c_str()), ms = std::atol(setting("FAULTS_MS").c_str());
+  long at = std::atol(setting("FAULTS_AT").c_str());
   bool stays = setting("FAULTS_STAYS") == "1";
   std::atomic<long> seen{0};
   ~Faults() {
@@ -75,7 +74,6 @@ enum class What { goes_on, fails };
 template <typename Half>
 What next(Half&& half) {
   Faults& f = faults();
-  if (f.ms > 0) ::usleep(static_cast<useconds_t>(1000 * f.ms));
   const long now = ++f.seen;
   if (f.at == 0 || now < f.at || (now > f.at && !f.stays)) return What::goes_on;
   if (f.kind == "half") half();

@@ -119,8 +119,9 @@ class Chains(Preempted):
         self.chain(10, "threads", 4, DIRECT)
 
     @unittest.skipUnless(LONG and "--faults" in sys.argv, "--long, and the library that makes writing slow")
-    def test_ten_preemptions_where_saving_takes_ten_seconds(self):
-        slow = {"LD_PRELOAD": options.faults, "FAULTS_BELOW": str(self.folder / "run" / "checkpoints"), "FAULTS_MS": "150"}
+    def test_ten_preemptions_where_saving_takes_seconds(self):
+        slow = {"LD_PRELOAD": options.faults, "FAULTS_BELOW": str(self.folder / "run" / "checkpoints"), "FAULTS_AT": "1",
+                "FAULTS_KIND": "slow"}
         self.chain(10, "threads", 2, [(twice(number), 75, True) for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGHUP)],
                    env=slow)
 
