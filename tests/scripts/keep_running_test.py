@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""scripts/keep-running with a command that ends as it is told, and leaves checkpoints."""
+
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "keep-running"
+# The n-th start takes the n-th line of `ends`: an exit code, and the step of a checkpoint that it leaves.
+COMMAND = """
+echo "$@" >> "$0/starts"
+read -r code step < <(sed -n "$(wc -l < "$0/starts")p" "$0/ends")
+[[ -z $step ]] || { mkdir -p "$0/run/checkpoints/$step"; touch "$0/run/checkpoints/$step/manifest.json"; }
+[[ $code != wait ]] || { trap 'exit 75' USR1; echo there > "$0/there"; while true; do sleep 0.05; done; }
+exit "$code"
+"""
+AGAIN = " --set resume=auto --overwrite"
+
+
+class KeepRunning(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cornstarch-keep-running-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def words(self, ends, *options):
+        (self.folder / "ends").write_text("".join(f"{end}\n" for end in ends))
+        (self.folder / "starts").unlink(missing_ok=True)
+        return [SCRIPT, *options, "--", "bash", "-c", COMMAND, self.folder, "--set", f"run_dir={self.folder / 'run'}"]
+
+    def ends(self, *ends, options=("--restarts", "2")):
+        """What it ends with, says, and how it started the command."""
+        done = subprocess.run(self.words(ends, *options), capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stderr, (self.folder / "starts").read_text().splitlines()
+
+    def test_what_would_come_again_is_not_tried_again(self):
+        for code in (0, 2, 65, 66, 75, 78, 80, 129, 130, 138):
+            self.assertEqual(self.ends(code), (code, "", [f"--set run_dir={self.folder / 'run'}"]))
+
+    def test_what_may_not_come_again_is(self):
+        for code in (1, 69, 70, 71, 74, 76, 134, 137, 139, 143):
+            first = f"--set run_dir={self.folder / 'run'}"
+            self.assertEqual(self.ends(code, 0), (0, f"keep-running: exit code {code}; again from the first step (restart 1 "
+                                                     "of 2)\n", [first, first + AGAIN]))
+
+    def test_progress_is_a_newer_checkpoint(self):
+        code, said, starts = self.ends("137 step-00000002", "1", "137 step-00000010", "137 step-00000012.partial", "76")
+        self.assertEqual((code, len(starts)), (76, 5))
+        self.assertEqual(said, "keep-running: exit code 137; again from step-00000002 (restart 1 of 2)\n"
+                               "keep-running: exit code 1; again from step-00000002 (restart 2 of 2)\n"
+                               "keep-running: exit code 137; again from step-00000010 (restart 1 of 2)\n"
+                               "keep-running: exit code 137; again from step-00000010 (restart 2 of 2)\n"
+                               "keep-running: exit code 76, and 2 restarts brought no newer checkpoint\n")
+
+    def test_a_signal_is_passed_on_and_ends_it(self):
+        process = subprocess.Popen(self.words(["137", "wait"]), stderr=subprocess.PIPE)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        deadline = time.monotonic() + 30
+        while not (self.folder / "there").exists():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        process.send_signal(signal.SIGUSR1)
+        self.assertEqual(process.wait(timeout=30), 75)
+        process.stderr.close()
+
+    def test_the_folder_has_to_be_known(self):
+        done = subprocess.run([SCRIPT, "--", "true"], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (2, "keep-running: which folder is the run's? --run-dir DIR\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
