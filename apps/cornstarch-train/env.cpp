@@ -1,6 +1,3 @@
-#include <unistd.h>
-
-#include <array>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -8,6 +5,7 @@
 
 #include "console.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/launch/environment.h"
 #include "cornstarch/launch/host_memory.h"
 #include "cornstarch/launch/rendezvous.h"
@@ -55,10 +53,7 @@ std::vector<std::string> gpus() {
 }
 
 std::string host_lines() {
-  std::array<char, 256> name{};
-  const bool named = ::gethostname(name.data(), name.size() - 1) == 0;
-  std::string out =
-      line("host", cat(named ? name.data() : "?", ", ", std::thread::hardware_concurrency(), " cores"));
+  std::string out = line("host", cat(host_name(), ", ", std::thread::hardware_concurrency(), " cores"));
   if (const auto memory = launch::host_memory())
     out += line("memory", cat(human_bytes(memory->available), " available",
                               memory->of_a_cgroup ? ", what its control group leaves" : ""));

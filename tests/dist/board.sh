@@ -121,10 +121,11 @@ case $scenario in
     first=("${ranks[@]}")
     CORNSTARCH_SECRET="another secret of 16 characters" by_hand "$out/log.second" 3 "$port" 0 2
     wait_for 69 "${ranks[@]}"
-    grep -qE "^error: rank 2 on [^ ]+ cannot connect to rank 0 at 127.0.0.1 ports $port to [0-9]+ within 5 s: what listens there does not know this run's secret$" \
+    grep -qE "^error: rank 2 on [^ ]+ cannot connect to rank 0 at 127.0.0.1 ports $port to [0-9]+ within 5 s: what listens there does not take this rank's secret for its own$" \
       "$out/log.second" || fail "the stranger is not told"
-    wait_for 69 "${first[0]}"
-    grep -qx "error: rank 2 did not connect to rank 0 within 5 s" "$out/log" || fail "rank 2 is not missed"
+    wait_for 69 "${first[@]}"
+    [ "$(cat "$out/log")" = "FATAL rank=2 host=? code=69 step=? op=? msg=rank 2 did not connect to rank 0 within 5 s" ] ||
+      fail "rank 2 is not missed, in one line"
     ;;
   *) fail "no scenario '$scenario'" ;;
 esac

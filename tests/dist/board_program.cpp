@@ -12,24 +12,25 @@ using std::chrono::milliseconds;
 
 namespace {
 
-std::string await_value(FailureBoard& board, const std::string& key) {
-  for (int i = 0; i < 10'000; ++i, std::this_thread::sleep_for(milliseconds(1))) {
-    if (const auto value = board.find(key)) return *value;
-    if (board.failed()) throw Failure(ExitCode::peer_failed, board.failure()->cause);
+/// Whether it has come before a rank failed.
+bool has_value(FailureBoard& board, const std::string& key, const std::string& expected) {
+  for (; !board.failed(); std::this_thread::sleep_for(milliseconds(1))) {
+    const auto value = board.find(key);
+    if (value && *value != expected) throw Failure(ExitCode::internal, "another's value");
+    if (value) return true;
   }
-  throw Failure(ExitCode::protocol, "no value has come");
+  return false;
 }
 
 /// Every rank's value to every other; then `seconds` pass before all leave.
-void run(int seconds) {
+ExitCode run(int seconds, milliseconds start) {
   const auto launch = value_or_throw(launch::detect());
   BoardOptions options;
-  options.start = milliseconds(5'000);
+  options.start = start;
   const auto board = value_or_throw(FailureBoard::connect(value_or_throw(meeting(launch)), launch, options));
   board->publish(cat("rank ", launch.rank), cat("I am ", launch.rank));
   for (int r = 0; r < launch.world_size; ++r) {
-    if (await_value(*board, cat("rank ", r)) != cat("I am ", r))
-      throw Failure(ExitCode::internal, "another's value");
+    if (!has_value(*board, cat("rank ", r), cat("I am ", r))) return exit_code_of_others(*board->failure());
   }
   std::cout << cat("rank ", launch.rank, " of ", launch.world_size, " by ", launch.source, "\n")
             << std::flush;
@@ -37,14 +38,16 @@ void run(int seconds) {
   board->arrive();
   while (!board->all_arrived() && !board->failed()) std::this_thread::sleep_for(milliseconds(5));
   board->leave();
+  return ExitCode::ok;
 }
 
 }  // namespace
 
+/// board_program [SECONDS [MILLISECONDS]]: how long ranks stay, and how long they wait for each other.
 int main(int argc, char** argv) {
   try {
-    run(argc > 1 ? std::atoi(argv[1]) : 0);
-    return 0;
+    const milliseconds start(argc > 2 ? std::atoi(argv[2]) : 5'000);
+    return static_cast<int>(run(argc > 1 ? std::atoi(argv[1]) : 0, start));
   } catch (const Failure& failure) {
     std::cerr << cat("error: ", failure.what(), "\n  help: ", failure.error().help, "\n");
     return static_cast<int>(failure.error().code);

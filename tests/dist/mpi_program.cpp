@@ -179,19 +179,16 @@ void run_fault(const CommunicatorPtr& comm, const std::string& scenario) {
   });
 }
 
-/// A rank that is slow, but not too slow, is no fault.
-void run_slow(const CommunicatorPtr& comm) {
-  faulty_steps(*comm, 1000, {"", -1, 0}, {});
-  for (int step = 1; step <= 40; ++step) {
-    comm->at(step, "training");
-    if (comm->rank() == step % comm->size()) std::this_thread::sleep_for(std::chrono::milliseconds(250));
-    comm->world()->all_reduce(at::zeros({8}, at::kFloat));
-  }
+/// A rank that takes half of the deadline for every step is no fault.
+void run_slow(const CommunicatorPtr& comm, int steps) {
+  faulty_steps(*comm, steps, {"slow", 1, kEveryStep},
+               [] { std::this_thread::sleep_for(std::chrono::milliseconds(250)); });
 }
 
 void run_scenario(const CommunicatorPtr& comm, const std::string& scenario) {
   if (scenario.find(':') != std::string::npos) return run_fault(comm, scenario);
-  if (scenario == "slow") return run_slow(comm);
+  if (scenario == "slow") return run_slow(comm, 50);
+  if (scenario == "slow_long") return run_slow(comm, 1000);
   if (scenario == "traffic" || scenario == "pieces") return run_traffic(comm);
   if (scenario == "crowded") return run_crowded(comm);
   if (scenario == "missing") return run_missing(comm);
@@ -201,7 +198,7 @@ void run_scenario(const CommunicatorPtr& comm, const std::string& scenario) {
 
 int run(const std::string& scenario) {
   const auto context = value_or_throw(launch::detect());
-  const auto limit = scenario == "slow"                                                 ? 500
+  const auto limit = scenario.rfind("slow", 0) == 0                                     ? 500
                      : scenario == "missing" || scenario.find(':') != std::string::npos ? 1'500
                                                                                         : 60'000;
   const Deadline deadline{std::chrono::milliseconds(limit),

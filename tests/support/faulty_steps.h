@@ -12,6 +12,8 @@
 
 namespace cornstarch {
 
+constexpr int kEveryStep = 0;
+
 /// What one rank of four does in one step instead of what it should.
 struct Fault {
   std::string kind;  ///< a key of faulty_steps' or of its caller's `does`
@@ -28,7 +30,7 @@ inline void faulty_steps(comm::Communicator& comm, int steps, const Fault& fault
   const auto tensor = [](long size) { return at::zeros({size}, at::kFloat); };
   for (int step = 1; step <= steps; ++step) {
     comm.at(step, "training");
-    const bool now = r == fault.rank && step == fault.step;
+    const bool now = r == fault.rank && (step == fault.step || fault.step == kEveryStep);
     const auto is = [&](const char* kind) { return now && fault.kind == kind; };
     if (!is("skip_first")) tp->all_reduce(tensor(64));
     if (now && does) does();

@@ -6,13 +6,13 @@
 
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <cstring>
 #include <ctime>
 #include <thread>
 
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 
 namespace cornstarch {
 namespace {
@@ -31,14 +31,12 @@ struct flock whole_file() {
 }
 
 std::string myself() {
-  char host[HOST_NAME_MAX + 1] = {};
-  ::gethostname(host, HOST_NAME_MAX);
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
   ::gmtime_r(&now, &parts);
   char time[32];
   std::strftime(time, sizeof time, "%F %T UTC", &parts);
-  return cat("process ", ::getpid(), " on ", host, ", since ", time);
+  return cat("process ", ::getpid(), " on ", host_name(), ", since ", time);
 }
 
 /// What the file says of its holder, who may just be writing it.

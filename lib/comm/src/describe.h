@@ -4,19 +4,15 @@
 
 #include <string>
 
+#include "cornstarch/base/words.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/control/board.h"
-#include "cornstarch/control/words.h"
 
 /// The words in which operations and tensors appear in messages.
 namespace cornstarch::comm {
 
 std::string dtype_name(at::ScalarType type);     ///< "fp32"
 std::string describe(const at::Tensor& tensor);  ///< "2x512 fp32"
-using control::describe_duration;
-using control::describe_ranks;
-using control::one_line;
-using control::stopped_because;
 
 /// The board's part of the deadlines.
 control::BoardOptions board_options(const Deadline& deadline);

@@ -65,6 +65,8 @@ class EngineCommunicator final : public Communicator {
     engine_->board().on_failure(std::move(report));
   }
 
+  void check() override { engine_->check(); }
+
   GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
     const int group_rank = require_group_ranks(ranks, rank(), size(), name);
     if (ranks.size() == 1) return solo_group(rank());

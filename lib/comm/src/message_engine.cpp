@@ -170,6 +170,10 @@ void Engine::complain(const Exchange& exchange, bool of_others, const std::strin
   throw_peer_failed();
 }
 
+void Engine::check() const {
+  if (board_->failed()) throw_peer_failed();
+}
+
 void Engine::throw_peer_failed() const {
   board_->let_it_end_first();
   throw_failure(*board_->failure(), transport_->rank());

@@ -77,6 +77,7 @@ class Engine {
   void start(const std::shared_ptr<Exchange>& exchange);
   void progress();
   void wait(Exchange& exchange);
+  void check() const;
   /// The end of this rank's part: waits for what is under way and leaves MPI and the board. After a failure,
   /// or if `unwinding`, nothing is waited for.
   void close(bool unwinding);

@@ -299,9 +299,9 @@ GroupPtr message_group(std::shared_ptr<Engine> engine, std::vector<int> ranks, s
   auto state = std::make_shared<GroupState>();
   state->ranks = std::move(ranks);
   state->tags = std::move(tags);
-  state->name = name;
   state->mine = group_rank;
   state->ledger = engine->board().ledger().add(name, state->ranks, true);
+  state->name = engine->board().ledger().name(state->ledger);
   return std::make_shared<MessageGroup>(std::move(engine), std::move(state));
 }
 

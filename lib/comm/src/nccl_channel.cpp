@@ -48,7 +48,11 @@ std::string NcclOperation::describe() const {
 }
 
 Channel::Channel(control::FailureBoard& board, EventPools& events, Route route)
-    : board_(board), events_(events), route_(std::move(route)) {
+    : board_(board),
+      events_(events),
+      route_(std::move(route)),
+      noted_(board.ledger().add(route_.name, route_.ranks, route_.collective)) {
+  route_.name = board.ledger().name(noted_);
   int least = 0, greatest = 0;
   check_cuda(cudaDeviceGetStreamPriorityRange(&least, &greatest), "cudaDeviceGetStreamPriorityRange");
   // What others wait for goes before what only this rank computes.
@@ -67,7 +71,6 @@ void Channel::post(const NcclOperationPtr& operation) {
 }
 
 void Channel::note(control::Ledger& ledger, NcclOperation& operation) {
-  if (noted_ < 0) noted_ = ledger.add(route_.key, route_.ranks, route_.collective);
   operation.index = posted_++;
   std::string what = cat(operation.verb, " (", comm::describe(operation.tensors.front()), ")");
   if (!route_.collective) what += cat(" ", operation.label);
@@ -75,7 +78,7 @@ void Channel::note(control::Ledger& ledger, NcclOperation& operation) {
 }
 
 control::Wait Channel::wait_for(const NcclOperation& operation) const {
-  return {others(), operation.describe(), route_.collective ? route_.key : "", operation.index, 0};
+  return {others(), operation.describe(), route_.collective ? route_.name : "", operation.index, 0};
 }
 
 void Channel::release(const NcclOperation& operation) {
@@ -107,7 +110,7 @@ bool Channel::connect() {
     config.blocking = 0;
     if (route_.max_ctas > 0) config.maxCTAs = route_.max_ctas;
     check(ncclCommInitRankConfig(&comm_, static_cast<int>(route_.ranks.size()), id, route_.own, &config),
-          "connecting");
+          connecting());
   }
   connected_ = !busy();
   return connected_;
@@ -118,9 +121,11 @@ bool Channel::busy() {
   check(ncclCommGetAsyncError(comm_, &state), "ncclCommGetAsyncError");
   if (state == ncclSuccess || state == ncclInProgress) return state == ncclInProgress;
   const NcclOperation* operation = oldest();
-  check(state, operation ? operation->describe() : connected_ ? route_.key : "connecting " + route_.key);
+  check(state, operation ? operation->describe() : connected_ ? cat("'", route_.name, "'") : connecting());
   return false;
 }
+
+std::string Channel::connecting() const { return cat("connecting '", route_.name, "'"); }
 
 void Channel::check(ncclResult_t result, const std::string& what) {
   if (result == ncclSuccess || result == ncclInProgress) return;

@@ -61,6 +61,7 @@ using NcclOperationPtr = std::shared_ptr<NcclOperation>;
 /// Who a channel connects.
 struct Route {
   std::string key;         ///< the same on all of them, and no other channel's
+  std::string name;        ///< as people read it: "tp of llm stage 2", "messages to rank 3"
   std::string place;       ///< "over dp of llm stage 0", "to rank 3"
   std::vector<int> ranks;  ///< ascending, or as they have agreed
   int own = 0;             ///< this rank's place among them
@@ -98,6 +99,7 @@ class Channel {
   bool idle() const { return waiting_.empty() && !launching_ && running_.empty(); }
   /// The oldest operation that was released and is not complete, or null.
   const NcclOperation* oldest() const;
+  const std::string& name() const { return route_.name; }
   /// The others, of whom at least one has not joined in.
   std::vector<int> others() const;
 
@@ -113,6 +115,7 @@ class Channel {
 
  private:
   bool connect();
+  std::string connecting() const;
   bool busy();
   void launch(NcclOperation& operation);
   bool still_launching();
@@ -136,7 +139,7 @@ class Channel {
   NcclOperationPtr launching_;
   std::deque<NcclOperationPtr> running_;
   std::vector<Timed> timed_;
-  int noted_ = -1;  ///< its place in the ledger
+  int noted_;  ///< its place in the ledger
   long long posted_ = 0;
   std::vector<at::Tensor> spent_;
 };

@@ -82,8 +82,10 @@ class NcclCommunicator final : public Communicator {
   /// The sender is rank 0 of the pair.
   Channel& messages(int from, int to) {
     const bool sends = from == rank();
+    const std::string place = sends ? cat("to rank ", to) : cat("from rank ", from);
     return hub_->channel({cat("messages from ", from, " to ", to),
-                          sends ? cat("to rank ", to) : cat("from rank ", from),
+                          "messages " + place,
+                          place,
                           {from, to},
                           sends ? 0 : 1,
                           false,

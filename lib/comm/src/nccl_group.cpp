@@ -93,11 +93,11 @@ class NcclGroup final : public Group {
  private:
   WorkPtr start(const char* verb, std::vector<at::Tensor> tensors,
                 std::function<ncclResult_t(ncclComm_t, cudaStream_t)> launch) {
-    if (!channel_) channel_ = &hub_->channel({key_, "over " + name_, ranks_, group_rank_});
+    if (!channel_) channel_ = &hub_->channel({key_, name_, "over " + name_, ranks_, group_rank_});
     ++hub_->traffic().collectives;
     hub_->traffic().collective_bytes += static_cast<long long>(tensors.front().nbytes());
-    return hub_->start(*channel_, verb, cat("as #", calls_++, " of '", name_, "'"), std::move(tensors),
-                       std::move(launch), true);
+    return hub_->start(*channel_, verb, cat("as #", calls_++, " of '", channel_->name(), "'"),
+                       std::move(tensors), std::move(launch), true);
   }
 
   std::shared_ptr<NcclHub> hub_;

@@ -103,10 +103,12 @@ void run(const Calls& calls) {
 class CollectiveWork final : public Work {
  public:
   CollectiveWork(std::shared_ptr<ThreadHub> hub, std::shared_ptr<SharedGroup> group,
-                 std::shared_ptr<Collective> op, int group_rank, long long index, std::string text)
+                 std::shared_ptr<Collective> op, std::string name, int group_rank, long long index,
+                 std::string text)
       : hub_(std::move(hub)),
         group_(std::move(group)),
         op_(std::move(op)),
+        name_(std::move(name)),
         group_rank_(group_rank),
         index_(index),
         text_(std::move(text)) {}
@@ -116,8 +118,7 @@ class CollectiveWork final : public Work {
   void wait() override {
     const int rank = group_->ranks[static_cast<std::size_t>(group_rank_)];
     hub_->wait(*op_, rank, [this] {
-      return control::Wait{missing(), cat(text_, " as #", index_, " of '", group_->name, "'"), group_->name,
-                           index_, 0};
+      return control::Wait{missing(), cat(text_, " as #", index_, " of '", name_, "'"), name_, index_, 0};
     });
   }
 
@@ -136,6 +137,7 @@ class CollectiveWork final : public Work {
   std::shared_ptr<ThreadHub> hub_;
   std::shared_ptr<SharedGroup> group_;
   std::shared_ptr<Collective> op_;
+  std::string name_;
   int group_rank_;
   long long index_;
   std::string text_;
@@ -150,7 +152,8 @@ class ThreadGroup final : public Group {
         traffic_(std::move(traffic)),
         group_rank_(group_rank),
         ledger_(hub_->ledger(shared_->ranks[static_cast<std::size_t>(group_rank)])),
-        noted_(ledger_.add(shared_->name, shared_->ranks, true)) {}
+        noted_(ledger_.add(shared_->name, shared_->ranks, true)),
+        name_(ledger_.name(noted_)) {}
 
   int rank() const override { return group_rank_; }
   int size() const override { return static_cast<int>(shared_->ranks.size()); }
@@ -163,7 +166,7 @@ class ThreadGroup final : public Group {
 
   WorkPtr start_broadcast(const at::Tensor& tensor, int root) override {
     require_plain(tensor, "broadcast");
-    require_member(root, size(), shared_->name);
+    require_member(root, size(), name_);
     return start({Kind::broadcast, Reduce::sum, root, tensor, tensor});
   }
 
@@ -185,7 +188,7 @@ class ThreadGroup final : public Group {
     const auto collective = find(index);
     const std::string text = signature(call);
     ledger_.begin(noted_, text);
-    auto work = std::make_shared<CollectiveWork>(hub_, shared_, collective, group_rank_, index, text);
+    auto work = std::make_shared<CollectiveWork>(hub_, shared_, collective, name_, group_rank_, index, text);
     if (arrive(*collective, index, std::move(call))) finish(*collective, index);
     return work;
   }
@@ -216,8 +219,7 @@ class ThreadGroup final : public Group {
 
   std::string mismatch(const Call& mine, int other, const Call& theirs, long long index) const {
     return cat("rank ", shared_->ranks[static_cast<std::size_t>(group_rank_)], " called ", signature(mine),
-               " where rank ", other, " called ", signature(theirs), ": #", index, " of '", shared_->name,
-               "'");
+               " where rank ", other, " called ", signature(theirs), ": #", index, " of '", name_, "'");
   }
 
   void finish(Collective& collective, long long index) {
@@ -240,6 +242,7 @@ class ThreadGroup final : public Group {
   int group_rank_;
   control::Ledger& ledger_;
   int noted_;
+  std::string name_;
   long long next_ = 0;
 };
 

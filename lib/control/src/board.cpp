@@ -7,8 +7,8 @@
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/control/secret.h"
-#include "cornstarch/control/words.h"
 #include "star.h"
 #include "state_json.h"
 
@@ -78,12 +78,19 @@ Result<std::unique_ptr<FailureBoard>> FailureBoard::connect(const Meeting& place
                                                             BoardOptions options) {
   if (launch.rank > 0) return join(place, launch.rank, std::move(options));
   auto board = serve(place, launch.world_size, launch.local_size == launch.world_size, std::move(options));
-  if (!board) return board;
-  if (const auto all = (*board)->wait_for_all(); !all) return tl::unexpected(all.error());
+  if (board) (*board)->wait_for_all();
   return board;
 }
 
-Result<void> FailureBoard::wait_for_all() { return star_->wait_for_all(options_.start); }
+void FailureBoard::wait_for_all() {
+  const auto missing = star_->wait_for_all(made_ + options_.start, [this] { return failed(); });
+  const Lock lock(mutex_);
+  if (missing.empty()) return;
+  const auto limit = describe_duration(options_.start);
+  record({missing.front(), static_cast<int>(ExitCode::launch), star_->host(missing.front()),
+          cat(describe_ranks(missing), " did not connect to rank 0 within ", limit), 0, ""},
+         false, lock);
+}
 
 std::optional<RankFailure> FailureBoard::failure() const {
   const Lock lock(mutex_);
@@ -113,9 +120,10 @@ RankFailure FailureBoard::failure_of(int rank, int code, std::string cause, cons
 void FailureBoard::fail(ExitCode code, const std::string& cause) {
   Lock lock(mutex_);
   if (failure_) return;
-  const auto own = failure_of(rank_, static_cast<int>(code), one_line(cause).substr(0, kLongestCause), lock);
+  const auto own = failure_of(rank_, static_cast<int>(code), cause.substr(0, kLongestCause), lock);
   record(own, false, lock);
   if (rank_ > 0) {
+    tell_state();
     Json message = to_json(own);
     message["say"] = "failed";
     star_->send(0, text_of(message));
@@ -137,8 +145,7 @@ void FailureBoard::complain(const Complaint& complaint) {
   }
   if (changed_.wait_for(lock, options_.silence + options_.moment + 2 * kTelling, [&] { return !!failure_; }))
     return;
-  record(failure_of(rank_, static_cast<int>(ExitCode::protocol), one_line(complaint.message), lock), false,
-         lock);
+  record(failure_of(rank_, static_cast<int>(ExitCode::protocol), complaint.message, lock), false, lock);
 }
 
 void FailureBoard::on_failure(std::function<void(const std::string&)> report) {
@@ -198,7 +205,7 @@ void FailureBoard::heard(int from, const std::string& message) {
   const Lock lock(mutex_);
   heard_[from] = Clock::now();
   if (what == "beat") states_[from].step = number_in(json, "step");
-  if (what == "tell") star_->send(0, text_of({{"say", "state"}, {"state", to_json(ledger_.state())}}));
+  if (what == "tell") tell_state();
   if (what == "state" && json.contains("state") && json["state"].is_object()) {
     states_[from] = state_in(json["state"]);
     told_.insert(from);
@@ -220,7 +227,7 @@ void FailureBoard::heard_failure(int from, RankFailure failure, const Lock& lock
     failure.host = star_->host(from);
     star_->send(from, text_of({{"say", "ack"}}));
   } else {
-    star_->send(0, text_of({{"say", "state"}, {"state", to_json(ledger_.state())}}));
+    tell_state();
   }
   record(std::move(failure), true, lock);
 }
@@ -259,6 +266,11 @@ void FailureBoard::lost(int rank) {
   changed_.notify_all();
 }
 
+/// To rank 0, as FAILURE.json will have it.
+void FailureBoard::tell_state() const {
+  star_->send(0, text_of({{"say", "state"}, {"state", to_json(ledger_.state())}}));
+}
+
 void FailureBoard::to_others(const std::string& message, int but) const {
   for (int r = 1; r < star_->world_size(); ++r) {
     if (r != but) star_->send(r, message);
@@ -272,6 +284,7 @@ bool FailureBoard::speaks(const RankFailure& failure, bool heard) const {
 
 void FailureBoard::record(RankFailure failure, bool heard, const Lock&) {
   if (failure_) return;
+  for (std::string* text : {&failure.host, &failure.cause, &failure.op}) *text = one_line(*text);
   failure_ = std::move(failure);
   failed_at_ = Clock::now();
   reports_ = speaks(*failure_, heard);

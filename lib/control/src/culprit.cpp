@@ -1,12 +1,12 @@
 #include "cornstarch/control/culprit.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <chrono>
 #include <set>
 #include <tuple>
 
 #include "cornstarch/base/text.h"
-#include "cornstarch/control/words.h"
+#include "cornstarch/base/words.h"
 
 namespace cornstarch::control {
 namespace {
@@ -91,12 +91,6 @@ std::vector<int> waited_for(const States& states, const Wait& wait) {
   return behind.empty() ? wait.ranks : behind;
 }
 
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g s", seconds);
-  return text;
-}
-
 class Search {
  public:
   Search(const States& states, const Complaint& complaint) : states_(states), complaint_(complaint) {
@@ -164,10 +158,9 @@ class Search {
     const Wait wait = *wait_of(waiter);
     const auto state = states_.find(rank);
     const int step = state == states_.end() ? 0 : state->second.step;
-    return {
-        rank, kCode,
-        "",   cat("rank ", waiter, " waited ", seconds_text(wait.seconds), " for it: ", wait.op, "; ", why),
-        step, wait.op};
+    const auto waited = describe_duration(std::chrono::duration<double>(wait.seconds));
+    return {rank, kCode,  "", cat("rank ", waiter, " waited ", waited, " for it: ", wait.op, "; ", why),
+            step, wait.op};
   }
 
   const States& states_;
@@ -179,7 +172,9 @@ class Search {
 }  // namespace
 
 ExitCode exit_code_of_others(const RankFailure& failure) {
-  return failure.code == kCode ? ExitCode::protocol : ExitCode::peer_failed;
+  const auto code = static_cast<ExitCode>(failure.code);
+  const bool everybodys = code == ExitCode::protocol || code == ExitCode::launch;
+  return everybodys ? code : ExitCode::peer_failed;
 }
 
 RankFailure find_culprit(const States& told, const Complaint& complaint) {

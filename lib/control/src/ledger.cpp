@@ -17,12 +17,15 @@ constexpr std::size_t kLately = 64;
 
 int Ledger::add(std::string group, std::vector<int> ranks, bool collective) {
   const std::lock_guard lock(mutex_);
-  const auto same = std::count_if(entries_.begin(), entries_.end(), [&](const Entry& each) {
-    return each.calls.ranks == ranks && each.calls.group.rfind(group, 0) == 0;
-  });
-  if (same > 0) group += cat(" (", same + 1, ")");
+  const int nth = ++named_[{group, ranks}];
+  if (nth > 1) group += cat(" (", nth, ")");
   entries_.push_back({{std::move(group), std::move(ranks), collective, {}}, 0, 0});
   return static_cast<int>(entries_.size()) - 1;
+}
+
+std::string Ledger::name(int group) const {
+  const std::lock_guard lock(mutex_);
+  return entries_[static_cast<std::size_t>(group)].calls.group;
 }
 
 void Ledger::begin(int group, std::string what) {

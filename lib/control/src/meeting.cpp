@@ -1,6 +1,5 @@
 #include "cornstarch/control/meeting.h"
 
-#include <cstdlib>
 #include <sstream>
 
 #include "cornstarch/control/secret.h"
@@ -14,13 +13,6 @@ Result<Meeting> meeting(const launch::LaunchContext& launch, const launch::GetEn
   auto secret = user_secret(get_env);
   if (!secret) return tl::unexpected(secret.error());
   return Meeting{{std::move(*secret), where->job}, {where->host}, where->ports};
-}
-
-Result<Meeting> meeting(const launch::LaunchContext& launch) {
-  return meeting(launch, [](const std::string& name) -> std::optional<std::string> {
-    const char* value = std::getenv(name.c_str());
-    return value ? std::optional<std::string>(value) : std::nullopt;
-  });
 }
 
 Meeting private_meeting() { return {{to_hex(random_bytes(32)), ""}, {}, {0}}; }

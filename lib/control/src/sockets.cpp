@@ -13,6 +13,12 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
+#include <future>
+#include <memory>
+#include <thread>
+
+#include "cornstarch/base/text.h"
 
 namespace cornstarch::control {
 namespace {
@@ -37,25 +43,45 @@ void tune(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unheard_ms, sizeof(unheard_ms));
 }
 
-bool finish_connect(int fd, const addrinfo& to, std::chrono::milliseconds limit) {
+bool finish_connect(int fd, const addrinfo& to, Clock::time_point end) {
   if (::connect(fd, to.ai_addr, to.ai_addrlen) == 0) return true;
   if (errno != EINPROGRESS) return false;
   pollfd waiting{fd, POLLOUT, 0};
-  if (poll(&waiting, 1, static_cast<int>(limit.count())) != 1) return false;
-  int error = 0;
+  int error = ETIMEDOUT;
   socklen_t size = sizeof(error);
-  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+  if (poll(&waiting, 1, left_until(end)) == 1) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  errno = error;
+  return error == 0;
 }
 
-int connect_to(const addrinfo& to, std::chrono::milliseconds limit) {
+int connect_to(const addrinfo& to, Clock::time_point end) {
   const int fd = socket(to.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
-  if (!finish_connect(fd, to, limit)) {
+  if (!finish_connect(fd, to, end)) {
     close(fd);
     return -1;
   }
   tune(fd);
   return fd;
+}
+
+using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+/// Asked in a thread of its own: a resolver whose servers do not answer takes its time.
+Addresses resolve(const std::string& host, int port, Clock::time_point end, std::string& why) {
+  std::packaged_task<std::pair<int, Addresses>()> ask([host, port] {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+    return std::pair(error, Addresses(found, freeaddrinfo));
+  });
+  auto answer = ask.get_future();
+  std::thread(std::move(ask)).detach();
+  const bool answered = answer.wait_until(end) == std::future_status::ready;
+  auto [error, found] = answered ? answer.get() : std::pair(EAI_AGAIN, Addresses(nullptr, freeaddrinfo));
+  if (error != 0) why = cat("no address of '", host, "' is known: ", gai_strerror(error));
+  return std::move(found);
 }
 
 int listen_at(int family, const sockaddr* address, socklen_t size) {
@@ -94,14 +120,15 @@ int listen_tcp(bool loopback_only, int& port) {
   return fd;
 }
 
-int connect_tcp(const std::string& host, int port, std::chrono::milliseconds limit) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return -1;
+int connect_tcp(const std::string& host, int port, std::chrono::milliseconds limit, std::string* why) {
+  const auto end = Clock::now() + limit;
+  std::string ignored;
+  std::string& reason = why ? *why : ignored;
+  const Addresses found = resolve(host, port, end, reason);
+  if (!found) return -1;
   int fd = -1;
-  for (const addrinfo* to = found; to && fd < 0; to = to->ai_next) fd = connect_to(*to, limit);
-  freeaddrinfo(found);
+  for (const addrinfo* to = found.get(); to && fd < 0; to = to->ai_next) fd = connect_to(*to, end);
+  if (fd < 0) reason = std::strerror(errno);
   return fd;
 }
 
@@ -126,11 +153,6 @@ std::vector<std::string> host_addresses() {
   return out;
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 && name[0] ? name.data() : "unknown";
-}
-
 std::string read_bytes(int fd, std::size_t count, std::chrono::milliseconds limit) {
   const auto end = Clock::now() + limit;
   std::string bytes(count, '\0');
@@ -144,6 +166,12 @@ std::string read_bytes(int fd, std::size_t count, std::chrono::milliseconds limi
   }
   bytes.resize(done);
   return bytes;
+}
+
+bool has_ended(int fd) {
+  char next = 0;
+  const ssize_t n = recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 bool write_all(int fd, std::string_view text) {

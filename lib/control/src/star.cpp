@@ -11,8 +11,8 @@
 #include <cstring>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/control/secret.h"
-#include "cornstarch/control/words.h"
 #include "sockets.h"
 
 namespace cornstarch::control {
@@ -72,7 +72,7 @@ Result<void> Star::listen(Meeting& place, bool one_host) {
       return {};
     }
     why = errno;
-    if (port != 0 && attempt("127.0.0.1", port, kNeighbour) == Outcome::taken)
+    if (port != 0 && attempt("127.0.0.1", port, kNeighbour, nullptr) == Outcome::taken)
       return cornstarch::fail(
           ExitCode::launch,
           cat("rank 0 of this run, or of one that cannot be told from it, listens on port ", port,
@@ -87,101 +87,125 @@ Result<void> Star::listen(Meeting& place, bool one_host) {
 Result<std::unique_ptr<Star>> Star::join(const Meeting& place, int rank, milliseconds limit) {
   std::unique_ptr<Star> star(new Star(place.key, rank, 0));
   const auto end = Clock::now() + limit;
-  Outcome worst = Outcome::nobody;
+  const auto share = std::max(limit / 8, milliseconds(250));  // who is silent holds up nobody else's attempt
+  Outcome seen = Outcome::nobody;
+  std::string why = "it has no address";
   do {
-    worst = Outcome::nobody;
     for (const int port : place.ports) {
       for (const std::string& host : place.hosts) {
-        const auto left = std::chrono::duration_cast<milliseconds>(end - Clock::now());
+        const auto left = std::chrono::ceil<milliseconds>(end - Clock::now());
+        if (left.count() <= 0) break;
+        const bool first = port == place.ports.front() && host == place.hosts.front();
         const Outcome outcome =
-            star->attempt(host, port, std::clamp(left, milliseconds(100), milliseconds(kHandshake)));
+            star->attempt(host, port, std::min({left, kHandshake, share}), first ? &why : nullptr);
         if (outcome == Outcome::joined) return star;
-        worst = std::max(worst, outcome);
+        seen = std::max(seen, outcome);
       }
     }
-    if (worst >= Outcome::taken) break;
-    std::this_thread::sleep_for(kBetweenAttempts);
+    if (seen >= Outcome::taken) break;
+    std::this_thread::sleep_until(std::min(end, Clock::now() + kBetweenAttempts));
   } while (Clock::now() < end);
-  return tl::unexpected(star->cannot_join(place, worst, limit));
+  return tl::unexpected(star->cannot_join(place, seen, why, limit));
 }
 
-Error Star::cannot_join(const Meeting& place, Outcome outcome, milliseconds limit) const {
+Error Star::cannot_join(const Meeting& place, Outcome outcome, const std::string& why,
+                        milliseconds limit) const {
   const std::string where = cat(cornstarch::join(place.hosts, ", "), " ", describe_ports(place.ports));
   const std::string who = cat("rank ", rank_, " on ", host_name());
-  const std::string late =
-      cat(who, " cannot connect to rank 0 at ", where, " within ", describe_duration(limit));
+  const auto late = [&](const std::string& seen) {
+    return cat(who, " cannot connect to rank 0 at ", where, " within ", describe_duration(limit), ": ", seen);
+  };
+  const std::string own_port = "set MASTER_ADDR and MASTER_PORT to a port of its own for each run";
+  const std::string another =
+      "MASTER_PORT may be another program's: set it to a port that is free on rank 0's host";
+  const std::string secret =
+      "the processes of a run must have the same CORNSTARCH_SECRET, or their users' "
+      "~/.config/cornstarch-train/secret must be the same file on every host";
   switch (outcome) {
+    case Outcome::silent:
+      return {ExitCode::launch, late("what listens there says nothing"), another};
+    case Outcome::closed:
+      return {ExitCode::launch, late("what listens there ends the connection at once"), another};
+    case Outcome::foreign:
+      return {ExitCode::launch, late("what listens there is no rank 0"), another};
+    case Outcome::refused:
+      return {ExitCode::launch, late("what listens there does not take this rank's secret for its own"),
+              secret};
     case Outcome::stranger:
-      return {ExitCode::launch, cat(late, ": what listens there does not know this run's secret"),
-              "the processes of a run must have the same CORNSTARCH_SECRET, or their users' "
-              "~/.config/cornstarch-train/secret must be the same file on every host"};
+      return {ExitCode::launch, late("what listens there does not know this run's secret"), secret};
     case Outcome::other_run:
-      return {ExitCode::launch, cat(late, ": another run listens there"),
-              "set MASTER_PORT to a port of its own for each run"};
+      return {ExitCode::launch, late("another run, or one of another size, listens there"),
+              cat("start every process with the same world size, and ", own_port)};
     case Outcome::taken:
       return {ExitCode::launch,
               cat(who, ": a process that is rank ", rank_, " is in this run at ", where, " already"),
-              "wait for the end of the other run, or set MASTER_ADDR and MASTER_PORT to a port of its own "
-              "for each "
-              "run"};
+              cat("wait for the end of the other run, or ", own_port)};
     case Outcome::outside:
       return {ExitCode::launch, cat(who, ": the run at ", where, " has fewer ranks"),
               "start every process with the same world size"};
     default:
-      return {ExitCode::launch, late, "the hosts of a run must reach each other by TCP"};
+      return {ExitCode::launch, late(why),
+              "rank 0 must run there, and the hosts of a run must reach each other by TCP"};
   }
 }
 
-/// As a rank that wants to join. Rank 0 itself only asks who is there.
-Star::Outcome Star::attempt(const std::string& host, int port, milliseconds limit) {
-  const int fd = connect_tcp(host, port, limit);
-  if (fd < 0) return Outcome::nobody;
-  Outcome outcome = Outcome::stranger;
+/// As a rank that wants to join. Rank 0 itself only asks who is there. `why` nobody is, if that is so.
+Star::Outcome Star::attempt(const std::string& host, int port, milliseconds limit, std::string* why) {
   auto link = std::make_unique<Link>();
-  if (const auto nonce = read_greeting(read_bytes(fd, kGreetingBytes, limit))) {
-    const auto [transcript, text] = claim(key_, *nonce, rank_);
-    link->in = Opener(key_, transcript, true);
-    link->out = Sealer(key_, transcript, false);
-    const auto said = write_all(fd, text) ? read_answer(key_, transcript, read_bytes(fd, kAnswerBytes, limit))
-                                          : std::nullopt;
-    if (said == Answer::other_run) outcome = Outcome::other_run;
-    if (said == Answer::taken) outcome = Outcome::taken;
-    if (said == Answer::outside) outcome = Outcome::outside;
-    if (said == Answer::welcome) {
-      // From here on it counts as this rank's.
-      write_all(fd, link->out.seal("here " + host_name()));
-      std::optional<std::string> welcome;
-      for (std::string more; !(welcome = link->in.next()); link->in.add(more)) {
-        more = read_bytes(fd, 1, limit);
-        if (more.empty()) break;
-      }
-      if (welcome && welcome->rfind("welcome ", 0) == 0) {
-        hosts_[0] = welcome->substr(8);
-        link->fd = fd;
-        link->rank = 0;
-        link->state = Link::State::member;
-        links_.push_back(std::move(link));
-        return Outcome::joined;
-      }
-    }
+  link->fd = connect_tcp(host, port, limit, why);
+  if (link->fd < 0) return Outcome::nobody;
+  const Outcome outcome = introduce(*link, limit);
+  if (outcome == Outcome::joined) {
+    links_.push_back(std::move(link));
+  } else {
+    close(link->fd);
   }
-  close(fd);
   return outcome;
+}
+
+/// The other end of read_claim_of() and take().
+Star::Outcome Star::introduce(Link& link, milliseconds limit) {
+  const auto nothing = [&] { return has_ended(link.fd) ? Outcome::closed : Outcome::silent; };
+  const std::string greeted = read_bytes(link.fd, kGreetingBytes, limit);
+  const auto nonce = read_greeting(greeted);
+  if (!nonce) return greeted.empty() ? nothing() : Outcome::foreign;
+  const auto [transcript, text] = claim(key_, *nonce, rank_);
+  link.in = Opener(key_, transcript, true);
+  link.out = Sealer(key_, transcript, false);
+  write_all(link.fd, text);
+  const std::string answered = read_bytes(link.fd, kAnswerBytes, limit);
+  const auto said = read_answer(key_, transcript, answered);
+  if (!said && answered.empty()) return has_ended(link.fd) ? Outcome::refused : Outcome::silent;
+  if (!said) return Outcome::stranger;
+  if (*said == Answer::other_run) return Outcome::other_run;
+  if (*said == Answer::taken) return Outcome::taken;
+  if (*said == Answer::outside) return Outcome::outside;
+  // From here on it counts as this rank's.
+  write_all(link.fd, link.out.seal("here " + host_name()));
+  std::optional<std::string> welcome;
+  for (std::string more; !(welcome = link.in.next()); link.in.add(more)) {
+    more = read_bytes(link.fd, 1, limit);
+    if (more.empty()) return nothing();
+  }
+  if (welcome->rfind("welcome ", 0) != 0) return Outcome::stranger;
+  hosts_[0] = welcome->substr(8);
+  link.rank = 0;
+  link.state = Link::State::member;
+  return Outcome::joined;
 }
 
 void Star::start(Ear& ear) {
   thread_ = std::thread([this, &ear] { run(ear); });
 }
 
-Result<void> Star::wait_for_all(milliseconds limit) {
+std::vector<int> Star::wait_for_all(Clock::time_point end, const std::function<bool()>& in_vain) {
   Lock lock(mutex_);
-  if (changed_.wait_for(lock, limit, [&] { return complete(); })) return {};
+  changed_.wait_until(lock, end, [&] { return complete() || (in_vain && in_vain()); });
   std::vector<int> missing;
   for (int r = 1; r < world_size_; ++r) {
     if (!member(r)) missing.push_back(r);
   }
-  return cornstarch::fail(ExitCode::launch, cat(describe_ranks(missing), " did not connect to rank 0 within ",
-                                                describe_duration(limit)));
+  return missing;
 }
 
 void Star::stop() {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +18,8 @@ namespace cornstarch::control {
 /// secret, and nobody in a rank's place that is there already; once all ranks are in, rank 0 listens no more.
 class Star {
  public:
+  using Clock = std::chrono::steady_clock;
+
   /// Called by the star's thread, which holds no lock meanwhile.
   struct Ear {
     virtual ~Ear() = default;
@@ -39,8 +42,8 @@ class Star {
 
   int rank() const { return rank_; }
   int world_size() const { return world_size_; }  ///< on rank 0
-  /// Rank 0: until every rank has connected; error 69 names those that have not.
-  Result<void> wait_for_all(std::chrono::milliseconds limit);
+  /// Rank 0: until every rank has connected, or nobody waits for them any more; returns those that have not.
+  std::vector<int> wait_for_all(Clock::time_point end, const std::function<bool()>& in_vain = {});
 
   /// To rank 0, or from there to any other; never waits. Nothing where there is no connection (any more).
   void send(int to, const std::string& message);
@@ -48,7 +51,6 @@ class Star {
   std::string host(int rank) const;  ///< "?" before it has connected
 
  private:
-  using Clock = std::chrono::steady_clock;
   using Lock = std::unique_lock<std::mutex>;
   struct Link {
     enum class State { greeted, claimed, member };
@@ -66,12 +68,26 @@ class Star {
     bool lost;
     std::string message;
   };
-  enum class Outcome { joined, nobody, stranger, other_run, taken, outside };
+  /// What came of an attempt to join, the more telling the later.
+  enum class Outcome {
+    joined,
+    nobody,
+    silent,
+    closed,
+    foreign,
+    refused,
+    stranger,
+    other_run,
+    taken,
+    outside
+  };
 
   Star(Key key, int rank, int world_size);
   Result<void> listen(Meeting& place, bool one_host);
-  Outcome attempt(const std::string& host, int port, std::chrono::milliseconds limit);
-  Error cannot_join(const Meeting& place, Outcome outcome, std::chrono::milliseconds limit) const;
+  Outcome attempt(const std::string& host, int port, std::chrono::milliseconds limit, std::string* why);
+  Outcome introduce(Link& link, std::chrono::milliseconds limit);
+  Error cannot_join(const Meeting& place, Outcome outcome, const std::string& why,
+                    std::chrono::milliseconds limit) const;
 
   void run(Ear& ear);
   void poll_once(std::vector<Event>& events);

@@ -2,16 +2,17 @@
 
 #include <algorithm>
 
-#include "cornstarch/control/words.h"
-
 namespace cornstarch::control {
 namespace {
 
-constexpr std::size_t kMostCallBytes = 48 << 10;
+constexpr std::size_t kMostStateBytes = 56 << 10;
+
+constexpr long long kMost = 1LL << 53;
 
 long long long_in(const Json& json, const char* name) {
   const auto found = json.find(name);
-  return found != json.end() && found->is_number_integer() ? found->get<long long>() : 0;
+  if (found == json.end() || !found->is_number_integer()) return 0;
+  return std::clamp(found->get<long long>(), -kMost, kMost);
 }
 
 std::vector<int> ranks_in(const Json& json, const char* name) {
@@ -68,8 +69,7 @@ Json to_json(const Wait& wait) {
 
 Wait wait_in(const Json& json) {
   const auto seconds = json.find("seconds");
-  return {ranks_in(json, "for"), one_line(text_in(json, "op")), text_in(json, "group"),
-          long_in(json, "index"),
+  return {ranks_in(json, "for"), text_in(json, "op"), text_in(json, "group"), long_in(json, "index"),
           seconds != json.end() && seconds->is_number() ? seconds->get<double>() : 0.0};
 }
 
@@ -78,11 +78,11 @@ Json to_json(const RankState& state) {
   if (!state.left_out.empty()) json["left_out"] = state.left_out;
   if (state.wait) json["waits"] = to_json(*state.wait);
   Json calls = Json::array();
-  std::size_t bytes = 0;
+  std::size_t bytes = text_of(json).size();
   for (const Calls& each : state.calls) {
     Json next = to_json(each);
     bytes += text_of(next).size();
-    if (bytes > kMostCallBytes) break;
+    if (bytes > kMostStateBytes) break;
     calls.push_back(std::move(next));
   }
   json["calls"] = std::move(calls);
@@ -90,11 +90,8 @@ Json to_json(const RankState& state) {
 }
 
 RankState state_in(const Json& json) {
-  RankState state{number_in(json, "step"),
-                  one_line(text_in(json, "phase")),
-                  std::nullopt,
-                  {},
-                  one_line(text_in(json, "left_out"))};
+  RankState state{
+      number_in(json, "step"), text_in(json, "phase"), std::nullopt, {}, text_in(json, "left_out")};
   const auto waits = json.find("waits"), calls = json.find("calls");
   if (waits != json.end() && waits->is_object()) state.wait = wait_in(*waits);
   if (calls == json.end() || !calls->is_array()) return state;
@@ -121,8 +118,8 @@ std::string failure_report(const RankFailure& failure, const std::map<int, RankS
 }
 
 RankFailure failure_in(const Json& json) {
-  return {number_in(json, "rank"),        number_in(json, "code"), text_in(json, "host"),
-          one_line(text_in(json, "msg")), number_in(json, "step"), one_line(text_in(json, "op"))};
+  return {number_in(json, "rank"), number_in(json, "code"), text_in(json, "host"),
+          text_in(json, "msg"),    number_in(json, "step"), text_in(json, "op")};
 }
 
 }  // namespace cornstarch::control

@@ -155,11 +155,9 @@ Result<LaunchContext> detect(const GetEnv& get_env) {
   return without_launcher(get_env);
 }
 
-Result<LaunchContext> detect() {
-  return detect([](const std::string& name) -> std::optional<std::string> {
-    const char* value = std::getenv(name.c_str());
-    return value ? std::optional<std::string>(value) : std::nullopt;
-  });
+std::optional<std::string> process_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
 }  // namespace cornstarch::launch

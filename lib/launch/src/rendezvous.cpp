@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <initializer_list>
 
 #include "cornstarch/base/text.h"
@@ -28,11 +27,6 @@ int port_of(const std::string& job) {
   return 10000 + static_cast<int>(hash % 20000u);
 }
 
-std::optional<std::string> from_environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  return value ? std::optional<std::string>(value) : std::nullopt;
-}
-
 std::string named(const GetEnv& get_env, std::initializer_list<const char*> names) {
   std::string text;
   for (const char* name : names)
@@ -43,18 +37,6 @@ std::string named(const GetEnv& get_env, std::initializer_list<const char*> name
 /// What tells this job from others that may run on its first host.
 std::string job_id(const GetEnv& get_env) {
   return named(get_env, {"SLURM_JOB_ID", "SLURM_STEP_ID", "OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"});
-}
-
-/// What all processes of the run are told, by the launcher that started them: what another around it says (a
-/// step of Slurm's for each host's torchrun) may differ from host to host. torchrun starts the processes of a
-/// job again.
-std::string run_id(const LaunchContext& launch, const GetEnv& get_env) {
-  std::string id = named(get_env, {"MASTER_ADDR", "MASTER_PORT"});
-  if (launch.source == "torchrun")
-    id += named(get_env, {"TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"});
-  if (launch.source == "openmpi") id += named(get_env, {"OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"});
-  if (launch.source == "slurm") id += named(get_env, {"SLURM_JOB_ID", "SLURM_STEP_ID"});
-  return cat(id, launch.world_size, " ranks");
 }
 
 std::vector<int> ports_from(int first) {
@@ -83,9 +65,21 @@ Result<std::vector<int>> ports_as_told(const std::string& port, const GetEnv& ge
 
 }  // namespace
 
+/// What all processes of the run are told, by the launcher that started them: what another around it says (a
+/// step of Slurm's for each host's torchrun) may differ from host to host. torchrun starts the processes of a
+/// job again.
+std::string job_name(const LaunchContext& launch, const GetEnv& get_env) {
+  std::string id = named(get_env, {"MASTER_ADDR", "MASTER_PORT"});
+  if (launch.source == "torchrun")
+    id += named(get_env, {"TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"});
+  if (launch.source == "openmpi") id += named(get_env, {"OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"});
+  if (launch.source == "slurm") id += named(get_env, {"SLURM_JOB_ID", "SLURM_STEP_ID"});
+  return cat(id, launch.world_size, " ranks");
+}
+
 Result<Rendezvous> rendezvous(const LaunchContext& launch, const GetEnv& get_env) {
   const auto host = get_env("MASTER_ADDR"), port = get_env("MASTER_PORT");
-  const std::string run = run_id(launch, get_env);
+  const std::string run = job_name(launch, get_env);
   const bool one_host = launch.local_size == launch.world_size;
   if (host && port) {
     auto ports = ports_as_told(*port, get_env);
@@ -111,9 +105,5 @@ Result<Rendezvous> rendezvous(const LaunchContext& launch, const GetEnv& get_env
       "set MASTER_ADDR to rank 0's host and MASTER_PORT to a port that is free there, the same for every "
       "process (mpirun -x MASTER_ADDR -x MASTER_PORT)");
 }
-
-Result<Rendezvous> rendezvous(const LaunchContext& launch) { return rendezvous(launch, from_environment); }
-
-std::string job_name(const LaunchContext& launch) { return run_id(launch, from_environment); }
 
 }  // namespace cornstarch::launch

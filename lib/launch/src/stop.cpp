@@ -14,6 +14,7 @@
 
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 
 namespace cornstarch::launch {
 namespace {
@@ -29,11 +30,6 @@ std::atomic<bool> killed{false};                 ///< whether a kill may follow 
 std::atomic<Clock::duration::rep> finish_at{0};  ///< since the clock's epoch; 0: nobody waits
 
 std::string name_of(int signal) { return cat("SIG", ::sigabbrev_np(signal)); }
-
-std::optional<std::string> from_environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  return value ? std::optional<std::string>(value) : std::nullopt;
-}
 
 /// Open MPI's mpirun: between SIGCONT and SIGTERM, and again until SIGKILL.
 Milliseconds mpirun_waits(const GetEnv& get_env) {
@@ -71,7 +67,8 @@ class Listener {
     if (signal == SIGINT && interrupted_ && now - *interrupted_ > kSameSignal) end(signal);
     if (signal == SIGINT && !interrupted_) interrupted_ = now;
     const bool first = requested == 0;
-    const auto left = grace_ ? grace_ : time_until_killed(signal, from_launcher, launch_, from_environment);
+    const auto left =
+        grace_ ? grace_ : time_until_killed(signal, from_launcher, launch_, process_environment);
     if (left && (first || grace_ == std::nullopt)) hurry(now + *left / 2);
     if (!first) return;
     // mpirun's first signal stands for the SIGTERM that follows it.
@@ -92,10 +89,8 @@ class Listener {
     if (!waits) return console().say(cat(heard, ": nothing has been trained yet, ending at once"));
     std::string then = "the step under way is finished, then the state is saved";
     if (left) {
-      char seconds[32];
-      std::snprintf(seconds, sizeof seconds, "%.3g s", static_cast<double>(left->count()) / 1000);
-      then =
-          cat("killed in ", seconds, ": a step that would take too long is dropped, then the state is saved");
+      then = cat("killed in ", describe_duration(*left),
+                 ": a step that would take too long is dropped, then the state is saved");
     }
     console().say(cat(heard, ": ", then, signal == SIGINT ? "; Ctrl-C again ends at once" : ""));
     if (signal == SIGCONT && !grace_)

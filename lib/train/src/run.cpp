@@ -226,6 +226,7 @@ int train_process(const config::Loaded& loaded, const RunOptions& options,
                   const launch::LaunchContext& launch) {
   const comm::CommunicatorPtr comm = connect(loaded.config, launch);
   try {
+    comm->check();
     const at::Device device = open_device(loaded.config.device, launch);
     const Job job = prepare(loaded, launch.world_size, launch.local_size, options, launch.source);
     return train_rank_in_memory(job, comm, device);

@@ -339,6 +339,23 @@ TEST_CASE("a collective that a rank does not join ends at the deadline, naming w
           "operation with others (ended)");
 }
 
+TEST_CASE("of groups with one name the one that waits is meant") {
+  const auto error = error_of(3, kShort, [](const CommunicatorPtr& comm) {
+    const auto first = comm->group({0, 1, 2}, "dp"), second = comm->group({0, 1, 2}, "dp");
+    first->barrier();
+    if (comm->rank() == 1) {  // computes what it waits for later
+      const auto work = second->start_all_reduce(at::zeros({4}, at::kFloat), Reduce::sum);
+      std::this_thread::sleep_for(milliseconds(1'000));
+      work->wait();
+    }
+    if (comm->rank() == 0) second->all_reduce(at::zeros({4}, at::kFloat));
+  });
+  REQUIRE(
+      error.message ==
+      "rank 2: rank 0 waited 0.25 s for it: all_reduce sum (4 fp32) as #0 of 'dp (2)'; it is in no operation "
+      "with others (ended)");
+}
+
 TEST_CASE("messages that nobody sends or takes end at the deadline") {
   REQUIRE(error_of(2, kShort,
                    [](const CommunicatorPtr& comm) {

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <csignal>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "catch.h"
+#include "cornstarch/base/words.h"
 #include "sockets.h"
 
 using namespace cornstarch;
@@ -51,7 +53,7 @@ struct World {
     for (int rank = 1; rank < size; ++rank) {
       boards.push_back(value_or_throw(FailureBoard::join(boards[0]->place(), rank, options())));
     }
-    value_or_throw(boards[0]->wait_for_all());
+    boards[0]->wait_for_all();
   }
 
   bool all_know_within(milliseconds limit) const {
@@ -86,6 +88,64 @@ TEST_CASE("a failure reaches every rank, and one line names it") {
   REQUIRE(world.boards[1]->failure()->rank == 2);
   REQUIRE(world.text() ==
           "FATAL rank=2 host=" + host_name() + " code=74 step=? op=? msg=disk full: no space left\n");
+}
+
+TEST_CASE("ranks that never come are named on all that have, whose exit code is a failed start's") {
+  World world(1);
+  auto options = world.options();
+  options.start = milliseconds(300);
+  world.boards.clear();
+  world.boards.push_back(value_or_throw(FailureBoard::serve(private_meeting(), 4, true, options)));
+  world.boards.push_back(value_or_throw(FailureBoard::join(world.boards[0]->place(), 1, options)));
+  world.boards[0]->wait_for_all();
+  REQUIRE(world.all_know_within(seconds(5)));
+  for (const auto& board : world.boards) {
+    CHECK(board->failure()->rank == 2);
+    CHECK(exit_code_of_others(*board->failure()) == ExitCode::launch);
+  }
+  CHECK(world.text() ==
+        "FATAL rank=2 host=? code=69 step=? op=? msg=ranks 2, 3 did not connect to rank 0 within 0.3 s\n");
+}
+
+TEST_CASE("whoever dies while others are awaited is named at once") {
+  World world(1);
+  world.boards.clear();
+  world.boards.push_back(value_or_throw(FailureBoard::serve(private_meeting(), 3, true, world.options())));
+  auto one = value_or_throw(FailureBoard::join(world.boards[0]->place(), 1, world.options()));
+  std::thread dies([&] {
+    std::this_thread::sleep_for(milliseconds(50));
+    one.reset();
+  });
+  const auto began = std::chrono::steady_clock::now();
+  world.boards[0]->wait_for_all();
+  dies.join();
+  CHECK(std::chrono::steady_clock::now() - began < seconds(5));
+  CHECK(world.text() ==
+        "FATAL rank=1 host=" + host_name() + " code=? step=? op=? msg=died (connection lost)\n");
+}
+
+TEST_CASE("FAILURE.json tells what the rank that threw was at") {
+  World world(2);
+  std::string report;
+  world.boards[0]->on_failure([&](const std::string& text) {
+    const std::lock_guard lock(world.mutex);
+    report = text;
+  });
+  Ledger& ledger = world.boards[1]->ledger();
+  ledger.at(12, "saving");
+  ledger.begin(ledger.add("dp of llm stage 0", {0, 1}, true), "all_reduce sum (8 fp32)");
+  world.boards[1]->fail(ExitCode::io, "disk full");
+  world.boards.clear();
+  const auto json = nlohmann::json::parse(report);
+  CHECK(json["step"] == 12);
+  REQUIRE(json["ranks"].size() == 2);
+  const auto& one = json["ranks"][1];
+  CHECK(one["rank"] == 1);
+  CHECK(one["step"] == 12);
+  CHECK(one["phase"] == "saving");
+  REQUIRE(one["calls"].size() == 1);
+  CHECK(one["calls"][0]["group"] == "dp of llm stage 0");
+  CHECK(one["calls"][0]["last"] == std::vector<std::string>{"all_reduce sum (8 fp32)"});
 }
 
 TEST_CASE("rank 0 may be the one that fails") {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.h"
+#include "state_json.h"
 
 using namespace cornstarch;
 using namespace cornstarch::control;
@@ -117,8 +118,9 @@ TEST_CASE("nobody else to blame: the complaint itself") {
   CHECK(found.step == 7);
 }
 
-TEST_CASE("a hang is everybody's exit code, a failure its rank's") {
+TEST_CASE("a hang or a failed start is everybody's exit code, a failure its rank's") {
   CHECK(exit_code_of_others({0, 76, "", "", 0, ""}) == ExitCode::protocol);
+  CHECK(exit_code_of_others({0, 69, "", "", 0, ""}) == ExitCode::launch);
   CHECK(exit_code_of_others({0, 65, "", "", 0, ""}) == ExitCode::peer_failed);
   CHECK(exit_code_of_others({0, 0, "", "", 0, ""}) == ExitCode::peer_failed);
 }
@@ -151,6 +153,34 @@ TEST_CASE("the ledger knows the last calls, what is waited for, and what was lef
   ledger.begin(again, "a");
   CHECK_FALSE(ledger.state().wait);
   CHECK(ledger.state().calls[0].group == "tp (2)");
+}
+
+TEST_CASE("groups of one name are told apart by their ranks and their order") {
+  std::deque<Ledger> ledgers(3);
+  std::map<int, RankState> states;
+  for (int rank = 0; rank < 3; ++rank) {
+    Ledger& ledger = ledgers[static_cast<std::size_t>(rank)];
+    CHECK(ledger.name(ledger.add("tp of stage 10", {0, 1, 2}, true)) == "tp of stage 10");
+    const int first = ledger.add("tp of stage 1", {0, 1, 2}, true);
+    const int second = ledger.add("tp of stage 1", {0, 1, 2}, true);
+    CHECK(ledger.name(first) == "tp of stage 1");
+    CHECK(ledger.name(second) == "tp of stage 1 (2)");
+    ledger.begin(first, kSum);
+    if (rank != 2) ledger.begin(second, kSum);
+    const Wait wait{{1, 2}, "op", ledger.name(second), 0, 1};
+    if (rank == 0) ledger.waits([wait] { return wait; });
+    states[rank] = ledger.state();
+  }
+  // Rank 1 computes what it will wait for later; rank 2 has not begun it.
+  CHECK(find_culprit(states, {0, *states[0].wait, ""}).rank == 2);
+}
+
+TEST_CASE("a state fits a message, however many wait") {
+  RankState state = waiting({}, 3);
+  for (int rank = 0; rank < 9'000; ++rank) state.wait->ranks.push_back(rank);
+  state.calls[0].ranks = state.wait->ranks;
+  CHECK(text_of(to_json(state)).size() < (60 << 10));
+  CHECK(state_in(to_json(state)).wait->ranks == state.wait->ranks);
 }
 
 TEST_CASE("FAILURE.json holds the line's parts and what ranks were at") {

@@ -47,7 +47,7 @@ class FailureBoard {
   /// The others' end.
   static Result<std::unique_ptr<FailureBoard>> join(const Meeting& place, int rank,
                                                     BoardOptions options = {});
-  /// Whichever of both this rank's is, with all there.
+  /// Whichever of both this rank's is; on rank 0 with all there, or failed().
   static Result<std::unique_ptr<FailureBoard>> connect(const Meeting& place,
                                                        const launch::LaunchContext& launch,
                                                        BoardOptions options = {});
@@ -55,8 +55,9 @@ class FailureBoard {
 
   /// Rank 0: where it listens, for the others.
   const Meeting& place() const { return place_; }
-  /// Rank 0: until every rank has connected; error 69 names those that have not.
-  Result<void> wait_for_all();
+  /// Rank 0: until every rank has connected, for as long as ranks wait at the start. Those that have not are
+  /// a failure, which ends those that have.
+  void wait_for_all();
 
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   std::optional<RankFailure> failure() const;
@@ -110,11 +111,13 @@ class FailureBoard {
   void record(RankFailure failure, bool heard, const Lock& lock);
   bool speaks(const RankFailure& failure, bool heard) const;
   void announce(const RankFailure& failure) const;
+  void tell_state() const;
   void to_others(const std::string& message, int but = -1) const;
   bool all_told(const Lock& lock) const;
   bool everyone_left() const;
 
   BoardOptions options_;
+  Clock::time_point made_ = Clock::now();
   Meeting place_;
   std::unique_ptr<Ear> ear_;
   std::unique_ptr<Star> star_;

@@ -18,7 +18,7 @@ struct RankFailure {
   std::string op;  ///< what it, or who waits for it, was at; "" where that is not known
 };
 
-/// What a rank that stops because of it exits with: a hang or a disagreement is everybody's.
+/// What a rank that stops because of it exits with: a hang, a disagreement or a failed start is everybody's.
 ExitCode exit_code_of_others(const RankFailure& failure);
 
 /// A rank that cannot go on for others' sake.

@@ -15,7 +15,7 @@ namespace cornstarch::control {
 struct Wait {
   std::vector<int> ranks;  ///< that have not, as far as it knows
   std::string op;          ///< "all_reduce sum (512 fp32) as #3 of 'tp of llm stage 2'"
-  std::string group;       ///< whose operation it is; "" of a message
+  std::string group;       ///< whose operation it is, as the ledger calls it; "" of a message
   long long index = -1;    ///< of the group's
   double seconds = 0;      ///< so far
 };
@@ -44,8 +44,9 @@ struct RankState {
 /// Any thread may use it.
 class Ledger {
  public:
-  /// Groups of the same name and ranks are told apart by their order.
+  /// Groups of the same name and ranks are told apart by their order: name() is what each is called.
   int add(std::string group, std::vector<int> ranks, bool collective);
+  std::string name(int group) const;
   void begin(int group, std::string what);
   void at(int step, std::string phase);
   int step() const;
@@ -65,6 +66,7 @@ class Ledger {
 
   mutable std::mutex mutex_;
   std::deque<Entry> entries_;
+  std::map<std::pair<std::string, std::vector<int>>, int> named_;  ///< how many so far
   std::map<std::pair<int, std::string>, int> kinds_;
   std::deque<int> kinds_begun_;  ///< in their order
   long long used_ = 0;

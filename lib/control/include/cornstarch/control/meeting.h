@@ -22,8 +22,8 @@ struct Meeting {
 };
 
 /// As the launcher has it (launch::rendezvous), with the user's secret.
-Result<Meeting> meeting(const launch::LaunchContext& launch, const launch::GetEnv& get_env);
-Result<Meeting> meeting(const launch::LaunchContext& launch);  ///< from the process's environment
+Result<Meeting> meeting(const launch::LaunchContext& launch,
+                        const launch::GetEnv& get_env = launch::process_environment);
 
 /// Anywhere, with a secret of its own: for those who have another way to tell the others.
 Meeting private_meeting();

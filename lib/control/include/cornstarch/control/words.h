@@ -1,15 +1,10 @@
 #pragma once
 
-#include <chrono>
-#include <string>
-#include <vector>
+#include "cornstarch/base/words.h"
 
-/// The words in which ranks, durations and causes appear in messages.
 namespace cornstarch::control {
 
-std::string describe_ranks(const std::vector<int>& ranks);          ///< "rank 1", "ranks 1, 2, 5"
-std::string describe_duration(std::chrono::milliseconds duration);  ///< "600 s", "0.25 s"
-std::string stopped_because(int rank, const std::string& cause);    ///< text of every peer_failed
-std::string one_line(const std::string& text);                      ///< newlines become spaces
+using cornstarch::describe_duration;
+using cornstarch::describe_ranks;
 
 }  // namespace cornstarch::control

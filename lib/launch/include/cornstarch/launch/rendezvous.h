@@ -17,10 +17,8 @@ struct Rendezvous {
 /// MASTER_ADDR and 16 ports from MASTER_PORT on where they are set, as by torchrun, whose agent listens at
 /// MASTER_PORT itself; under Slurm the first host of the step or the job and ports made of the job's id.
 /// Ranks of one host always meet on its loopback interface. Otherwise error 69 says what to set.
-Result<Rendezvous> rendezvous(const LaunchContext& launch, const GetEnv& get_env);
+Result<Rendezvous> rendezvous(const LaunchContext& launch, const GetEnv& get_env = process_environment);
 /// Rendezvous::job alone.
-std::string job_name(const LaunchContext& launch);
-
-Result<Rendezvous> rendezvous(const LaunchContext& launch);  ///< from the process's environment
+std::string job_name(const LaunchContext& launch, const GetEnv& get_env = process_environment);
 
 }  // namespace cornstarch::launch

@@ -1,9 +1,7 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,9 +11,9 @@
 namespace cornstarch::launch {
 
 /// Watches over a call in which all processes of a run meet, without a word on who does not come, or that one
-/// died there (MPI_Init): after the limit one process of each host says which of its host's ranks are
-/// missing, and all end with code
-/// 69. Each process is known by a socket without a file, which ends with it.
+/// died there (MPI_Init): after the limit the first process of each host whose limit it is says which of its
+/// host's ranks are missing, and all end with code 69. Each process is known by a socket without a file,
+/// which ends with it.
 class RollCall {
  public:
   using Say = std::function<void(const std::string&)>;
@@ -26,11 +24,11 @@ class RollCall {
            Say say = {}, End end = {});
   ~RollCall();  ///< the call has returned
 
-  /// Of this host: local ranks whose processes are not there.
-  std::vector<int> missing() const;
-
  private:
+  enum class Event { returned, called, late };
+
   void watch();
+  Event wait(std::chrono::milliseconds limit) const;
   std::string verdict(const std::vector<int>& missing) const;
 
   LaunchContext launch_;
@@ -38,10 +36,8 @@ class RollCall {
   std::chrono::milliseconds limit_;
   Say say_;
   End end_;
-  int socket_ = -1;
-  std::mutex mutex_;
-  std::condition_variable returned_;
-  bool has_returned_ = false;
+  int socket_;
+  int returned_;  ///< an event
   std::thread thread_;
 };
 

@@ -1,11 +1,15 @@
-#include "cornstarch/control/words.h"
+#include "cornstarch/base/words.h"
+
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/untrusted.h"
 
-namespace cornstarch::control {
+namespace cornstarch {
 
 std::string describe_ranks(const std::vector<int>& ranks) {
   constexpr std::size_t kShown = 8;
@@ -15,8 +19,16 @@ std::string describe_ranks(const std::vector<int>& ranks) {
   return text;
 }
 
-std::string describe_duration(std::chrono::milliseconds duration) {
-  return cat(static_cast<double>(duration.count()) / 1000.0, " s");
+std::string describe_duration(std::chrono::duration<double> duration) {
+  std::array<char, 32> text{};
+  const double seconds = duration.count();
+  std::snprintf(text.data(), text.size(), seconds < 100 ? "%.3g s" : "%.0f s", seconds);
+  return text.data();
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 && name[0] ? name.data() : "?";
 }
 
 std::string stopped_because(int rank, const std::string& cause) {
@@ -29,4 +41,4 @@ std::string one_line(const std::string& text) {
   return line;
 }
 
-}  // namespace cornstarch::control
+}  // namespace cornstarch
