@@ -47,9 +47,10 @@ Section find_section(const Family& family, const Json& json) {
 std::string exported(const Family& family, const ModelSpec& spec, Json section) {
   if (is_map(section, "rope_parameters")) {
     Json rope = section["rope_parameters"];
-    if (is_map(rope, "sliding_attention")) {  // layers with windows have one of their own
-      section["rope_local_base_freq"] = rope["sliding_attention"].value("rope_theta", Json(10000.0));
-      rope = rope.value("full_attention", Json::object());
+    if (is_map(rope, "sliding_attention") || is_map(rope, "full_attention")) {  // by type of layer
+      if (is_map(rope, "sliding_attention") && rope["sliding_attention"].contains("rope_theta"))
+        section["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"];
+      rope = is_map(rope, "full_attention") ? rope["full_attention"] : Json::object();
     }
     if (!is_map(section, "rope_scaling") || section["rope_scaling"].empty()) {
       if (rope.contains("rope_theta")) section["rope_theta"] = rope["rope_theta"];

@@ -7,9 +7,8 @@ namespace {
 
 /// All but every sixth layer, or as layer_types has it.
 std::vector<std::int64_t> read_windows(HfConfig& config, std::int64_t layers) {
-  const bool says_window = config.json().contains("sliding_window");
-  const auto said = config.optional_size("sliding_window");
-  const std::int64_t window = says_window ? said.value_or(0) : 4096;
+  const std::int64_t window = read_window(config);
+  if (window == 0) config.problem("sliding_window", "expected a positive integer, got null");
   const std::int64_t pattern = config.size("sliding_window_pattern", 6);
   return read_layer_windows(config, layers, window,
                             [=](std::int64_t layer) { return (layer + 1) % pattern != 0; });
@@ -32,6 +31,8 @@ void build(HfConfig& config, ModelSpec& spec) {
                                     .rope = {.default_theta = 1e6, .layers = "full_attention"}});
   gemma.window_rope = config.rope(
       gemma.max_positions, {.theta = "rope_local_base_freq", .scaled = false, .layers = "sliding_attention"});
+  if (gemma.window_rope->type != RopeSpec::Type::standard)
+    config.problem("rope_parameters.sliding_attention.rope_type", "only default is supported");
   gemma.windows = read_windows(config, gemma.layers);
   gemma.qk_norm = gemma.sandwich = true;
   gemma.norm_offset = 1;

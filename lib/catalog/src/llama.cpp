@@ -126,17 +126,28 @@ Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
   return llama;
 }
 
+std::int64_t read_window(HfConfig& config) {
+  const bool says = config.json().contains("sliding_window");
+  const auto window = config.optional_size("sliding_window");
+  return says ? window.value_or(0) : 4096;
+}
+
 std::vector<std::int64_t> read_layer_windows(HfConfig& config, std::int64_t layers, std::int64_t window,
                                              const std::function<bool(std::int64_t)>& slides) {
   config.ignore({"layer_types"});
   const Json types = config.json().value("layer_types", Json());
-  if (types.is_array() && types.size() != static_cast<std::size_t>(layers)) {
-    config.problem("layer_types", cat("must be of all ", layers, " layers, not ", types.size()));
+  const auto known = [](const Json& type) { return type == "full_attention" || type == "sliding_attention"; };
+  const bool good =
+      types.is_null() || (types.is_array() && types.size() == static_cast<std::size_t>(layers) &&
+                          std::all_of(types.begin(), types.end(), known));
+  if (!good) {
+    config.problem("layer_types", cat("expected full_attention or sliding_attention for each of ", layers,
+                                      " layers, got ", shown(types)));
     return {};
   }
   std::vector<std::int64_t> windows;
   for (std::int64_t i = 0; i < layers; ++i) {
-    const bool own = types.is_array() ? types[static_cast<std::size_t>(i)] == "sliding_attention" : slides(i);
+    const bool own = types.is_null() ? slides(i) : types[static_cast<std::size_t>(i)] == "sliding_attention";
     windows.push_back(own ? window : 0);
   }
   return windows;

@@ -43,6 +43,8 @@ struct LlamaDefaults {
 
 /// Problems stay in the config; only without any is the result of use.
 Llama read_llama(HfConfig& config, const LlamaDefaults& defaults);
+/// sliding_window, 4096 where it is not there; null is 0.
+std::int64_t read_window(HfConfig& config);
 /// `window` of the layers that layer_types calls sliding or, where it is not there, of those that slide.
 std::vector<std::int64_t> read_layer_windows(HfConfig& config, std::int64_t layers, std::int64_t window,
                                              const std::function<bool(std::int64_t layer)>& slides);

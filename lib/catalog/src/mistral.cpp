@@ -5,12 +5,8 @@ namespace {
 
 /// Llama whose tokens see no further back than `sliding_window`; null is no window.
 void build(HfConfig& config, ModelSpec& spec) {
-  constexpr std::int64_t kDefaultWindow = 4096;
   Llama mistral = read_llama(config, {.mlp = 14336, .max_positions = 131072, .kv_heads = 8});
-  const bool says_window = config.json().contains("sliding_window");
-  const auto window = config.optional_size("sliding_window");
-  mistral.windows.assign(static_cast<std::size_t>(mistral.layers),
-                         says_window ? window.value_or(0) : kDefaultWindow);
+  mistral.windows.assign(static_cast<std::size_t>(mistral.layers), read_window(config));
   if (config.problems().empty()) build_llama(mistral, spec);
 }
 

@@ -4,6 +4,13 @@
 
 namespace cornstarch::catalog {
 
+std::int64_t common_window(const ModelSpec& spec) {
+  std::set<std::int64_t> windows;
+  for (const ModuleSpec& module : spec.modules)
+    if (const auto* block = std::get_if<BlockSpec>(&module.body)) windows.insert(block->attention.window);
+  return windows.size() == 1 ? *windows.begin() : 0;
+}
+
 std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length) {
   std::set<std::int64_t> windows;
   for (const ModuleSpec& module : spec.modules) {

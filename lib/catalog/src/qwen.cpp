@@ -5,10 +5,8 @@ namespace {
 
 /// As Qwen2Config says: layers from max_window_layers on, or as layer_types has it.
 std::vector<std::int64_t> read_windows(HfConfig& config, std::int64_t layers) {
-  const bool says_window = config.json().contains("sliding_window");
-  const auto said = config.optional_size("sliding_window");
-  const bool slides = config.flag("use_sliding_window", false);
-  const std::int64_t window = !slides ? 0 : says_window ? said.value_or(0) : 4096;
+  const std::int64_t said = read_window(config);
+  const std::int64_t window = config.flag("use_sliding_window", false) ? said : 0;
   const std::int64_t first = config.optional_integer("max_window_layers").value_or(28);
   config.ignore({"use_mrope"});
   return read_layer_windows(config, layers, window, [first](std::int64_t layer) { return layer >= first; });

@@ -28,7 +28,7 @@ void check_length(const Context& context, const std::vector<const Modality*>& al
       context.error(
           "bad_batch", path,
           cat("sequence_length ", length, " is more than the ", spec.max_positions, " positions of the LLM"),
-          "max_position_embeddings in its config.json sets them, or a shorter sliding_window");
+          "max_position_embeddings in its config.json sets them");
     }
     if (!is_llm(*modality) && modality->features_per_item >= length) {
       context.error("bad_batch", path,

@@ -37,7 +37,7 @@ const Family& siglip_family() {
       .section = "vision_config",
       .model_types = {"siglip_vision_model", "siglip"},
       .architecture = "SiglipVisionModel",
-      .architectures = {"SiglipModel", "SiglipForImageClassification"},
+      .architectures = {"SiglipModel"},
       .build = build,
       .cut_prefix = "vision_model.",
       .weight_prefixes = {"vision_model.", ""},

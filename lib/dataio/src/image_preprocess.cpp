@@ -18,6 +18,7 @@ ImagePreprocessor defaults_of(const Json& json) {
   ImagePreprocessor p;
   const Json* type = find(json, "image_processor_type");
   if (type == nullptr || type->get<std::string>().rfind("Siglip", 0) != 0) return p;
+  p.processor = "SiglipImageProcessor";
   p.shortest_edge = 0;
   p.resize_height = p.resize_width = 224;
   p.do_center_crop = false;
@@ -156,7 +157,7 @@ Result<ImagePreprocessor> ImagePreprocessor::parse(const std::string& json,
 
 std::string ImagePreprocessor::to_json() const {
   nlohmann::ordered_json json;
-  json["image_processor_type"] = "CLIPImageProcessor";
+  json["image_processor_type"] = processor;
   json["do_convert_rgb"] = true;
   json["do_resize"] = do_resize;
   if (shortest_edge > 0) {
@@ -166,7 +167,7 @@ std::string ImagePreprocessor::to_json() const {
   }
   json["resample"] = static_cast<int>(filter);
   json["do_center_crop"] = do_center_crop;
-  json["crop_size"] = {{"height", crop_height}, {"width", crop_width}};
+  if (do_center_crop) json["crop_size"] = {{"height", crop_height}, {"width", crop_width}};
   json["do_rescale"] = do_rescale;
   json["rescale_factor"] = rescale_factor;
   json["do_normalize"] = do_normalize;

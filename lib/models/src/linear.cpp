@@ -25,14 +25,14 @@ NormWeights norm_of(const ParameterSet& parameters, const catalog::NormSpec& spe
 }
 
 at::Tensor apply(const NormWeights& norm, const at::Tensor& x) {
-  return norm.kind == catalog::NormKind::rms_norm ? nn::rms_norm(x, norm.scale(), norm.eps)
-                                                  : nn::layer_norm(x, norm.scale(), norm.bias, norm.eps);
+  return norm.kind == catalog::NormKind::rms_norm ? nn::rms_norm(x, norm.weight, norm.eps, norm.offset)
+                                                  : nn::layer_norm(x, norm.weight, norm.bias, norm.eps);
 }
 
 nn::NormedSum add_and_apply(const NormWeights& norm, const at::Tensor& x, const at::Tensor& residual) {
   return norm.kind == catalog::NormKind::rms_norm
-             ? nn::add_rms_norm(x, residual, norm.scale(), norm.eps)
-             : nn::add_layer_norm(x, residual, norm.scale(), norm.bias, norm.eps);
+             ? nn::add_rms_norm(x, residual, norm.weight, norm.eps, norm.offset)
+             : nn::add_layer_norm(x, residual, norm.weight, norm.bias, norm.eps);
 }
 
 }  // namespace cornstarch::models

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
 #include "cornstarch/nn/linear.h"
@@ -23,10 +22,8 @@ struct NormWeights {
   catalog::NormKind kind;
   double eps;
   at::Tensor weight;
-  at::Tensor bias;  // layer_norm
-  double offset = 0;
-
-  at::Tensor scale() const { return offset == 0 ? weight : weight + offset; }
+  at::Tensor bias;    // layer_norm
+  double offset = 0;  // rms_norm
 };
 
 NormWeights norm_of(const ParameterSet& parameters, const catalog::NormSpec& spec);

@@ -24,7 +24,7 @@ struct NormForward {
   void* mean;  // wide [rows]; centered
   void* rstd;  // wide [rows]
   std::int64_t rows, size;
-  double eps;
+  double eps, offset;  // the latter is added to the weight
   bool centered;
 };
 void norm_forward(const NormForward& args, Type type, Stream stream);
@@ -42,6 +42,7 @@ struct NormBackward {
   void* bias_parts;    // the same; centered
   std::int64_t rows, size;
   int parts;
+  double offset;
   bool centered;
 };
 void norm_backward(const NormBackward& args, Type type, Stream stream);

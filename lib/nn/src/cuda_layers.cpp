@@ -52,7 +52,7 @@ Rows rows_of(const at::Tensor& x) {
 }  // namespace
 
 Normed norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
-            double eps, bool centered) {
+            double eps, bool centered, double offset) {
   const std::int64_t size = weight.numel(), rows = x.numel() / size;
   require(size <= norm_longest, "a norm's rows are too long for its kernel");
   for (const at::Tensor& other : {residual, weight, bias}) require_same_type(x, other);
@@ -61,14 +61,15 @@ Normed norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& w
   if (rows == 0) return out;
   norm_forward({x.const_data_ptr(), address(residual), residual.defined() ? x.mutable_data_ptr() : nullptr,
                 weight.const_data_ptr(), address(bias), out.y.mutable_data_ptr(), writable(out.mean),
-                out.rstd.mutable_data_ptr(), rows, size, eps, centered},
+                out.rstd.mutable_data_ptr(), rows, size, eps, offset, centered},
                type_of(x), stream_of(x));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   return out;
 }
 
 NormGrads norm_backward(const at::Tensor& grad, const at::Tensor& sum_grad, const at::Tensor& x,
-                        const at::Tensor& weight, const Normed& normed, bool x_needed, bool weight_needed) {
+                        const at::Tensor& weight, double offset, const Normed& normed, bool x_needed,
+                        bool weight_needed) {
   const std::int64_t size = weight.numel(), rows = normed.rstd.numel();
   const bool centered = normed.mean.defined();
   for (const at::Tensor& other : {grad, sum_grad, weight}) require_same_type(x, other);
@@ -86,7 +87,7 @@ NormGrads norm_backward(const at::Tensor& grad, const at::Tensor& sum_grad, cons
   const Stream stream = stream_of(x);
   norm_backward({grad.const_data_ptr(), address(sum_grad), x.const_data_ptr(), weight.const_data_ptr(),
                  address(normed.mean), normed.rstd.const_data_ptr(), writable(out.x), writable(weight_parts),
-                 writable(bias_parts), rows, size, parts, centered},
+                 writable(bias_parts), rows, size, parts, offset, centered},
                 type, stream);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   const auto sum_up = [&](const at::Tensor& shares, const at::Tensor& into) {

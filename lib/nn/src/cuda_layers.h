@@ -17,7 +17,7 @@ struct Normed {
 
 /// With a residual, x becomes x + residual. Residual and bias may be undefined.
 Normed norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
-            double eps, bool centered);
+            double eps, bool centered, double offset);
 
 struct NormGrads {
   at::Tensor x, weight, bias;  // where asked for
@@ -25,7 +25,8 @@ struct NormGrads {
 
 /// `sum_grad`, what x gets besides, may be undefined.
 NormGrads norm_backward(const at::Tensor& grad, const at::Tensor& sum_grad, const at::Tensor& x,
-                        const at::Tensor& weight, const Normed& normed, bool x_needed, bool weight_needed);
+                        const at::Tensor& weight, double offset, const Normed& normed, bool x_needed,
+                        bool weight_needed);
 
 /// q [b, t, heads x head_dim] and k [b, t, kv_heads x head_dim] turned by the angles of position t, or back,
 /// into q_out and k_out, which may be q and k. q and k may be columns of a wider product.

@@ -66,7 +66,8 @@ __global__ void __launch_bounds__(most_threads) forward(const NormForward a) {
     load<T>(a.weight, column, weight);
     if (a.bias != nullptr) load<T>(a.bias, column, bias);
 #pragma unroll
-    for (int i = 0; i < vec; ++i) x[k][i] = (x[k][i] - mean) * rstd * weight[i] + bias[i];
+    for (int i = 0; i < vec; ++i)
+      x[k][i] = (x[k][i] - mean) * rstd * (weight[i] + static_cast<C>(a.offset)) + bias[i];
     store<T>(a.y, start + column, x[k]);
   }
 }
@@ -96,7 +97,7 @@ __global__ void __launch_bounds__(most_threads) backward(const NormBackward a) {
         n[k][i] = (n[k][i] - mean) * rstd;
         weight_sums[k][i] += g[k][i] * n[k][i];
         if constexpr (centered) bias_sums[k][i] += g[k][i];
-        g[k][i] *= weight[i];
+        g[k][i] *= weight[i] + static_cast<C>(a.offset);
         sums[0] += g[k][i] * n[k][i];
         if constexpr (centered) sums[1] += g[k][i];
       }

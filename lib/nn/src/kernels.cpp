@@ -36,22 +36,23 @@ Wide<T> sum_of_squares(const T* x, std::int64_t size) {
   return sum;
 }
 
+// Of a, b and c + offset.
 template <typename T>
-Wide<T> sum_of_products(const T* a, const T* b, const T* c, std::int64_t size) {
+Wide<T> sum_of_products(const T* a, const T* b, const T* c, Wide<T> offset, std::int64_t size) {
   Wide<T> sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (std::int64_t i = 0; i < size; ++i) sum += wide(a[i]) * wide(b[i]) * wide(c[i]);
+  for (std::int64_t i = 0; i < size; ++i) sum += wide(a[i]) * wide(b[i]) * (wide(c[i]) + offset);
   return sum;
 }
 
 template <typename T>
-void rms_norm_row_backward(const T* grad, const T* x, const T* weight, Wide<T> rstd, std::int64_t size,
-                           T* x_grad) {
-  const Wide<T> mean = sum_of_products(grad, x, weight, size) / static_cast<Wide<T>>(size);
+void rms_norm_row_backward(const T* grad, const T* x, const T* weight, Wide<T> offset, Wide<T> rstd,
+                           std::int64_t size, T* x_grad) {
+  const Wide<T> mean = sum_of_products(grad, x, weight, offset, size) / static_cast<Wide<T>>(size);
   const Wide<T> scale = rstd * rstd * rstd * mean;
 #pragma omp simd
   for (std::int64_t i = 0; i < size; ++i)
-    x_grad[i] = static_cast<T>(rstd * wide(grad[i]) * wide(weight[i]) - scale * wide(x[i]));
+    x_grad[i] = static_cast<T>(rstd * wide(grad[i]) * (wide(weight[i]) + offset) - scale * wide(x[i]));
 }
 
 template <typename T>
@@ -76,7 +77,7 @@ void rotate_head(const T* x, const Wide<T>* cos, const Wide<T>* sin, std::int64_
 
 template <typename T>
 void rms_norm(T* x, const T* residual, const T* weight, std::int64_t rows, std::int64_t size, double eps,
-              T* y, Wide<T>* rstd) {
+              double offset, T* y, Wide<T>* rstd) {
   at::parallel_for(0, rows, grain_rows(size), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       T* in = x + r * size;
@@ -87,14 +88,14 @@ void rms_norm(T* x, const T* residual, const T* weight, std::int64_t rows, std::
       rstd[r] = scale;
 #pragma omp simd
       for (std::int64_t i = 0; i < size; ++i)
-        out[i] = static_cast<T>(wide(weight[i]) * (wide(in[i]) * scale));
+        out[i] = static_cast<T>((wide(weight[i]) + static_cast<W>(offset)) * (wide(in[i]) * scale));
     }
   });
 }
 
 template <typename T>
 void rms_norm_backward(const T* grad, const T* x, const T* weight, const Wide<T>* rstd, std::int64_t rows,
-                       std::int64_t size, T* x_grad, Wide<T>* weight_grad, int parts) {
+                       std::int64_t size, double offset, T* x_grad, Wide<T>* weight_grad, int parts) {
   at::parallel_for(0, parts, 1, [=](std::int64_t first, std::int64_t last) {
     for (std::int64_t part = first; part < last; ++part) {
       const Range mine = share(rows, parts, part);
@@ -102,7 +103,9 @@ void rms_norm_backward(const T* grad, const T* x, const T* weight, const Wide<T>
       if (sums != nullptr) std::fill(sums, sums + size, Wide<T>(0));
       for (std::int64_t r = mine.begin; r < mine.end; ++r) {
         const std::int64_t at = r * size;
-        if (x_grad != nullptr) rms_norm_row_backward(grad + at, x + at, weight, rstd[r], size, x_grad + at);
+        if (x_grad != nullptr)
+          rms_norm_row_backward(grad + at, x + at, weight, static_cast<Wide<T>>(offset), rstd[r], size,
+                                x_grad + at);
         if (sums != nullptr) add_weight_grad(grad + at, x + at, rstd[r], size, sums);
       }
     }
@@ -137,26 +140,27 @@ void swiglu_backward(const T* grad, const T* gate, const T* up, const Wide<T>* s
   });
 }
 
-template void rms_norm(float*, const float*, const float*, std::int64_t, std::int64_t, double, float*,
+template void rms_norm(float*, const float*, const float*, std::int64_t, std::int64_t, double, double, float*,
                        float*);
 template void rms_norm_backward(const float*, const float*, const float*, const float*, std::int64_t,
-                                std::int64_t, float*, float*, int);
+                                std::int64_t, double, float*, float*, int);
 template void rotate(const float*, const float*, const float*, std::int64_t, std::int64_t, std::int64_t,
                      std::int64_t, bool, float*);
 template void swiglu_backward(const float*, const float*, const float*, const float*, std::int64_t, float*,
                               float*);
-template void rms_norm(double*, const double*, const double*, std::int64_t, std::int64_t, double, double*,
-                       double*);
+template void rms_norm(double*, const double*, const double*, std::int64_t, std::int64_t, double, double,
+                       double*, double*);
 template void rms_norm_backward(const double*, const double*, const double*, const double*, std::int64_t,
-                                std::int64_t, double*, double*, int);
+                                std::int64_t, double, double*, double*, int);
 template void rotate(const double*, const double*, const double*, std::int64_t, std::int64_t, std::int64_t,
                      std::int64_t, bool, double*);
 template void swiglu_backward(const double*, const double*, const double*, const double*, std::int64_t,
                               double*, double*);
 template void rms_norm(c10::BFloat16*, const c10::BFloat16*, const c10::BFloat16*, std::int64_t, std::int64_t,
-                       double, c10::BFloat16*, float*);
+                       double, double, c10::BFloat16*, float*);
 template void rms_norm_backward(const c10::BFloat16*, const c10::BFloat16*, const c10::BFloat16*,
-                                const float*, std::int64_t, std::int64_t, c10::BFloat16*, float*, int);
+                                const float*, std::int64_t, std::int64_t, double, c10::BFloat16*, float*,
+                                int);
 template void rotate(const c10::BFloat16*, const float*, const float*, std::int64_t, std::int64_t,
                      std::int64_t, std::int64_t, bool, c10::BFloat16*);
 template void swiglu_backward(const c10::BFloat16*, const c10::BFloat16*, const c10::BFloat16*, const float*,

@@ -12,17 +12,17 @@ namespace cornstarch::nn::kernels {
 template <typename T>
 using Wide = std::conditional_t<std::is_same_v<T, c10::BFloat16>, float, T>;
 
-/// y = x * rstd * weight over rows [rows, size], with rstd [rows] = 1 / sqrt(mean(x^2) + eps). A residual,
-/// unless null, is added to x before.
+/// y = x * rstd * (weight + offset) over rows [rows, size], with rstd [rows] = 1 / sqrt(mean(x^2) + eps). A
+/// residual, unless null, is added to x before.
 template <typename T>
 void rms_norm(T* x, const T* residual, const T* weight, std::int64_t rows, std::int64_t size, double eps,
-              T* y, Wide<T>* rstd);
+              double offset, T* y, Wide<T>* rstd);
 
 /// Gradients of rms_norm; either pointer may be null. weight_grad has `parts` rows [parts, size], to be
 /// summed up; rows are dealt to parts in contiguous shares.
 template <typename T>
 void rms_norm_backward(const T* grad, const T* x, const T* weight, const Wide<T>* rstd, std::int64_t rows,
-                       std::int64_t size, T* x_grad, Wide<T>* weight_grad, int parts);
+                       std::int64_t size, double offset, T* x_grad, Wide<T>* weight_grad, int parts);
 
 /// Rotates the pairs (i, i + half) of each head of rows [rows, heads, 2 x half], row r by the angles of
 /// position r % length, or back if `inverse`. out may be x.

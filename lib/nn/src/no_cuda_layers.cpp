@@ -8,11 +8,12 @@ namespace {
 
 }  // namespace
 
-Normed norm(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double, bool) {
+Normed norm(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double, bool,
+            double) {
   refuse();
 }
 
-NormGrads norm_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+NormGrads norm_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double,
                         const Normed&, bool, bool) {
   refuse();
 }

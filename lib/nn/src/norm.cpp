@@ -29,6 +29,7 @@ at::TensorOptions wide(const at::Tensor& x) {
 struct Norm {
   at::Tensor weight, bias;  // a bias or none: LayerNorm or RMSNorm
   double eps;
+  double offset = 0;  // added to the weight, in the type of statistics
 
   bool centered() const { return bias.defined(); }
 };
@@ -40,14 +41,14 @@ Normed rms_norm_rows(const at::Tensor& x, const at::Tensor& residual, const Norm
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm", [&] {
     kernels::rms_norm<scalar_t>(
         x.mutable_data_ptr<scalar_t>(), residual.defined() ? residual.const_data_ptr<scalar_t>() : nullptr,
-        norm.weight.const_data_ptr<scalar_t>(), rows, size, norm.eps, out.y.mutable_data_ptr<scalar_t>(),
-        out.rstd.mutable_data_ptr<kernels::Wide<scalar_t>>());
+        norm.weight.const_data_ptr<scalar_t>(), rows, size, norm.eps, norm.offset,
+        out.y.mutable_data_ptr<scalar_t>(), out.rstd.mutable_data_ptr<kernels::Wide<scalar_t>>());
   });
   return out;
 }
 
 NormGrads rms_norm_rows_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
-                                 const at::Tensor& rstd, bool x_needed, bool weight_needed) {
+                                 double offset, const at::Tensor& rstd, bool x_needed, bool weight_needed) {
   const std::int64_t size = weight.numel();
   const std::int64_t rows = rstd.numel();
   const int parts = static_cast<int>(std::clamp<std::int64_t>(rows * size / 16384, 1, at::get_num_threads()));
@@ -57,7 +58,7 @@ NormGrads rms_norm_rows_backward(const at::Tensor& grad, const at::Tensor& x, co
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm_backward", [&] {
     kernels::rms_norm_backward<scalar_t>(
         grad.const_data_ptr<scalar_t>(), x.const_data_ptr<scalar_t>(), weight.const_data_ptr<scalar_t>(),
-        rstd.const_data_ptr<kernels::Wide<scalar_t>>(), rows, size,
+        rstd.const_data_ptr<kernels::Wide<scalar_t>>(), rows, size, offset,
         x_needed ? out.x.mutable_data_ptr<scalar_t>() : nullptr,
         weight_needed ? out.weight.mutable_data_ptr<kernels::Wide<scalar_t>>() : nullptr, parts);
   });
@@ -67,7 +68,8 @@ NormGrads rms_norm_rows_backward(const at::Tensor& grad, const at::Tensor& x, co
 
 // With a residual, x becomes the sum.
 Normed forward(const at::Tensor& x, const at::Tensor& residual, const Norm& norm) {
-  if (x.is_cuda()) return cuda::norm(x, residual, norm.weight, norm.bias, norm.eps, norm.centered());
+  if (x.is_cuda())
+    return cuda::norm(x, residual, norm.weight, norm.bias, norm.eps, norm.centered(), norm.offset);
   if (!norm.centered()) return rms_norm_rows(x, residual, norm);
   if (residual.defined()) x.add_(residual);
   auto [y, mean, rstd] = at::native_layer_norm(x, norm.weight.sizes(), norm.weight, norm.bias, norm.eps);
@@ -78,14 +80,14 @@ Normed forward(const at::Tensor& x, const at::Tensor& residual, const Norm& norm
 NormGrads backward(const at::Tensor& grad, const at::Tensor& sum_grad, const at::Tensor& x, const Norm& norm,
                    const Normed& normed, bool x_needed, bool weight_needed) {
   if (x.is_cuda())
-    return cuda::norm_backward(grad, sum_grad, x, norm.weight, normed, x_needed, weight_needed);
+    return cuda::norm_backward(grad, sum_grad, x, norm.weight, norm.offset, normed, x_needed, weight_needed);
   NormGrads out;
   if (norm.centered()) {
     std::tie(out.x, out.weight, out.bias) =
         at::native_layer_norm_backward(grad, x, norm.weight.sizes(), normed.mean, normed.rstd, norm.weight,
                                        norm.bias, {x_needed, weight_needed, weight_needed});
   } else {
-    out = rms_norm_rows_backward(grad, x, norm.weight, normed.rstd, x_needed, weight_needed);
+    out = rms_norm_rows_backward(grad, x, norm.weight, norm.offset, normed.rstd, x_needed, weight_needed);
   }
   if (x_needed && sum_grad.defined()) out.x.add_(sum_grad);
   return out;
@@ -97,7 +99,7 @@ NormedSum apply(const char* name, const at::Tensor& x_in, const at::Tensor& resi
   const at::Tensor x = x_in.detach().contiguous();
   const at::Tensor residual = residual_in.defined() ? residual_in.detach().contiguous() : residual_in;
   const Norm norm{norm_in.weight.detach(), norm_in.centered() ? norm_in.bias.detach() : norm_in.bias,
-                  norm_in.eps};
+                  norm_in.eps, norm_in.offset};
   Normed normed = forward(x, residual, norm);
   const NormedSum out{x, std::move(normed.y)};
   if (!records({x_in, residual_in, norm_in.weight, norm_in.bias})) return out;
@@ -120,17 +122,17 @@ NormedSum apply(const char* name, const at::Tensor& x_in, const at::Tensor& resi
 
 }  // namespace
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  return apply("RmsNorm", x, {}, {weight, {}, eps}).normed;
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset) {
+  return apply("RmsNorm", x, {}, {weight, {}, eps, offset}).normed;
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
   return apply("LayerNorm", x, {}, {weight, bias, eps}).normed;
 }
 
-NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
-                       double eps) {
-  return apply("AddRmsNorm", x, residual, {weight, {}, eps});
+NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps,
+                       double offset) {
+  return apply("AddRmsNorm", x, residual, {weight, {}, eps, offset});
 }
 
 NormedSum add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,

@@ -78,6 +78,8 @@ std::vector<MixBalance> llm_balance(const Plan& plan, const catalog::Modalities&
     item_rows.push_back(modalities[e].features_per_item);
   std::vector<MixBalance> out;
   for (Mix& mix : typical_mixes(plan.sequence_length, item_rows, llm.attention_mask)) {
+    if (const std::int64_t window = catalog::common_window(llm.spec); window > 0)
+      mix.pattern = windowed(std::move(mix.pattern), window);
     const TokenShares shares = distribute(mix.pattern, where.sp, where.distribution, *where.mode);
     const bool ring = where.mode == config::SpMode::ring;
     out.push_back(

@@ -43,6 +43,8 @@ pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const
   const catalog::Modality& llm = modalities.back();
   pipeline::PlacedTokens out;
   out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, item_rows, llm.attention_mask);
+  if (const std::int64_t window = catalog::common_window(llm.spec); window > 0)
+    out.pattern = plan::windowed(std::move(out.pattern), window);
   const plan::ModalityPlan& ranks = plan.llm();
   out.shares = plan::distribute(out.pattern, ranks.sp, ranks.distribution,
                                 ranks.mode.value_or(config::SpMode::all_to_all));

@@ -163,7 +163,8 @@ TEST_CASE("layers have windows as Mistral's and Qwen's configs say") {
                 slides + R"(, "layer_types": ["sliding_attention", "full_attention", "full_attention"])") ==
         Windows{4096, 0, 0});
   CHECK(make_spec("qwen2", R"({"num_hidden_layers": 3, "use_sliding_window": true, "layer_types": []})")
-            .problems == Lines{"layer_types: must be of all 3 layers, not 0"});
+            .problems ==
+        Lines{"layer_types: expected full_attention or sliding_attention for each of 3 layers, got []"});
   const ModelSpec spec = *make_spec("mistral", R"({"sliding_window": 100})").spec;
   CHECK(windows_of(spec, 100).empty());
   CHECK(windows_of(spec, 101) == std::set<std::int64_t>{100});

@@ -97,9 +97,9 @@ bool sees(const std::vector<Token>& tokens, std::size_t i, std::size_t j, Attent
           std::int64_t window) {
   const Token &a = tokens[i], &b = tokens[j];
   if (a.sample < 0 || a.sample != b.sample) return false;
+  if (mask == AttentionMask::image_bidirectional && a.item >= 0 && a.item == b.item) return true;
   if (window > 0 && j + static_cast<std::size_t>(window) <= i) return false;
   if (mask == AttentionMask::modality_isolated && a.kind >= 0) return b.kind == a.kind;
-  if (mask == AttentionMask::image_bidirectional && a.item >= 0 && a.item == b.item) return true;
   return j <= i;
 }
 

@@ -105,6 +105,10 @@ TEST_CASE("a window: a token sees no further back") {
   CHECK(visible_keys(p) == List{1, 2, 2, 2, 2, 2, 1, 2, 1, 2, 0, 0});
   CHECK(visible_keys(windowed(pattern(AttentionMask::modality_isolated), 1)) ==
         List{1, 4, 3, 2, 1, 1, 1, 1, 1, 1, 0, 0});
+  // A picture sees all of itself, and no more.
+  const AttentionPattern items = windowed(pattern(AttentionMask::image_bidirectional), 1);
+  CHECK(items.begin == List{0, 1, 1, 3, 3, 5, 6, 7, 8, 9, 0, 0});
+  CHECK(items.end == pattern(AttentionMask::image_bidirectional).end);
 }
 
 TEST_CASE("an encoder's tokens see all of their item and no other") {

@@ -46,7 +46,7 @@ struct NormSpec {
   double eps = 1e-5;
   std::int64_t size = 0;
   std::string prefix;  ///< "<prefix>.weight", "<prefix>.bias" (layer_norm)
-  double offset = 0;   ///< added to the weight, which begins at 1 - offset
+  double offset = 0;   ///< rms_norm: added to the weight, which begins at 1 - offset
 };
 
 /// Rotary embedding, half-split ("rotate_half") as Hugging Face's Llama; its types are those of
@@ -195,6 +195,9 @@ struct ModelSpec {
   std::string preprocessor = {};
   std::string hf_config = {};  ///< for config_json(): what the model came from, without a type
 };
+
+/// The window that all blocks have, or 0.
+std::int64_t common_window(const ModelSpec& spec);
 
 /// The windows that sequences of `length` tokens notice.
 std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length);

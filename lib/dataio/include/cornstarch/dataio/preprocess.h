@@ -15,8 +15,9 @@
 /// name.
 namespace cornstarch::dataio {
 
-/// CLIPImageProcessor (the PIL one): resize, centre crop, rescale, normalise.
+/// CLIPImageProcessor and SiglipImageProcessor (the PIL ones): resize, centre crop, rescale, normalise.
 struct ImagePreprocessor {
+  std::string processor = "CLIPImageProcessor";
   bool do_resize = true;
   int shortest_edge = 224;  ///< 0: resize to resize_height x resize_width
   int resize_height = 0, resize_width = 0;

@@ -26,8 +26,9 @@ struct Parameter {
   bool trains = false;
   /// Where its gradients add up, for layers and for the store.
   nn::GradientSumPtr sum = std::make_shared<nn::GradientSum>();
-  bool partial_over_tp = false;  ///< each rank of tp has a part of its gradient, that of the tokens it holds
-  bool counts = true;            ///< in sums over tp: false for a replica on tp > 0
+  bool partial_over_tp =
+      false;           ///< each rank of tp has a part of its gradient, that of the tokens or heads it holds
+  bool counts = true;  ///< in sums over tp: false for a replica on tp > 0
   std::string
       tied_to;  ///< full name of the parameter whose value and gradient it shares across stages, or ""
 

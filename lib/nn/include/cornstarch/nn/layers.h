@@ -9,8 +9,9 @@
 /// Single-rank building blocks, written to leave no more intermediate tensors behind than backward needs.
 namespace cornstarch::nn {
 
-/// x * rsqrt(mean(x^2) + eps) * weight over the last dimension, in one pass forward and one backward.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+/// x * rsqrt(mean(x^2) + eps) * (weight + offset) over the last dimension, in one pass forward and one
+/// backward.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset = 0);
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
 
 /// The sum of a branch and the residual stream beside it, and the norm of the sum.
@@ -21,7 +22,8 @@ struct NormedSum {
 
 /// {x + residual, its norm} in one pass. The sum takes the memory of x, which must be the result of an
 /// operation that does not need it again (linear).
-NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps);
+NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps,
+                       double offset = 0);
 NormedSum add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
                          const at::Tensor& bias, double eps);
 

@@ -41,7 +41,8 @@ AttentionPattern attention_pattern(const std::vector<PatternRow>& rows, std::int
 /// An encoder's: `items` of `item_tokens` tokens, each token seeing all of its item.
 AttentionPattern item_pattern(std::int64_t items, std::int64_t item_tokens);
 
-/// The same where no token sees further back than `window` tokens, itself among them.
+/// The same where no token sees further back than `window` tokens, itself among them; but what sees each
+/// other both ways (image_bidirectional's items) still sees all of itself, as in transformers.
 AttentionPattern windowed(AttentionPattern pattern, std::int64_t window);
 
 /// How many keys each token sees.

@@ -68,7 +68,7 @@ enum class Purpose {
   context,    ///< sp: other tokens of the same samples
   peers,      ///< sp x tp: a stage of one replica
   gradients,  ///< dp x sp: hold the same shards of a stage, whose gradients they add up
-  shards,     ///< tp x dp x sp: for what blocks apply to a tp rank's share of the tokens
+  shards,     ///< tp x dp x sp: for what blocks apply to a tp rank's share of the tokens or heads
   tied,       ///< dp x sp of a modality's first and last stage, which both hold the embeddings
   world,
 };
