@@ -117,7 +117,8 @@ void RollCall::watch() {
   }
   if (event == Event::returned) return;
   std::vector<int> missing, connections{word};
-  for (int local = 0; event == Event::late && local < launch_.local_size; ++local) {
+  const bool calls = event == Event::late && socket_ >= 0;  // else the names are another run's
+  for (int local = 0; calls && local < launch_.local_size; ++local) {
     if (local == launch_.local_rank) continue;
     const int fd = open_socket(run_, std::to_string(local), ::connect);
     (fd < 0 ? missing : connections).push_back(fd < 0 ? local : fd);

@@ -84,6 +84,17 @@ TEST_CASE("nobody outlives its own deadline") {
   CHECK(std::chrono::steady_clock::now() - began < milliseconds(400));
 }
 
+TEST_CASE("a run that cannot be told from another leaves that one alone") {
+  Ranks first, second;
+  for (const int rank : {0, 1}) first.come(rank, 2, 2, milliseconds(60'000));
+  second.come(0, 2, 2);
+  CHECK(second.heard() ==
+        "FATAL rank=? host=H code=69 step=? op=\"MPI_Init_thread\" msg=MPI_Init_thread did not return within "
+        "0.15 s: a rank is missing\n");
+  CHECK(second.ended == 69);
+  CHECK(first.ended == 0);
+}
+
 TEST_CASE("on one of several hosts only its own can be told") {
   Ranks ranks;
   for (const int rank : {0, 1}) ranks.come(rank, 2, 4);
