@@ -26,7 +26,7 @@ class SelfTest(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         host = re.escape(os.uname().nodename)
         time, rate = r" +[0-9.]+ (us|ms|s)", r" +[0-9.]+ [GM]B/s"
-        expected = [rf"4 ranks on 1 host over threads, 4\.0 MiB at a time", rf"  {host}: ranks 0, 1, 2, 3", ""]
+        expected = ["4 ranks on 1 host over threads, 4 MiB at a time", rf"  {host}: ranks 0, 1, 2, 3", ""]
         expected += [rf"  {name} *{time}{rate}   last rank [0-3] of {host}" for name in COLLECTIVES]
         expected += [rf"  link within a host *{time}{rate}   median of 12; slowest {time.lstrip(' +')}, rank [0-3] of {host} "
                      rf"to rank [0-3] of {host}", ""]

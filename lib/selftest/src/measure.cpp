@@ -21,7 +21,7 @@ using Clock = std::chrono::steady_clock;
 using comm::Reduce;
 
 /// The first time connects what was never used, and does not count.
-constexpr int kTimes = 6;
+constexpr int kTimes = 11;
 constexpr std::int64_t kMostHostName = 64;
 
 /// An operation with its tensors, which are made before the clock starts.
@@ -51,23 +51,21 @@ class Tester {
 
   std::int64_t bytes() const { return 4 * part_ * comm_.size(); }
 
-  std::vector<Collective> collectives() const {
-    return {{"all_reduce sum", 2 * others(), {}},
-            {"all_reduce max", 2 * others(), {}},
-            {"broadcast", 1, {}},
-            {"all_gather", others(), {}},
-            {"reduce_scatter", others(), {}},
-            {"all_to_all", others(), {}}};
-  }
-
-  /// As collectives() names them, then of the links from 1, 2, .. ranks before this one.
-  std::vector<Outcome> test_all() const {
-    std::vector<Outcome> out{test(all_reduce(Reduce::sum)),
-                             test(all_reduce(Reduce::max)),
-                             test(broadcast()),
-                             test(all_gather()),
-                             test(reduce_scatter()),
-                             test(all_to_all())};
+  /// One after the other, so that only one has its tensors at a time: the report's collectives, and then the
+  /// links from 1, 2, .. ranks before this one.
+  std::vector<Outcome> test_all(Report& report) const {
+    std::vector<Outcome> out;
+    const auto collective = [&](const Operation& operation, double share) {
+      report.collectives.push_back({operation.name, share, {}});
+      out.push_back(test(operation));
+    };
+    const double others = static_cast<double>(size() - 1) / size();
+    collective(all_reduce(Reduce::sum), 2 * others);
+    collective(all_reduce(Reduce::max), 2 * others);
+    collective(broadcast(), 1);
+    collective(all_gather(), others);
+    collective(reduce_scatter(), others);
+    collective(all_to_all(), others);
     for (int shift = 1; shift < size(); ++shift) out.push_back(test(ring(shift)));
     return out;
   }
@@ -75,7 +73,6 @@ class Tester {
  private:
   int size() const { return comm_.size(); }
   int rank() const { return comm_.rank(); }
-  double others() const { return static_cast<double>(size() - 1) / size(); }
 
   /// Differs from element to element; sums of up to three thousand ranks of it are exact.
   at::Tensor pattern(std::int64_t elements) const {
@@ -227,8 +224,8 @@ Outcome as_outcome(const double* from) {
 
 Report measure(comm::Communicator& comm, const Options& options) {
   const Tester tester(comm, options);
-  Report report{comm.backend(), tester.bytes(), gather_hosts(comm, options), tester.collectives(), {}};
-  const at::Tensor all = gather(comm, as_numbers(tester.test_all()), options.device);
+  Report report{comm.backend(), tester.bytes(), gather_hosts(comm, options), {}, {}};
+  const at::Tensor all = gather(comm, as_numbers(tester.test_all(report)), options.device);
   const int size = comm.size();
   const auto outcome = [&](int rank, std::size_t nth) {
     return as_outcome(all.const_data_ptr<double>() + rank * all.stride(0) +

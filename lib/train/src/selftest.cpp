@@ -48,6 +48,7 @@ int test_process(const SelftestOptions& options, const config::RunConfig& config
                  const launch::LaunchContext& launch) {
   const comm::CommunicatorPtr comm = connect(config, launch);
   try {
+    comm->check();
     return test_rank(*comm, open_device(config.device, launch), options);
   } catch (const std::exception& e) {
     const Error error = error_of(e);

@@ -172,8 +172,8 @@ TEST_CASE("a self-test sends as much as it is told, a multiple of the ranks") {
     CHECK(measure(*comm, {1000, at::kCPU, "n"}).bytes == 996);
     traffic[static_cast<std::size_t>(comm->rank())] = comm->traffic();
   });
-  // Six times: two parts to the others, and the whole to each of both.
-  for (const auto& sent : traffic) CHECK((sent.messages == 24 && sent.bytes == 6 * (2 * 332 + 2 * 996)));
+  // Eleven times: two parts to the others, and the whole to each of both.
+  for (const auto& sent : traffic) CHECK((sent.messages == 44 && sent.bytes == 11 * (2 * 332 + 2 * 996)));
   CHECK(measured(4, {}, 1).bytes == 16);  // an element for each rank
 }
 
