@@ -320,10 +320,11 @@ struct Describe<Encoder> {
               {.hints = {"freeze", "trainable"}}),
         field("placeholder", &Encoder::placeholder, "The text that stands for one item in a conversation.",
               {.hints = {"token", "image_token"}, .fallback = "the encoder's name in <>"}),
-        field("feature_layer", &Encoder::feature_layer,
-              "Whose hidden states the projector reads, counted from the end: -1 the last layer, with the norm "
-              "behind it where hidden states have one (Whisper, SigLIP), -2 the one before (LLaVA).",
-              {.max = -1, .hints = {"vision_feature_layer", "mm_vision_select_layer"}}),
+        field(
+            "feature_layer", &Encoder::feature_layer,
+            "Whose hidden states the projector reads, counted from the end: -1 the last layer, with the norm "
+            "behind it where hidden states have one (Whisper, SigLIP), -2 the one before (LLaVA).",
+            {.max = -1, .hints = {"vision_feature_layer", "mm_vision_select_layer"}}),
         field("feature_select", &Encoder::feature_select, "Which rows of an item reach the LLM.",
               {.hints = {"vision_feature_select_strategy", "mm_vision_select_feature"}}),
         field("activation_checkpointing", &Encoder::activation_checkpointing,
