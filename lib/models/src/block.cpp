@@ -1,3 +1,5 @@
+#include <ATen/TensorOperators.h>
+
 #include <optional>
 #include <tuple>
 

@@ -214,7 +214,7 @@ TEST_CASE("what is wrong with a recording is said while other threads open their
   const auto alone = read_audio(broken, 16000, kAll);
   REQUIRE_FALSE(alone);
   std::vector<std::string> said(4000);
-  parallel_for(said.size(), 2, [&](std::size_t i) {
+  cornstarch::parallel_for(said.size(), 2, [&](std::size_t i) {
     const auto audio = read_audio(i % 2 == 0 ? broken : whole, 16000, kAll);
     if (!audio) said[i] = audio.error().message;
   });

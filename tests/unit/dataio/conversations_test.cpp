@@ -357,7 +357,7 @@ TEST_CASE("several threads read one data set") {
   const auto size = static_cast<std::size_t>(dataset->size());
   std::vector<TextRow> rows(size);
   std::vector<std::vector<float>> media(size);
-  parallel_for(size, 4, [&](std::size_t i) {
+  cornstarch::parallel_for(size, 4, [&](std::size_t i) {
     rows[i] = *dataset->text(static_cast<std::int64_t>(i));
     media[i] = values(static_cast<std::int64_t>(i));
   });
