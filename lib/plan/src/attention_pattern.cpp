@@ -139,7 +139,8 @@ AttentionPattern item_pattern(std::int64_t items, std::int64_t item_tokens) {
 AttentionPattern windowed(AttentionPattern pattern, std::int64_t window) {
   std::int64_t item = 0;  // where the tokens begin that see as far ahead as this one
   for (std::int64_t i = 0; i < pattern.size(); ++i) {
-    if (i > 0 && (pattern.end[at(i)] != pattern.end[at(i - 1)] || pattern.only[at(i)] >= 0)) item = i;
+    const bool isolated = pattern.only[at(i)] >= 0 || (i > 0 && pattern.only[at(i - 1)] >= 0);
+    if (isolated || (i > 0 && pattern.end[at(i)] != pattern.end[at(i - 1)])) item = i;
     std::int64_t& begin = pattern.begin[at(i)];
     begin = std::min({std::max(begin, i + 1 - window), std::max(begin, item), pattern.end[at(i)]});
   }

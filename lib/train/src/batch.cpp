@@ -157,6 +157,7 @@ double visible_pairs(const RankBatch& batch, const catalog::Modality& llm) {
       ++blocks[block->attention.window];
       ++all;
     }
+  if (blocks.empty()) return visible_pairs(batch, llm.attention_mask, 0);
   double pairs = 0;
   for (const auto& [window, number] : blocks)
     pairs += number / all * visible_pairs(batch, llm.attention_mask, window);
