@@ -51,6 +51,19 @@ class Training(unittest.TestCase):
         records = [json.loads(line) for line in lines]
         return [r for r in records if "loss" in r], [r for r in records if "eval_loss" in r]
 
+    def test_deterministic_is_kept_and_changes_nothing_on_a_cpu(self):
+        one = ("--layout", "single")
+        self.train(layout=one, name="as-ever")
+        done = self.train("--set", "deterministic=true", layout=one)
+        self.assertNotIn("deterministic", done.stderr)
+        for key, name in (("true", "run"), ("false", "as-ever")):
+            self.assertIn(f"\ndeterministic: {key}\n", (self.folder / name / "config.yaml").read_text())
+        losses = [[(s["loss"], s["grad_norm"]) for s in self.metrics(name)[0]] for name in ("run", "as-ever")]
+        self.assertEqual(*losses)
+        models = [sorted((self.folder / name / "model").rglob("*.safetensors")) for name in ("run", "as-ever")]
+        self.assertEqual(*([file.read_bytes() for file in files] for files in models))
+        self.assertEqual(len(models[0]), 5)
+
     def test_a_run_leaves_metrics_plan_config_and_the_model(self):
         self.train()
         steps, evaluations = self.metrics()

@@ -653,6 +653,11 @@ struct Describe<RunConfig> : NoGroups {
               "with several replicas not to a step's last microbatch, under whose backward gradients are "
               "reduced.",
               {.hints = {"cuda_graph", "enable_cuda_graph", "use_cuda_graphs", "cudagraph"}}),
+        field("deterministic", &RunConfig::deterministic,
+              "Whether GPUs compute the same bits in every run of a config on machines that are alike, at "
+              "the price of slower attention in backward and NCCL's sums round a ring (unless `NCCL_ALGO` "
+              "says otherwise). Otherwise two runs differ in the last digits. CPUs always do.",
+              {.hints = {"deterministic_mode", "full_determinism", "use_deterministic_algorithms"}}),
         field("seed", &RunConfig::seed,
               "Draws the weights and the order of the data; the same for every layout.",
               {.hints = {"random_seed", "data_seed"}}),

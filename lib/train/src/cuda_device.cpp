@@ -83,6 +83,17 @@ at::Device open_gpu(const launch::LaunchContext& launch) {
   return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
+// Of our kernels none adds up in the order in which threads come; of ATen's the backward of attention does,
+// unless it is told not to (cuDNN's is then not taken), and so do scattered sums. ATen throws at an operation
+// that has no other way. To fill what is allocated is for finding bugs, and costs time.
+void want_the_same_bits() {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 1);
+  setenv("NCCL_ALGO", "Ring", 0);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  at::globalContext().setDeterministicCuDNN(true);
+}
+
 std::optional<double> peak_flops(at::Device device, config::Precision precision) {
   const bool bf16 = precision == config::Precision::bf16 || precision == config::Precision::bf16_pure;
   if (!device.is_cuda() || !bf16) return std::nullopt;

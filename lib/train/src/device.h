@@ -11,9 +11,12 @@
 namespace cornstarch::train {
 
 /// The GPU of this process, that of its local rank, ready for use and current in this thread: float32 is
-/// computed as such (no TF32), and what it computes is the same in every run. Throws Failure (device, launch)
-/// where there is no GPU for it, the driver is too old, or this build or LibTorch has no code for the GPU.
+/// computed as such (no TF32). Throws Failure (device, launch) where there is no GPU for it, the driver is
+/// too old, or this build or LibTorch has no code for the GPU.
 at::Device open_gpu(const launch::LaunchContext& launch);
+
+/// What GPUs that are opened from now on compute is the same in every run, to the bit.
+void want_the_same_bits();
 
 /// What the device does at most in a precision, in floating-point operations a second, where that is known.
 std::optional<double> peak_flops(at::Device device, config::Precision precision);

@@ -292,6 +292,7 @@ int run(const std::string& config_text, const RunOptions& options) {
     launch::hear_signals(launch, grace);
     if (options.local_ranks > 0) return train_threads(loaded, options);
     log::set_rank(launch.rank);
+    if (loaded.config.deterministic && loaded.config.device == config::Device::cuda) want_the_same_bits();
     if (launch.rank == 0)
       for (const std::string& warning : launch.warnings) log::warning(warning);
     return train_process(loaded, options, launch);

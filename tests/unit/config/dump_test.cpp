@@ -98,6 +98,7 @@ precision: fp32
 sharding: none
 device: cpu
 cuda_graphs: false
+deterministic: false
 seed: 0
 steps: 2
 run_dir: /r

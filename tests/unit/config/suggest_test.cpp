@@ -19,7 +19,7 @@ const char* const kTopKeys =
     "known here: model, layout, batch, data, optimizer, lr_schedule, eval, log, stop, deadlines, checkpoint, "
     "resume, "
     "precision, sharding, "
-    "device, cuda_graphs, seed, steps, run_dir, export_dtype";
+    "device, cuda_graphs, deterministic, seed, steps, run_dir, export_dtype";
 
 const Key& key_at(std::initializer_list<const char*> path) {
   const Key* key = &outline();

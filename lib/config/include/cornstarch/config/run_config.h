@@ -179,6 +179,7 @@ struct RunConfig {
   Sharding sharding = Sharding::none;
   Device device = Device::cpu;
   bool cuda_graphs = false;
+  bool deterministic = false;
   std::uint64_t seed = 0;
   int steps = 0;
   std::string run_dir = "runs/run";
