@@ -134,8 +134,10 @@ int connect_tcp(const std::string& host, int port, std::chrono::milliseconds lim
   std::string& reason = why ? *why : ignored;
   const Addresses found = resolve(host, port, end, reason);
   if (!found) return -1;
-  int fd = -1;
-  for (const addrinfo* to = found.get(); to && fd < 0; to = to->ai_next) fd = connect_to(*to, end);
+  int fd = -1, untried = 0;
+  for (const addrinfo* to = found.get(); to; to = to->ai_next) ++untried;
+  for (const addrinfo* to = found.get(); to && fd < 0; to = to->ai_next)
+    fd = connect_to(*to, Clock::now() + (end - Clock::now()) / untried--);
   if (fd < 0) reason = std::strerror(errno);
   return fd;
 }
