@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -11,8 +12,10 @@
 namespace cornstarch::fuzz {
 
 /// A promise that the input has broken: the fuzzer keeps it.
-inline void require(bool held) {
-  if (!held) std::abort();
+inline void require(bool held, int line = __builtin_LINE()) {
+  if (held) return;
+  std::fprintf(stderr, "what line %d requires is not so\n", line);
+  std::abort();
 }
 
 /// Takes choices from the front of the bytes, zeros behind their end.

@@ -30,6 +30,15 @@ int left_until(Clock::time_point end) {
   return left > 0 ? static_cast<int>(left) : 0;
 }
 
+/// Whether it becomes that before the end, whatever signals come.
+bool becomes(short event, int fd, Clock::time_point end) {
+  pollfd waiting{fd, event, 0};
+  int ready = 0;
+  do ready = poll(&waiting, 1, left_until(end));
+  while (ready < 0 && errno == EINTR);
+  return ready == 1;
+}
+
 /// Notices a host that vanished without closing its connections: keepalive where nothing is on the way, the
 /// limit for what was sent where something is.
 void tune(int fd) {
@@ -46,10 +55,9 @@ void tune(int fd) {
 bool finish_connect(int fd, const addrinfo& to, Clock::time_point end) {
   if (::connect(fd, to.ai_addr, to.ai_addrlen) == 0) return true;
   if (errno != EINPROGRESS) return false;
-  pollfd waiting{fd, POLLOUT, 0};
   int error = ETIMEDOUT;
   socklen_t size = sizeof(error);
-  if (poll(&waiting, 1, left_until(end)) == 1) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  if (becomes(POLLOUT, fd, end)) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
   errno = error;
   return error == 0;
 }
@@ -126,8 +134,10 @@ int connect_tcp(const std::string& host, int port, std::chrono::milliseconds lim
   std::string& reason = why ? *why : ignored;
   const Addresses found = resolve(host, port, end, reason);
   if (!found) return -1;
-  int fd = -1;
-  for (const addrinfo* to = found.get(); to && fd < 0; to = to->ai_next) fd = connect_to(*to, end);
+  int fd = -1, untried = 0;
+  for (const addrinfo* to = found.get(); to; to = to->ai_next) ++untried;
+  for (const addrinfo* to = found.get(); to && fd < 0; to = to->ai_next)
+    fd = connect_to(*to, Clock::now() + (end - Clock::now()) / untried--);
   if (fd < 0) reason = std::strerror(errno);
   return fd;
 }
@@ -157,9 +167,7 @@ std::string read_bytes(int fd, std::size_t count, std::chrono::milliseconds limi
   const auto end = Clock::now() + limit;
   std::string bytes(count, '\0');
   std::size_t done = 0;
-  while (done < count) {
-    pollfd waiting{fd, POLLIN, 0};
-    if (poll(&waiting, 1, left_until(end)) != 1) break;
+  while (done < count && becomes(POLLIN, fd, end)) {
     const ssize_t n = recv(fd, bytes.data() + done, count - done, 0);
     if (n <= 0) break;
     done += static_cast<std::size_t>(n);
@@ -181,8 +189,7 @@ bool write_all(int fd, std::string_view text) {
     if (n > 0) {
       sent += static_cast<std::size_t>(n);
     } else if (errno == EAGAIN || errno == EINTR) {
-      pollfd waiting{fd, POLLOUT, 0};
-      if (poll(&waiting, 1, left_until(end)) == 0) return false;
+      if (!becomes(POLLOUT, fd, end)) return false;
     } else {
       return false;
     }

@@ -35,7 +35,6 @@ struct World {
     options.grace = milliseconds(400);
     options.beat = milliseconds(50);
     options.silence = silence;
-    options.moment = milliseconds(50);
     options.print = [this](const std::string& line) {
       const std::lock_guard lock(mutex);
       printed += line;

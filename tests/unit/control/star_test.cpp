@@ -367,6 +367,23 @@ TEST_CASE("a connection that says nothing is closed after the handshake's time")
   close(fd);
 }
 
+TEST_CASE("a signal cuts no waiting short") {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  struct sigaction ignores{}, before{};
+  ignores.sa_handler = [](int) {};
+  ::sigaction(SIGUSR2, &ignores, &before);
+  std::thread other([&, reader = ::pthread_self()] {
+    for (int i = 0; i < 5; ++i, std::this_thread::sleep_for(milliseconds(20)))
+      ::pthread_kill(reader, SIGUSR2);
+    write_all(ends[1], "late");
+  });
+  CHECK(read_bytes(ends[0], 4, seconds(5)) == "late");
+  other.join();
+  ::sigaction(SIGUSR2, &before, nullptr);
+  for (const int end : ends) close(end);
+}
+
 TEST_CASE("both ends notice a host that vanishes") {
   int port = 0;
   const int listener = listen_tcp(true, port);
