@@ -53,7 +53,10 @@ def launcher(kind, ranks):
 
 
 class Small(unittest.TestCase):
+    under_way = None
+
     def setUp(self):
+        Small.under_way = self
         self.program = options.program
         where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.folder = Path(tempfile.mkdtemp(prefix="cornstarch-survival-", dir=where))
@@ -151,4 +154,10 @@ def main(**added):
     parser.add_argument("--long", action="store_true", help="the long form")
     known, rest = parser.parse_known_args()
     vars(options).update(vars(known))
-    unittest.main(argv=[sys.argv[0], *rest])
+    # Whoever ends the test early ends what it has started, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        unittest.main(argv=[sys.argv[0], *rest])
+    finally:
+        if Small.under_way:
+            Small.under_way.doCleanups()
