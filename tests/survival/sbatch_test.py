@@ -54,17 +54,17 @@ class Batch(Small):
 
     def await_steps(self, more):
         steps = self.step() + more
-        self.await_true(lambda: self.step() >= steps, limit=60)
+        self.await_true(lambda: self.step() >= steps)
 
     def await_requeued(self, job, times):
         """Slurm would let it wait for two minutes, until no launch of before is good any more. It counts in seconds."""
-        self.await_true(lambda: (self.shown(job, "JobState"), self.shown(job, "Restarts")) == ("PENDING", str(times)), limit=60)
+        self.await_true(lambda: (self.shown(job, "JobState"), self.shown(job, "Restarts")) == ("PENDING", str(times)))
         self.await_true(lambda: not self.left(), limit=10)
         time.sleep(2)
         self.assertEqual(slurm("scontrol", "update", f"JobId={job}", "StartTime=now").returncode, 0)
 
     def await_end(self, job):
-        self.await_true(lambda: self.shown(job, "JobState") in ("COMPLETED", "FAILED"), limit=60)
+        self.await_true(lambda: self.shown(job, "JobState") in ("COMPLETED", "FAILED"))
         self.await_true(lambda: not self.left(), limit=10)
         return self.shown(job, "JobState"), self.shown(job, "ExitCode"), self.shown(job, "Restarts")
 
@@ -126,7 +126,7 @@ class Batch(Small):
     def test_a_fault_at_the_start_counts_too(self):
         """Slurm then ends the other rank with SIGTERM, as if it had been asked to stop."""
         job = self.submit(RESTARTS="0")
-        self.await_true(lambda: len(self.left()) == RANKS, limit=60)
+        self.await_true(lambda: len(self.left()) == RANKS)
         self.kill_a_rank()
         state, code, restarts = self.await_end(job)
         self.assertEqual((state, restarts, self.faults(job)), ("FAILED", "0", 1), self.text())
