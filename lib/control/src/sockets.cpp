@@ -75,15 +75,20 @@ int connect_to(const addrinfo& to, Clock::time_point end) {
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
-/// Asked in a thread of its own: a resolver whose servers do not answer takes its time.
+std::pair<int, Addresses> addresses(const std::string& host, int port, int flags) {
+  addrinfo hints{};
+  hints.ai_flags = flags;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  return std::pair(error, Addresses(found, freeaddrinfo));
+}
+
+/// Names are asked for in a thread of its own: a resolver whose servers do not answer takes its time.
 Addresses resolve(const std::string& host, int port, Clock::time_point end, std::string& why) {
-  std::packaged_task<std::pair<int, Addresses>()> ask([host, port] {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-    return std::pair(error, Addresses(found, freeaddrinfo));
-  });
+  if (auto numeric = addresses(host, port, AI_NUMERICHOST); numeric.first == 0)
+    return std::move(numeric.second);
+  std::packaged_task<std::pair<int, Addresses>()> ask([host, port] { return addresses(host, port, 0); });
   auto answer = ask.get_future();
   std::thread(std::move(ask)).detach();
   const bool answered = answer.wait_until(end) == std::future_status::ready;
