@@ -1,10 +1,11 @@
 // Preloaded into a program, makes one of its file operations go wrong. Counted are those that change files
-// below FAULTS_BELOW: opening for writing, write, fsync, rename, mkdir, unlink, rmdir. The one that FAULTS_AT
-// names (from 1)
+// below FAULTS_BELOW: opening for writing, write, pwrite, fsync, rename, mkdir, unlink, rmdir. The one that
+// FAULTS_AT names (from 1)
 //
 //   FAULTS_KIND=kill   never begins: the process is killed (as by SIGKILL)
 //   FAULTS_KIND=half   a write does a half of it, then the process is killed; any other operation as `kill`
 //   FAULTS_KIND=nospace, io   fails with ENOSPC or EIO; FAULTS_STAYS=1: so do all after it
+//   FAULTS_KIND=slow   begins 3 s late; FAULTS_STAYS=1: so do all after it
 //
 // Without FAULTS_AT they are counted only; FAULTS_COUNT names a file for the number.
 
@@ -76,6 +77,10 @@ What next(Half&& half) {
   Faults& f = faults();
   const long now = ++f.seen;
   if (f.at == 0 || now < f.at || (now > f.at && !f.stays)) return What::goes_on;
+  if (f.kind == "slow") {
+    ::sleep(3);
+    return What::goes_on;
+  }
   if (f.kind == "half") half();
   if (f.kind == "half" || f.kind == "kill") {
     ::kill(::getpid(), SIGKILL);
@@ -119,6 +124,14 @@ ssize_t write(int fd, const void* data, size_t size) {
   if (watched(fd) && next([&] { writes(fd, data, size / 2); }) == What::fails) return -1;
   return writes(fd, data, size);
 }
+
+ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
+  const auto writes = real<ssize_t(int, const void*, size_t, off_t)>("pwrite");
+  if (watched(fd) && next([&] { writes(fd, data, size / 2, at); }) == What::fails) return -1;
+  return writes(fd, data, size, at);
+}
+
+ssize_t pwrite64(int fd, const void* data, size_t size, off64_t at) { return pwrite(fd, data, size, at); }
 
 int fsync(int fd) {
   if (watched(fd) && next() == What::fails) return -1;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cornstarch/base/new_file.h"
 #include "cornstarch/base/text.h"
 
 namespace cornstarch {
@@ -34,16 +35,6 @@ std::string_view other_kind(mode_t mode) {
   if (S_ISDIR(mode)) return "a folder";
   if (S_ISFIFO(mode)) return "a FIFO, not a file";
   return S_ISSOCK(mode) ? "a socket, not a file" : "a device, not a file";
-}
-
-bool write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    content.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
 }
 
 /// Waits for a pipe's writer, though not for ever.
@@ -146,18 +137,48 @@ Result<void> write_file_atomically(const fs::path& path, std::string_view conten
 }
 
 Result<void> write_file_atomically(const fs::path& path, const std::vector<std::string_view>& parts) {
-  if (path.filename().empty()) return write_failure(path, EISDIR);
-  const fs::path temporary = name_beside(path);
-  Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (!fd.valid()) return write_failure(path, errno);
-  const bool written = std::all_of(parts.begin(), parts.end(),
-                                   [&](std::string_view part) { return write_all(fd.get(), part); });
-  if (!written || ::fsync(fd.get()) != 0 || !fd.close() || ::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary.c_str());
-    return write_failure(path, error);
+  auto file = NewFile::begin(path);
+  if (!file) return tl::unexpected(file.error());
+  std::uint64_t at = 0;
+  for (const std::string_view part : parts) {
+    if (const auto ok = file->write(at, part); !ok) return ok;
+    at += part.size();
   }
-  if (!sync_folder(path.parent_path())) return write_failure(path, errno);
+  return file->finish();
+}
+
+Result<NewFile> NewFile::begin(fs::path path) {
+  if (path.filename().empty()) return write_failure(path, EISDIR);
+  fs::path temporary = name_beside(path);
+  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!file.valid()) return write_failure(path, errno);
+  return NewFile(std::move(path), std::move(temporary), std::move(file));
+}
+
+NewFile::~NewFile() {
+  if (file_.valid()) ::unlink(temporary_.c_str());
+}
+
+Result<void> NewFile::write(std::uint64_t at, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t n = ::pwrite(file_.get(), content.data(), content.size(), static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return write_failure(path_, errno);
+    content.remove_prefix(static_cast<std::size_t>(n));
+    at += static_cast<std::uint64_t>(n);
+  }
+  return {};
+}
+
+Result<void> NewFile::finish() {
+  const bool synced = ::fsync(file_.get()) == 0;
+  if (!synced || !file_.close() || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    file_.close();
+    return write_failure(path_, error);
+  }
+  if (!sync_folder(path_.parent_path())) return write_failure(path_, errno);
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -18,19 +19,38 @@
 namespace cornstarch::checkpoint {
 namespace {
 
-std::string hexadecimal(XXH128_hash_t hash) {
+std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+
+}  // namespace
+
+struct Hash::State {
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state{XXH3_createState(), &XXH3_freeState};
+};
+
+Hash::Hash() : state_(std::make_unique<State>()) { XXH3_128bits_reset(state_->state.get()); }
+Hash::~Hash() = default;
+
+void Hash::add(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->state.get(), bytes.data(), bytes.size());
+}
+
+std::string Hash::text() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(state_->state.get());
   std::array<char, 33> text{};
   std::snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
                 static_cast<unsigned long long>(hash.low64));
   return text.data();
 }
 
-std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
-
-}  // namespace
-
-std::string hash_of(std::span<const std::byte> bytes) {
-  return hexadecimal(XXH3_128bits(bytes.data(), bytes.size()));
+std::string hash_of(std::span<const std::byte> bytes, const GivesUp& gives_up) {
+  Hash hash;
+  while (!bytes.empty()) {
+    if (gives_up && gives_up()) return {};
+    const auto some = bytes.first(std::min(bytes.size(), kAtOnce));
+    hash.add(some);
+    bytes = bytes.subspan(some.size());
+  }
+  return hash.text();
 }
 
 std::string hash_of(std::string_view text) { return hash_of(std::as_bytes(std::span(text))); }
@@ -51,7 +71,7 @@ Result<void> check_reference(const Reference& reference, const std::filesystem::
   return {};
 }
 
-Result<Reference::File> hash_file(const std::filesystem::path& path) {
+Result<Reference::File> hash_file(const std::filesystem::path& path, const GivesUp& gives_up) {
   const auto failure = [&] {
     return fail(ExitCode::io, cat("cannot read '", path.string(), "': ", std::strerror(errno)));
   };
@@ -60,19 +80,22 @@ Result<Reference::File> hash_file(const std::filesystem::path& path) {
   const std::unique_ptr<const int, void (*)(const int*)> closes(&fd, [](const int* f) { ::close(*f); });
   struct stat info{};
   if (::fstat(fd, &info) != 0) return failure();
-  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
-  XXH3_128bits_reset(state.get());
-  std::vector<char> buffer(std::size_t{4} << 20);
+  Hash hash;
+  std::vector<std::byte> buffer(kAtOnce);
   Reference::File file{path.filename(), 0, nanoseconds(info.st_mtim), {}};
   while (true) {
+    if (gives_up && gives_up()) {
+      errno = ECANCELED;
+      return failure();
+    }
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return failure();
     if (n == 0) break;
-    XXH3_128bits_update(state.get(), buffer.data(), static_cast<std::size_t>(n));
+    hash.add(std::span(buffer).first(static_cast<std::size_t>(n)));
     file.bytes += n;
   }
-  file.hash = hexadecimal(XXH3_128bits_digest(state.get()));
+  file.hash = hash.text();
   return file;
 }
 

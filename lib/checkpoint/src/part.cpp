@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cornstarch/base/files.h"
+#include "cornstarch/base/new_file.h"
+#include "cornstarch/base/parallel.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/untrusted.h"
 #include "hash.h"
@@ -125,39 +127,77 @@ Result<PartData> open_data(const fs::path& path) {
   return PartData{std::move(*file), std::move(*header)};
 }
 
-std::string trouble_with(const fs::path& path, const StoredPiece& stored, const PartData& data) {
+std::string trouble_with(const fs::path& path, const StoredPiece& stored, const PartData& data,
+                         const GivesUp& gives_up) {
   const auto found = data.file.tensors().find(stored.piece.name);
   const std::int64_t bytes = stored.piece.where.elements.size() * formats::size_of(stored.piece.dtype);
   if (found == data.file.tensors().end() ||
       found->second.end - found->second.begin != static_cast<std::uint64_t>(bytes))
     return cat("'", path.string(), "' does not hold what its index says of ", stored.piece.name);
-  if (hash_of(data.file.bytes(found->second)) == stored.hash) return {};
+  const std::string hash = hash_of(data.file.bytes(found->second), gives_up);
+  if (hash == stored.hash) return {};
+  if (hash.empty()) return cat("'", path.string(), "' is not checked: given up");
   return cat("'", path.string(), "': tensor ", stored.piece.name,
              " is not what was written: its hash differs");
 }
 
-Result<void> write_part(const fs::path& partial, int rank, const std::vector<PieceToWrite>& pieces) {
+namespace {
+
+/// Into its place, hashed on the way: what is in the cache is read once. Throws Failure.
+std::string write_piece(NewFile& file, const fs::path& path, std::uint64_t at,
+                        std::span<const std::byte> bytes, const GivesUp& gives_up) {
+  Hash hash;
+  while (!bytes.empty()) {
+    if (gives_up && gives_up())
+      throw Failure(ExitCode::io, cat("'", path.string(), "' is not written: given up"));
+    const auto some = bytes.first(std::min(bytes.size(), kAtOnce));
+    hash.add(some);
+    value_or_throw(file.write(at, {reinterpret_cast<const char*>(some.data()), some.size()}));
+    at += some.size();
+    bytes = bytes.subspan(some.size());
+  }
+  return hash.text();
+}
+
+/// Throws Failure.
+std::vector<StoredPiece> write_pieces(const fs::path& path, const std::vector<PieceToWrite>& pieces,
+                                      int threads, const GivesUp& gives_up) {
+  std::vector<formats::TensorToWrite> tensors;
+  for (const PieceToWrite& p : pieces)
+    tensors.push_back({p.piece.name, p.piece.dtype, shape_on_disk(p.piece.where), p.bytes});
+  const auto layout = value_or_throw(formats::lay_out_safetensors(tensors));
+  NewFile file = value_or_throw(NewFile::begin(path));
+  value_or_throw(file.write(0, layout.head));
+  std::vector<StoredPiece> written(pieces.size());
+  parallel_for(pieces.size(), threads, [&](std::size_t i) {
+    written[i] = {pieces[i].piece, write_piece(file, path, layout.places[i], pieces[i].bytes, gives_up)};
+  });
+  value_or_throw(file.finish());
+  return written;
+}
+
+}  // namespace
+
+Result<void> write_part(const fs::path& partial, int rank, const std::vector<PieceToWrite>& pieces,
+                        int threads, const GivesUp& gives_up) {
   std::error_code error;
   fs::create_directories(partial, error);
   if (error) return fail(ExitCode::io, cat("cannot make '", partial.string(), "': ", error.message()));
   const std::string part = part_name(rank);
   const fs::path path = data_file(partial, part);
-  std::vector<formats::TensorToWrite> tensors;
-  Json stored = Json::array();
-  std::vector<StoredPiece> written;
-  for (const PieceToWrite& p : pieces) {
-    tensors.push_back({p.piece.name, p.piece.dtype, shape_on_disk(p.piece.where), p.bytes});
-    written.push_back({p.piece, hash_of(p.bytes)});
-    stored.push_back(json_of(written.back()));
+  try {
+    const std::vector<StoredPiece> written = write_pieces(path, pieces, threads, gives_up);
+    const PartData data = value_or_throw(open_data(path));
+    parallel_for(written.size(), threads, [&](std::size_t i) {
+      if (const std::string trouble = trouble_with(path, written[i], data, gives_up); !trouble.empty())
+        throw Failure(ExitCode::io, trouble);
+    });
+    Json index = {{"header", hash_of(data.header)}, {"pieces", Json::array()}};
+    for (const StoredPiece& piece : written) index["pieces"].push_back(json_of(piece));
+    return write_file_atomically(index_file(partial, part), index.dump(1) + "\n");
+  } catch (const Failure& failure) {
+    return tl::unexpected(failure.error());
   }
-  if (const auto ok = formats::write_safetensors(path, tensors); !ok) return ok;
-  const auto data = open_data(path);
-  if (!data) return tl::unexpected(data.error());
-  for (const StoredPiece& piece : written)
-    if (const std::string trouble = trouble_with(path, piece, *data); !trouble.empty())
-      return fail(ExitCode::io, trouble);
-  const Json index = {{"header", hash_of(data->header)}, {"pieces", std::move(stored)}};
-  return write_file_atomically(index_file(partial, part), index.dump(1) + "\n");
 }
 
 }  // namespace cornstarch::checkpoint

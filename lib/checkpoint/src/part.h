@@ -39,6 +39,7 @@ struct PartData {
 Result<PartData> open_data(const std::filesystem::path& path);
 
 /// What is wrong with a piece's bytes, or "".
-std::string trouble_with(const std::filesystem::path& path, const StoredPiece& piece, const PartData& data);
+std::string trouble_with(const std::filesystem::path& path, const StoredPiece& piece, const PartData& data,
+                         const GivesUp& gives_up = {});
 
 }  // namespace cornstarch::checkpoint

@@ -4,8 +4,8 @@
 #include <thread>
 
 #include "conversation.h"
+#include "cornstarch/base/parallel.h"
 #include "cornstarch/base/text.h"
-#include "cornstarch/dataio/parallel.h"
 #include "cornstarch/telemetry/progress.h"
 #include "foreign_form.h"
 #include "index_format.h"
@@ -91,11 +91,10 @@ class Maker {
     std::vector<Sample> samples(places.size());
     const std::size_t workers = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 16);
     const std::size_t share = 64;  // enough for a thread not to wait for the next one
-    dataio::parallel_for(
-        (places.size() + share - 1) / share, static_cast<int>(workers), [&](std::size_t part) {
-          for (std::size_t i = part * share; i < std::min(places.size(), (part + 1) * share); ++i)
-            samples[i] = facts_of(text.substr(places[i].offset, places[i].length), placeholders_);
-        });
+    parallel_for((places.size() + share - 1) / share, static_cast<int>(workers), [&](std::size_t part) {
+      for (std::size_t i = part * share; i < std::min(places.size(), (part + 1) * share); ++i)
+        samples[i] = facts_of(text.substr(places[i].offset, places[i].length), placeholders_);
+    });
     for (std::size_t i = 0; i < places.size(); ++i) {
       const SamplePlace& place = places[i];
       if (place.length > kMaxSampleBytes) return too_long(place.line);

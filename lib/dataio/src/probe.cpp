@@ -4,9 +4,9 @@
 #include <map>
 #include <set>
 
+#include "cornstarch/base/parallel.h"
 #include "cornstarch/base/random.h"
 #include "cornstarch/base/text.h"
-#include "cornstarch/dataio/parallel.h"
 
 namespace cornstarch::dataio {
 namespace {

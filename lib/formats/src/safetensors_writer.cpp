@@ -33,6 +33,16 @@ Result<void> check_sizes(const std::vector<const TensorToWrite*>& order) {
   return {};
 }
 
+std::vector<const TensorToWrite*> in_order(const std::vector<TensorToWrite>& tensors) {
+  std::vector<const TensorToWrite*> order;
+  for (const TensorToWrite& tensor : tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    return std::pair(write_rank(a->dtype), std::string_view(a->name)) <
+           std::pair(write_rank(b->dtype), std::string_view(b->name));
+  });
+  return order;
+}
+
 /// The header as Hugging Face's writer makes it: padded with spaces, so that the data is aligned.
 std::string header_text(const std::vector<const TensorToWrite*>& order) {
   nlohmann::ordered_json header;
@@ -51,19 +61,27 @@ std::string header_text(const std::vector<const TensorToWrite*>& order) {
 
 }  // namespace
 
-Result<void> write_safetensors(const std::filesystem::path& path, const std::vector<TensorToWrite>& tensors) {
-  std::vector<const TensorToWrite*> order;
-  for (const TensorToWrite& tensor : tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return std::pair(write_rank(a->dtype), std::string_view(a->name)) <
-           std::pair(write_rank(b->dtype), std::string_view(b->name));
-  });
-  if (const auto ok = check_sizes(order); !ok) return ok;
+Result<SafetensorsLayout> lay_out_safetensors(const std::vector<TensorToWrite>& tensors) {
+  const std::vector<const TensorToWrite*> order = in_order(tensors);
+  if (const auto ok = check_sizes(order); !ok) return tl::unexpected(ok.error());
   const std::string header = header_text(order);
-  std::string size;
-  for (int i = 0; i < 8; ++i) size.push_back(static_cast<char>(header.size() >> (8 * i) & 0xFF));
-  std::vector<std::string_view> parts = {size, header};
-  for (const TensorToWrite* tensor : order)
+  SafetensorsLayout out;
+  for (int i = 0; i < 8; ++i) out.head.push_back(static_cast<char>(header.size() >> (8 * i) & 0xFF));
+  out.head += header;
+  out.places.resize(tensors.size());
+  std::uint64_t at = out.head.size();
+  for (const TensorToWrite* tensor : order) {
+    out.places[static_cast<std::size_t>(tensor - tensors.data())] = at;
+    at += tensor->bytes.size();
+  }
+  return out;
+}
+
+Result<void> write_safetensors(const std::filesystem::path& path, const std::vector<TensorToWrite>& tensors) {
+  const auto layout = lay_out_safetensors(tensors);
+  if (!layout) return tl::unexpected(layout.error());
+  std::vector<std::string_view> parts = {layout->head};
+  for (const TensorToWrite* tensor : in_order(tensors))
     parts.emplace_back(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size());
   return write_file_atomically(path, parts);
 }

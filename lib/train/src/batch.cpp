@@ -8,7 +8,7 @@
 #include <span>
 
 #include "cornstarch/base/checked.h"
-#include "cornstarch/dataio/parallel.h"
+#include "cornstarch/base/parallel.h"
 #include "cornstarch/nn/upload.h"
 #include "placement.h"
 
@@ -196,7 +196,7 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
                                    : dataset.info(sample));
   const auto begin = static_cast<std::size_t>(block.begin);
   std::vector<std::string> problems(block_size);
-  dataio::parallel_for(block_size, workers, [&](std::size_t at) {
+  parallel_for(block_size, workers, [&](std::size_t at) {
     const std::int64_t sample = out.samples[begin + at];
     if (sample >= 0) problems[at] = read_sample(out, dataset, sample, at, needs);
   });
@@ -207,7 +207,7 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
   }
   if (!needs.text || !places_tokens(plan, modalities)) return out;
   out.placed.resize(static_cast<std::size_t>(plan.num_microbatches));
-  dataio::parallel_for(out.placed.size(), workers, [&](std::size_t m) {
+  parallel_for(out.placed.size(), workers, [&](std::size_t m) {
     out.placed[m] = place_tokens(rows_of(out, plan, static_cast<int>(m)), plan, modalities);
   });
   return out;

@@ -121,6 +121,50 @@ TEST_CASE("a part that is missing, or not all of it, makes no checkpoint", "[che
   CHECK(fs::is_empty(dir.path()));
 }
 
+TEST_CASE("how many threads write a part makes no difference", "[checkpoint]") {
+  const Folder dir;
+  std::vector<std::vector<float>> tensors;
+  std::vector<PieceToWrite> pieces;
+  for (std::int64_t i = 0; i < 40; ++i)
+    tensors.push_back(values(plan::whole({1 + i % 7 * 300'000}), static_cast<float>(i)));
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    pieces.push_back({{cat("parameter/llm/", i), DType::f32, plan::whole({std::ssize(tensors[i])})},
+                      std::as_bytes(std::span(tensors[i]))});
+  for (const int threads : {1, 4}) value_or_throw(write_part(dir.path() / cat(threads), 0, pieces, threads));
+  for (const char* file : {"rank-00000.safetensors", "rank-00000.json"})
+    CHECK(*read_file(dir.path() / "1" / file) == *read_file(dir.path() / "4" / file));
+}
+
+TEST_CASE("what is written can be given up every few MB", "[checkpoint]") {
+  const Folder dir;
+  const std::int64_t n = 24 << 20;  // bytes: written and hashed, read again and hashed
+  const std::vector<std::byte> bytes(static_cast<std::size_t>(n));
+  const fs::path partial = partial_folder(dir.path(), 1);
+  std::vector<std::string> said;
+  int asked = 0;
+  const auto write_until = [&](int last) {
+    asked = 0;
+    const auto written = write_part(partial, 0, {{{"parameter/llm/a", DType::u8, plan::whole({n})}, bytes}},
+                                    1, [&] { return ++asked > last; });
+    if (!written) said.push_back(written.error().message);
+    return written.has_value();
+  };
+  CHECK(write_until(1000));
+  CHECK(asked == 2 * n / (4 << 20));
+  const int all = asked;
+  for (int last = 0; last < all; ++last) {
+    fs::remove_all(partial);
+    CHECK_FALSE(write_until(last));
+    CHECK(asked == last + 1);
+    CHECK_FALSE(fs::exists(partial / "rank-00000.json"));
+  }
+  const std::string file = (partial / "rank-00000.safetensors").string();
+  CHECK(said.front() == cat("'", file, "' is not written: given up"));
+  CHECK(said.back() == cat("'", file, "' is not checked: given up"));
+  CHECK(hash_file(partial / "rank-00000.safetensors", [] { return true; }).error().message ==
+        cat("cannot read '", file, "': Operation canceled"));
+}
+
 TEST_CASE("the newest stay, and every so many", "[checkpoint]") {
   const Folder dir;
   for (const int step : {10, 20, 30, 40, 50}) save(dir.path(), step);

@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include "catch.h"
-#include "cornstarch/dataio/parallel.h"
+#include "cornstarch/base/parallel.h"
 #include "golden.h"
 #include "peak_memory.h"
 

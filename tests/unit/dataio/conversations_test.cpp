@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "catch.h"
-#include "cornstarch/dataio/parallel.h"
+#include "cornstarch/base/parallel.h"
 #include "cornstarch/dataio/preprocess.h"
 #include "golden.h"
 #include "index_format.h"

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -72,10 +73,14 @@ struct Manifest {
 std::filesystem::path partial_folder(const std::filesystem::path& dir, std::int64_t step);
 std::filesystem::path whole_folder(const std::filesystem::path& dir, std::int64_t step);
 
-/// Writes one rank's pieces into the partial folder, makes it if need be, and reads them again to compare.
-/// Everything is synced. Errors: io, naming the file.
+/// Whether what is under way is no longer wanted: asked every few MB, by any thread. None: it always is.
+using GivesUp = std::function<bool()>;
+
+/// Writes one rank's pieces into the partial folder, makes it if need be, and reads them again to compare, on
+/// so many threads. Everything is synced. Errors: io, naming the file.
 Result<void> write_part(const std::filesystem::path& partial, int rank,
-                        const std::vector<PieceToWrite>& pieces);
+                        const std::vector<PieceToWrite>& pieces, int threads = 1,
+                        const GivesUp& gives_up = {});
 
 /// Makes the partial folder of manifest.step whole once every rank has written its part: checks that the
 /// parts make up every tensor, writes the manifest, renames. One process does so. An older whole folder of
@@ -106,7 +111,7 @@ struct Listed {
 std::vector<Listed> list(const std::filesystem::path& dir);
 
 /// The hash by which a file of a reference is known again.
-Result<Reference::File> hash_file(const std::filesystem::path& path);
+Result<Reference::File> hash_file(const std::filesystem::path& path, const GivesUp& gives_up = {});
 
 /// That the files of a reference are in `folder` as they were: of the same size and time, or else of the same
 /// hash. Errors (bad_data) name the file.

@@ -71,7 +71,15 @@ struct TensorToWrite {
   std::span<const std::byte> bytes;
 };
 
-/// Writes atomically, tensors in the order HF writes them (by name), metadata {"format": "pt"}.
+/// What a file of these tensors begins with, and where the bytes of each of them are in it, in the order HF
+/// writes them (by name), with metadata {"format": "pt"}.
+struct SafetensorsLayout {
+  std::string head;
+  std::vector<std::uint64_t> places;
+};
+Result<SafetensorsLayout> lay_out_safetensors(const std::vector<TensorToWrite>& tensors);
+
+/// Writes them atomically.
 Result<void> write_safetensors(const std::filesystem::path& path, const std::vector<TensorToWrite>& tensors);
 
 }  // namespace cornstarch::formats

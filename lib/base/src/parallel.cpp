@@ -1,4 +1,4 @@
-#include "cornstarch/dataio/parallel.h"
+#include "cornstarch/base/parallel.h"
 
 #include <algorithm>
 #include <atomic>
@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace cornstarch::dataio {
+namespace cornstarch {
 
 void parallel_for(std::size_t n, int workers, const std::function<void(std::size_t)>& f) {
   std::atomic<std::size_t> next{0};
@@ -35,4 +35,4 @@ void parallel_for(std::size_t n, int workers, const std::function<void(std::size
   if (error) std::rethrow_exception(error);
 }
 
-}  // namespace cornstarch::dataio
+}  // namespace cornstarch

@@ -1,4 +1,4 @@
-#include "cornstarch/dataio/parallel.h"
+#include "cornstarch/base/parallel.h"
 
 #include <atomic>
 #include <latch>
@@ -9,7 +9,7 @@
 
 #include "catch.h"
 
-using cornstarch::dataio::parallel_for;
+using cornstarch::parallel_for;
 
 TEST_CASE("every index comes once, whatever the number of workers") {
   for (const int workers : {1, 2, 7}) {
