@@ -130,6 +130,7 @@ void lay_out(Bucket& bucket, const StoreOptions& options) {
 void add_segments(const Bucket& bucket, std::vector<Segment>& segments) {
   const Range own = share_of(bucket);
   const bool speaks = bucket.sharded || bucket.group->rank() == 0;
+  const Range saved = bucket.sharded ? own : share(own.size(), bucket.group->size(), bucket.group->rank());
   for (const Bucket::Place& place : bucket.places) {
     const models::Parameter& p = *place.stored.parameter;
     const std::int64_t first = std::max(place.offset, own.begin);
@@ -138,8 +139,16 @@ void add_segments(const Bucket& bucket, std::vector<Segment>& segments) {
     const auto run = [&](const at::Tensor& share) {
       return share.defined() ? share.narrow(0, first - own.begin, last - first) : share;
     };
-    segments.push_back({&p, first - place.offset, run(bucket.own_values), run(bucket.own_masters),
-                        run(bucket.own_gradients), place.stored.counts && speaks});
+    Segment& segment = segments.emplace_back();
+    segment = {&p,
+               first - place.offset,
+               run(bucket.own_values),
+               run(bucket.own_masters),
+               run(bucket.own_gradients),
+               place.stored.counts && speaks};
+    if (place.stored.counts)
+      segment.saves = {std::clamp(saved.begin, first, last) - first,
+                       std::clamp(saved.end, first, last) - first};
   }
 }
 

@@ -18,11 +18,12 @@ std::string name_of(const char* kind, const models::Parameter& p) {
   return cat(kind, "/", p.tied_to.empty() ? p.full_name() : p.tied_to);
 }
 
-plan::ShardRange place_of(const pipeline::Segment& s) {
+/// Where some of a segment's elements lie.
+plan::ShardRange place_of(const pipeline::Segment& s, Range elements) {
   const models::Parameter& p = *s.parameter;
   Range part;
   if (p.split_dim >= 0) part = {p.offset, p.offset + p.value.size(p.split_dim)};
-  return {p.spec->shape, p.split_dim, part, {s.begin, s.begin + s.value.numel()}};
+  return {p.spec->shape, p.split_dim, part, {s.begin + elements.begin, s.begin + elements.end}};
 }
 
 const at::Tensor& precise(const pipeline::Segment& s) { return s.master.defined() ? s.master : s.value; }
@@ -46,12 +47,13 @@ std::vector<StateTensor> state_of(const std::vector<pipeline::Segment>& segments
   std::vector<StateTensor> out;
   const auto add = [&](const char* kind, const pipeline::Segment& s, const at::Tensor& value) {
     if (value.defined())
-      out.push_back({{name_of(kind, *s.parameter), models::file_type(value.scalar_type()), place_of(s)},
-                     value.detach()});
+      out.push_back(
+          {{name_of(kind, *s.parameter), models::file_type(value.scalar_type()), place_of(s, s.saves)},
+           value.detach().narrow(0, s.saves.begin, s.saves.size())});
   };
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const pipeline::Segment& s = segments[i];
-    if (!s.counts) continue;
+    if (s.saves.size() == 0) continue;
     add(kParameter, s, precise(s));
     add(kFirstMoment, s, moments[i].first);
     add(kSecondMoment, s, moments[i].second);
@@ -66,7 +68,7 @@ void restore(checkpoint::Checkpoint& from, const std::vector<pipeline::Segment>&
     if (!into.defined()) return;
     const std::string name = name_of(kind, *s.parameter);
     if (from.tensors().count(name) > 0) {
-      read(from, name, place_of(s), into);
+      read(from, name, place_of(s, {0, s.value.numel()}), into);
     } else if (kind != kParameter) {
       into.zero_();
     }

@@ -17,8 +17,8 @@ struct StateTensor {
 };
 
 /// What decides the future of the segments, by global name: "parameter/llm/<name>" (masters, where values are
-/// roundings of them), "first_moment/..." and "second_moment/...". What many ranks hold is given by one of
-/// them.
+/// roundings of them), "first_moment/..." and "second_moment/...". What several ranks hold is
+/// shared among them.
 std::vector<StateTensor> state_of(const std::vector<pipeline::Segment>& segments,
                                   const std::vector<optim::Optimizer::Moments>& moments);
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "cornstarch/base/checked.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/models/stage.h"
 
@@ -29,6 +30,7 @@ struct Segment {
   at::Tensor master;       ///< fp32, of which value is the rounding; undefined where value is all there is
   at::Tensor gradient;     ///< summed over the global batch once the step's backward is done
   bool counts = true;      ///< in the norm: of all ranks that hold these elements, on one
+  Range saves = {};        ///< of its elements, what this rank writes: each is written by one of those ranks
 };
 
 struct StoreOptions {
