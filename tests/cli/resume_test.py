@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import unittest
+import unittest.mock
 from pathlib import Path
 
 import train_test
@@ -177,6 +178,24 @@ class Resuming(Training):
         self.assertEqual(self.losses("looped"), self.losses("straight"))
         self.assertEqual(self.files("looped"), self.files("straight"))
 
+    @unittest.skipUnless(shutil.which("mpirun") and "FILE_FAULTS" in os.environ, "needs mpirun, and FILE_FAULTS to name the library of tests/crash")
+    def test_a_rank_that_fails_says_so_before_its_disk_is_done(self):
+        """A part takes some ten file operations of 3 s."""
+        checkpoints = self.folder / "slow" / "checkpoints"
+        faults = {"LD_PRELOAD": os.environ["FILE_FAULTS"], "FAULTS_BELOW": str(checkpoints / "step"), "FAULTS_KIND": "slow",
+                  "FAULTS_AT": "1", "FAULTS_STAYS": "1"}
+        with unittest.mock.patch.dict(os.environ, faults):
+            process = self.start("--set", "lr_schedule.type=constant", "--set", "checkpoint.every=50", name="slow", layout=(),
+                                 launcher=(str(train_test.ROOT / "scripts" / "mpirun-local"), "-n", "4"))
+        self.await_true(lambda: list(checkpoints.glob("step-*.partial")))
+        (self.data / "seven.png").unlink()
+        begin = time.monotonic()
+        self.await_true(lambda: "FATAL rank=" in self.said.read_text())
+        self.assertLess(time.monotonic() - begin, 3, self.said.read_text())
+        self.assertIn("seven.png", self.said.read_text())
+        process.kill()
+        process.wait(timeout=60)
+
     def owner(self, name):
         """The process that writes a run's metrics: rank 0."""
         metrics = str(self.folder / name / "metrics.jsonl")
@@ -246,6 +265,19 @@ class Resuming(Training):
         failed = self.train(*self.SAVING, "--set", f"checkpoint.dir={wall}/checkpoints", "--set", "checkpoint.on_error=fail",
                             name="strict", code=74).stderr
         self.assertIn("the checkpoint of step 2 is not saved: cannot make", failed)
+
+    def test_a_folder_of_checkpoints_is_one_run_s(self):
+        shared = self.folder / "shared"
+        into = (*self.SAVING, "--set", f"checkpoint.dir={shared}")
+        first = self.start(*into, "--set", "lr_schedule.type=constant", name="first")
+        for extra in ((), ("--resume",)):
+            said = self.train(*into, *extra, name="second", code=2).stderr
+            self.assertRegex(said, rf"error: (rank 0: )?the checkpoint folder '{shared}' is in use by process {first.pid} on .*, since .* UTC\n"
+                                   r"  help: wait for the end of that run, or give checkpoint.dir another folder\n")
+            self.assertFalse((self.folder / "second").exists())
+        first.send_signal(signal.SIGTERM)
+        self.assertEqual(first.wait(timeout=60), 75, self.said.read_text())
+        self.assertIn(f"'{shared}' holds checkpoints of a run\n", self.train(*into, name="second", code=2).stderr)
 
     def test_keep_and_minutes(self):
         self.train("--set", "checkpoint.every=1", "--set", "checkpoint.keep=2", "--set", "checkpoint.keep_every=3", steps=7,

@@ -49,11 +49,26 @@ void save_before_the_end(Trainer& trainer, const Failure& failure) {
   }
 }
 
+/// Leaves a checkpoint where a signal was the end.
+Ending train_to_the_end(Trainer& trainer) {
+  Ending ending;
+  try {
+    ending = trainer.run();
+  } catch (const Failure& failure) {
+    save_before_the_end(trainer, failure);
+    throw;
+  }
+  if (ending.signal != 0 && trainer.steps_done() > 0 && !trainer.save())
+    throw Failure(ExitCode::io, cat("the state of step ", trainer.steps_done(), " could not be saved"));
+  return ending;
+}
+
 /// What rank 0 writes and shows.
 class Speaker {
  public:
   Speaker(const Job& job, const std::string& versions)
       : folder_(value_or_throw(open_folder(job, versions))),
+        checkpoints_(value_or_throw(claim_checkpoints(config::checkpoint_folder(job.config)))),
         display_(job.config.steps, {job.config.log.every, job.config.log.every_seconds}) {
     value_or_throw(console().keep_log(fs::path(job.config.run_dir) / "log.txt"));
     console().say(plan::to_table(job.plan, job.modalities));
@@ -90,6 +105,8 @@ class Speaker {
     const config::RunConfig& config = job.config;
     const std::string yaml = config::dump(config), plan = plan::to_json(job.plan, job.modalities);
     const fs::path dir = config::checkpoint_folder(config);
+    if (config.checkpoint.dir)
+      if (const auto free = check_checkpoints_free(dir); !free) return tl::unexpected(free.error());
     if (!checkpoint::list(dir).empty()) {
       if (config.resume != config::Resume::never)
         return RunFolder::take_up(config.run_dir, yaml, plan, versions);
@@ -109,6 +126,7 @@ class Speaker {
   }
 
   RunFolder folder_;
+  std::optional<FolderClaim> checkpoints_;
   telemetry::Display display_;
   int lost_lines_ = 0;
 };
@@ -136,6 +154,42 @@ int exit_code(const Ending& ending, int steps_done) {
   const bool again = ending.signal != SIGINT && steps_done > 0;
   return again ? static_cast<int>(ExitCode::preempted)
                : static_cast<int>(ExitCode::signal_base) + ending.signal;
+}
+
+/// Memory that is not there is nobody's bug.
+Error explained(const std::exception& e) {
+  if (const auto* memory = dynamic_cast<const c10::OutOfMemoryError*>(&e))
+    return {
+        ExitCode::device, memory->what_without_backtrace(),
+        "lower batch.microbatch_size, let backward compute again (activation_checkpointing), deal the state "
+        "over replicas (sharding), or do without cuda_graphs"};
+  Error error = error_of(e);
+  if (const auto* torch = dynamic_cast<const c10::Error*>(&e))
+    error.message = torch->what_without_backtrace();
+  return error;
+}
+
+/// Who fails tells the others before its trainer is taken down, which waits for what is read and written
+/// beside the steps.
+Ending told_at_once(comm::Communicator& comm, const std::function<Ending()>& work) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    const Error error = explained(e);
+    comm.abort(error);
+    throw Failure(error);
+  }
+}
+
+Setup setup_of(const Job& job, const comm::CommunicatorPtr& comm, at::Device device) {
+  Setup setup{job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()};
+  setup.traced_steps = job.options.traced_steps;
+  setup.device = device;
+  setup.report_lag = device.is_cuda() ? 1 : 0;
+  setup.peak_flops = peak_flops(device, job.config.precision);
+  for (const auto& [program, version] : job.options.versions)
+    if (program == "cornstarch-train") setup.version = version;
+  return setup;
 }
 
 /// One rank's whole life; returns the exit code.
@@ -168,46 +222,30 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
     if (speaker) speaker->tell(record);
   };
   require_memory(plan::held_bytes(job.config, job.modalities, job.plan, comm->rank()), device, comm->rank());
-  Setup setup{job.config, job.modalities, job.plan, comm, *job.train_data, job.eval_data.get()};
-  setup.traced_steps = job.options.traced_steps;
-  setup.device = device;
-  setup.report_lag = device.is_cuda() ? 1 : 0;
-  setup.peak_flops = peak_flops(device, job.config.precision);
-  for (const auto& [program, version] : job.options.versions)
-    if (program == "cornstarch-train") setup.version = version;
-  Trainer trainer(setup, observer);
-  if (speaker) checkpoint::abandon_all(config::checkpoint_folder(job.config));
-  const std::int64_t behind =
-      resume(job.config, job.modalities, *comm, device, job.train_data->size(), trainer);
-  if (speaker) speaker->go_on_behind(behind);
-  Ending ending;
-  try {
-    ending = trainer.run();
-  } catch (const Failure& failure) {
-    save_before_the_end(trainer, failure);
-    throw;
-  }
-  if (ending.signal == 0 && behind == 0 && recorded > 0 && learnt == 0)
-    throw Failure(ExitCode::bad_data, "nothing was learnt: no sample that was read has an answer",
-                  "what is learnt are the turns from 'gpt' or 'assistant'");
-  if (ending.signal != 0 && trainer.steps_done() > 0 && !trainer.save())
-    throw Failure(ExitCode::io, cat("the state of step ", trainer.steps_done(), " could not be saved"));
-  comm->at(0, "writing the model");
-  if (ending.signal == 0) write_model(job, trainer, fs::path(job.config.run_dir) / "model");
-  if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
+  Trainer trainer(setup_of(job, comm, device), observer);
+  const Ending ending = told_at_once(*comm, [&] {
+    if (speaker) checkpoint::abandon_all(config::checkpoint_folder(job.config));
+    const std::int64_t behind =
+        resume(job.config, job.modalities, *comm, device, job.train_data->size(), trainer);
+    if (speaker) speaker->go_on_behind(behind);
+    const Ending ended = train_to_the_end(trainer);
+    if (ended.signal == 0 && behind == 0 && recorded > 0 && learnt == 0)
+      throw Failure(ExitCode::bad_data, "nothing was learnt: no sample that was read has an answer",
+                    "what is learnt are the turns from 'gpt' or 'assistant'");
+    comm->at(0, "writing the model");
+    if (ended.signal == 0) write_model(job, trainer, fs::path(job.config.run_dir) / "model");
+    if (job.options.traced_steps) trainer.write_trace(fs::path(job.config.run_dir) / "trace.json");
+    return ended;
+  });
   if (speaker) speaker->finish(ending, trainer.steps_done(), job.config.run_dir);
   return exit_code(ending, trainer.steps_done());
 }
 
-/// Memory that is not there is nobody's bug.
 int train_rank_in_memory(const Job& job, const comm::CommunicatorPtr& comm, at::Device device) {
   try {
     return train_rank(job, comm, device);
-  } catch (const c10::OutOfMemoryError& e) {
-    throw Failure(ExitCode::device, e.what_without_backtrace(),
-                  "lower batch.microbatch_size, let backward compute again (activation_checkpointing), deal "
-                  "the state over "
-                  "replicas (sharding), or do without cuda_graphs");
+  } catch (const c10::Error& e) {
+    throw Failure(explained(e));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cornstarch/base/files.h"
+#include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 
 namespace cornstarch::train {
@@ -51,7 +52,26 @@ Result<FolderClaim> claim_empty(const fs::path& path, bool overwrite) {
   return make_and_claim(path);
 }
 
+tl::unexpected<Error> checkpoints_in_use(const Error& error) {
+  return fail(error.code, cat("the checkpoint folder ", error.message),
+              "wait for the end of that run, or give checkpoint.dir another folder");
+}
+
 }  // namespace
+
+Result<void> check_checkpoints_free(const fs::path& dir) {
+  if (const auto free = FolderClaim::check_free(dir); !free) return checkpoints_in_use(free.error());
+  return {};
+}
+
+Result<std::optional<FolderClaim>> claim_checkpoints(const fs::path& dir) {
+  const auto made = make_folders(dir);
+  auto claim = made ? FolderClaim::take(dir) : tl::unexpected(made.error());
+  if (claim) return std::move(*claim);
+  if (claim.error().code == ExitCode::usage) return checkpoints_in_use(claim.error());
+  log::warning(cat(claim.error().message, "; nothing keeps another run out of the checkpoint folder"));
+  return std::nullopt;
+}
 
 Result<RunFolder> RunFolder::create(const fs::path& given, bool overwrite, const std::string& config_yaml,
                                     const std::string& plan_json, const std::string& versions_json) {

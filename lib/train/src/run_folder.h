@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "cornstarch/base/folder_claim.h"
@@ -36,5 +37,11 @@ class RunFolder {
   FolderClaim claim_;
   telemetry::MetricsFile metrics_;
 };
+
+/// That no other run has the folder of its checkpoints (usage), whose newest it would remove; claims nothing.
+Result<void> check_checkpoints_free(const std::filesystem::path& dir);
+/// The folder for this run alone; it is made if need be. Nothing, and a warning, where it cannot be written:
+/// what is saved there says so again.
+Result<std::optional<FolderClaim>> claim_checkpoints(const std::filesystem::path& dir);
 
 }  // namespace cornstarch::train

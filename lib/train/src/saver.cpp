@@ -1,10 +1,11 @@
 #include "saver.h"
 
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/isfinite.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <chrono>
+#include <cmath>
 #include <new>
 
 #include "cornstarch/base/log.h"
@@ -32,13 +33,14 @@ std::future<Result<void>> in_background(int rank, Work work) {
 
 bool holds_weights(const fs::path& file) { return file.extension() == ".safetensors"; }
 
-Result<std::vector<checkpoint::Reference>> hash_references(const SaverOptions& options) {
+Result<std::vector<checkpoint::Reference>> hash_references(const SaverOptions& options,
+                                                           const checkpoint::GivesUp& gives_up) {
   std::vector<checkpoint::Reference> out;
   for (const auto& [modality, folder] : options.references) {
     checkpoint::Reference& reference = out.emplace_back(checkpoint::Reference{modality, folder, {}});
     for (const auto& entry : fs::directory_iterator(folder)) {
       if (!holds_weights(entry.path())) continue;
-      auto file = checkpoint::hash_file(entry.path());
+      auto file = checkpoint::hash_file(entry.path(), gives_up);
       if (!file) return tl::unexpected(file.error());
       reference.files.push_back(std::move(*file));
     }
@@ -46,14 +48,24 @@ Result<std::vector<checkpoint::Reference>> hash_references(const SaverOptions& o
   return out;
 }
 
+/// A NaN is the least and the greatest of whatever it is among.
+bool is_finite(const at::Tensor& value) {
+  const auto [least, greatest] = at::aminmax(value);
+  return std::isfinite(least.item<double>()) && std::isfinite(greatest.item<double>());
+}
+
 }  // namespace
 
 Saver::Saver(SaverOptions options, int rank, at::Device device)
     : options_(std::move(options)), rank_(rank), device_(device) {
-  if (rank_ == 0) references_ = std::async(std::launch::async, hash_references, options_).share();
+  if (rank_ == 0)
+    references_ = std::async(std::launch::async, [this] {
+                    return hash_references(options_, [this] { return gives_up_.load(); });
+                  }).share();
 }
 
 Saver::~Saver() {
+  gives_up_ = true;
   if (writing_.valid()) writing_.wait();
   if (committing_.valid()) committing_.wait();
 }
@@ -88,14 +100,13 @@ void Saver::begin(checkpoint::Manifest manifest, const std::vector<StateTensor>&
 Result<void> Saver::write() {
   if (copied_) copied_->synchronize();
   std::vector<checkpoint::PieceToWrite> pieces;
-  for (std::size_t i = 0; i < pieces_.size(); ++i)
-    if (!at::isfinite(values_[i]).all().item<bool>())
-      return fail(ExitCode::numerics, cat(pieces_[i].name, " is not finite"));
+  for (std::size_t i = 0; i < pieces_.size() && !gives_up_; ++i)
+    if (!is_finite(values_[i])) return fail(ExitCode::numerics, cat(pieces_[i].name, " is not finite"));
   for (std::size_t i = 0; i < pieces_.size(); ++i)
     pieces.push_back(
         {pieces_[i], {static_cast<const std::byte*>(values_[i].const_data_ptr()), values_[i].nbytes()}});
-  auto written =
-      checkpoint::write_part(checkpoint::partial_folder(options_.dir, manifest_.step), rank_, pieces);
+  auto written = checkpoint::write_part(checkpoint::partial_folder(options_.dir, manifest_.step), rank_,
+                                        pieces, options_.threads, [this] { return gives_up_.load(); });
   if (!written || rank_ != 0) return written;
   const auto& references = references_.get();
   if (!references) return tl::unexpected(references.error());

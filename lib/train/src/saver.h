@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Event.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <future>
@@ -20,6 +21,7 @@ struct SaverOptions {
   int keep = 2;
   std::int64_t keep_every = 0;
   bool fails = false;  ///< what cannot be written ends the run
+  int threads = 1;     ///< that write this rank's part
   /// Pretrained folders of which something does not train: modality and folder.
   std::vector<std::pair<std::string, std::string>> references = {};
 };
@@ -29,6 +31,7 @@ struct SaverOptions {
 class Saver {
  public:
   Saver(SaverOptions options, int rank, at::Device device);
+  /// What is being written is given up; what rank 0 makes whole is made whole.
   ~Saver();
 
   /// Copies the state, on a GPU behind what is under way there, and begins to write the copy. None may be
@@ -60,6 +63,7 @@ class Saver {
   SaverOptions options_;
   int rank_;
   at::Device device_;
+  std::atomic<bool> gives_up_ = false;
   bool busy_ = false;
   checkpoint::Manifest manifest_;
   std::vector<checkpoint::Piece> pieces_;

@@ -52,6 +52,31 @@ TEST_CASE("A folder that a run writes to is refused, whatever is asked") {
   CHECK_FALSE(fs::exists(folder.path() / "run.old-1"));
 }
 
+TEST_CASE("A folder of checkpoints is one run's") {
+  const Folder folder;
+  const fs::path dir = folder.path() / "shared" / "checkpoints";
+  CHECK(check_checkpoints_free(dir));
+  {
+    const auto own = claim_checkpoints(dir);
+    REQUIRE(own);
+    REQUIRE(own->has_value());
+    const auto second = claim_checkpoints(dir);
+    const auto free = check_checkpoints_free(dir);
+    REQUIRE_FALSE(second);
+    REQUIRE_FALSE(free);
+    CHECK(second.error().code == ExitCode::usage);
+    CHECK(second.error().message.starts_with(
+        cat("the checkpoint folder '", dir.string(), "' is in use by process ", ::getpid(), " on ")));
+    CHECK(second.error().message == free.error().message);
+    CHECK(second.error().help == "wait for the end of that run, or give checkpoint.dir another folder");
+  }
+  CHECK(claim_checkpoints(dir).value().has_value());
+  std::ofstream(folder.path() / "file") << "no folder";
+  const auto nowhere = claim_checkpoints(folder.path() / "file" / "checkpoints");
+  REQUIRE(nowhere);
+  CHECK_FALSE(nowhere->has_value());
+}
+
 TEST_CASE("Of several processes that start at once exactly one gets the folder") {
   const bool overwrite = GENERATE(false, true);
   for (int round = 0; round < 20; ++round) {

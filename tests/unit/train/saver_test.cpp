@@ -2,6 +2,8 @@
 
 #include <ATen/ops/ones.h>
 
+#include <filesystem>
+
 #include "catch.h"
 #include "peak_memory.h"
 #include "temporary_folder.h"
@@ -22,4 +24,13 @@ TEST_CASE("Who waits for a checkpoint needs no second copy of the state") {
     });
   };
   CHECK(peak(false) - peak(true) > n * 4 * 3 / 4);
+}
+
+TEST_CASE("Who is taken down gives up what it writes") {
+  const test::TemporaryFolder folder;
+  constexpr std::int64_t n = 64 << 20;
+  const std::vector<StateTensor> state = {
+      {{"parameter/llm/a", formats::DType::f32, {{n}, -1, {}, {0, n}}}, at::ones({n})}};
+  Saver({folder.path()}, 0, at::kCPU).begin({}, state, true);
+  CHECK_FALSE(std::filesystem::exists(checkpoint::partial_folder(folder.path(), 0) / "rank-00000.json"));
 }
