@@ -40,10 +40,26 @@ test::LayoutCase layout() {
   return c;
 }
 
+/// One picture is no number.
+class OnePoisoned : public test::SyntheticDataset {
+ public:
+  using SyntheticDataset::SyntheticDataset;
+  static constexpr std::int64_t kSample = 37;
+  dataio::SampleInfo info(std::int64_t sample) const override {
+    return sample == kSample ? dataio::SampleInfo{{1}} : SyntheticDataset::info(sample);
+  }
+  Result<std::vector<dataio::MediaItem>> media(std::int64_t sample, int encoder) const override {
+    auto items = SyntheticDataset::media(sample, encoder);
+    if (items && sample == kSample) items->front().values.back() = std::nanf("");
+    return items;
+  }
+};
+
 template <typename Data>
-std::vector<telemetry::StepRecord> records_of(config::RunConfig config, int report_lag) {
+std::vector<telemetry::StepRecord> records_of(config::RunConfig config, int report_lag,
+                                              const test::LayoutCase& layout = ::layout()) {
   const catalog::Modalities modalities = test::resolve_or_throw(config);
-  const plan::Plan plan = value_or_throw(plan::make_plan(config, modalities, test::world_size(layout())));
+  const plan::Plan plan = value_or_throw(plan::make_plan(config, modalities, test::world_size(layout)));
   const Data data(modalities, config.batch.sequence_length, {});
   std::vector<telemetry::StepRecord> out;
   comm::run_threads(plan.world_size, {std::chrono::seconds(60)}, [&](const comm::CommunicatorPtr& comm) {
@@ -97,7 +113,40 @@ TEST_CASE(
         const std::string what = failure.what();
         INFO(what);
         CHECK(what.find(cat("step ", 3 + allowed, ": loss nan")) != std::string::npos);
+        CHECK(what.find("; it comes from several samples, the first of them sample ") != std::string::npos);
+        CHECK(failure.error().help == "lower optimizer.lr, or add warm-up");
         CHECK(failure.error().code == ExitCode::numerics);
+      }
+    }
+}
+
+TEST_CASE("a sample that makes a step's numbers none is named, wherever it is computed") {
+  std::vector<test::LayoutCase> layouts(4, layout());
+  layouts[1].sharding = config::Sharding::zero3;
+  layouts[1].llm_stages = 1;
+  layouts[2].llm_tp = 2;
+  layouts[2].llm_stages = 1;
+  layouts[3].whole_replicas = true;
+  layouts[3].llm_stages = 1;
+  for (const test::LayoutCase& each : layouts)
+    for (const int lag : {0, 1}) {
+      INFO(&each - layouts.data() << " " << lag);
+      config::RunConfig config = test::run_config(each, false);
+      config.steps = 6;
+      config.data.shuffle = false;
+      const auto steps = records_of<OnePoisoned>(config, lag, each);
+      REQUIRE(steps.size() == 6);
+      for (const telemetry::StepRecord& step : steps) CHECK(step.left_out == (step.step == 3));
+      config.optimizer.max_bad_steps = 0;
+      try {
+        records_of<OnePoisoned>(config, lag, each);
+        FAIL("the run went on");
+      } catch (const Failure& failure) {
+        CHECK(std::string(failure.what())
+                  .ends_with(
+                      "step 3: loss nan, gradient norm nan is not finite; the first such gradient is that of "
+                      "encoder0/vision_model.embeddings.class_embedding; it comes from sample 37"));
+        CHECK(failure.error().help == "mend that sample, or take it out");
       }
     }
 }

@@ -489,7 +489,15 @@ struct Describe<Optimizer> : NoGroups {
               "How many steps in a row may have a loss or gradients that are not finite. No rank learns from "
               "such a "
               "step; one more ends the run, with its state saved as the last good step left it.",
-              {.min = 0, .hints = {"max_nan_steps", "nan_patience"}})};
+              {.min = 0, .hints = {"max_nan_steps", "nan_patience"}}),
+        field(
+            "spike_zscore", &Optimizer::spike_zscore,
+            "From how many standard deviations above the mean a loss is a spike, which is said and counted: "
+            "when it is above mean + spike_zscore * sd, with sd = sqrt(mean((loss - mean)^2)), both over the "
+            "last 100 finite losses until two steps before, once there are 20. 0: none is.",
+            {.min = 0, .hints = {"loss_spike_zscore", "zscore", "spike_threshold"}}),
+        field("skip_spikes", &Optimizer::skip_spikes,
+              "Whether no rank learns from a step whose loss is a spike.", {.hints = {"skip_loss_spikes"}})};
   }
 };
 

@@ -60,6 +60,10 @@ void check_rules(const Loaded& loaded, Report& report) {
     report.warning("no_effect", "'optimizer.momentum' has no effect with adamw",
                    where.place("optimizer.momentum"), "adamw has 'betas'; or set 'optimizer.type' to sgd");
   }
+  if (config.optimizer.skip_spikes && config.optimizer.spike_zscore == 0) {
+    report.warning("no_effect", "'optimizer.skip_spikes' has no effect without 'optimizer.spike_zscore'",
+                   where.place("optimizer.skip_spikes"));
+  }
   if (config.steps > 0 && config.lr_schedule.warmup_steps >= config.steps) {
     report.warning("no_effect",
                    cat("'lr_schedule.warmup_steps' (", config.lr_schedule.warmup_steps,

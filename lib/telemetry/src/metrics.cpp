@@ -49,6 +49,7 @@ std::string to_json_line(const StepRecord& record, WallTime time) {
   if (record.mfu_full_attention) line["mfu_full_attention"] = *record.mfu_full_attention;
   if (record.skipped_samples > 0) line["skipped_samples"] = record.skipped_samples;
   if (record.left_out) line["left_out"] = true;
+  if (record.spike) line["spike"] = true;
   if (record.cut_recordings > 0) line["cut_recordings"] = record.cut_recordings;
   for (const StageTime& s : record.previous_step) {
     line["previous_step"].push_back({{"stage", s.stage},

@@ -20,6 +20,10 @@ void Course::write(checkpoint::Manifest& manifest) const {
   count("samples_read", read);
   count("samples_bad", bad);
   count("recordings_cut", cut);
+  count("steps_left_out", left_out);
+  count("bad_steps_in_a_row", bad_in_a_row);
+  count("loss_spikes", spikes);
+  if (std::string text = losses.text(); !text.empty()) manifest.counters["losses"] = std::move(text);
   for (const auto& [modality, n] : updates) count(std::string(kUpdates) + modality, n);
 }
 
@@ -33,6 +37,10 @@ Course Course::of(const checkpoint::Manifest& manifest) {
     if (name == "samples_read") out.read = n;
     if (name == "samples_bad") out.bad = n;
     if (name == "recordings_cut") out.cut = n;
+    if (name == "steps_left_out") out.left_out = n;
+    if (name == "bad_steps_in_a_row") out.bad_in_a_row = static_cast<int>(n);
+    if (name == "loss_spikes") out.spikes = n;
+    if (name == "losses") out.losses = LossWindow::of(text);
     if (name.starts_with(kUpdates)) out.updates[name.substr(kUpdates.size())] = n;
   }
   return out;

@@ -67,6 +67,8 @@ optimizer:
   momentum: 0.0
   grad_clip: 1.0
   max_bad_steps: 3
+  spike_zscore: 0.0
+  skip_spikes: false
 lr_schedule:
   type: constant
   warmup_steps: 0

@@ -117,9 +117,11 @@ struct Optimizer {
   std::vector<double> betas = {0.9, 0.95};
   double eps = 1e-8;
   double weight_decay = 0.0;
-  double momentum = 0.0;   ///< sgd only
-  double grad_clip = 1.0;  ///< 0: no clipping
-  int max_bad_steps = 3;   ///< in a row, whose loss or gradients are not finite
+  double momentum = 0.0;     ///< sgd only
+  double grad_clip = 1.0;    ///< 0: no clipping
+  int max_bad_steps = 3;     ///< in a row, whose loss or gradients are not finite
+  double spike_zscore = 0;   ///< from which on a loss is a spike; 0: none is
+  bool skip_spikes = false;  ///< whether nothing is learnt from one
 };
 
 struct LrSchedule {

@@ -78,8 +78,7 @@ class ConversationDataset : public Dataset {
   std::optional<std::int64_t> answer_end_id() const;
   /// What was done to the data, or left undone, that somebody may not expect; one line each.
   const std::vector<std::string>& warnings() const;
-  /// "train.jsonl:12"
-  std::string place(std::int64_t sample) const;
+  std::string place(std::int64_t sample) const override;
   /// How the encoder's media are prepared, as the text of a preprocessor_config.json: the one that was given,
   /// or one that says what its absence means.
   const std::string& preprocessor_json(int encoder) const;

@@ -47,6 +47,8 @@ class Dataset {
   virtual Result<std::vector<MediaItem>> media(std::int64_t sample, int encoder) const = 0;
   /// The id of padding, for rows that are all padding.
   virtual std::int64_t pad_id() const = 0;
+  /// What messages call a sample: "train.jsonl:12".
+  virtual std::string place(std::int64_t sample) const { return "sample " + std::to_string(sample); }
 };
 
 }  // namespace cornstarch::dataio

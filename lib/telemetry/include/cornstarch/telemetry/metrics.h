@@ -32,7 +32,9 @@ struct StepRecord {
   std::optional<double> mfu = {}, mfu_full_attention = {};
   std::vector<StageTime> previous_step = {};  ///< of the step before this one; empty in the first
   std::int64_t skipped_samples = 0;           ///< written only if there are any
-  bool left_out = false;  ///< loss or gradients were not finite: nothing was learnt; written only if so
+  bool left_out = false;  ///< nothing was learnt: loss or gradients were not finite, or the loss was a spike
+                          ///< that is skipped; written only if so
+  bool spike = false;     ///< the loss was out of line; written only if so
   std::int64_t cut_recordings = 0;  ///< longer than their encoder takes; written only if there are any
 };
 

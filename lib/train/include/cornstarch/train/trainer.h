@@ -65,9 +65,9 @@ class Trainer {
   /// of them publish() it.
   void restore(checkpoint::Checkpoint& from);
   void publish();
-  /// Saves the state as the last complete step left it, if there is no checkpoint of that step (or `again`);
-  /// returns whether it is whole; why it is not has been said. Every rank calls it.
-  bool save(bool again = false);
+  /// Saves the state as the last complete step left it, if the run has no checkpoint of that step; returns
+  /// whether there is a whole one then; why there is none has been said. Every rank calls it.
+  bool save();
 
   /// Trains for config.steps steps, with evaluations as configured, or until any rank is asked to stop or
   /// drops a step, which then no rank updates for.
