@@ -145,7 +145,7 @@ TEST_CASE("a sample that makes a step's numbers none is named, wherever it is co
         CHECK(std::string(failure.what())
                   .ends_with(
                       "step 3: loss nan, gradient norm nan is not finite; the first such gradient is that of "
-                      "encoder0/vision_model.embeddings.class_embedding; it comes from sample 37"));
+                      "vision0/vision_model.embeddings.class_embedding; it comes from sample 37"));
         CHECK(failure.error().help == "mend that sample, or take it out");
       }
     }

@@ -4,14 +4,18 @@
 #include <ATen/ops/empty.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <tuple>
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/checkpoint/checkpoint.h"
+#include "cornstarch/dataio/sampler.h"
 #include "cornstarch/models/dtypes.h"
 #include "cornstarch/train/trainer.h"
 #include "layouts.h"
@@ -100,7 +104,7 @@ void read_and_save(const Kind& kind, const fs::path& dir, const fs::path& from) 
     auto opened = value_or_throw(checkpoint::Checkpoint::open(from));
     trainer.restore(opened);
     trainer.publish();
-    trainer.save(/*again=*/true);
+    trainer.save();
   });
 }
 
@@ -225,6 +229,24 @@ TEST_CASE("What one layout saves another goes on from", "[resume]") {
   check_pair({tied[12]}, {tied[11]}, folder.path());
 }
 
+TEST_CASE("What replicas hold alike they share the writing of", "[resume]") {
+  const Folder folder;
+  const auto all = layouts("mha"), tied = layouts("gqa_tied");
+  for (const test::LayoutCase& layout : {all[2], tied[8], tied[9]}) {
+    CAPTURE(layout.name);
+    const fs::path dir = folder.path() / layout.name;
+    trained({layout, config::Precision::fp32}, dir);
+    const auto opened = value_or_throw(checkpoint::Checkpoint::open(step_folder(dir, kSteps)));
+    std::int64_t most = 0, sum = 0;
+    for (const checkpoint::Part& part : opened.manifest().parts) {
+      most = std::max(most, part.bytes);
+      sum += part.bytes;
+    }
+    // The heaviest stage's replicas have at most all of it between them.
+    CHECK(most < sum / layout.dp + sum / 20);
+  }
+}
+
 TEST_CASE("Every layout goes on from its checkpoint bit by bit", "[.][resume_all]") {
   const Folder folder;
   using config::Precision;
@@ -256,4 +278,210 @@ TEST_CASE("Masters are what another precision goes on from", "[resume]") {
                 step_folder(folder.path() / "b", kSaved));
   CHECK(differing(state_in(saved), state_in(step_folder(folder.path() / "c", kSaved))) ==
         std::vector<std::string>());
+}
+
+namespace {
+
+constexpr std::int64_t kSamples = 50, kBatch = 12;
+
+/// A small data set that notes what is read of it.
+class Noting : public test::SyntheticDataset {
+ public:
+  using SyntheticDataset::SyntheticDataset;
+  std::int64_t size() const override { return kSamples; }
+  Result<dataio::TextRow> text(std::int64_t sample) const override {
+    const std::lock_guard lock(mutex_);
+    read_.push_back(sample);
+    return SyntheticDataset::text(sample);
+  }
+  std::vector<std::int64_t> read() const {
+    std::ranges::sort(read_);
+    return read_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::vector<std::int64_t> read_;
+};
+
+test::LayoutCase replicas(int dp) {
+  test::LayoutCase c;
+  c.name = cat("dp", dp);
+  c.encoders = {test::clip()};
+  c.dp = dp;
+  c.microbatch_size = 2;
+  c.num_microbatches = static_cast<int>(kBatch) / 2 / dp;
+  c.whole_replicas = true;
+  return c;
+}
+
+/// Until step `last`, from where `dir` has come to; by replica, the samples that it read. Adds the losses.
+std::vector<std::vector<std::int64_t>> go_on(int dp, int last, const fs::path& dir,
+                                             std::vector<double>& losses) {
+  config::RunConfig config = config_of({replicas(dp)}, dir);
+  config.steps = last;
+  config.checkpoint.every = 1000;
+  const catalog::Modalities modalities = test::resolve_or_throw(config);
+  const plan::Plan plan = value_or_throw(plan::make_plan(config, modalities, dp));
+  const auto there = checkpoint::list(dir);
+  std::vector<std::vector<std::int64_t>> read(static_cast<std::size_t>(dp));
+  comm::run_threads(dp, {std::chrono::seconds(120)}, [&](const comm::CommunicatorPtr& comm) {
+    const Noting data(modalities, config.batch.sequence_length, {});
+    train::Observer observer;
+    if (comm->rank() == 0)
+      observer.on_step = [&](const telemetry::StepRecord& record) { losses.push_back(record.loss); };
+    {
+      train::Trainer trainer({config, modalities, plan, comm, data}, observer);
+      if (!there.empty()) {
+        auto opened = value_or_throw(checkpoint::Checkpoint::open(there.front().path));
+        trainer.restore(opened);
+        trainer.publish();
+      }
+      trainer.run();
+    }
+    read[static_cast<std::size_t>(comm->rank())] = data.read();
+  });
+  return read;
+}
+
+}  // namespace
+
+TEST_CASE("Each sample comes once in an epoch, whatever the replicas of each step", "[resume]") {
+  const Folder folder;
+  std::vector<double> straight, losses;
+  go_on(1, 25, folder.path() / "straight", straight);
+  const dataio::Sampler sampler(kSamples, kBatch, true, config_of({replicas(1)}, {}).seed);
+  std::map<std::int64_t, std::int64_t> times;  // by sample
+  int step = 0;
+  // Single steps, whose log is exact, and longer ones; 25 batches of 12 are 6 epochs of 50.
+  for (const auto& [dp, count] : std::vector<std::pair<int, int>>{
+           {1, 1}, {2, 1}, {3, 1}, {1, 2}, {2, 3}, {3, 4}, {1, 1}, {3, 1}, {2, 1}, {3, 5}, {1, 3}, {2, 2}}) {
+    CAPTURE(step, dp);
+    const auto read = go_on(dp, step + count, folder.path() / "changing", losses);
+    std::vector<std::vector<std::int64_t>> wanted(static_cast<std::size_t>(dp));
+    for (const int end = step + count; step < end; ++step) {
+      const std::vector<std::int64_t> batch = sampler.global_batch(step);
+      for (std::size_t i = 0; i < batch.size(); ++i)
+        wanted[i * static_cast<std::size_t>(dp) / batch.size()].push_back(batch[i]);
+    }
+    for (auto& each : wanted) std::ranges::sort(each);
+    CHECK(read == wanted);
+    for (const auto& replica : read)
+      for (const std::int64_t sample : replica) ++times[sample];
+    const std::int64_t epochs = step * kBatch / kSamples;
+    CHECK(std::ssize(times) == std::min(kSamples, step * kBatch));
+    std::int64_t again = 0;
+    for (const auto& [_, n] : times) {
+      CHECK((n == epochs || n == epochs + 1));
+      again += n - epochs;
+    }
+    CHECK((step * kBatch < kSamples || again == step * kBatch % kSamples));
+  }
+  REQUIRE(step == 25);
+  for (const auto& [_, n] : times) CHECK(n == 6);
+  REQUIRE(losses.size() == straight.size());
+  for (std::size_t i = 0; i < losses.size(); ++i)
+    CHECK(std::abs(losses[i] - straight[i]) <= 1e-9 * straight[i]);
+}
+
+namespace {
+
+/// Of whose samples some cannot be read, and one makes every number a NaN.
+class Bad : public test::SyntheticDataset {
+ public:
+  using SyntheticDataset::SyntheticDataset;
+  static constexpr std::int64_t kPoisoned = 17;
+  std::int64_t size() const override { return kSamples; }
+  dataio::SampleInfo info(std::int64_t sample) const override {
+    return sample == kPoisoned ? dataio::SampleInfo{{1}} : SyntheticDataset::info(sample);
+  }
+  Result<dataio::TextRow> text(std::int64_t sample) const override {
+    if (sample % 11 == 5) return fail(ExitCode::bad_data, cat("sample ", sample, " is broken"));
+    return SyntheticDataset::text(sample);
+  }
+  Result<std::vector<dataio::MediaItem>> media(std::int64_t sample, int encoder) const override {
+    auto items = SyntheticDataset::media(sample, encoder);
+    if (items && sample == kPoisoned)
+      for (dataio::MediaItem& item : *items) item.values.assign(item.values.size(), std::nanf(""));
+    return items;
+  }
+};
+
+struct Told {
+  std::vector<telemetry::StepRecord> steps;
+  std::map<std::string, std::string> counters;  ///< of the last checkpoint
+  bool operator==(const Told& other) const {
+    const auto facts = [](const telemetry::StepRecord& r) {
+      const auto known = [](double value) { return std::isnan(value) ? -1 : value; };
+      return std::tuple(r.step, known(r.loss), known(r.grad_norm), r.tokens, r.skipped_samples, r.left_out,
+                        r.spike);
+    };
+    return counters == other.counters && std::ranges::equal(steps, other.steps, {}, facts, facts);
+  }
+};
+
+/// Forty steps of two pipelines; each of `stops` is a step that a rank drops before the run goes on from what
+/// it saves.
+Told told(const test::LayoutCase& layout, const fs::path& dir, std::vector<int> stops, int report_lag) {
+  config::RunConfig config = config_of({layout, config::Precision::fp32}, dir);
+  config.steps = 40;
+  config.checkpoint.every = 1000;
+  config.data.on_bad_sample = config::OnBadSample::skip;
+  config.data.max_bad_fraction = 1;
+  config.optimizer.lr = 1e-6;  // losses stay where they are, and some are above the mean
+  config.optimizer.spike_zscore = 0.25;
+  config.optimizer.skip_spikes = true;
+  const catalog::Modalities modalities = test::resolve_or_throw(config);
+  const plan::Plan plan = value_or_throw(plan::make_plan(config, modalities, test::world_size(layout)));
+  const Bad data(modalities, config.batch.sequence_length, {});
+  Told out;
+  stops.push_back(config.steps);
+  for (const int stop : stops) {
+    const auto there = checkpoint::list(dir);
+    comm::run_threads(plan.world_size, {std::chrono::seconds(120)}, [&](const comm::CommunicatorPtr& comm) {
+      int step = there.empty() ? 0 : static_cast<int>(there.front().step);
+      train::Setup setup{config, modalities, plan, comm, data};
+      setup.report_lag = report_lag;
+      setup.drops = [&] { return step >= stop; };
+      train::Observer observer;
+      observer.on_gradients = [&](std::int64_t done, const auto&) { step = static_cast<int>(done) + 1; };
+      if (comm->rank() == 0)
+        observer.on_step = [&](const telemetry::StepRecord& record) { out.steps.push_back(record); };
+      train::Trainer trainer(setup, observer);
+      if (!there.empty()) {
+        auto opened = value_or_throw(checkpoint::Checkpoint::open(there.front().path));
+        trainer.restore(opened);
+        trainer.publish();
+      }
+      const train::Ending ending = trainer.run();
+      if (ending.dropped != (stop < config.steps)) throw std::runtime_error("not as it was to end");
+      if (!trainer.save()) throw std::runtime_error("it was not saved");
+    });
+  }
+  out.counters = checkpoint::list(dir).front().manifest->counters;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("What is counted, and which losses are spikes, does not depend on interruptions", "[resume]") {
+  const Folder folder;
+  test::Table table;
+  table.add({test::clip()}, 1, 2, 2, "pipelines").num_microbatches = 3;
+  const test::LayoutCase layout = table.take().front();
+  for (const int lag : {0, 1}) {
+    CAPTURE(lag);
+    const Told straight = told(layout, folder.path() / cat("straight", lag), {}, lag);
+    const Told chain = told(layout, folder.path() / cat("chain", lag), {5, 6, 13, 27, 33}, lag);
+    CHECK(chain == straight);
+    CHECK(chain.counters == straight.counters);
+    CHECK(straight.counters.at("samples_read") == "480");
+    CHECK(std::stoi(straight.counters.at("samples_bad")) > 40);
+    const auto count = [&](auto member) { return std::ranges::count(straight.steps, true, member); };
+    CHECK(std::to_string(count(&telemetry::StepRecord::spike)) == straight.counters.at("loss_spikes"));
+    CHECK(std::to_string(count(&telemetry::StepRecord::left_out)) == straight.counters.at("steps_left_out"));
+    CHECK(count(&telemetry::StepRecord::spike) > 0);
+    CHECK(count(&telemetry::StepRecord::left_out) > count(&telemetry::StepRecord::spike));
+    CHECK(count(&telemetry::StepRecord::left_out) >= 9);
+  }
 }
