@@ -263,7 +263,7 @@ TEST_CASE("of ranks that wait for each other the one is named that is in no oper
   World world(4);
   for (int r = 0; r < 4; ++r) world.boards[static_cast<std::size_t>(r)]->ledger().at(12, "training");
   const Wait wait{{2}, "receive of 'x' (4 fp32), tag 1", "", -1, 2.5};
-  world.boards[3]->ledger().waits([&] { return wait; });
+  world.boards[3]->ledger().waits([&] { return Wait(wait); });
   std::string report;
   world.boards[0]->on_failure([&](const std::string& text) {
     const std::lock_guard lock(world.mutex);

@@ -168,7 +168,7 @@ TEST_CASE("groups of one name are told apart by their ranks and their order") {
     ledger.begin(first, kSum);
     if (rank != 2) ledger.begin(second, kSum);
     const Wait wait{{1, 2}, "op", ledger.name(second), 0, 1};
-    if (rank == 0) ledger.waits([wait] { return wait; });
+    if (rank == 0) ledger.waits([wait] { return Wait(wait); });
     states[rank] = ledger.state();
   }
   // Rank 1 computes what it will wait for later; rank 2 has not begun it.
