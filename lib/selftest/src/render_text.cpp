@@ -5,7 +5,7 @@
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/untrusted.h"
-#include "cornstarch/control/words.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/selftest/selftest.h"
 #include "describe.h"
 
@@ -50,8 +50,7 @@ std::string host_lines(const Report& report) {
   std::string out =
       cat(n, n == 1 ? " rank" : " ranks", " on ", ranks.size(), ranks.size() == 1 ? " host" : " hosts",
           " over ", report.backend, ", ", human_bytes(static_cast<double>(report.bytes)), " at a time\n");
-  for (const std::string& host : in_order)
-    out += cat("  ", host, ": ", control::describe_ranks(ranks[host]), "\n");
+  for (const std::string& host : in_order) out += cat("  ", host, ": ", describe_ranks(ranks[host]), "\n");
   return out;
 }
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
-#include "cornstarch/control/words.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/selftest/selftest.h"
 #include "describe.h"
 
@@ -56,7 +56,7 @@ std::vector<std::string> problems(const Report& report) {
       if (collective.ranks[rank].wrong.count > 0) wrong.push_back(static_cast<int>(rank));
     if (wrong.empty()) continue;
     const Outcome& first = collective.ranks[static_cast<std::size_t>(wrong.front())];
-    out.push_back(cat(collective.name, " comes out wrong on ", control::describe_ranks(wrong), ": on ",
+    out.push_back(cat(collective.name, " comes out wrong on ", describe_ranks(wrong), ": on ",
                       rank_of_host(report, wrong.front()), " in ", in_words(first.wrong)));
   }
   std::size_t wrong = 0;
