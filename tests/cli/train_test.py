@@ -367,7 +367,9 @@ class Training(unittest.TestCase):
         steep = ("--set", "lr_schedule.warmup_steps=0", "--set", "lr_schedule.type=constant")
         failed = self.train("--set", "optimizer.lr=1e30", *steep, steps=9, code=80)
         self.assertRegex(failed.stderr, r"warning \[rank 0\] step 2: loss nan, gradient norm nan is not finite; the first such "
-                                        r"gradient is that of vision/\S+: nothing is learnt from it \(1 in a row, of at most 3\)\n")
+                                        r"gradient is that of vision/\S+; it comes from several samples, the first of them "
+                                        r"\S+/conversations\.jsonl:[1-8]: nothing is learnt from it \(1 in a row, of at most "
+                                        r"3\)\n")
         self.assertRegex(failed.stderr, r"error: (rank [0-9]: )?step 5: loss nan, gradient norm nan is not finite; the first such ")
         self.assertEqual(self.checkpoints("run"), [5])
         self.assertEqual(self.files("run"), {})
