@@ -180,12 +180,12 @@ class Resuming(Training):
 
     @unittest.skipUnless(shutil.which("mpirun") and "FILE_FAULTS" in os.environ, "needs mpirun, and FILE_FAULTS to name the library of tests/crash")
     def test_a_rank_that_fails_says_so_before_its_disk_is_done(self):
-        """A part takes some ten file operations of 3 s."""
+        """A part takes some ten file operations of 3 s. The next checkpoint, which would wait for it, is 200 steps away."""
         checkpoints = self.folder / "slow" / "checkpoints"
         faults = {"LD_PRELOAD": os.environ["FILE_FAULTS"], "FAULTS_BELOW": str(checkpoints / "step"), "FAULTS_KIND": "slow",
                   "FAULTS_AT": "1", "FAULTS_STAYS": "1"}
         with unittest.mock.patch.dict(os.environ, faults):
-            process = self.start("--set", "lr_schedule.type=constant", "--set", "checkpoint.every=50", name="slow", layout=(),
+            process = self.start("--set", "lr_schedule.type=constant", "--set", "checkpoint.every=200", name="slow", layout=(),
                                  launcher=(str(train_test.ROOT / "scripts" / "mpirun-local"), "-n", "4"))
         self.await_true(lambda: list(checkpoints.glob("step-*.partial")))
         (self.data / "seven.png").unlink()
