@@ -23,10 +23,11 @@ models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, c
     return nn::context_layout(pattern, placed.shares, split.mode, split.comm, split.group);
   };
   const auto& own = placed.shares[static_cast<std::size_t>(split.cp)];
-  models::Tokens tokens{layout_of(placed.pattern), models::index_tensor(own).remainder_(sequence_length),
-                        sequence_length};
+  models::Tokens tokens{{}, models::index_tensor(own).remainder_(sequence_length), sequence_length};
   for (const std::int64_t window : catalog::windows_of(llm, sequence_length))
     tokens.windowed[window] = layout_of(plan::windowed(placed.pattern, window));
+  const auto common = tokens.windowed.find(catalog::common_window(llm));
+  tokens.layout = common != tokens.windowed.end() ? common->second : layout_of(placed.pattern);
   return tokens;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/config/run_config.h"
 #include "cornstarch/launch/environment.h"
@@ -8,7 +10,10 @@ namespace cornstarch::train {
 
 comm::Deadline deadline_of(const config::Deadlines& seconds);
 
-/// The processes that a launcher started, by the backend of the config's device. Throws Failure.
-comm::CommunicatorPtr connect(const config::RunConfig& config, const launch::LaunchContext& launch);
+/// `work` as one of the processes that a launcher started, connected by the backend of the config's device:
+/// whatever ends it early is told to the others. Returns its exit code; throws what ends a process that is
+/// alone, and what keeps it from connecting.
+int as_process(const config::RunConfig& config, const launch::LaunchContext& launch,
+               const std::function<int(const comm::CommunicatorPtr&)>& work);
 
 }  // namespace cornstarch::train

@@ -259,21 +259,13 @@ int train_threads(const config::Loaded& loaded, const RunOptions& options) {
   return code;
 }
 
-/// A process of several: whatever ends it early is told to the others before it exits.
 int train_process(const config::Loaded& loaded, const RunOptions& options,
                   const launch::LaunchContext& launch) {
-  const comm::CommunicatorPtr comm = connect(loaded.config, launch);
-  try {
-    comm->check();
+  return as_process(loaded.config, launch, [&](const comm::CommunicatorPtr& comm) {
     const at::Device device = open_device(loaded.config.device, launch);
     const Job job = prepare(loaded, launch.world_size, launch.local_size, options, launch.source);
     return train_rank_in_memory(job, comm, device);
-  } catch (const std::exception& e) {
-    const Error error = error_of(e);
-    comm->abort(error);
-    if (launch.world_size == 1) throw;
-    return static_cast<int>(error.code);
-  }
+  });
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "cornstarch/selftest/selftest.h"
 
-#include <sys/utsname.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +8,7 @@
 #include "cornstarch/base/error_of.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/train/run.h"
 #include "device.h"
 #include "job.h"
@@ -23,9 +22,7 @@ void print(const std::string& text) {
 }
 
 int test_rank(comm::Communicator& comm, at::Device device, const SelftestOptions& options) {
-  utsname system{};
-  ::uname(&system);
-  const selftest::Report measured = selftest::measure(comm, {options.bytes, device, system.nodename});
+  const selftest::Report measured = selftest::measure(comm, {options.bytes, device, host_name()});
   const std::vector<std::string> problems = selftest::problems(measured);
   const ExitCode code = problems.empty() ? ExitCode::ok : ExitCode::device;
   if (comm.rank() == 0) {
@@ -44,20 +41,6 @@ int test_threads(const SelftestOptions& options, comm::Deadline deadline) {
   return code;
 }
 
-int test_process(const SelftestOptions& options, const config::RunConfig& config,
-                 const launch::LaunchContext& launch) {
-  const comm::CommunicatorPtr comm = connect(config, launch);
-  try {
-    comm->check();
-    return test_rank(*comm, open_device(config.device, launch), options);
-  } catch (const std::exception& e) {
-    const Error error = error_of(e);
-    comm->abort(error);
-    if (launch.world_size == 1) throw;
-    return static_cast<int>(error.code);
-  }
-}
-
 }  // namespace
 
 int self_test(const SelftestOptions& options) {
@@ -68,7 +51,9 @@ int self_test(const SelftestOptions& options) {
     if (options.local_ranks > 0) return test_threads(options, deadline_of(config.deadlines));
     const auto launch = value_or_throw(launch::detect());
     log::set_rank(launch.rank);
-    return test_process(options, config, launch);
+    return as_process(config, launch, [&](const comm::CommunicatorPtr& comm) {
+      return test_rank(*comm, open_device(config.device, launch), options);
+    });
   } catch (const std::exception& e) {
     return report(error_of(e));
   }
