@@ -174,11 +174,9 @@ std::string Trial::name() const {
 }
 
 std::vector<Trial> trials_of(const LayoutCase& layout) {
-  std::vector<Trial> out;
-  for (const auto optimizer : {config::OptimizerType::sgd, config::OptimizerType::adamw})
-    for (const auto precision : {config::Precision::fp64, config::Precision::fp32})
-      out.push_back({layout, optimizer, precision});
-  return out;
+  using enum config::OptimizerType;
+  using enum config::Precision;
+  return {{layout, sgd, fp64}, {layout, adamw, fp64}, {layout, adamw, fp32}};
 }
 
 struct Run::Impl {

@@ -24,7 +24,7 @@ struct Trial {
   std::string name() const;
 };
 
-/// Both optimizers in both precisions.
+/// Both optimizers in fp64, and in fp32 the one that has more to round.
 std::vector<Trial> trials_of(const LayoutCase& layout);
 
 /// A run's numbers with every tensor put together from its shards, in fp64.
