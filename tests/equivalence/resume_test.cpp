@@ -147,7 +147,7 @@ std::vector<test::LayoutCase> layouts(const std::string& llm) {
   add(vision(), 1, 1, 1, "whole").whole_replicas = true;
   add(vision(), 1, 1, 3, "whole replicas").whole_replicas = true;
   add(vision(2), 2, 1, 1, "tp2");
-  add(vision(), 4, 1, 1, "tp4");
+  add(vision(), llm == "mha" ? 4 : 6, 1, 1, "tp as wide as it gets");
   add(vision(1, 2), 1, 2, 1, "pp2");
   add(vision(), 1, 4, 1, "pp4");
   add(vision(2, 2), 2, 2, 1, "tp2 pp2");
@@ -162,6 +162,7 @@ std::vector<test::LayoutCase> layouts(const std::string& llm) {
   split.mode = config::SpMode::ring;
   auto& wide = add(vision(), 2, 1, 2, "sp2 tp2 dp2, zero1");
   wide.llm_sp = 2;
+  wide.mode = config::SpMode::ring_attn;
   wide.sharding = config::Sharding::zero1;
   auto& shared = add(vision(2), 2, 1, 2, "tp2 sequence parallel, dp2");
   shared.llm_blocks.tp_sequence_parallel = true;

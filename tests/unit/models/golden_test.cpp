@@ -21,7 +21,7 @@ using fixture::Modality;
 using models::Stage;
 using Tensors = std::map<std::string, at::Tensor>;
 
-constexpr double kTolerance = 2e-5;  // of the largest value of a tensor, fp32
+constexpr double kTolerance = 1e-4;  // of the largest value of a tensor, fp32
 
 std::filesystem::path root() { return std::filesystem::path(CORNSTARCH_TEST_DIR) / "golden" / "models"; }
 
@@ -51,10 +51,11 @@ Modality read_modality(const std::string& name, const std::string& family) {
   return fixture::modality("m", family, config);
 }
 
-void expect_close(const at::Tensor& got, const at::Tensor& expected) {
+double largest(const at::Tensor& t) { return t.abs().max().item<double>(); }
+
+void expect_close(const at::Tensor& got, const at::Tensor& expected, double floor) {
   REQUIRE(got.sizes() == expected.sizes());
-  const double scale = std::max(1.0, expected.abs().max().item<double>());
-  CHECK((got - expected).abs().max().item<double>() <= kTolerance * scale);
+  CHECK(largest(got - expected) <= kTolerance * std::max(floor, largest(expected)));
 }
 
 // What a run leaves: outputs of modules ("hidden.<module>"), the loss, and shards of gradients.
@@ -172,6 +173,9 @@ void expect_parity(const std::string& name, const std::string& family, int tp) {
   Tensors gradients;
   for (const Computed& rank : ranks) add_gradients(gradients, rank.parameters, &rank == &ranks[0]);
 
+  double floor = 0;  // some gradients are zero but for rounding: a k_proj's bias
+  for (const auto& [key, expected] : golden)
+    if (key.rfind("grad.", 0) == 0) floor = std::max(floor, 1e-2 * largest(expected));
   std::size_t hidden = 0, compared = 0;
   for (const auto& [key, expected] : golden) {
     const bool is_gradient = key.rfind("grad.", 0) == 0 && key.rfind("grad.features", 0) != 0;
@@ -180,7 +184,8 @@ void expect_parity(const std::string& name, const std::string& family, int tp) {
     INFO(key);
     const std::string parameter = is_gradient ? key.substr(5) : "";
     REQUIRE((is_value || gradients.count(parameter) > 0));
-    expect_close(is_value ? ranks[0].values.at(key) : gradients.at(parameter), expected);
+    expect_close(is_value ? ranks[0].values.at(key) : gradients.at(parameter), expected,
+                 is_gradient ? floor : 0);
     compared += is_gradient ? 1 : 0;
     hidden += key.rfind("hidden.", 0) == 0 ? 1 : 0;
   }
