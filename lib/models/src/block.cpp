@@ -112,10 +112,7 @@ class Block : public Layer {
   std::vector<at::Tensor> products(const nn::Recomputed& f, at::TensorList inputs,
                                    const std::vector<Linear>& layers) const {
     if (checkpointing_ == Checkpointing::selective) return nn::recomputed_linear(f, inputs, layers);
-    const at::Tensor h = f(inputs);
-    std::vector<at::Tensor> out;
-    for (const Linear& layer : layers) out.push_back(apply(layer, h));
-    return out;
+    return nn::linears(f(inputs), layers);
   }
 
   /// Tokens between the halves as column-parallel products take them: [b, t, hidden], all on every rank.

@@ -2,7 +2,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv1d.h>
-#include <ATen/ops/linear.h>
 
 #include <algorithm>
 
@@ -31,14 +30,14 @@ class PatchEmbedding : public Layer {
   PatchEmbedding(const ParameterSet& parameters, const catalog::PatchEmbedding& spec, Range tokens)
       : spec_(spec),
         tokens_(tokens),
-        patch_(parameters.at(spec.prefix + ".patch_embedding.weight").value),
-        bias_(parameters.find(spec.prefix + ".patch_embedding.bias")),
+        patch_(linear_of(parameters, {spec.prefix + ".patch_embedding"})),
         first_(parameters.find(spec.prefix + ".class_embedding")),
         positions_(parameters.at(spec.prefix + ".position_embedding.weight").value) {}
 
   at::Tensor forward(const at::Tensor& pixels, TokenShape, const Tokens&) const override {
     const std::int64_t c = spec_.channels, p = spec_.patch_size;
-    const at::Tensor patches = at::linear(own_patches(pixels), patch_.view({spec_.hidden, c * p * p}), bias_);
+    const at::Tensor patches = nn::linear(
+        own_patches(pixels), {patch_.weight.view({spec_.hidden, c * p * p}), patch_.bias, patch_.sum});
     const at::Tensor positions = positions_.narrow(0, tokens_.begin, tokens_.size());
     if (tokens_.begin >= spec_.leading()) return patches.add_(positions);
     const at::Tensor first = first_.expand({pixels.size(0), 1, spec_.hidden});
@@ -64,7 +63,8 @@ class PatchEmbedding : public Layer {
 
   catalog::PatchEmbedding spec_;
   Range tokens_;
-  at::Tensor patch_, bias_, first_, positions_;
+  Linear patch_;
+  at::Tensor first_, positions_;
 };
 
 class Conv1d : public Layer {

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 
@@ -198,7 +197,7 @@ struct Stage::Impl {
   }
 
   at::Tensor local_logits(const at::Tensor& rows) const {
-    return at::linear(nn::copy_to_tp(rows, tp), the_head().weight);
+    return nn::linear(nn::copy_to_tp(rows, tp), {the_head().weight});
   }
 };
 

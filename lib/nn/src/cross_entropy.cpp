@@ -7,7 +7,6 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/logical_or.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 
@@ -125,12 +124,11 @@ Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const
   for (std::int64_t i = 0; i < chunks; ++i) {
     const Range rows = share(hidden.size(0), chunks, i);
     const auto part = [&](const at::Tensor& x) { return x.narrow(0, rows.begin, rows.size()); };
-    at::Tensor logits = at::mm(part(hidden), weight.t()).to(type_of_logits(hidden));
+    at::Tensor logits = product(part(hidden), {weight}).to(type_of_logits(hidden));
     out.loss.add_(cross_entropy(logits, targets.part(rows), hidden_grad || weight_grad, tp));
     if (!hidden_grad && !weight_grad) continue;
     const at::Tensor grad = logits.to(hidden.scalar_type());
-    at::Tensor rows_grad = hidden_grad ? part(out.hidden_grad) : at::Tensor();
-    if (hidden_grad) at::mm_out(rows_grad, grad, weight);
+    if (hidden_grad) input_gradient(part(out.hidden_grad), grad, {weight});
     if (weight_grad) sum.add_product(grad.t(), part(hidden));
   }
   if (weight_grad) sum.complete();

@@ -1,9 +1,6 @@
 #include "cornstarch/nn/recompute.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/sum.h>
 
 #include "differentiable.h"
 
@@ -38,29 +35,6 @@ std::vector<at::Tensor> detached(at::TensorList tensors) {
 
 at::Tensor rows_of(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
-/// The gradients of linear layers of one input h [..., in]: parents are, layer by layer, weight and bias.
-struct LinearGrads {
-  at::Tensor h;
-  std::vector<at::Tensor> parents;
-
-  LinearGrads(const at::Tensor& h_rows, bool h_needed, const std::vector<Linear>& layers,
-              const std::vector<at::Tensor>& grads, const std::vector<bool>& needed, std::size_t first) {
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      parents.insert(parents.end(), 2, {});
-      if (!grads[i].defined()) continue;
-      const at::Tensor grad = rows_of(grads[i]);
-      if (needed[first + 2 * i]) parents[2 * i] = weight_gradient(layers[i], grad, h_rows);
-      if (needed[first + 2 * i + 1]) parents[2 * i + 1] = grad.sum(0);
-      if (!h_needed) continue;
-      if (h.defined()) {
-        h.addmm_(grad, layers[i].weight);
-      } else {
-        h = at::mm(grad, layers[i].weight);
-      }
-    }
-  }
-};
-
 }  // namespace
 
 at::Tensor checkpoint(const Recomputed& f, const at::Tensor& x) {
@@ -79,10 +53,8 @@ std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList in
   std::vector<at::Tensor> parents = inputs.vec(), outputs;
   bool recorded = h.requires_grad();
   for (const Linear& layer : layers) {
-    const at::NoGradGuard no_grad;
-    outputs.push_back(at::linear(h, layer.weight, layer.bias).detach());  // it may be a view
-    parents.push_back(layer.weight);
-    parents.push_back(layer.bias);
+    outputs.push_back(product(h, layer));
+    parents.insert(parents.end(), {layer.weight, layer.bias});
   }
   for (const Linear& layer : layers) recorded = recorded || records({layer.weight, layer.bias});
   if (!recorded) return outputs;
@@ -92,10 +64,11 @@ std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList in
                    const Again again(f, kept, needed);
                    const bool flows = again.output.requires_grad();
                    const at::NoGradGuard no_grad;
-                   LinearGrads of(rows_of(again.output), flows, layers, grads, needed, kept.size());
+                   const LinearGrads of =
+                       linear_grads(rows_of(again.output), flows, layers, grads, needed, kept.size());
                    std::vector<at::Tensor> out(kept.size());
-                   if (flows) out = again.backward(of.h.view(again.output.sizes()));
-                   out.insert(out.end(), of.parents.begin(), of.parents.end());
+                   if (flows) out = again.backward(of.x.view(again.output.sizes()));
+                   out.insert(out.end(), of.of_layers.begin(), of.of_layers.end());
                    return out;
                  });
   return outputs;

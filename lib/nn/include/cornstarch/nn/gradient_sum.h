@@ -21,7 +21,7 @@ class GradientSum {
   void add(const at::Tensor& gradient);
   /// gradient x factor, a scalar.
   void add_scaled(const at::Tensor& gradient, const at::Tensor& factor);
-  /// a x b, matrices; summed up without rounding to their type where a kernel can do so.
+  /// a x b, matrices; summed up without rounding to their type where a kernel can do so (linear.cpp).
   void add_product(const at::Tensor& a, const at::Tensor& b);
 
  private:

@@ -6,6 +6,7 @@
 
 #include "cornstarch/nn/gradient_sum.h"
 
+/// The one door through which activations meet weights: whatever multiplies by a weight does so here.
 namespace cornstarch::nn {
 
 struct Linear {
@@ -14,12 +15,34 @@ struct Linear {
   GradientSumPtr sum = nullptr;  ///< of the weight; null: autograd's
 };
 
-/// x [..., in] through the layer. All products of activations with weights go through here, or through
-/// recomputed_linear and linear_cross_entropy, which share what follows.
+/// x [..., in] through the layer.
 at::Tensor linear(const at::Tensor& x, const Linear& layer);
+
+/// x [..., in] through each of the layers. What flows back to x is added up by the products themselves.
+std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers);
+
+// What those consist of, for operations with a backward of their own. Nothing is recorded.
+
+/// x [..., in] through the layer.
+at::Tensor product(const at::Tensor& x, const Linear& layer);
+
+/// The input's gradient, given rows of the output's [n, out], into `into` [n, in] or added to it.
+void input_gradient(at::Tensor into, const at::Tensor& grad, const Linear& layer, bool adds = false);
 
 /// The weight's gradient, given rows of the output's gradient [n, out] and of the input [n, in]: undefined
 /// where it has been added to the layer's sum.
 at::Tensor weight_gradient(const Linear& layer, const at::Tensor& grad, const at::Tensor& x);
+
+struct LinearGrads {
+  at::Tensor x;  ///< rows [n, in]; undefined where not needed
+  std::vector<at::Tensor>
+      of_layers;  ///< weight and bias of each; undefined where not needed or added to a sum
+};
+
+/// The gradients of linears() at rows x [n, in]. `needed`, from `first` on, says so of each layer's weight
+/// and bias.
+LinearGrads linear_grads(const at::Tensor& x, bool x_needed, const std::vector<Linear>& layers,
+                         const std::vector<at::Tensor>& grads, const std::vector<bool>& needed,
+                         std::size_t first);
 
 }  // namespace cornstarch::nn
