@@ -87,6 +87,12 @@ class Transport final : public MpiTransport {
     MPI_Finalize();
   }
 
+  /// Hydra, MPICH's launcher and its kin's, kills the others with the first rank that ends early, and then
+  /// reports any of the codes, or the signal.
+  void give_up(int code) override {
+    if (library().rfind("Open MPI", 0) != 0) MPI_Abort(MPI_COMM_WORLD, code);
+  }
+
  private:
   MPI_Comm comm(Lane lane) const { return lane == Lane::messages ? messages_ : collectives_; }
 
