@@ -58,7 +58,7 @@ try() {
       right=$((right + 1))
     else
       echo "$kind:$rank after $seconds s: $problem"
-      grep FATAL "$out/err" | sed 's/^/  | /'
+      grep -v '^=' "$out/err" | sed 's/^/  | /'
     fi
   done
 }
