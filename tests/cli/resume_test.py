@@ -193,7 +193,7 @@ class Resuming(Training):
         self.await_true(lambda: "FATAL rank=" in self.said.read_text())
         self.assertLess(time.monotonic() - begin, 3, self.said.read_text())
         self.assertIn("seven.png", self.said.read_text())
-        process.kill()
+        process.terminate()  # mpirun takes its ranks and their shared memory with it
         process.wait(timeout=60)
 
     def owner(self, name):

@@ -5,6 +5,7 @@
 #   hand          four ranks that nobody but the environment tells who they are
 #   twice         two runs that nothing tells apart, at one port: the second is told so, the first goes on
 #   neighbours    two runs with overlapping ports do not disturb each other
+#   exit          ranks that a library ends by exit() end with its code, whatever their threads do meanwhile
 #   strangers     ranks with another secret are refused, and named as missing
 set -u
 program=$1 scenario=$2
@@ -114,6 +115,10 @@ case $scenario in
     wait_for 0 "${first[@]}" "${ranks[@]}"
     expect_met "$out/log" 3 torchrun
     expect_met "$out/log.second" 3 torchrun
+    ;;
+  exit)
+    by_hand "$out/log" 2 "$(free_port)" -1 0 1
+    wait_for 7 "${ranks[@]}"
     ;;
   strangers)
     port=$(free_port)

@@ -5,6 +5,7 @@
 #
 #   mpirun      Open MPI's, which ends a run with the first rank that fails
 #   survivors   the same, told to leave the others alone (Open MPI 4)
+#   mpich       MPICH's; PROGRAM is one with its backend (tests/mpich)
 #   srun        a real Slurm of one node
 set -u
 program=$1 launcher=$2 ranks=${3:-0 1 2 3}
@@ -24,6 +25,10 @@ case $launcher in
       mpirun --version | grep -q "Open MPI) 4" || skip "only Open MPI 4 can be told to leave survivors alone"
       command+=(--enable-recovery --mca orte_abort_on_non_zero_status 0)
     fi
+    ;;
+  mpich)
+    command -v mpiexec.mpich > /dev/null || skip "there is no mpiexec.mpich on this machine (package mpich)"
+    command=(mpiexec.mpich -disable-auto-cleanup)
     ;;
   srun)
     source "$here/slurm_cluster.sh"
@@ -47,13 +52,13 @@ try() {
       problem="${problem:-not rank $rank, code $code, '$op', '$msg'}"
     [ $seconds -le 14 ] || problem="${problem:-took $seconds s}"
     if pgrep -f "^$program $kind:$rank" > /dev/null; then problem="${problem:-processes are left}"; fi
-    if [ "$launcher" = mpirun ] && [ "$code" != '\?' ] && [ $got != "$code" ]; then problem="${problem:-exit code $got}"; fi
+    [[ $launcher != mp* || $code == '\?' || $got == "$code" ]] || problem="${problem:-exit code $got}"
     cases=$((cases + 1))
     if [ -z "$problem" ]; then
       right=$((right + 1))
     else
       echo "$kind:$rank after $seconds s: $problem"
-      grep FATAL "$out/err" | sed 's/^/  | /'
+      grep -v '^=' "$out/err" | sed 's/^/  | /'
     fi
   done
 }

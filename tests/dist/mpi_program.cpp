@@ -221,6 +221,8 @@ int run(const std::string& scenario) {
 }  // namespace
 
 int main(int, char** argv) {
+  // MPICH's mpiexec tells the others so of a rank that has died. A worker takes it for a wish that it stops.
+  std::signal(SIGUSR1, SIG_IGN);
   try {
     return run(argv[1]);
   } catch (const Failure& failure) {

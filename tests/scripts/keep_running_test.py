@@ -37,11 +37,11 @@ class KeepRunning(unittest.TestCase):
         return done.returncode, done.stderr, (self.folder / "starts").read_text().splitlines()
 
     def test_what_would_come_again_is_not_tried_again(self):
-        for code in (0, 2, 65, 66, 75, 78, 80, 129, 130, 138):
+        for code in (0, 2, 15, 65, 66, 75, 78, 80, 129, 130, 138):
             self.assertEqual(self.ends(code), (code, "", [f"--set run_dir={self.folder / 'run'}"]))
 
     def test_what_may_not_come_again_is(self):
-        for code in (1, 69, 70, 71, 74, 76, 134, 137, 139, 143):
+        for code in (1, 6, 9, 11, 69, 70, 71, 74, 76, 134, 137, 139, 143):
             first = f"--set run_dir={self.folder / 'run'}"
             self.assertEqual(self.ends(code, 0), (0, f"keep-running: exit code {code}; again from the first step (restart 1 "
                                                      "of 2)\n", [first, first + AGAIN]))

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import unittest
-from pathlib import Path
 
 import small
 from small import Small, options
@@ -31,13 +30,6 @@ def version_of_mpi():
 
 
 class Moments(Small):
-    def rank_of(self, pid):
-        try:
-            words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:
-            return None
-        return next((int(w.split(b"=")[1]) for w in words if w.startswith(b"OMPI_COMM_WORLD_RANK=")), None)
-
     def kill_one(self, flags, moment):
         """The rank that was killed, and the seconds until all were gone."""
         shutil.rmtree(self.folder / "run", ignore_errors=True)

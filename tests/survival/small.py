@@ -111,6 +111,14 @@ class Small(unittest.TestCase):
                 pass
         return sorted(out)
 
+    def rank_of(self, pid):
+        """Of a process that Open MPI has started."""
+        try:
+            words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return None
+        return next((int(w.split(b"=")[1]) for w in words if w.startswith(b"OMPI_COMM_WORLD_RANK=")), None)
+
     def await_true(self, condition, limit=240, while_runs=None):
         deadline = time.monotonic() + limit
         while not condition():

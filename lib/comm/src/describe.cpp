@@ -1,7 +1,5 @@
 #include "describe.h"
 
-#include <algorithm>
-
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
 
@@ -42,12 +40,10 @@ std::string describe(const at::Tensor& tensor) {
 }
 
 control::BoardOptions board_options(const Deadline& deadline) {
-  using std::chrono::milliseconds;
   control::BoardOptions options;
   options.start = deadline.start;
   options.step = deadline.step;
-  // A busy host may be silent for a while; more than the deadline need not be waited.
-  options.silence = std::clamp(deadline.per_operation, milliseconds(5'000), milliseconds(30'000));
+  options.silence = control::longest_silence(deadline.per_operation);
   return options;
 }
 

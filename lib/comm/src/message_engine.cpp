@@ -195,7 +195,7 @@ void Engine::close(bool unwinding) {
     board_->fail(failure.error().code, failure.what());
   }
   active_.clear();
-  if (board_->failed()) return;
+  if (board_->failed()) return transport_->give_up(board_->exit_code());
   transport_->finalize();
   board_->leave();
 }

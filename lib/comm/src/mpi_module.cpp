@@ -25,8 +25,9 @@ class Transport final : public MpiTransport {
   explicit Transport(const TransportOptions& options) : max_piece_(options.max_piece_bytes) {
     MPI_Comm_dup(MPI_COMM_WORLD, &messages_);
     MPI_Comm_dup(MPI_COMM_WORLD, &collectives_);
-    MPI_Comm_set_errhandler(messages_, MPI_ERRORS_RETURN);
-    MPI_Comm_set_errhandler(collectives_, MPI_ERRORS_RETURN);
+    // Errors of what is complete are the world's or one's own, depending on the MPI.
+    for (MPI_Comm comm : {messages_, collectives_, MPI_COMM_WORLD, MPI_COMM_SELF})
+      MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     MPI_Comm_rank(messages_, &rank_);
     MPI_Comm_size(messages_, &size_);
     count_host_ranks();
@@ -85,6 +86,12 @@ class Transport final : public MpiTransport {
     MPI_Comm_free(&messages_);
     MPI_Comm_free(&collectives_);
     MPI_Finalize();
+  }
+
+  /// Hydra, MPICH's launcher and its kin's, kills the others with the first rank that ends early, and then
+  /// reports any of the codes, or the signal.
+  void give_up(int code) override {
+    if (library().rfind("Open MPI", 0) != 0) MPI_Abort(MPI_COMM_WORLD, code);
   }
 
  private:

@@ -35,6 +35,9 @@ class MpiTransport {
 
   /// Collective. No call after it.
   virtual void finalize() = 0;
+  /// The end of a rank that has failed or heard of a failure, which exits with that code. Does not come back
+  /// where the launcher would take what it does to the other ranks for the run's end.
+  virtual void give_up(int code) = 0;
 };
 
 struct TransportOptions {

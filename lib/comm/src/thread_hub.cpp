@@ -109,6 +109,10 @@ void ThreadHub::wait(Operation& operation, int rank, const std::function<control
   throw_failure_of_peer(rank);
 }
 
+void ThreadHub::check(int rank) const {
+  if (failed_.load(std::memory_order_acquire)) throw_failure_of_peer(rank);
+}
+
 void ThreadHub::throw_failure_of_peer(int rank) const {
   const auto first = failure();
   throw_failure({first->first, static_cast<int>(first->second.code), "", first->second.message, 0, ""}, rank);

@@ -87,6 +87,7 @@ class ThreadHub {
   /// asked meanwhile, by any thread, and says who is waited for and in what.
   void wait(Operation& operation, int rank, const std::function<control::Wait()>& describe);
   bool would_return(const Operation& operation) const;
+  void check(int rank) const;
 
   control::Ledger& ledger(int rank) { return ledgers_[static_cast<std::size_t>(rank)]; }
   void on_failure(std::function<void(const std::string&)> report);

@@ -45,6 +45,7 @@ class ThreadCommunicator final : public Communicator {
   void on_failure(std::function<void(const std::string&)> report) override {
     hub_->on_failure(std::move(report));
   }
+  void check() override { hub_->check(rank_); }
 
   GroupPtr group(const std::vector<int>& ranks, const std::string& name) override {
     const int group_rank = require_group_ranks(ranks, rank_, size(), name);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "cornstarch/base/console.h"
@@ -27,6 +28,10 @@ constexpr std::size_t kLongestCause = 8'000;
 void print_to_console(const std::string& line) { console().say(line, log::Level::error); }
 
 }  // namespace
+
+std::chrono::milliseconds longest_silence(milliseconds collective) {
+  return std::clamp(collective, milliseconds(5'000), BoardOptions{}.silence);
+}
 
 class FailureBoard::Ear final : public Star::Ear {
  public:
@@ -95,6 +100,13 @@ void FailureBoard::wait_for_all() {
 std::optional<RankFailure> FailureBoard::failure() const {
   const Lock lock(mutex_);
   return failure_;
+}
+
+int FailureBoard::exit_code() const {
+  const Lock lock(mutex_);
+  if (!failure_) return 0;
+  const bool own = failure_->rank == rank_ && failure_->code;
+  return own ? failure_->code : static_cast<int>(exit_code_of_others(*failure_));
 }
 
 void FailureBoard::let_it_end_first() const {
@@ -225,11 +237,12 @@ void FailureBoard::heard_failure(int from, RankFailure failure, const Lock& lock
   if (rank_ == 0) {
     failure.rank = from;
     failure.host = star_->host(from);
-    star_->send(from, text_of({{"say", "ack"}}));
   } else {
     tell_state();
   }
   record(std::move(failure), true, lock);
+  const bool reports_it = reports_ && failure_->rank == from;
+  if (rank_ == 0 && !reports_it) star_->send(from, text_of({{"say", "ack"}}));
 }
 
 void FailureBoard::heard_complaint(Complaint complaint, const Lock&) {
@@ -308,7 +321,6 @@ void FailureBoard::announce(const RankFailure& failure) const {
 }
 
 void FailureBoard::tick() {
-  int code = 0;
   {
     Lock lock(mutex_);
     notice_own_stop();
@@ -318,9 +330,9 @@ void FailureBoard::tick() {
     if (!failure_ && complaint_) inquire(lock);
     if (failure_ && reports_) report_failure(lock);
     ticked_ = Clock::now();
-    if (!overdue(code, lock)) return;
+    if (!overdue(lock)) return;
   }
-  options_.end_process(code);
+  options_.end_process(exit_code());
 }
 
 /// Whoever was stopped for long has been judged by the others, and says nothing of their ends.
@@ -403,14 +415,13 @@ void FailureBoard::report_failure(Lock& lock) {
     lock.lock();
   }
   reports_ = false;
+  if (rank_ == 0) star_->send(failure_->rank, text_of({{"say", "ack"}}));
   changed_.notify_all();
 }
 
 /// Whether this process should have ended by itself.
-bool FailureBoard::overdue(int& code, const Lock&) {
+bool FailureBoard::overdue(const Lock&) {
   if (!failure_ || overdue_ || Clock::now() < failed_at_ + options_.grace) return false;
-  const bool own = failure_->rank == rank_ && failure_->code;
-  code = own ? failure_->code : static_cast<int>(exit_code_of_others(*failure_));
   return overdue_ = true;
 }
 

@@ -105,6 +105,13 @@ Result<void> make_secret(const fs::path& file) {
   return {};
 }
 
+/// Where a library ends the process by exit(), ranks still talk while handlers run, and one of libcrypto's
+/// would take away what they sign with.
+void keep_libcrypto() {
+  static const int kept = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+  static_cast<void>(kept);
+}
+
 }  // namespace
 
 std::string to_hex(std::string_view bytes) {
@@ -145,6 +152,7 @@ std::string sign(std::string_view secret, std::initializer_list<std::string_view
       text += static_cast<char>(std::uint64_t{part.size()} >> shift);
     text += part;
   }
+  keep_libcrypto();
   std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
   unsigned size = 0;
   if (!HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),

@@ -40,7 +40,7 @@ bool becomes(short event, int fd, Clock::time_point end) {
 }
 
 /// Notices a host that vanished without closing its connections: keepalive where nothing is on the way, the
-/// limit for what was sent where something is.
+/// limit for what was sent where something is. The board does by itself, as a rule a little earlier.
 void tune(int fd) {
   const int on = 1, idle_s = 10, interval_s = 5, probes = 3;
   const unsigned unheard_ms = 25'000;

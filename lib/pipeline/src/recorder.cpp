@@ -3,15 +3,12 @@
 #include <c10/core/Event.h>
 
 #include <array>
-#include <chrono>
 #include <utility>
+
+#include "cornstarch/base/wall_time.h"
 
 namespace cornstarch::pipeline {
 namespace {
-
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 c10::Event timed_event(c10::Device device) { return {device.type(), c10::EventFlag::BACKEND_DEFAULT}; }
 
@@ -29,7 +26,7 @@ struct Zero {
     if (device.is_cpu()) return;
     record(event, device);
     event.synchronize();
-    at_s = now_s();
+    at_s = wall_time_s();
   }
 };
 
@@ -40,7 +37,7 @@ class Moments {
 
   void add() {
     if (device_.is_cpu()) {
-      clock_.push_back(now_s());
+      clock_.push_back(wall_time_s());
     } else {
       if (used_ == events_.size()) events_.push_back(timed_event(device_));
       record(events_[used_], device_);

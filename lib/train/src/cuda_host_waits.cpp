@@ -1,20 +1,16 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/util/Exception.h>
 
-#include <chrono>
 #include <optional>
 #include <string_view>
 
+#include "cornstarch/base/wall_time.h"
 #include "host_waits.h"
 
 namespace cornstarch::train {
 namespace {
 
 using c10::cuda::SyncDebugMode;
-
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 }  // namespace
 
@@ -33,7 +29,7 @@ struct HostWaits::Impl : c10::WarningHandler {
     if (std::string_view(warning.msg()).find("synchronizing CUDA operation") == std::string_view::npos)
       c10::WarningHandler::process(warning);
     else
-      moments.push_back(now_s());
+      moments.push_back(wall_time_s());
   }
 
   std::vector<double> moments;

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <new>
 
 #include "cornstarch/base/log.h"
@@ -15,6 +16,8 @@ namespace cornstarch::train {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kLook{50};
 
 /// In a thread of its own, whatever happens there.
 template <typename Work>
@@ -77,24 +80,47 @@ void Saver::begin(checkpoint::Manifest manifest, const std::vector<StateTensor>&
   manifest_ = std::move(manifest);
   pieces_.clear();
   values_.clear();
+  for (const StateTensor& each : state) {
+    pieces_.push_back(each.piece);
+    values_.push_back(each.value.contiguous());
+  }
   copies_.resize(state.size());
-  for (std::size_t i = 0; i < state.size(); ++i) {
-    pieces_.push_back(state[i].piece);
-    const at::Tensor& value = state[i].value;
-    if (waits && value.is_cpu()) {
-      values_.push_back(value.contiguous());
-      continue;
-    }
+  copying_ = {};
+  if (device_.is_cuda()) {
+    copy();
+    copied_.emplace(device_.type());
+    copied_->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+  } else if (!waits) {
+    copying_ = in_background(rank_, [this] {
+                 copy();
+                 return Result<void>();
+               }).share();
+  }
+  writing_ = in_background(rank_, [this, copying = copying_] {
+    const Result<void> copied = copying.valid() ? copying.get() : Result<void>();
+    return copied ? write() : copied;
+  });
+}
+
+/// On the host by memcpy: ATen's copies would take threads that compute.
+void Saver::copy() {
+  for (std::size_t i = 0; i < values_.size() && !gives_up_; ++i) {
+    const at::Tensor& value = values_[i];
     if (!copies_[i].defined())
       copies_[i] =
           at::empty(value.sizes(), value.options().device(at::kCPU).pinned_memory(device_.is_cuda()));
-    values_.push_back(copies_[i].copy_(value, /*non_blocking=*/device_.is_cuda()));
+    if (device_.is_cuda()) {
+      copies_[i].copy_(value, /*non_blocking=*/true);
+    } else {
+      std::memcpy(copies_[i].mutable_data_ptr(), value.const_data_ptr(), value.nbytes());
+    }
+    values_[i] = copies_[i];
   }
-  if (device_.is_cuda()) {
-    copied_.emplace(device_.type());
-    copied_->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
-  }
-  writing_ = in_background(rank_, [this] { return write(); });
+}
+
+void Saver::finish_copying() {
+  if (copying_.valid()) copying_.wait();
+  copying_ = {};
 }
 
 Result<void> Saver::write() {
@@ -124,8 +150,13 @@ Saver::Part Saver::part() {
 }
 
 Saver::Part Saver::wait() {
-  if (!ended_) writing_.wait();
+  if (!ended_) wait_for(writing_);
   return part();
+}
+
+void Saver::wait_for(const std::future<Result<void>>& work) const {
+  while (work.wait_for(kLook) != std::future_status::ready)
+    if (options_.check) options_.check();
 }
 
 void Saver::conclude(bool whole) {
@@ -156,6 +187,7 @@ bool Saver::is_whole(std::int64_t step) const {
 
 void Saver::settle() {
   if (!committing_.valid()) return;
+  wait_for(committing_);
   report(committing_.get(), "is not saved");
 }
 

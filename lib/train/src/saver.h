@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -24,6 +25,8 @@ struct SaverOptions {
   int threads = 1;     ///< that write this rank's part
   /// Pretrained folders of which something does not train: modality and folder.
   std::vector<std::pair<std::string, std::string>> references = {};
+  /// Asked while a rank waits for what it writes; throws where that is in vain, as another rank has failed.
+  std::function<void()> check = {};
 };
 
 /// Writes a rank's part of checkpoints while training goes on. All ranks begin one together, tell each other
@@ -34,11 +37,12 @@ class Saver {
   /// What is being written is given up; what rank 0 makes whole is made whole.
   ~Saver();
 
-  /// Copies the state, on a GPU behind what is under way there, and begins to write the copy. None may be
-  /// under way.
-  /// `waits`: the state stays as it is until the checkpoint is concluded, so that on the host there is
-  /// nothing to copy.
+  /// Begins to copy the state, on a GPU behind what is under way there, and to write the copy. None may be
+  /// under way. `waits`: the state stays as it is until the checkpoint is concluded, so that on the host
+  /// there is nothing to copy.
   void begin(checkpoint::Manifest manifest, const std::vector<StateTensor>& state, bool waits);
+  /// Before the state changes: on the host it is copied beside what is computed from it.
+  void finish_copying();
   /// Whether one is under way, on all ranks alike.
   bool busy() const { return busy_; }
 
@@ -56,6 +60,8 @@ class Saver {
   bool is_whole(std::int64_t step) const;
 
  private:
+  void wait_for(const std::future<Result<void>>& work) const;
+  void copy();
   Result<void> write();
   Result<void> make_whole();
   void report(const Result<void>& done, const std::string& what) const;
@@ -67,9 +73,10 @@ class Saver {
   bool busy_ = false;
   checkpoint::Manifest manifest_;
   std::vector<checkpoint::Piece> pieces_;
-  std::vector<at::Tensor> copies_;  ///< on the host, for all checkpoints of the run
-  std::vector<at::Tensor> values_;  ///< what is written: copies, or the state itself
-  std::optional<c10::Event> copied_;
+  std::vector<at::Tensor> copies_;            ///< on the host, for all checkpoints of the run
+  std::vector<at::Tensor> values_;            ///< what is written: copies, or the state itself
+  std::optional<c10::Event> copied_;          ///< on a GPU
+  std::shared_future<Result<void>> copying_;  ///< on the host
   /// Rank 0's. Hashed from the start: who is told to stop has no time for gigabytes that do not change.
   std::shared_future<Result<std::vector<checkpoint::Reference>>> references_;
   std::future<Result<void>> writing_;

@@ -46,15 +46,16 @@ std::optional<c10::Stream> own_stream(bool records, at::Device device) {
 }
 
 SaverOptions saver_options(const config::RunConfig& config, const catalog::Modalities& modalities,
-                           int ranks) {
+                           const comm::CommunicatorPtr& comm) {
   const config::Checkpoint& wanted = config.checkpoint;
   SaverOptions out{config::checkpoint_folder(config), wanted.keep, wanted.keep_every,
                    wanted.on_error == config::OnSaveError::fail};
   // More than a few do not make a disk faster; where ranks share few cores, steps need them.
-  out.threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / ranks, 1, 4);
+  out.threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / comm->size(), 1, 4);
   for (const catalog::Modality& m : modalities)
     if (m.pretrained && std::ranges::find(m.trains, false) != m.trains.end())
       out.references.emplace_back(m.name, *m.pretrained);
+  out.check = [comm] { comm->check(); };
   return out;
 }
 
@@ -88,7 +89,7 @@ Trainer::Impl::Impl(const Setup& s, Observer o)
                 pipeline::ExecutorOptions{}.run_ahead,
                 drops(s.drops)}),
       optimizer(config.optimizer, executor.segments()),
-      saver(saver_options(config, modalities, comm->size()), comm->rank(), device) {}
+      saver(saver_options(config, modalities, comm), comm->rank(), device) {}
 
 /// Not of ranks that share layers on GPUs: they would have to wait for these to agree.
 std::function<bool()> Trainer::Impl::drops(const std::function<bool()>& given) {
@@ -245,6 +246,7 @@ void Trainer::Impl::update(const Issued& step, const Step& inputs) {
   std::set<std::string> untouched;
   for (std::size_t m = 0; m < modalities.size(); ++m)
     if (!inputs.reached[m]) untouched.insert(modalities[m].name);
+  saver.finish_copying();
   optimizer.step(learning_rate(step.step), untouched, sound, on_the_way ? scale : at::Tensor());
   executor.publish(inputs.reached);
 }

@@ -442,6 +442,25 @@ TEST_CASE("a rank that throws ends the waits of all others") {
   REQUIRE(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
 }
 
+TEST_CASE("whoever is busy with something else hears of a failure when it asks") {
+  std::atomic<bool> told{false};
+  error_of(2, kLong, [&](const CommunicatorPtr& comm) {
+    comm->check();
+    comm->world()->barrier();
+    if (comm->rank() == 1) throw Failure(ExitCode::io, "disk full");
+    for (int i = 0; i < 1000; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      try {
+        comm->check();
+      } catch (const Failure& failure) {
+        told = std::string(failure.what()) == "stopped because rank 1 failed: disk full";
+        return;
+      }
+    }
+  });
+  REQUIRE(told);
+}
+
 TEST_CASE("abort, foreign exceptions and wrong use are failures with a rank") {
   REQUIRE(error_of(2, kLong, [](const CommunicatorPtr& comm) {
             if (comm->rank() == 1) comm->abort("no more coffee");

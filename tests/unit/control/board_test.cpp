@@ -123,10 +123,11 @@ TEST_CASE("whoever dies while others are awaited is named at once") {
         "FATAL rank=1 host=" + host_name() + " code=? step=? op=? msg=died (connection lost)\n");
 }
 
-TEST_CASE("FAILURE.json tells what the rank that threw was at") {
+TEST_CASE("FAILURE.json tells what the rank that threw was at, and is there before that rank ends") {
   World world(2);
   std::string report;
   world.boards[0]->on_failure([&](const std::string& text) {
+    std::this_thread::sleep_for(milliseconds(200));  // to write it
     const std::lock_guard lock(world.mutex);
     report = text;
   });
@@ -134,8 +135,12 @@ TEST_CASE("FAILURE.json tells what the rank that threw was at") {
   ledger.at(12, "saving");
   ledger.begin(ledger.add("dp of llm stage 0", {0, 1}, true), "all_reduce sum (8 fp32)");
   world.boards[1]->fail(ExitCode::io, "disk full");
-  world.boards.clear();
-  const auto json = nlohmann::json::parse(report);
+  const auto json = [&] {
+    const std::lock_guard lock(world.mutex);
+    return nlohmann::json::parse(report);
+  }();
+  CHECK(world.boards[1]->exit_code() == 74);
+  CHECK(world.boards[0]->exit_code() == 1);
   CHECK(json["step"] == 12);
   REQUIRE(json["ranks"].size() == 2);
   const auto& one = json["ranks"][1];

@@ -114,9 +114,9 @@ class Communicator {
   /// failure and what all ranks were at, as JSON.
   virtual void on_failure(std::function<void(const std::string&)> report) = 0;
 
-  /// Throws Failure as Work::wait if a rank has failed: to be called once all have met, or not, and when
-  /// something was read from a device, since there operations that were cut off look complete. Between
-  /// threads, nothing.
+  /// Throws Failure as Work::wait if a rank has failed: to be called once all have met, or not, when
+  /// something was read from a device, since there operations that were cut off look complete, and now and
+  /// then by who waits for something else than ranks.
   virtual void check() {}
 
   /// Waits until the GPU has all that was begun, receives only if they were waited for: the rest connects and

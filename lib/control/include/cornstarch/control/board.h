@@ -22,14 +22,19 @@ namespace cornstarch::control {
 
 class Star;
 
+/// After which silence a rank counts as stopped, or its host as gone, where others wait as long for each
+/// other: a busy host may say nothing for a while, but more than that need not be waited.
+std::chrono::milliseconds longest_silence(std::chrono::milliseconds collective);
+
 struct BoardOptions {
   std::chrono::milliseconds start{120'000};  ///< how long ranks wait for each other at the start
   std::chrono::milliseconds ack{2'000};      ///< how long a failing rank waits to be heard
   /// From the notice to the end of a process that does not end by itself.
   std::chrono::milliseconds grace{5'000};
-  std::chrono::milliseconds step{0};          ///< the longest step, as the ledger tells it; 0: any
-  std::chrono::milliseconds beat{1'000};      ///< how often a rank is heard of
-  std::chrono::milliseconds silence{30'000};  ///< after which it counts as stopped, or its host as gone
+  std::chrono::milliseconds step{0};      ///< the longest step, as the ledger tells it; 0: any
+  std::chrono::milliseconds beat{1'000};  ///< how often a rank is heard of
+  /// After which it counts as stopped, or its host as gone; with `grace` behind it, that ends all in 30 s.
+  std::chrono::milliseconds silence{24'000};
   std::chrono::milliseconds moment{
       300};  ///< for other ranks to get stuck where they will, before one is blamed
   std::function<void(const std::string&)> print;  ///< where the FATAL line goes; default: the console
@@ -61,11 +66,13 @@ class FailureBoard {
 
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   std::optional<RankFailure> failure() const;
+  int exit_code() const;  ///< of this rank, once a failure is known
   /// Returns 300 ms after the notice, so that the rank that failed ends first and the launcher reports its
   /// exit code.
   void let_it_end_first() const;
 
-  /// This rank failed. Returns when rank 0 has heard it. Does nothing if a failure is known already.
+  /// This rank failed. Returns when rank 0 has heard and reported it, since some launchers then kill the
+  /// others with this one. Does nothing if a failure is known already.
   void fail(ExitCode code, const std::string& cause);
   /// This rank waits in vain, or got what it did not expect. Returns when it is known who is to blame.
   void complain(const Complaint& complaint);
@@ -106,7 +113,7 @@ class FailureBoard {
   void notice_long_step(const Lock& lock);
   void inquire(const Lock& lock);
   void report_failure(Lock& lock);
-  bool overdue(int& code, const Lock& lock);
+  bool overdue(const Lock& lock);
   RankFailure failure_of(int rank, int code, std::string cause, const Lock& lock) const;
   void record(RankFailure failure, bool heard, const Lock& lock);
   bool speaks(const RankFailure& failure, bool heard) const;
