@@ -42,6 +42,7 @@ const Family& mistral_family();
 const Family& qwen2_family();
 const Family& qwen3_family();
 const Family& gemma3_text_family();
+const Family& olmo2_family();
 
 /// Nothing if this build does not know it.
 const Family* find_family(const std::string& name);

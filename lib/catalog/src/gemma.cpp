@@ -34,7 +34,8 @@ void build(HfConfig& config, ModelSpec& spec) {
   if (gemma.window_rope->type != RopeSpec::Type::standard)
     config.problem("rope_parameters.sliding_attention.rope_type", "only default is supported");
   gemma.windows = read_windows(config, gemma.layers);
-  gemma.qk_norm = gemma.sandwich = true;
+  gemma.qk_norm = QkNorm::head;
+  gemma.norms = Norms::around;
   gemma.norm_offset = 1;
   gemma.embedding_scale = std::sqrt(static_cast<double>(gemma.hidden));
   gemma.q_scale =

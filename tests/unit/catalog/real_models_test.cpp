@@ -41,7 +41,8 @@ Lines refused(const std::string& model, const Lines& families) {
 }
 
 const std::string kEncoders = "known encoders: clip_vision_model, siglip_vision_model, whisper";
-const std::string kBoth = kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma3_text";
+const std::string kBoth =
+    kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma3_text, olmo2";
 const Lines kAny = {"whisper", "llama", "mistral", "clip_vision_model"};
 
 std::string whole(const std::string& type) {
@@ -112,7 +113,7 @@ TEST_CASE("models of families that are not known") {
         Lines{"model_type: family 'siglip2_vision_model' is not known", kEncoders});
   CHECK(said("llama", R"({"model_type": "phi3"})") ==
         Lines{"model_type: family 'phi3' is not known",
-              "known language models: llama, mistral, qwen2, qwen3, gemma3_text"});
+              "known language models: llama, mistral, qwen2, qwen3, gemma3_text, olmo2"});
 }
 
 TEST_CASE("models of another family than the config says") {
@@ -196,7 +197,7 @@ TEST_CASE("gemma 3 has windows, two rotary embeddings and norms around both halv
   CHECK((plain[4].attention.window == 4096 && plain[5].attention.window == 0));
   CHECK((plain[4].attention.rope->theta == 1e4 && plain[5].attention.rope->theta == 1e6));
   CHECK((plain[0].attention_norm && plain[0].feed_forward_norm && plain[0].attention.q_norm));
-  CHECK(plain[0].norm1.offset == 1);
+  CHECK(plain[0].norm1->offset == 1);
   CHECK(plain[0].attention.q_scale == 1);
   // The 27B's file of old, and the same in the new spelling.
   const std::string sizes = R"({"num_hidden_layers": 2, "sliding_window_pattern": 2, "head_dim": 128,
@@ -214,6 +215,25 @@ TEST_CASE("gemma 3 has windows, two rotary embeddings and norms around both halv
   CHECK(make_spec("gemma3_text", R"({"final_logit_softcapping": 30.0, "use_bidirectional_attention": true})")
             .problems == Lines{"final_logit_softcapping: soft-capping is not supported: only null",
                                "use_bidirectional_attention: only false is supported"});
+}
+
+TEST_CASE("olmo 2 has norms behind both halves, and of all queries and keys") {
+  const ModelSpec spec =
+      *make_spec("olmo2", R"({"hidden_size": 64, "num_attention_heads": 8, "num_key_value_heads": 2,
+      "num_hidden_layers": 1})")
+           .spec;
+  const BlockSpec& block = std::get<BlockSpec>(spec.modules[1].body);
+  CHECK((!block.norm1 && !block.norm2 && block.attention_norm && block.feed_forward_norm));
+  CHECK(block.attention_norm->prefix == "model.layers.0.post_attention_layernorm");
+  CHECK(block.feed_forward_norm->prefix == "model.layers.0.post_feedforward_layernorm");
+  CHECK(block.attention_norm->eps == 1e-5);
+  CHECK((block.attention.q_norm->size == 64 && block.attention.k_norm->size == 16));
+  for (const ParamSpec& param : spec.modules[1].params) {
+    if (param.name.find("self_attn.k_norm") == std::string::npos) continue;
+    CHECK((param.shape == Shape{16} && param.split == TpSplit{0, 8} && !param.of_heads));
+  }
+  const auto& embedding = std::get<TokenEmbedding>(spec.modules[0].body);
+  CHECK((embedding.vocab == 50304 && embedding.padding_idx == 1));
 }
 
 TEST_CASE("mistral has its own defaults") {

@@ -211,6 +211,7 @@ TEST_CASE("language models compute what transformers does", "[models][golden]") 
   expect_parity("llama", 24);
   expect_parity("gemma3_text", 2);
   expect_parity("mistral", 2);
+  expect_parity("olmo2", 2);
   expect_parity("qwen2", 2);
   expect_parity("qwen3", 2);
 }

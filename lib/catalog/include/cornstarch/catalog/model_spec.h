@@ -73,9 +73,9 @@ struct LinearSpec {
   bool bias = false;
 };
 
-/// o(softmax(q k^T / sqrt(head_dim)) v), with queries and keys normed head by head where there is a norm,
-/// queries multiplied by q_scale, both rotated where there is a rotary embedding. q, k, v are split by rows
-/// over tp, o by columns, both in whole heads.
+/// o(softmax(q k^T / sqrt(head_dim)) v), with queries and keys normed where there is a norm, head by head if
+/// its size is head_dim, else over the heads of all ranks of tp; queries multiplied by q_scale, both rotated
+/// where there is a rotary embedding. q, k, v are split by rows over tp, o by columns, both in whole heads.
 struct AttentionSpec {
   std::int64_t heads = 0, kv_heads = 0, head_dim = 0;
   LinearSpec q, k, v, o;
@@ -94,11 +94,11 @@ struct FeedForwardSpec {
   LinearSpec up, down;
 };
 
-/// A pre-norm transformer block: x += attention(norm1(x)); x += feed_forward(norm2(x)). What is added goes
-/// through a norm of its own where there is one (Gemma's "sandwich").
+/// A transformer block: x += attention_norm(attention(norm1(x))); x +=
+/// feed_forward_norm(feed_forward(norm2(x))), without the norms that are not there: most have those in front
+/// (pre-norm), OLMo 2 those behind, Gemma all.
 struct BlockSpec {
-  NormSpec norm1, norm2;
-  std::optional<NormSpec> attention_norm, feed_forward_norm;
+  std::optional<NormSpec> norm1, norm2, attention_norm, feed_forward_norm;
   AttentionSpec attention;
   FeedForwardSpec feed_forward;
 };
