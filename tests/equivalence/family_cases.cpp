@@ -63,6 +63,9 @@ void add_families(Table& table) {
   for (const char* family : {"mistral", "qwen2", "qwen3", "gemma3_text"}) add_llm(table, family);
   add_llm(table, "olmo2", SpMode::ring);
   add_masked(table, "olmo2", SpMode::all_to_all, AttentionMask::image_bidirectional);
+  add_llm(table, "gemma2");
+  add_masked(table, "gemma2", SpMode::all_to_all, AttentionMask::image_bidirectional);
+  add_masked(table, "gemma2", SpMode::ring, AttentionMask::modality_isolated);
   add_encoder(table, "siglip_vision_model");
 }
 

@@ -41,6 +41,7 @@ const Family& llama_family();
 const Family& mistral_family();
 const Family& qwen2_family();
 const Family& qwen3_family();
+const Family& gemma2_family();
 const Family& gemma3_text_family();
 const Family& olmo2_family();
 

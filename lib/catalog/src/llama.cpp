@@ -77,6 +77,7 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
     block.attention.k_norm = norm(".self_attn.k_norm", kv_width);
   }
   block.attention.causal = true;
+  block.attention.softcap = llama.attention_softcap;
   if (!llama.windows.empty()) block.attention.window = llama.windows.at(static_cast<std::size_t>(index));
   block.attention.q_scale = llama.q_scale;
   block.attention.rope = llama.window_rope && block.attention.window > 0 ? *llama.window_rope : llama.rope;
@@ -89,7 +90,7 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
 
 ModuleSpec head(const Llama& llama) {
   const LinearSpec linear{"lm_head", llama.hidden, llama.vocab, false};
-  ModuleSpec module{.name = "lm_head", .body = LmHead{linear}};
+  ModuleSpec module{.name = "lm_head", .body = LmHead{linear, llama.final_softcap}};
   add_linear(module.params, linear, LinearSplit::rows, 1, llama.std);
   if (llama.tied) module.params[0].tied_to = "model.embed_tokens.weight";
   module.flops_per_token = linear_flops(linear);
@@ -180,16 +181,15 @@ Family llama_like(FamilyInfo info, const std::string& architecture, void (*build
       .cut_prefix = "model.",
       .weight_prefixes = {"model.", ""},
       .ignored_weights = {"*rotary_emb.inv_freq"},
-      .telltales = {{"*.self_attn.o_proj.bias",
-                     "they are a Llama's with attention_bias: true in config.json"},
-                    {"*.mlp.*_proj.bias", "they are a Llama's with mlp_bias: true in config.json"},
-                    {"*.self_attn.?_proj.bias",
-                     "queries, keys and values with biases, but not the output, are Qwen2's"},
-                    {"*.self_attn.?_norm.weight",
-                     "queries and keys with norms are Qwen3's, OLMo 2's or Gemma 3's"},
-                    {"*.pre_feedforward_layernorm.weight", "norms on both sides of a layer are Gemma's"},
-                    {"*.mlp.experts.*", "experts are a mixture's, such as Qwen-MoE's or DeepSeek's"},
-                    {"*.block_sparse_moe.*", "experts are a mixture's, such as Mixtral's"}},
+      .telltales =
+          {{"*.self_attn.o_proj.bias", "they are a Llama's with attention_bias: true in config.json"},
+           {"*.mlp.*_proj.bias", "they are a Llama's with mlp_bias: true in config.json"},
+           {"*.self_attn.?_proj.bias",
+            "queries, keys and values with biases, but not the output, are Qwen2's"},
+           {"*.self_attn.?_norm.weight", "queries and keys with norms are Qwen3's, OLMo 2's or Gemma 3's"},
+           {"*.pre_feedforward_layernorm.weight", "norms on both sides of a layer are Gemma 2's or 3's"},
+           {"*.mlp.experts.*", "experts are a mixture's, such as Qwen-MoE's or DeepSeek's"},
+           {"*.block_sparse_moe.*", "experts are a mixture's, such as Mixtral's"}},
   };
 }
 

@@ -24,6 +24,7 @@ struct Llama {
   QkNorm qk_norm = QkNorm::none;
   Norms norms = Norms::before;
   double norm_offset = 0, q_scale = 1, embedding_scale = 1;
+  double attention_softcap = 0, final_softcap = 0;
   std::vector<std::int64_t> windows = {};  ///< of each layer, or none
   RopeSpec rope;
   std::optional<RopeSpec> window_rope = {};  ///< of layers with a window, where it is another

@@ -26,6 +26,7 @@ class Block : public Layer {
         causal_(spec.attention.causal),
         window_(spec.attention.window),
         q_scale_(spec.attention.q_scale),
+        softcap_(spec.attention.softcap),
         activation_(spec.feed_forward.activation),
         qkv_{linear_of(context.parameters, spec.attention.q), linear_of(context.parameters, spec.attention.k),
              linear_of(context.parameters, spec.attention.v)},
@@ -79,10 +80,10 @@ class Block : public Layer {
     if (!layout) {
       if (window_ > 0 && window_ < q.size(1))
         throw Failure(ExitCode::internal, cat("a window of ", window_, " over whole rows of ", q.size(1)));
-      return nn::attention(q, k, v, head_dim_, causal_);
+      return nn::attention(q, k, v, head_dim_, causal_, softcap_);
     }
     const auto rows = [](const at::Tensor& x) { return x.flatten(0, 1); };
-    return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, layout).view(q.sizes());
+    return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, layout, softcap_).view(q.sizes());
   }
 
   /// What a half of the block takes or adds, through a norm where it has one there.
@@ -154,7 +155,7 @@ class Block : public Layer {
   std::int64_t head_dim_;
   bool causal_;
   std::int64_t window_;
-  double q_scale_;
+  double q_scale_, softcap_;
   catalog::Activation activation_;
   std::optional<NormWeights> norm1_, norm2_, attention_norm_, feed_forward_norm_, q_norm_, k_norm_;
   std::vector<Linear> qkv_, up_gate_;  // the gate is left out where the MLP has none

@@ -42,7 +42,7 @@ Lines refused(const std::string& model, const Lines& families) {
 
 const std::string kEncoders = "known encoders: clip_vision_model, siglip_vision_model, whisper";
 const std::string kBoth =
-    kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma3_text, olmo2";
+    kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, olmo2";
 const Lines kAny = {"whisper", "llama", "mistral", "clip_vision_model"};
 
 std::string whole(const std::string& type) {
@@ -113,7 +113,7 @@ TEST_CASE("models of families that are not known") {
         Lines{"model_type: family 'siglip2_vision_model' is not known", kEncoders});
   CHECK(said("llama", R"({"model_type": "phi3"})") ==
         Lines{"model_type: family 'phi3' is not known",
-              "known language models: llama, mistral, qwen2, qwen3, gemma3_text, olmo2"});
+              "known language models: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, olmo2"});
 }
 
 TEST_CASE("models of another family than the config says") {
@@ -212,9 +212,38 @@ TEST_CASE("gemma 3 has windows, two rotary embeddings and norms around both halv
     CHECK(*both[1].attention.rope == RopeSpec{.type = RopeSpec::Type::linear, .theta = 5e5, .factor = 8});
     CHECK(both[0].attention.q_scale == std::sqrt(128.0 / 168));
   }
-  CHECK(make_spec("gemma3_text", R"({"final_logit_softcapping": 30.0, "use_bidirectional_attention": true})")
-            .problems == Lines{"final_logit_softcapping: soft-capping is not supported: only null",
-                               "use_bidirectional_attention: only false is supported"});
+  CHECK(make_spec("gemma3_text", R"({"attn_logit_softcapping": 30.0, "use_bidirectional_attention": true})")
+            .problems ==
+        Lines{"use_bidirectional_attention: only false is supported",
+              "attn_logit_softcapping: Gemma 3's class in transformers does not apply it: only null"});
+  const auto softcap = [](const std::string& config) {
+    return std::get<LmHead>(make_spec("gemma3_text", config).spec->modules.back().body).softcap;
+  };
+  CHECK(softcap("{}") == 0);
+  CHECK(softcap(R"({"final_logit_softcapping": 30.0, "attn_logit_softcapping": null})") == 30);
+}
+
+TEST_CASE("gemma 2 has soft-caps, and windows in every second layer") {
+  const SpecResult result = make_spec("gemma2", R"({"hidden_act": "gelu", "sliding_window_size": 4096})");
+  INFO(join(result.problems, "\n"));
+  REQUIRE(result.spec);
+  CHECK(result.unknown_keys == Lines{});
+  const auto block = [&](std::size_t layer) {
+    return std::get<BlockSpec>(result.spec->modules[1 + layer].body);
+  };
+  CHECK((block(0).attention.window == 4096 && block(1).attention.window == 0));
+  CHECK((block(0).norm1 && block(0).attention_norm && block(0).norm2 && block(0).feed_forward_norm));
+  CHECK((!block(0).attention.q_norm && block(0).attention.softcap == 50 && block(1).attention.softcap == 50));
+  CHECK(block(0).feed_forward.activation == Activation::gelu_tanh);
+  CHECK(std::get<LmHead>(result.spec->modules.back().body).softcap == 30);
+  CHECK((result.spec->max_positions == 8192 && result.spec->tied_embeddings));
+  const ModelSpec plain =
+      *make_spec("gemma2", R"({"attn_logit_softcapping": null, "final_logit_softcapping": null})").spec;
+  CHECK(std::get<BlockSpec>(plain.modules[1].body).attention.softcap == 0);
+  CHECK(std::get<LmHead>(plain.modules.back().body).softcap == 0);
+  CHECK(make_spec("gemma2", R"({"attn_logit_softcapping": 0, "final_logit_softcapping": "x"})").problems ==
+        Lines{"attn_logit_softcapping: expected a positive number, got 0",
+              "final_logit_softcapping: expected a positive number, got \"x\""});
 }
 
 TEST_CASE("olmo 2 has norms behind both halves, and of all queries and keys") {

@@ -82,6 +82,7 @@ struct AttentionSpec {
   std::optional<NormSpec> q_norm, k_norm;
   double q_scale = 1;
   bool causal = false;
+  double softcap = 0;       ///< scores s become softcap tanh(s / softcap); 0: they stay
   std::int64_t window = 0;  ///< a token sees so many of the last tokens, itself among them; 0: all
   std::optional<RopeSpec> rope;
 };
@@ -147,6 +148,7 @@ struct Norm {
 /// [b, t, hidden] -> logits over the vocabulary, split by vocabulary over tp.
 struct LmHead {
   LinearSpec linear;
+  double softcap = 0;  ///< as AttentionSpec's, of logits
 };
 
 /// [n, t, in] -> [n, t, out]: one linear layer, or in_proj, activation, out_proj (hidden width = out).
