@@ -3,6 +3,7 @@
 namespace cornstarch::test {
 namespace {
 
+using config::AttentionMask;
 using config::Checkpointing;
 using config::Sharding;
 using config::SpMode;
@@ -10,7 +11,7 @@ using config::SpMode;
 constexpr Blocks kSequence = {Checkpointing::selective, true};
 
 /// What a language model's blocks can meet, in six layouts.
-void add_llm(Table& table, const std::string& family) {
+void add_llm(Table& table, const std::string& family, SpMode mode = SpMode::ring_attn) {
   const auto add = [&](int tp, int stages, int dp) -> LayoutCase& {
     LayoutCase& c = table.add({}, tp, stages, dp);
     c.llm = family;
@@ -22,7 +23,7 @@ void add_llm(Table& table, const std::string& family) {
   dealt.llm_blocks = kSequence;
   LayoutCase& context = add(2, 1, 2);
   context.llm_sp = 2;
-  context.mode = SpMode::ring_attn;
+  context.mode = mode;
   add(2, 1, 2).sharding = Sharding::zero3;
   LayoutCase& packed = add(1, 2, 2);
   packed.sharding = Sharding::zero1;
@@ -30,7 +31,16 @@ void add_llm(Table& table, const std::string& family) {
   packed.llm_blocks.checkpointing = Checkpointing::full;
 }
 
-/// The same of an encoder's.
+/// With pictures among the tokens, under a mask that tells them from text.
+void add_masked(Table& table, const std::string& family, SpMode mode, AttentionMask mask) {
+  LayoutCase& c = table.add({clip()}, 1, 2, 1);
+  c.llm = family;
+  c.llm_sp = 2;
+  c.mode = mode;
+  c.mask = mask;
+}
+
+/// What an encoder's blocks can meet.
 void add_encoder(Table& table, const std::string& family) {
   const auto encoder = [&](int tp, int stages) { return EncoderLayout{family, tp, stages}; };
   table.add({encoder(2, 1)}, 1, 1, 1);
@@ -51,6 +61,11 @@ void add_encoder(Table& table, const std::string& family) {
 
 void add_families(Table& table) {
   for (const char* family : {"mistral", "qwen2", "qwen3", "gemma3_text"}) add_llm(table, family);
+  add_llm(table, "olmo2", SpMode::ring);
+  add_masked(table, "olmo2", SpMode::all_to_all, AttentionMask::image_bidirectional);
+  add_llm(table, "gemma2");
+  add_masked(table, "gemma2", SpMode::all_to_all, AttentionMask::image_bidirectional);
+  add_masked(table, "gemma2", SpMode::ring, AttentionMask::modality_isolated);
   add_encoder(table, "siglip_vision_model");
 }
 

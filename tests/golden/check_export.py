@@ -116,7 +116,8 @@ def check_projector(folder):
 def check_run(model):
     checks = {"clip_vision_model": lambda folder: check_pictures(folder, CLIPVisionModel),
               "siglip_vision_model": lambda folder: check_pictures(folder, SiglipVisionModel), "whisper": check_sound,
-              "llama": check_text, "mistral": check_text, "gemma3_text": check_text, "qwen2": check_text, "qwen3": check_text}
+              "llama": check_text, "mistral": check_text, "gemma2": check_text, "gemma3_text": check_text,
+              "olmo2": check_text, "qwen2": check_text, "qwen3": check_text}
     folders = sorted(path.parent for path in model.glob("*/config.json"))
     assert folders, f"{model} holds no folder with a config.json: give a run's model/"
     for folder in folders:

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import (CLIPVisionConfig, CLIPVisionModel, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig,
-                          MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
+from transformers import (CLIPVisionConfig, CLIPVisionModel, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM,
+                          Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
+                          Olmo2Config, Olmo2ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
                           SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperModel)
 
 ROOT = Path(__file__).parent / "models"
@@ -83,7 +84,18 @@ CASES = {
         tie_word_embeddings=False, pad_token_id=5, sliding_window=5, query_pre_attn_scalar=9,
         layer_types=["full_attention", "sliding_attention"], rope_parameters={
             "full_attention": dict(rope_type="linear", rope_theta=100.0, factor=8.0),
-            "sliding_attention": dict(rope_type="default", rope_theta=10.0)}), {}),
+            "sliding_attention": dict(rope_type="default", rope_theta=10.0)}, final_logit_softcapping=2.0), {}),
+    "gemma2": ("gemma2", dict(num_key_value_heads=2, head_dim=6, sliding_window=4, query_pre_attn_scalar=6,
+                              attn_logit_softcapping=1.5, final_logit_softcapping=2.0), {}),
+    "gemma2_options": ("gemma2", dict(
+        num_key_value_heads=4, head_dim=4, hidden_activation="gelu", rms_norm_eps=0.1, attention_bias=True,
+        tie_word_embeddings=False, pad_token_id=5, sliding_window=5, query_pre_attn_scalar=9,
+        layer_types=["full_attention", "sliding_attention"], rope_parameters=YARN, attn_logit_softcapping=0.7,
+        final_logit_softcapping=None), dict(old_config=True)),
+    "olmo2": ("olmo2", dict(num_key_value_heads=2), {}),
+    "olmo2_options": ("olmo2", dict(num_key_value_heads=4, head_dim=6, hidden_act="gelu", rms_norm_eps=0.1,
+                                    attention_bias=True, tie_word_embeddings=True, pad_token_id=5, rope_parameters=YARN),
+                      dict(old_config=True)),
     "clip": ("clip_vision_model", dict(), dict(prefix="vision_model.")),
     "clip_new_spelling": ("clip_vision_model", dict(), dict(prefix="")),
     "clip_wrapped": ("clip_vision_model", dict(), dict(prefix="vision_model.", wrap=True)),
@@ -207,7 +219,9 @@ FAMILIES = {"llama": (LLAMA, decoder(LlamaConfig, LlamaForCausalLM), run_decoder
             "mistral": (LLAMA, decoder(MistralConfig, MistralForCausalLM), run_decoder),
             "qwen2": (LLAMA, decoder(Qwen2Config, Qwen2ForCausalLM), run_decoder),
             "qwen3": (LLAMA, decoder(Qwen3Config, Qwen3ForCausalLM), run_decoder),
+            "gemma2": (LLAMA, decoder(Gemma2Config, Gemma2ForCausalLM), run_decoder),
             "gemma3_text": (LLAMA, decoder(Gemma3TextConfig, Gemma3ForCausalLM), run_decoder),
+            "olmo2": (LLAMA, decoder(Olmo2Config, Olmo2ForCausalLM), run_decoder),
             "clip_vision_model": (CLIP, tower(CLIPVisionConfig, CLIPVisionModel), run_tower),
             "siglip_vision_model": (SIGLIP, tower(SiglipVisionConfig, SiglipVisionModel), run_tower),
             "whisper": (WHISPER, whisper, run_whisper)}

@@ -44,7 +44,7 @@ class KillPoints(Small):
         process = self.watched(rank, env={"FAULTS_AT": str(at), "FAULTS_KIND": how}, **kinds)
         code = self.end(process)
         if kinds["kind"] == "openmpi":
-            self.assertRegex(self.text(), rf"exited on signal 9 \(Killed\)|FATAL rank={rank} .* died")
+            self.assertRegex(self.text(), rf"exited on\s+signal 9 \(Killed\)|FATAL rank={rank} .* died")
         else:
             self.assertEqual(code, -signal.SIGKILL, self.text())
         # Not yet, where what the last one left was being removed.

@@ -40,7 +40,12 @@ void add_attention(ModuleSpec& module, const AttentionSpec& attention, const Blo
     if (!*norm) continue;
     const std::size_t first = module.params.size();
     add_norm(module.params, **norm);
-    for (std::size_t i = first; i < module.params.size(); ++i) module.params[i].of_heads = true;
+    for (std::size_t i = first; i < module.params.size(); ++i) {
+      if ((*norm)->size == attention.head_dim)
+        module.params[i].of_heads = true;
+      else
+        module.params[i].split = {0, attention.head_dim};
+    }
   }
   add_linear(module.params, attention.o, LinearSplit::columns, attention.head_dim, std.o);
   module.flops_per_token += linear_flops(attention.o);
@@ -62,12 +67,15 @@ void add_feed_forward(ModuleSpec& module, const FeedForwardSpec& feed_forward, c
 
 ModuleSpec block_module(const std::string& name, const BlockSpec& block, const BlockStd& std) {
   ModuleSpec module{.name = name, .body = block};
-  add_norm(module.params, block.norm1);
+  const auto add = [&](const std::optional<NormSpec>& norm) {
+    if (norm) add_norm(module.params, *norm);
+  };
+  add(block.norm1);
   add_attention(module, block.attention, std);
-  if (block.attention_norm) add_norm(module.params, *block.attention_norm);
-  add_norm(module.params, block.norm2);
+  add(block.attention_norm);
+  add(block.norm2);
   add_feed_forward(module, block.feed_forward, std);
-  if (block.feed_forward_norm) add_norm(module.params, *block.feed_forward_norm);
+  add(block.feed_forward_norm);
   return module;
 }
 

@@ -12,9 +12,9 @@ namespace cornstarch::catalog {
 namespace {
 
 const std::vector<const Family*>& all_families() {
-  static const std::vector<const Family*> list = {&clip_family(),  &siglip_family(),     &whisper_family(),
-                                                  &llama_family(), &mistral_family(),    &qwen2_family(),
-                                                  &qwen3_family(), &gemma3_text_family()};
+  static const std::vector<const Family*> list = {
+      &clip_family(),  &siglip_family(), &whisper_family(), &llama_family(),       &mistral_family(),
+      &qwen2_family(), &qwen3_family(),  &gemma2_family(),  &gemma3_text_family(), &olmo2_family()};
   return list;
 }
 

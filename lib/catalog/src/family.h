@@ -41,7 +41,9 @@ const Family& llama_family();
 const Family& mistral_family();
 const Family& qwen2_family();
 const Family& qwen3_family();
+const Family& gemma2_family();
 const Family& gemma3_text_family();
+const Family& olmo2_family();
 
 /// Nothing if this build does not know it.
 const Family* find_family(const std::string& name);

@@ -52,10 +52,12 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
   const std::int64_t q_width = llama.heads * llama.head_dim;
   const std::int64_t kv_width = llama.kv_heads * llama.head_dim;
   BlockSpec block;
-  block.norm1 = llama.norm(name + ".input_layernorm");
-  block.norm2 =
-      llama.norm(name + (llama.sandwich ? ".pre_feedforward_layernorm" : ".post_attention_layernorm"));
-  if (llama.sandwich) {
+  if (llama.norms != Norms::behind) {
+    const bool around = llama.norms == Norms::around;
+    block.norm1 = llama.norm(name + ".input_layernorm");
+    block.norm2 = llama.norm(name + (around ? ".pre_feedforward_layernorm" : ".post_attention_layernorm"));
+  }
+  if (llama.norms != Norms::before) {
     block.attention_norm = llama.norm(name + ".post_attention_layernorm");
     block.feed_forward_norm = llama.norm(name + ".post_feedforward_layernorm");
   }
@@ -66,14 +68,16 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
   block.attention.k = {name + ".self_attn.k_proj", llama.hidden, kv_width, llama.qkv_bias};
   block.attention.v = {name + ".self_attn.v_proj", llama.hidden, kv_width, llama.qkv_bias};
   block.attention.o = {name + ".self_attn.o_proj", q_width, llama.hidden, llama.o_bias};
-  if (llama.qk_norm) {
-    const auto of_head = [&](const char* part) {
-      return NormSpec{NormKind::rms_norm, llama.eps, llama.head_dim, name + part, llama.norm_offset};
+  if (llama.qk_norm != QkNorm::none) {
+    const auto norm = [&](const char* part, std::int64_t width) {
+      const std::int64_t size = llama.qk_norm == QkNorm::head ? llama.head_dim : width;
+      return NormSpec{NormKind::rms_norm, llama.eps, size, name + part, llama.norm_offset};
     };
-    block.attention.q_norm = of_head(".self_attn.q_norm");
-    block.attention.k_norm = of_head(".self_attn.k_norm");
+    block.attention.q_norm = norm(".self_attn.q_norm", q_width);
+    block.attention.k_norm = norm(".self_attn.k_norm", kv_width);
   }
   block.attention.causal = true;
+  block.attention.softcap = llama.attention_softcap;
   if (!llama.windows.empty()) block.attention.window = llama.windows.at(static_cast<std::size_t>(index));
   block.attention.q_scale = llama.q_scale;
   block.attention.rope = llama.window_rope && block.attention.window > 0 ? *llama.window_rope : llama.rope;
@@ -86,7 +90,7 @@ ModuleSpec layer(const Llama& llama, std::int64_t index) {
 
 ModuleSpec head(const Llama& llama) {
   const LinearSpec linear{"lm_head", llama.hidden, llama.vocab, false};
-  ModuleSpec module{.name = "lm_head", .body = LmHead{linear}};
+  ModuleSpec module{.name = "lm_head", .body = LmHead{linear, llama.final_softcap}};
   add_linear(module.params, linear, LinearSplit::rows, 1, llama.std);
   if (llama.tied) module.params[0].tied_to = "model.embed_tokens.weight";
   module.flops_per_token = linear_flops(linear);
@@ -110,7 +114,7 @@ Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
           .value_or(defaults.head_dim.value_or(std::max<std::int64_t>(1, llama.hidden / llama.heads)));
   llama.max_positions = config.size("max_position_embeddings", defaults.max_positions);
   llama.activation = config.activation(defaults.activation_key, defaults.activation);
-  llama.eps = config.positive("rms_norm_eps", 1e-6);
+  llama.eps = config.positive("rms_norm_eps", defaults.eps);
   llama.std = config.non_negative("initializer_range", 0.02);
   if (llama.std == 0) llama.std = 0.02;  // as PreTrainedModel._init_weights has it
   llama.qkv_bias = llama.o_bias = defaults.attention_bias && config.flag("attention_bias", false);
@@ -177,16 +181,15 @@ Family llama_like(FamilyInfo info, const std::string& architecture, void (*build
       .cut_prefix = "model.",
       .weight_prefixes = {"model.", ""},
       .ignored_weights = {"*rotary_emb.inv_freq"},
-      .telltales = {{"*.self_attn.o_proj.bias",
-                     "they are a Llama's with attention_bias: true in config.json"},
-                    {"*.mlp.*_proj.bias", "they are a Llama's with mlp_bias: true in config.json"},
-                    {"*.self_attn.?_proj.bias",
-                     "queries, keys and values with biases, but not the output, are Qwen2's"},
-                    {"*.self_attn.?_norm.weight",
-                     "queries and keys with norms are Qwen3's, OLMo 2's or Gemma 3's"},
-                    {"*.pre_feedforward_layernorm.weight", "norms on both sides of a layer are Gemma's"},
-                    {"*.mlp.experts.*", "experts are a mixture's, such as Qwen-MoE's or DeepSeek's"},
-                    {"*.block_sparse_moe.*", "experts are a mixture's, such as Mixtral's"}},
+      .telltales =
+          {{"*.self_attn.o_proj.bias", "they are a Llama's with attention_bias: true in config.json"},
+           {"*.mlp.*_proj.bias", "they are a Llama's with mlp_bias: true in config.json"},
+           {"*.self_attn.?_proj.bias",
+            "queries, keys and values with biases, but not the output, are Qwen2's"},
+           {"*.self_attn.?_norm.weight", "queries and keys with norms are Qwen3's, OLMo 2's or Gemma 3's"},
+           {"*.pre_feedforward_layernorm.weight", "norms on both sides of a layer are Gemma 2's or 3's"},
+           {"*.mlp.experts.*", "experts are a mixture's, such as Qwen-MoE's or DeepSeek's"},
+           {"*.block_sparse_moe.*", "experts are a mixture's, such as Mixtral's"}},
   };
 }
 

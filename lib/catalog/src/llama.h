@@ -11,14 +11,20 @@
 /// Llama, and the families that are Llama with other defaults and a few parts more.
 namespace cornstarch::catalog {
 
+/// Where a layer has norms: before attention and feed-forward, behind them, or both.
+enum class Norms { before, behind, around };
+/// What norms of queries and keys are over.
+enum class QkNorm { none, head, all_heads };
+
 struct Llama {
   std::int64_t vocab, hidden, mlp, layers, heads, kv_heads, head_dim, max_positions, padding;
   Activation activation;
   double eps, std;
   bool qkv_bias, o_bias, mlp_bias, tied;
-  bool qk_norm = false;
-  bool sandwich = false;  ///< norms behind attention and feed-forward, too
+  QkNorm qk_norm = QkNorm::none;
+  Norms norms = Norms::before;
   double norm_offset = 0, q_scale = 1, embedding_scale = 1;
+  double attention_softcap = 0, final_softcap = 0;
   std::vector<std::int64_t> windows = {};  ///< of each layer, or none
   RopeSpec rope;
   std::optional<RopeSpec> window_rope = {};  ///< of layers with a window, where it is another
@@ -36,6 +42,7 @@ struct LlamaDefaults {
   bool attention_bias = false, mlp_bias = false;  ///< whether there is an option for it
   bool tied = false;
   std::optional<std::int64_t> padding = {};
+  double eps = 1e-6;
   const char* activation_key = "hidden_act";
   const char* activation = "silu";
   RopeKeys rope = {};

@@ -28,7 +28,7 @@ void build_qwen3(HfConfig& config, ModelSpec& spec) {
                                    .kv_heads = 32,
                                    .head_dim = 128,
                                    .attention_bias = true});
-  qwen.qk_norm = true;
+  qwen.qk_norm = QkNorm::head;
   qwen.windows = read_windows(config, qwen.layers);
   if (config.problems().empty()) build_llama(qwen, spec);
 }

@@ -26,9 +26,8 @@ class Block : public Layer {
         causal_(spec.attention.causal),
         window_(spec.attention.window),
         q_scale_(spec.attention.q_scale),
+        softcap_(spec.attention.softcap),
         activation_(spec.feed_forward.activation),
-        norm1_(norm_of(context.parameters, spec.norm1)),
-        norm2_(norm_of(context.parameters, spec.norm2)),
         qkv_{linear_of(context.parameters, spec.attention.q), linear_of(context.parameters, spec.attention.k),
              linear_of(context.parameters, spec.attention.v)},
         up_gate_{linear_of(context.parameters, spec.feed_forward.up)},
@@ -36,10 +35,15 @@ class Block : public Layer {
         down_(linear_of(context.parameters, spec.feed_forward.down)) {
     const catalog::AttentionSpec& attention = spec.attention;
     if (spec.feed_forward.gate) up_gate_.push_back(linear_of(context.parameters, *spec.feed_forward.gate));
-    if (spec.attention_norm) attention_norm_ = norm_of(context.parameters, *spec.attention_norm);
-    if (spec.feed_forward_norm) feed_forward_norm_ = norm_of(context.parameters, *spec.feed_forward_norm);
-    if (attention.q_norm) q_norm_ = norm_of(context.parameters, *attention.q_norm);
-    if (attention.k_norm) k_norm_ = norm_of(context.parameters, *attention.k_norm);
+    const auto norm = [&](const std::optional<catalog::NormSpec>& s) {
+      return s ? std::optional(norm_of(context.parameters, *s)) : std::nullopt;
+    };
+    norm1_ = norm(spec.norm1);
+    norm2_ = norm(spec.norm2);
+    attention_norm_ = norm(spec.attention_norm);
+    feed_forward_norm_ = norm(spec.feed_forward_norm);
+    q_norm_ = norm(attention.q_norm);
+    k_norm_ = norm(attention.k_norm);
     if (attention.rope) rope_ = context.rope(*attention.rope, head_dim_);
   }
 
@@ -52,16 +56,22 @@ class Block : public Layer {
 
  private:
   at::Tensor run(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
-    const at::Tensor attended = behind(attention_norm_, attend(x, shape, tokens));
+    const at::Tensor attended = through(attention_norm_, attend(x, shape, tokens));
     if (checkpointing_ == Checkpointing::selective) {
       // Added into the products' own memory, which autograd does not need again.
       const at::Tensor middle = attended.add_(x);
-      const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm2_, in[0]), shape); };
-      return behind(feed_forward_norm_, feed_forward(normed, middle)).add_(middle);
+      const auto normed = [this, shape](at::TensorList in) { return enter(through(norm2_, in[0]), shape); };
+      return through(feed_forward_norm_, feed_forward(normed, middle)).add_(middle);
     }
-    const nn::NormedSum middle = add_and_apply(norm2_, attended, x);
+    const nn::NormedSum middle = before_feed_forward(attended, x);
     const auto entered = [this, shape](at::TensorList in) { return enter(in[0], shape); };
-    return behind(feed_forward_norm_, feed_forward(entered, middle.normed)).add_(middle.sum);
+    return through(feed_forward_norm_, feed_forward(entered, middle.normed)).add_(middle.sum);
+  }
+
+  nn::NormedSum before_feed_forward(const at::Tensor& attended, const at::Tensor& x) const {
+    if (norm2_) return add_and_apply(*norm2_, attended, x);
+    const at::Tensor sum = attended.add_(x);
+    return {sum, sum};
   }
 
   at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -70,24 +80,26 @@ class Block : public Layer {
     if (!layout) {
       if (window_ > 0 && window_ < q.size(1))
         throw Failure(ExitCode::internal, cat("a window of ", window_, " over whole rows of ", q.size(1)));
-      return nn::attention(q, k, v, head_dim_, causal_);
+      return nn::attention(q, k, v, head_dim_, causal_, softcap_);
     }
     const auto rows = [](const at::Tensor& x) { return x.flatten(0, 1); };
-    return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, layout).view(q.sizes());
+    return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, layout, softcap_).view(q.sizes());
   }
 
-  /// What a half of the block adds, through its norm where it has one.
-  static at::Tensor behind(const std::optional<NormWeights>& norm, const at::Tensor& x) {
+  /// What a half of the block takes or adds, through a norm where it has one there.
+  static at::Tensor through(const std::optional<NormWeights>& norm, const at::Tensor& x) {
     return norm ? apply(*norm, x) : x;
   }
 
-  /// Queries or keys [b, t, heads x head_dim], normed head by head.
+  /// Queries or keys [b, t, heads x head_dim], normed head by head or over the heads of all ranks.
   at::Tensor of_heads(const std::optional<NormWeights>& norm, const at::Tensor& x) const {
-    return norm ? apply(*norm, x.unflatten(2, {-1, head_dim_})).flatten(2) : x;
+    if (!norm) return x;
+    if (norm->size == head_dim_) return apply(*norm, x.unflatten(2, {-1, head_dim_})).flatten(2);
+    return nn::split_rms_norm(x, norm->weight, norm->eps, norm->offset, norm->size, tp_);
   }
 
   at::Tensor attend(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
-    const auto normed = [this, shape](at::TensorList in) { return enter(apply(norm1_, in[0]), shape); };
+    const auto normed = [this, shape](at::TensorList in) { return enter(through(norm1_, in[0]), shape); };
     const std::vector<at::Tensor> qkv = products(normed, x, qkv_);
     at::Tensor q = of_heads(q_norm_, qkv[0]), k = of_heads(k_norm_, qkv[1]);
     if (q_scale_ != 1) q = q * q_scale_;
@@ -140,10 +152,9 @@ class Block : public Layer {
   std::int64_t head_dim_;
   bool causal_;
   std::int64_t window_;
-  double q_scale_;
+  double q_scale_, softcap_;
   catalog::Activation activation_;
-  NormWeights norm1_, norm2_;
-  std::optional<NormWeights> attention_norm_, feed_forward_norm_, q_norm_, k_norm_;
+  std::optional<NormWeights> norm1_, norm2_, attention_norm_, feed_forward_norm_, q_norm_, k_norm_;
   std::vector<Linear> qkv_, up_gate_;  // the gate is left out where the MLP has none
   Linear o_, down_;
   std::shared_ptr<nn::Rope> rope_;

@@ -20,8 +20,12 @@ at::Tensor apply_row_parallel(const Linear& linear, const at::Tensor& x, const c
 }
 
 NormWeights norm_of(const ParameterSet& parameters, const catalog::NormSpec& spec) {
-  return {spec.kind, spec.eps, parameters.at(spec.prefix + ".weight").value,
-          parameters.find(spec.prefix + ".bias"), spec.offset};
+  return {spec.kind,
+          spec.eps,
+          spec.size,
+          parameters.at(spec.prefix + ".weight").value,
+          parameters.find(spec.prefix + ".bias"),
+          spec.offset};
 }
 
 at::Tensor apply(const NormWeights& norm, const at::Tensor& x) {

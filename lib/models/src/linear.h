@@ -21,6 +21,7 @@ at::Tensor apply_row_parallel(const Linear& linear, const at::Tensor& x, const c
 struct NormWeights {
   catalog::NormKind kind;
   double eps;
+  std::int64_t size;  // of what is normed; of a rank's own heads, weight is a part of it
   at::Tensor weight;
   at::Tensor bias;    // layer_norm
   double offset = 0;  // rms_norm

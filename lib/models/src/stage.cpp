@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -27,7 +28,8 @@ struct VocabParallel {
   std::int64_t vocab = 0;
   std::int64_t padding_idx = -1;
   nn::GradientSumPtr sum;
-  double scale = 1;
+  double scale = 1;    // of an embedding
+  double softcap = 0;  // of a head
 };
 
 std::string placeholder_mismatch(std::size_t encoder, std::int64_t placeholders, std::int64_t rows) {
@@ -105,6 +107,7 @@ struct Stage::Impl {
     }
     void operator()(const catalog::LmHead& h) const {
       stage.head = stage.vocab_parallel(h.linear.prefix, h.linear.out, -1);
+      stage.head->softcap = h.softcap;
     }
     void operator()(const catalog::BlockSpec& b) const {
       stage.layers.push_back(make_block(stage.context, b));
@@ -197,7 +200,8 @@ struct Stage::Impl {
   }
 
   at::Tensor local_logits(const at::Tensor& rows) const {
-    return nn::linear(nn::copy_to_tp(rows, tp), {the_head().weight});
+    const at::Tensor logits = nn::linear(nn::copy_to_tp(rows, tp), {the_head().weight});
+    return head->softcap > 0 ? at::tanh(logits / head->softcap) * head->softcap : logits;
   }
 };
 
@@ -248,7 +252,7 @@ at::Tensor Stage::loss(const at::Tensor& hidden, const Text& text) {
   const at::Tensor rows = hidden.flatten(0, 1).index_select(0, text.target_rows);
   return impl_->observed(impl_->last_module(), [&] {
     return nn::linear_cross_entropy(rows, {head.weight, {}, head.sum}, text.targets, head.part.begin,
-                                    head.vocab, impl_->tp);
+                                    head.vocab, impl_->tp, nn::kLogitBytes, head.softcap);
   });
 }
 

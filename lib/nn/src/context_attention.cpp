@@ -86,9 +86,9 @@ const Tile* whole_rows(const ContextLayout& layout) {
 }
 
 at::Tensor attend_rows(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t head_dim,
-                       const Tile& tile) {
+                       const Tile& tile, double softcap) {
   const auto rows = [&](const at::Tensor& x) { return x.view({tile.count, -1, x.size(1)}); };
-  return attention(rows(q), rows(k), rows(v), head_dim, tile.causal).view(q.sizes());
+  return attention(rows(q), rows(k), rows(v), head_dim, tile.causal, softcap).view(q.sizes());
 }
 
 }  // namespace
@@ -128,12 +128,12 @@ ContextLayoutPtr on_device(const ContextLayoutPtr& layout, at::Device device) {
 }
 
 at::Tensor context_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                             std::int64_t head_dim, const ContextLayoutPtr& layout) {
+                             std::int64_t head_dim, const ContextLayoutPtr& layout, double softcap) {
   check(q, k, head_dim, *layout);
-  if (const Tile* rows = whole_rows(*layout)) return attend_rows(q, k, v, head_dim, *rows);
+  if (const Tile* rows = whole_rows(*layout)) return attend_rows(q, k, v, head_dim, *rows, softcap);
   const Method method = method_of(*layout);
   const auto [out, saved] =
-      method.forward(*layout, {heads_of(q, head_dim), heads_of(k, head_dim), heads_of(v, head_dim)});
+      method.forward(*layout, {heads_of(q, head_dim), heads_of(k, head_dim), heads_of(v, head_dim), softcap});
   at::Tensor flat = out.reshape(q.sizes());
   if (!records({q, k, v})) return flat;
   return differentiable(
@@ -165,13 +165,13 @@ at::Tensor rows_of(const at::Tensor& x, const Tile& tile) {
 
 Forward local_forward(const ContextLayout& layout, const Qkv& qkv) {
   if (const Tile* tile = layout.local[0].only_tile(qkv.q.size(0))) {
-    const Attended all =
-        flash_forward(rows_of(qkv.q, *tile), rows_of(qkv.k, *tile), rows_of(qkv.v, *tile), tile->causal);
+    const Attended all = flash_forward(rows_of(qkv.q, *tile), rows_of(qkv.k, *tile), rows_of(qkv.v, *tile),
+                                       tile->causal, qkv.softcap);
     const Attended flat{all.out.flatten(0, 1), all.lse.flatten(0, 1)};
     return {flat.out, {qkv, flat}};
   }
   const Attended all = nothing_attended(qkv.q);
-  layout.local[0].forward(qkv.q, qkv.k, qkv.v, all);
+  layout.local[0].forward(qkv.q, qkv.k, qkv.v, qkv.softcap, all);
   const Saved kept = saved(qkv, all);
   return {kept.all.out, kept};
 }
@@ -181,11 +181,12 @@ Qkv local_backward(const ContextLayout& layout, const Saved& saved, const at::Te
     const auto rows = [&](const at::Tensor& x) { return rows_of(x, *tile); };
     const auto [dq, dk, dv] =
         flash_backward(rows(grad), rows(saved.qkv.q), rows(saved.qkv.k), rows(saved.qkv.v),
-                       {rows(saved.all.out), rows(saved.all.lse)}, tile->causal);
+                       {rows(saved.all.out), rows(saved.all.lse)}, tile->causal, saved.qkv.softcap);
     return {dq.flatten(0, 1), dk.flatten(0, 1), dv.flatten(0, 1)};
   }
-  const Qkv grads = no_gradients(saved.qkv);
-  layout.local[0].backward(grad, saved.qkv.q, saved.qkv.k, saved.qkv.v, saved.all, grads.q, grads.k, grads.v);
+  const Qkv& qkv = saved.qkv;
+  const Qkv grads = no_gradients(qkv);
+  layout.local[0].backward(grad, qkv.q, qkv.k, qkv.v, qkv.softcap, saved.all, grads.q, grads.k, grads.v);
   return grads;
 }
 

@@ -32,6 +32,7 @@ struct ContextLayout {
 
 struct Qkv {
   at::Tensor q, k, v;  // [n, heads or kv_heads, d]
+  double softcap = 0;
 };
 
 /// What backward needs. Where heads are scattered, of the gathered sequence.

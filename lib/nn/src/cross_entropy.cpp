@@ -107,13 +107,22 @@ at::Tensor cross_entropy(const at::Tensor& logits, const Targets& targets, bool 
   return losses.sum(at::kDouble);
 }
 
+/// logits = softcap tanh(logits / softcap); returns the derivative, where it is asked for.
+at::Tensor cap(at::Tensor& logits, double softcap, bool with_derivative) {
+  logits.div_(softcap).tanh_();
+  const at::Tensor derivative = with_derivative ? logits.square().neg_().add_(1) : at::Tensor();
+  logits.mul_(softcap);
+  return derivative;
+}
+
 struct Outcome {
   at::Tensor loss;
   at::Tensor hidden_grad, weight_grad;  // where asked for
 };
 
 Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const Targets& targets,
-                       std::int64_t chunks, bool hidden_grad, bool weight_grad, comm::Group& tp) {
+                       std::int64_t chunks, double softcap, bool hidden_grad, bool weight_grad,
+                       comm::Group& tp) {
   Outcome out;
   out.loss = at::zeros({}, hidden.options().dtype(at::kDouble));
   if (hidden_grad) out.hidden_grad = at::empty_like(hidden);
@@ -125,8 +134,12 @@ Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const
     const Range rows = share(hidden.size(0), chunks, i);
     const auto part = [&](const at::Tensor& x) { return x.narrow(0, rows.begin, rows.size()); };
     at::Tensor logits = product(part(hidden), {weight}).to(type_of_logits(hidden));
-    out.loss.add_(cross_entropy(logits, targets.part(rows), hidden_grad || weight_grad, tp));
-    if (!hidden_grad && !weight_grad) continue;
+    const bool with_gradient = hidden_grad || weight_grad;
+    at::Tensor derivative;
+    if (softcap > 0) derivative = cap(logits, softcap, with_gradient);
+    out.loss.add_(cross_entropy(logits, targets.part(rows), with_gradient, tp));
+    if (!with_gradient) continue;
+    if (softcap > 0) logits.mul_(derivative);
     const at::Tensor grad = logits.to(hidden.scalar_type());
     if (hidden_grad) input_gradient(part(out.hidden_grad), grad, {weight});
     if (weight_grad) sum.add_product(grad.t(), part(hidden));
@@ -140,10 +153,11 @@ Outcome chunk_by_chunk(const at::Tensor& hidden, const at::Tensor& weight, const
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const Linear& layer, const at::Tensor& targets,
                                 std::int64_t first, std::int64_t vocab, const comm::GroupPtr& tp,
-                                std::int64_t chunk_bytes) {
+                                std::int64_t chunk_bytes, double softcap) {
   const at::Tensor& weight = layer.weight;
   // Every rank cuts the rows alike, whatever its share of the vocabulary.
-  const auto element_bytes = static_cast<std::int64_t>(c10::elementSize(type_of_logits(hidden)));
+  const auto element_bytes =
+      static_cast<std::int64_t>(c10::elementSize(type_of_logits(hidden))) * (softcap > 0 ? 2 : 1);
   const std::int64_t row_bytes = (vocab + tp->size() - 1) / tp->size() * element_bytes;
   const std::int64_t rows = std::max<std::int64_t>(1, chunk_bytes / row_bytes);
   const std::int64_t chunks = (hidden.size(0) + rows - 1) / rows;
@@ -152,7 +166,8 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const Linear& layer, c
   {
     const at::NoGradGuard no_grad;
     out = chunk_by_chunk(hidden.detach().contiguous(), weight.detach(),
-                         targets_here(targets, first, weight.size(0)), chunks, for_hidden, for_weight, *tp);
+                         targets_here(targets, first, weight.size(0)), chunks, softcap, for_hidden,
+                         for_weight, *tp);
   }
   at::Tensor loss = out.loss.to(at_least_fp32(hidden));
   if (!for_hidden && !for_weight) return loss;

@@ -74,7 +74,9 @@ std::array<at::Tensor, 3> cuda_backward(const at::Tensor& grad, const at::Tensor
 
 }  // namespace
 
-Attended flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal) {
+Attended flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal,
+                       double softcap) {
+  if (softcap > 0) return math_forward(q, k, v, causal, softcap);
   if (q.is_cuda()) return cuda_forward(q, k, v, causal);
   const auto [out, lse] =
       at::_scaled_dot_product_flash_attention_for_cpu(turned(q), turned(k), turned(v), 0.0, causal);
@@ -82,7 +84,9 @@ Attended flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tenso
 }
 
 std::array<at::Tensor, 3> flash_backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
-                                         const at::Tensor& v, const Attended& all, bool causal) {
+                                         const at::Tensor& v, const Attended& all, bool causal,
+                                         double softcap) {
+  if (softcap > 0) return math_backward(grad, q, k, v, all, causal, softcap);
   if (q.is_cuda()) return cuda_backward(grad, q, k, v, all, causal);
   const auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
       turned(grad), turned(q), turned(k), turned(v), turned(all.out), turned(all.lse), 0.0, causal);

@@ -77,7 +77,8 @@ Scattering start_scattering(const ContextLayout& layout, Range range, const at::
 Forward gather_heads_forward(const ContextLayout& layout, const Qkv& qkv) {
   const Attended all = nothing_attended(qkv.q);
   over_pieces(layout, qkv, [&](Range, Range queries, const at::Tensor& k, const at::Tensor& v) {
-    layout.local[0].forward(heads(qkv.q, queries), k, v, {heads(all.out, queries), heads(all.lse, queries)});
+    layout.local[0].forward(heads(qkv.q, queries), k, v, qkv.softcap,
+                            {heads(all.out, queries), heads(all.lse, queries)});
   });
   const Saved kept = saved(qkv, all);
   return {kept.all.out, kept};
@@ -97,7 +98,7 @@ Qkv gather_heads_backward(const ContextLayout& layout, const Saved& saved, const
   };
   over_pieces(layout, qkv, [&](Range range, Range queries, const at::Tensor& k, const at::Tensor& v) {
     const at::Tensor dkv = at::zeros({k.size(0), 2, k.size(1), k.size(2)}, grads.k.options());
-    layout.local[0].backward(heads(grad, queries), heads(qkv.q, queries), k, v,
+    layout.local[0].backward(heads(grad, queries), heads(qkv.q, queries), k, v, qkv.softcap,
                              {heads(saved.all.out, queries), heads(saved.all.lse, queries)},
                              heads(grads.q, queries), dkv.select(1, 0), dkv.select(1, 1));
     arrive();

@@ -213,8 +213,26 @@ std::pair<at::Tensor, at::Tensor> rotate(const at::Tensor& q_in, const at::Tenso
   return {q, k};
 }
 
+namespace {
+
+at::Tensor capped_attention(const at::Tensor& q_in, const at::Tensor& k_in, const at::Tensor& v_in,
+                            std::int64_t head_dim, bool causal, double softcap) {
+  const auto by_head = [=](const at::Tensor& x) { return x.detach().unflatten(2, {-1, head_dim}); };
+  const at::Tensor q = by_head(q_in), k = by_head(k_in), v = by_head(v_in);
+  const Attended all = flash_forward(q, k, v, causal, softcap);
+  at::Tensor out = all.out.flatten(2);
+  if (!records({q_in, k_in, v_in})) return out;
+  return differentiable("CappedAttention", out, {q_in, k_in, v_in}, [=](const at::Tensor& grad, Needed) {
+    const auto [dq, dk, dv] = flash_backward(by_head(grad), q, k, v, all, causal, softcap);
+    return std::vector<at::Tensor>{dq.flatten(2), dk.flatten(2), dv.flatten(2)};
+  });
+}
+
+}  // namespace
+
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t head_dim,
-                     bool causal) {
+                     bool causal, double softcap) {
+  if (softcap > 0) return capped_attention(q, k, v, head_dim, causal, softcap);
   const auto heads_first = [&](const at::Tensor& x) {
     return x.view({x.size(0), x.size(1), x.size(2) / head_dim, head_dim}).transpose(1, 2);
   };

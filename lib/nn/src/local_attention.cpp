@@ -151,33 +151,33 @@ void LocalAttention::move_to(at::Device device) {
   }
 }
 
-void LocalAttention::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+void LocalAttention::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double softcap,
                              const Attended& to, bool fresh) const {
   over_heads(q, k, [&](Range mine, Range theirs) {
-    forward_heads(heads(q, mine), heads(k, theirs), heads(v, theirs),
+    forward_heads(heads(q, mine), heads(k, theirs), heads(v, theirs), softcap,
                   {heads(to.out, mine), heads(to.lse, mine)}, fresh);
   });
 }
 
 void LocalAttention::backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
-                              const at::Tensor& v, const Attended& all, const at::Tensor& dq,
+                              const at::Tensor& v, double softcap, const Attended& all, const at::Tensor& dq,
                               const at::Tensor& dk, const at::Tensor& dv) const {
   over_heads(q, k, [&](Range mine, Range theirs) {
-    backward_heads(heads(grad, mine), heads(q, mine), heads(k, theirs), heads(v, theirs),
+    backward_heads(heads(grad, mine), heads(q, mine), heads(k, theirs), heads(v, theirs), softcap,
                    {heads(all.out, mine), heads(all.lse, mine)}, heads(dq, mine), heads(dk, theirs),
                    heads(dv, theirs));
   });
 }
 
 void LocalAttention::forward_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                   const Attended& to, bool fresh) const {
+                                   double softcap, const Attended& to, bool fresh) const {
   for (const Part& part : parts_) {
     const at::Tensor pq = select(q, part.queries), pk = select(k, part.keys), pv = select(v, part.keys);
     const Attended mine{select(to.out, part.queries), select(to.lse, part.queries)};
     for (const Tile& tile : part.tiles) {
       const Attended more =
           flash_forward(ordered(queries_of(pq, tile), tile), ordered(keys_of(pk, tile), tile),
-                        ordered(keys_of(pv, tile), tile), tile.causal);
+                        ordered(keys_of(pv, tile), tile), tile.causal, softcap);
       merge({queries_of(mine.out, tile), queries_of(mine.lse, tile)},
             {ordered(more.out, tile), ordered(more.lse, tile)}, fresh && tile.first);
     }
@@ -188,8 +188,8 @@ void LocalAttention::forward_heads(const at::Tensor& q, const at::Tensor& k, con
 }
 
 void LocalAttention::backward_heads(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
-                                    const at::Tensor& v, const Attended& all, const at::Tensor& dq,
-                                    const at::Tensor& dk, const at::Tensor& dv) const {
+                                    const at::Tensor& v, double softcap, const Attended& all,
+                                    const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv) const {
   for (const Part& part : parts_) {
     const at::Tensor pg = select(grad, part.queries), pq = select(q, part.queries);
     const Attended pa{select(all.out, part.queries), select(all.lse, part.queries)};
@@ -202,7 +202,7 @@ void LocalAttention::backward_heads(const at::Tensor& grad, const at::Tensor& q,
       const auto queries = [&](const at::Tensor& x) { return ordered(queries_of(x, tile), tile); };
       const auto keys = [&](const at::Tensor& x) { return ordered(keys_of(x, tile), tile); };
       const auto [tq, tk, tv] = flash_backward(queries(pg), queries(pq), keys(pk), keys(pv),
-                                               {queries(pa.out), queries(pa.lse)}, tile.causal);
+                                               {queries(pa.out), queries(pa.lse)}, tile.causal, softcap);
       queries_of(pdq, tile).add_(ordered(tq, tile));
       keys_of(pdk, tile).add_(ordered(tk, tile));
       keys_of(pdv, tile).add_(ordered(tv, tile));

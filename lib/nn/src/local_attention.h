@@ -31,13 +31,14 @@ class LocalAttention {
   void move_to(at::Device device);
 
   /// Merges the attention of q [n, heads, d] over k, v [m, kv_heads, d] into `to` (n first dimension), which
-  /// is as nothing_attended() gave it if `fresh`.
-  void forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Attended& to,
-               bool fresh = true) const;
+  /// is as nothing_attended() gave it if `fresh`. `softcap` as flash_forward's.
+  void forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double softcap,
+               const Attended& to, bool fresh = true) const;
 
   /// Adds the gradients through these keys to dq, dk and dv. `all`: the attention over all keys.
   void backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                const Attended& all, const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv) const;
+                double softcap, const Attended& all, const at::Tensor& dq, const at::Tensor& dk,
+                const at::Tensor& dv) const;
 
   /// The single tile that is all there is, every row of `queries` and of as many keys in its turn; else null.
   const Tile* only_tile(std::int64_t queries) const;
@@ -47,10 +48,10 @@ class LocalAttention {
     at::Tensor queries, keys;  // rows; undefined: all
     std::vector<Tile> tiles;
   };
-  void forward_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Attended& to,
-                     bool fresh) const;
+  void forward_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double softcap,
+                     const Attended& to, bool fresh) const;
   void backward_heads(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                      const Attended& all, const at::Tensor& dq, const at::Tensor& dk,
+                      double softcap, const Attended& all, const at::Tensor& dq, const at::Tensor& dk,
                       const at::Tensor& dv) const;
   std::vector<Part> parts_;
 };

@@ -31,27 +31,32 @@ std::int64_t queries_at_a_time(const at::Tensor& q, const at::Tensor& k, std::in
   return std::max<std::int64_t>(1, max_scores / std::max<std::int64_t>(1, q.size(0) * q.size(2) * k.size(1)));
 }
 
-/// q [b, g, r, n, d], of which the first is query `first`; [b, g, r, n, m], hidden keys at -inf.
-at::Tensor scores(const at::Tensor& q, const at::Tensor& k, std::int64_t first, bool causal) {
+/// q [b, g, r, n, d] -> [b, g, r, n, m]
+at::Tensor scores(const at::Tensor& q, const at::Tensor& k, double softcap) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(4)));
   at::Tensor out = at::matmul(q * scale, k.transpose(-1, -2));
-  if (!causal) return out;
-  const auto integers = q.options().dtype(at::kLong);
-  const at::Tensor query = at::arange(first, first + q.size(3), integers).unsqueeze(1);
-  const at::Tensor hidden = at::arange(k.size(3), integers).unsqueeze(0).gt(query);
-  return out.masked_fill(hidden, -std::numeric_limits<double>::infinity());
+  return softcap > 0 ? out.div_(softcap).tanh_().mul_(softcap) : out;
+}
+
+/// Scores of which the first query is query `first`, hidden keys at -inf.
+at::Tensor masked(const at::Tensor& scores, std::int64_t first, bool causal) {
+  if (!causal) return scores;
+  const auto integers = scores.options().dtype(at::kLong);
+  const at::Tensor query = at::arange(first, first + scores.size(3), integers).unsqueeze(1);
+  const at::Tensor hidden = at::arange(scores.size(4), integers).unsqueeze(0).gt(query);
+  return scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
 }
 
 }  // namespace
 
 Attended math_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal,
-                      std::int64_t max_scores) {
+                      double softcap, std::int64_t max_scores) {
   const at::Tensor wide_q = by_kv_head(q, k.size(2)), wide_k = keys(k), wide_v = keys(v);
   std::vector<at::Tensor> outs, lses;
   const std::int64_t step = queries_at_a_time(q, k, max_scores);
   for (std::int64_t first = 0; first < q.size(1); first += step) {
     const std::int64_t n = std::min(step, q.size(1) - first);
-    const at::Tensor s = scores(wide_q.narrow(3, first, n), wide_k, first, causal);
+    const at::Tensor s = masked(scores(wide_q.narrow(3, first, n), wide_k, softcap), first, causal);
     const at::Tensor lse = at::logsumexp(s, {4}, /*keepdim=*/true);
     outs.push_back(at::matmul((s - lse).exp_(), wide_v));
     lses.push_back(lse);
@@ -60,7 +65,7 @@ Attended math_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor
 }
 
 std::array<at::Tensor, 3> math_backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
-                                        const at::Tensor& v, const Attended& all, bool causal,
+                                        const at::Tensor& v, const Attended& all, bool causal, double softcap,
                                         std::int64_t max_scores) {
   const std::int64_t kv_heads = k.size(2);
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(3)));
@@ -74,9 +79,12 @@ std::array<at::Tensor, 3> math_backward(const at::Tensor& grad, const at::Tensor
   for (std::int64_t first = 0; first < q.size(1); first += step) {
     const std::int64_t n = std::min(step, q.size(1) - first);
     const auto some = [&](const at::Tensor& x) { return x.narrow(3, first, n); };
-    const at::Tensor p = scores(some(wide_q), wide_k, first, causal).sub_(some(lse)).exp_();
+    const at::Tensor s = scores(some(wide_q), wide_k, softcap);
+    const at::Tensor slope = softcap > 0 ? 1 - (s / softcap).square_() : at::Tensor();
+    const at::Tensor p = masked(s, first, causal).sub_(some(lse)).exp_();
     const at::Tensor dp = at::matmul(some(wide_grad), wide_v.transpose(-1, -2));
     const at::Tensor ds = dp.sub_(some(delta)).mul_(p).mul_(scale);
+    if (softcap > 0) ds.mul_(slope);
     dqs.push_back(at::matmul(ds, wide_k));
     dk.add_(at::matmul(ds.transpose(-1, -2), some(wide_q)).sum(2, /*keepdim=*/true));
     dv.add_(at::matmul(p.transpose(-1, -2), some(wide_grad)).sum(2, /*keepdim=*/true));

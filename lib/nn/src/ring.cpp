@@ -77,7 +77,8 @@ void round_the_ring(const ContextLayout& layout, const Qkv& qkv, Body body) {
 Forward ring_forward(const ContextLayout& layout, const Qkv& qkv) {
   const Attended all = nothing_attended(qkv.q);
   round_the_ring(layout, qkv, [&](int owner, const at::Tensor& kv) {
-    layout.local[static_cast<std::size_t>(owner)].forward(qkv.q, kv.select(1, 0), kv.select(1, 1), all,
+    layout.local[static_cast<std::size_t>(owner)].forward(qkv.q, kv.select(1, 0), kv.select(1, 1),
+                                                          qkv.softcap, all,
                                                           /*fresh=*/owner == layout.rank());
   });
   const Saved kept = saved(qkv, all);
@@ -93,7 +94,7 @@ Qkv ring_backward(const ContextLayout& layout, const Saved& saved, const at::Ten
   round_the_ring(layout, qkv, [&](int owner, const at::Tensor& kv) {
     const at::Tensor dkv = at::zeros(kv.sizes(), grads.k.options());
     layout.local[static_cast<std::size_t>(owner)].backward(grad, qkv.q, kv.select(1, 0), kv.select(1, 1),
-                                                           saved.all, grads.q, dkv.select(1, 0),
+                                                           qkv.softcap, saved.all, grads.q, dkv.select(1, 0),
                                                            dkv.select(1, 1));
     carousel.wait();
     if (arriving.defined()) dkv.add_(arriving);

@@ -72,7 +72,7 @@ Forward scatter_heads_forward(const ContextLayout& layout, const Qkv& qkv) {
   const at::Tensor all = gather_sequence(layout, {qkv.q, qkv.k, qkv.v});
   const std::int64_t heads = qkv.q.size(1) / layout.size(), kv_heads = qkv.k.size(1) / layout.size();
   const Forward mine = local_forward(layout, {all.narrow(1, 0, heads), all.narrow(1, heads, kv_heads),
-                                              all.narrow(1, heads + kv_heads, kv_heads)});
+                                              all.narrow(1, heads + kv_heads, kv_heads), qkv.softcap});
   return {scatter_sequence(layout, {mine.out})[0], mine.saved};
 }
 

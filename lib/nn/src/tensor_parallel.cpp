@@ -14,6 +14,7 @@
 #include <limits>
 #include <vector>
 
+#include "cornstarch/nn/layers.h"
 #include "differentiable.h"
 
 namespace cornstarch::nn {
@@ -76,6 +77,31 @@ at::Tensor split_to_tp(const at::Tensor& x, std::int64_t dim, Range part, const 
   if (!records({x})) return mine;
   return differentiable("SplitToTp", mine, {x}, [=, size = x.size(dim)](const at::Tensor& grad, Needed) {
     return std::vector<at::Tensor>{gathered(grad, dim, part, size, *tp)};
+  });
+}
+
+at::Tensor split_rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double eps, double offset,
+                          std::int64_t size, const comm::GroupPtr& tp) {
+  if (tp->size() == 1) return rms_norm(x_in, weight_in, eps, offset);
+  const at::Tensor x = x_in.detach(), weight = weight_in.detach();
+  const at::ScalarType wide = x.element_size() < 4 ? at::kFloat : x.scalar_type();
+  const auto mean = [=](const at::Tensor& own) {
+    at::Tensor sum = own.sum(-1, /*keepdim=*/true);
+    tp->all_reduce(sum);
+    return sum.div_(size);
+  };
+  const at::Tensor rstd = mean(x.to(wide).square()).add_(eps).rsqrt_();
+  at::Tensor y = (x.to(wide) * rstd).mul_(weight.to(wide) + offset).to(x.scalar_type());
+  if (!records({x_in, weight_in})) return y;
+  return differentiable("SplitRmsNorm", y, {x_in, weight_in}, [=](const at::Tensor& grad_in, Needed needed) {
+    const at::Tensor grad = grad_in.to(wide), normed = x.to(wide) * rstd;
+    at::Tensor x_grad, weight_grad;
+    if (needed[0]) {
+      const at::Tensor scaled = grad * (weight.to(wide) + offset);
+      x_grad = (scaled - normed * mean(scaled * normed)).mul_(rstd).to(x.scalar_type());
+    }
+    if (needed[1]) weight_grad = (grad * normed).flatten(0, -2).sum(0).to(weight.scalar_type());
+    return std::vector<at::Tensor>{x_grad, weight_grad};
   });
 }
 

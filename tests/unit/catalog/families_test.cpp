@@ -133,7 +133,7 @@ TEST_CASE("llama's options reach the spec") {
   CHECK(block.feed_forward.gate->bias);
   CHECK(block.feed_forward.down.bias);
   CHECK(block.feed_forward.activation == Activation::gelu_tanh);
-  CHECK(block.norm1.eps == 1e-3);
+  CHECK(block.norm1->eps == 1e-3);
   CHECK(block.attention.causal);
   CHECK(block.attention.rope->theta == 10000.0);
   CHECK(spec.tied_embeddings);

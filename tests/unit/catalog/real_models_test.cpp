@@ -41,7 +41,8 @@ Lines refused(const std::string& model, const Lines& families) {
 }
 
 const std::string kEncoders = "known encoders: clip_vision_model, siglip_vision_model, whisper";
-const std::string kBoth = kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma3_text";
+const std::string kBoth =
+    kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, olmo2";
 const Lines kAny = {"whisper", "llama", "mistral", "clip_vision_model"};
 
 std::string whole(const std::string& type) {
@@ -112,7 +113,7 @@ TEST_CASE("models of families that are not known") {
         Lines{"model_type: family 'siglip2_vision_model' is not known", kEncoders});
   CHECK(said("llama", R"({"model_type": "phi3"})") ==
         Lines{"model_type: family 'phi3' is not known",
-              "known language models: llama, mistral, qwen2, qwen3, gemma3_text"});
+              "known language models: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, olmo2"});
 }
 
 TEST_CASE("models of another family than the config says") {
@@ -196,7 +197,7 @@ TEST_CASE("gemma 3 has windows, two rotary embeddings and norms around both halv
   CHECK((plain[4].attention.window == 4096 && plain[5].attention.window == 0));
   CHECK((plain[4].attention.rope->theta == 1e4 && plain[5].attention.rope->theta == 1e6));
   CHECK((plain[0].attention_norm && plain[0].feed_forward_norm && plain[0].attention.q_norm));
-  CHECK(plain[0].norm1.offset == 1);
+  CHECK(plain[0].norm1->offset == 1);
   CHECK(plain[0].attention.q_scale == 1);
   // The 27B's file of old, and the same in the new spelling.
   const std::string sizes = R"({"num_hidden_layers": 2, "sliding_window_pattern": 2, "head_dim": 128,
@@ -211,9 +212,57 @@ TEST_CASE("gemma 3 has windows, two rotary embeddings and norms around both halv
     CHECK(*both[1].attention.rope == RopeSpec{.type = RopeSpec::Type::linear, .theta = 5e5, .factor = 8});
     CHECK(both[0].attention.q_scale == std::sqrt(128.0 / 168));
   }
-  CHECK(make_spec("gemma3_text", R"({"final_logit_softcapping": 30.0, "use_bidirectional_attention": true})")
-            .problems == Lines{"final_logit_softcapping: soft-capping is not supported: only null",
-                               "use_bidirectional_attention: only false is supported"});
+  CHECK(make_spec("gemma3_text", R"({"attn_logit_softcapping": 30.0, "use_bidirectional_attention": true})")
+            .problems ==
+        Lines{"use_bidirectional_attention: only false is supported",
+              "attn_logit_softcapping: Gemma 3's class in transformers does not apply it: only null"});
+  const auto softcap = [](const std::string& config) {
+    return std::get<LmHead>(make_spec("gemma3_text", config).spec->modules.back().body).softcap;
+  };
+  CHECK(softcap("{}") == 0);
+  CHECK(softcap(R"({"final_logit_softcapping": 30.0, "attn_logit_softcapping": null})") == 30);
+}
+
+TEST_CASE("gemma 2 has soft-caps, and windows in every second layer") {
+  const SpecResult result = make_spec("gemma2", R"({"hidden_act": "gelu", "sliding_window_size": 4096})");
+  INFO(join(result.problems, "\n"));
+  REQUIRE(result.spec);
+  CHECK(result.unknown_keys == Lines{});
+  const auto block = [&](std::size_t layer) {
+    return std::get<BlockSpec>(result.spec->modules[1 + layer].body);
+  };
+  CHECK((block(0).attention.window == 4096 && block(1).attention.window == 0));
+  CHECK((block(0).norm1 && block(0).attention_norm && block(0).norm2 && block(0).feed_forward_norm));
+  CHECK((!block(0).attention.q_norm && block(0).attention.softcap == 50 && block(1).attention.softcap == 50));
+  CHECK(block(0).feed_forward.activation == Activation::gelu_tanh);
+  CHECK(std::get<LmHead>(result.spec->modules.back().body).softcap == 30);
+  CHECK((result.spec->max_positions == 8192 && result.spec->tied_embeddings));
+  const ModelSpec plain =
+      *make_spec("gemma2", R"({"attn_logit_softcapping": null, "final_logit_softcapping": null})").spec;
+  CHECK(std::get<BlockSpec>(plain.modules[1].body).attention.softcap == 0);
+  CHECK(std::get<LmHead>(plain.modules.back().body).softcap == 0);
+  CHECK(make_spec("gemma2", R"({"attn_logit_softcapping": 0, "final_logit_softcapping": "x"})").problems ==
+        Lines{"attn_logit_softcapping: expected a positive number, got 0",
+              "final_logit_softcapping: expected a positive number, got \"x\""});
+}
+
+TEST_CASE("olmo 2 has norms behind both halves, and of all queries and keys") {
+  const ModelSpec spec =
+      *make_spec("olmo2", R"({"hidden_size": 64, "num_attention_heads": 8, "num_key_value_heads": 2,
+      "num_hidden_layers": 1})")
+           .spec;
+  const BlockSpec& block = std::get<BlockSpec>(spec.modules[1].body);
+  CHECK((!block.norm1 && !block.norm2 && block.attention_norm && block.feed_forward_norm));
+  CHECK(block.attention_norm->prefix == "model.layers.0.post_attention_layernorm");
+  CHECK(block.feed_forward_norm->prefix == "model.layers.0.post_feedforward_layernorm");
+  CHECK(block.attention_norm->eps == 1e-5);
+  CHECK((block.attention.q_norm->size == 64 && block.attention.k_norm->size == 16));
+  for (const ParamSpec& param : spec.modules[1].params) {
+    if (param.name.find("self_attn.k_norm") == std::string::npos) continue;
+    CHECK((param.shape == Shape{16} && param.split == TpSplit{0, 8} && !param.of_heads));
+  }
+  const auto& embedding = std::get<TokenEmbedding>(spec.modules[0].body);
+  CHECK((embedding.vocab == 50304 && embedding.padding_idx == 1));
 }
 
 TEST_CASE("mistral has its own defaults") {

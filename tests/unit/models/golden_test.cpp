@@ -209,8 +209,10 @@ void expect_parity(const std::string& family, std::size_t number) {
 
 TEST_CASE("language models compute what transformers does", "[models][golden]") {
   expect_parity("llama", 24);
+  expect_parity("gemma2", 2);
   expect_parity("gemma3_text", 2);
   expect_parity("mistral", 2);
+  expect_parity("olmo2", 2);
   expect_parity("qwen2", 2);
   expect_parity("qwen3", 2);
 }

@@ -115,8 +115,9 @@ at::Tensor dense_mask(const Text& text, AttentionMask mask, std::int64_t window 
 // [output, dq, dk, dv] with tokens first: [n, heads x d].
 using Results = std::array<at::Tensor, 4>;
 
-// By definition, in fp64 and head by head. Backward of softmax: dS = P (dP - sum(dP P)).
-Results dense_attention(const Results& in, std::int64_t d, const at::Tensor& mask) {
+// By definition, in fp64 and head by head. Backward of softmax: dS = P (dP - sum(dP P)); of a soft-cap, by
+// its derivative 1 - tanh^2.
+Results dense_attention(const Results& in, std::int64_t d, const at::Tensor& mask, double softcap = 0) {
   const auto& [q, k, v, grad] = in;
   Results out{at::zeros_like(q), at::zeros_like(q), at::zeros_like(k), at::zeros_like(v)};
   const std::int64_t heads = q.size(1) / d, group = heads / (k.size(1) / d);
@@ -126,11 +127,12 @@ Results dense_attention(const Results& in, std::int64_t d, const at::Tensor& mas
   for (std::int64_t h = 0; h < heads; ++h) {
     const auto head = [&](const at::Tensor& x, std::int64_t i) { return x.narrow(1, i * d, d); };
     const at::Tensor qh = head(q, h), kh = head(k, h / group), vh = head(v, h / group), gh = head(grad, h);
-    const at::Tensor p =
-        (at::matmul(qh, kh.t()) * scale).masked_fill(blind, -std::numeric_limits<double>::max()).softmax(-1) *
-        sighted;
+    const at::Tensor plain = at::matmul(qh, kh.t()) * scale;
+    const at::Tensor s = softcap > 0 ? softcap * (plain / softcap).tanh() : plain;
+    const at::Tensor p = s.masked_fill(blind, -std::numeric_limits<double>::max()).softmax(-1) * sighted;
     const at::Tensor dp = at::matmul(gh, vh.t());
-    const at::Tensor ds = p * (dp - (dp * p).sum(-1, true)) * scale;
+    at::Tensor ds = p * (dp - (dp * p).sum(-1, true)) * scale;
+    if (softcap > 0) ds = ds * (1 - (plain / softcap).tanh().square());
     head(out[0], h).copy_(at::matmul(p, vh));
     head(out[1], h).copy_(at::matmul(ds, kh));
     head(out[2], h / group).add_(at::matmul(ds.t(), qh));
@@ -150,14 +152,14 @@ Results random_inputs(std::int64_t n, const Shape& shape, std::uint64_t seed) {
 
 // Context attention with the tokens spread by `shares`, put together again; zeros for tokens on no rank.
 Results spread_attention(const Results& in, std::int64_t d, const plan::AttentionPattern& pattern,
-                         const plan::TokenShares& shares, SpMode mode) {
+                         const plan::TokenShares& shares, SpMode mode, double softcap = 0) {
   Results out{at::zeros_like(in[0]), at::zeros_like(in[0]), at::zeros_like(in[1]), at::zeros_like(in[2])};
   comm::run_threads(static_cast<int>(shares.size()), {}, [&](const comm::CommunicatorPtr& c) {
     const auto layout = nn::context_layout(pattern, shares, mode, c, c->world());
     const at::Tensor mine = at::tensor(shares[static_cast<std::size_t>(c->rank())], at::kLong);
     std::array<at::Tensor, 3> leaves;
     for (std::size_t i = 0; i < 3; ++i) leaves[i] = leaf(in[i].index_select(0, mine));
-    const at::Tensor y = nn::context_attention(leaves[0], leaves[1], leaves[2], d, layout);
+    const at::Tensor y = nn::context_attention(leaves[0], leaves[1], leaves[2], d, layout, softcap);
     y.backward(in[3].index_select(0, mine));
     out[0].index_copy_(0, mine, y.detach());
     for (std::size_t i = 0; i < 3; ++i) out[i + 1].index_copy_(0, mine, leaves[i].grad());
@@ -223,6 +225,24 @@ TEST_CASE("context attention equals dense attention: every mode, mask, distribut
             ++number;
           }
   CHECK(number == 216);
+}
+
+TEST_CASE("context attention with a soft-cap equals dense attention, in every mode", "[nn][context]") {
+  for (const auto mode : {SpMode::all_to_all, SpMode::ring_attn, SpMode::ring})
+    for (const auto mask : {AttentionMask::causal, AttentionMask::image_bidirectional})
+      for (const int sp : {1, 2, 3})
+        for (const std::int64_t window : {0, 11}) {
+          CAPTURE(name_of(mode), name_of(mask), sp, window);
+          Random random(static_cast<std::uint32_t>(sp));
+          const Text text = random_text(random, 70, 2);
+          const auto pattern = window > 0 ? plan::windowed(text.pattern(mask), window) : text.pattern(mask);
+          const auto shares = plan::distribute(pattern, sp, Distribution::zigzag, mode);
+          const Results in = random_inputs(pattern.size(), {12, 6, 8}, 5);
+          const Results expected = dense_attention(in, 8, dense_mask(text, mask, window), 0.8);
+          expect_same(spread_attention(in, 8, pattern, shares, mode, 0.8), expected, 1e-9);
+          expect_same(spread_attention(converted(in, at::kFloat), 8, pattern, shares, mode, 0.8), expected,
+                      1e-5);
+        }
 }
 
 TEST_CASE("attention of several threads equals dense attention", "[nn][context]") {

@@ -30,8 +30,11 @@ struct Problem {
   at::Tensor hidden, table, targets;
 };
 
-at::Tensor plain(const at::Tensor& hidden, const at::Tensor& table, const at::Tensor& targets) {
-  return at::cross_entropy_loss(at::linear(hidden, table), targets, {}, /*sum*/ 2);
+at::Tensor plain(const at::Tensor& hidden, const at::Tensor& table, const at::Tensor& targets,
+                 double softcap = 0) {
+  const at::Tensor logits = at::linear(hidden, table);
+  const at::Tensor capped = softcap > 0 ? (logits / softcap).tanh() * softcap : logits;
+  return at::cross_entropy_loss(capped, targets, {}, /*sum*/ 2);
 }
 
 }  // namespace
@@ -41,10 +44,11 @@ TEST_CASE("the cross-entropy of a linear layer equals the plain one, over tp, in
   const int tp = GENERATE(1, 2, 3, 4);
   const std::int64_t vocab = GENERATE(2, 13, 40000);
   const std::int64_t rows_per_chunk = GENERATE(1, 4, 9, 100);
-  CAPTURE(tp, vocab, rows_per_chunk);
+  const double softcap = GENERATE(0.0, 25.0);
+  CAPTURE(tp, vocab, rows_per_chunk, softcap);
   const Problem p(9, vocab);
   at::Tensor hidden0 = leaf(p.hidden), table0 = leaf(p.table);
-  const at::Tensor loss0 = plain(hidden0, table0, p.targets);
+  const at::Tensor loss0 = plain(hidden0, table0, p.targets, softcap);
   (loss0 * 0.7).backward();
 
   const std::int64_t chunk_bytes = rows_per_chunk * ((vocab + tp - 1) / tp) * 8;
@@ -52,8 +56,8 @@ TEST_CASE("the cross-entropy of a linear layer equals the plain one, over tp, in
   on_ranks(tp, [&](const comm::GroupPtr& group) {
     const Range part = share(vocab, tp, group->rank());
     at::Tensor hidden = leaf(p.hidden), weight = leaf(p.table.narrow(0, part.begin, part.size()));
-    const at::Tensor loss =
-        linear_cross_entropy(hidden * 1.0, {weight}, p.targets, part.begin, vocab, group, chunk_bytes);
+    const at::Tensor loss = linear_cross_entropy(hidden * 1.0, {weight}, p.targets, part.begin, vocab, group,
+                                                 chunk_bytes, softcap);
     (loss * 0.7).backward();
     results.set(group->rank(), {loss.detach(), hidden.grad(), weight.grad()});
   });
@@ -93,10 +97,11 @@ TEST_CASE("the cross-entropy never holds more logits than a chunk's", "[nn]") {
   constexpr std::int64_t rows = 64, vocab = 4096, all_logits = rows * vocab * 8;
   constexpr std::int64_t table = vocab * kHidden * 8, rest = 32 << 10;
   const Problem p(rows, vocab);
+  const double softcap = GENERATE(0.0, 25.0);  // whose derivative is held beside the logits
   const auto peak = [&](std::int64_t chunk_bytes) {
     at::Tensor hidden = leaf(p.hidden), weight = leaf(p.table);
     const test::MemoryMeter meter;
-    linear_cross_entropy(hidden, {weight}, p.targets, 0, vocab, comm::alone()->world(), chunk_bytes)
+    linear_cross_entropy(hidden, {weight}, p.targets, 0, vocab, comm::alone()->world(), chunk_bytes, softcap)
         .backward();
     return meter.peak();
   };

@@ -62,13 +62,14 @@ at::Tensor plain_rotate(const at::Tensor& x, const RopeTable& table) {
 }
 
 at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t d,
-                           bool causal) {
+                           bool causal, double softcap) {
   const auto heads = [&](const at::Tensor& x) {
     return x.view({x.size(0), x.size(1), -1, d}).transpose(1, 2);
   };
   const std::int64_t groups = q.size(2) / k.size(2), t = q.size(1);
   at::Tensor scores =
       at::matmul(heads(q), heads(k).repeat_interleave(groups, 1).transpose(2, 3)) / std::sqrt(double(d));
+  if (softcap > 0) scores = softcap * (scores / softcap).tanh();
   if (causal) scores = scores + at::full({t, t}, -1e300, at::kDouble).triu(1);
   return at::matmul(scores.softmax(-1), heads(v).repeat_interleave(groups, 1))
       .transpose(1, 2)
@@ -249,8 +250,9 @@ TEST_CASE("attention equals softmax(q k^T) v, with grouped heads, causal or not,
   const int kv_heads = GENERATE(1, 2, 4);
   const int d = GENERATE(3, 16, 80);
   const int t = GENERATE(1, 7, 130);
-  CAPTURE(causal, kv_heads, d, t);
-  expect_same([&](const auto& in) { return attention(in[0], in[1], in[2], d, causal); },
-              [&](const auto& in) { return plain_attention(in[0], in[1], in[2], d, causal); },
+  const double softcap = GENERATE(0.0, 0.8);
+  CAPTURE(causal, kv_heads, d, t, softcap);
+  expect_same([&](const auto& in) { return attention(in[0], in[1], in[2], d, causal, softcap); },
+              [&](const auto& in) { return plain_attention(in[0], in[1], in[2], d, causal, softcap); },
               {noise({2, t, 4 * d}, 1), noise({2, t, kv_heads * d}, 2), noise({2, t, kv_heads * d}, 3)});
 }

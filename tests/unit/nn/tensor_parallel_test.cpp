@@ -11,6 +11,7 @@
 
 #include "catch.h"
 #include "cornstarch/base/result.h"
+#include "cornstarch/nn/layers.h"
 #include "expect_close.h"
 #include "on_ranks.h"
 
@@ -43,6 +44,40 @@ TEST_CASE("a column-parallel layer into a row-parallel one equals the plain laye
     expect_close(got[1], x0.grad(), 1e-12);
     expect_close(got[2], up0.grad().narrow(0, part.begin, part.size()), 1e-12);
     expect_close(got[3], down0.grad().narrow(1, part.begin, part.size()), 1e-12);
+  }
+}
+
+TEST_CASE("a norm over columns of all ranks equals the norm of whole rows", "[nn]") {
+  const int tp = GENERATE(1, 2, 3);
+  const at::ScalarType type = GENERATE(at::kDouble, at::kBFloat16);
+  const double offset = GENERATE(0, 1), tolerance = type == at::kDouble ? 1e-12 : 2e-2;
+  CAPTURE(tp, type, offset);
+  const at::Tensor x = noise({2, 5, 8}, 1).to(type), w = noise({8}, 2).to(type),
+                   grad = noise({2, 5, 8}, 3).to(type);
+  at::Tensor x0 = leaf(x), w0 = leaf(w);
+  const at::Tensor y0 = rms_norm(x0, w0, 1e-3, offset);
+  y0.backward(grad);
+
+  Results results(tp);
+  on_ranks(tp, [&](const comm::GroupPtr& group) {
+    const Range part = share(8, tp, group->rank());
+    const auto own = [&](const at::Tensor& all) {
+      return all.narrow(-1, part.begin, part.size()).contiguous();
+    };
+    at::Tensor x1 = leaf(own(x)), w1 = leaf(own(w)), frozen = leaf(own(x)), fixed = own(w);
+    const at::Tensor y1 = split_rms_norm(x1, w1, 1e-3, offset, 8, group);
+    y1.backward(own(grad));
+    split_rms_norm(frozen, fixed, 1e-3, offset, 8, group).backward(own(grad));
+    results.set(group->rank(), {y1.detach(), x1.grad(), w1.grad(), frozen.grad()});
+  });
+  for (int r = 0; r < tp; ++r) {
+    const auto& got = results.values[static_cast<std::size_t>(r)];
+    const Range part = share(8, tp, r);
+    const auto own = [&](const at::Tensor& all) { return all.narrow(-1, part.begin, part.size()); };
+    expect_close(got[0], own(y0.detach()), tolerance);
+    expect_close(got[1], own(x0.grad()), tolerance);
+    expect_close(got[2], own(w0.grad()), tolerance);
+    CHECK(got[3].equal(got[1]));
   }
 }
 

@@ -87,13 +87,16 @@ TEST_CASE("attention on the GPU equals the CPU's in fp64", "[cuda]") {
                                                                                     {3, 50, 2, 2, 80, false},
                                                                                     {1, 2, 4, 2, 64, true}}) {
       CAPTURE(precision.type, b, t, heads, kv_heads, head_dim, causal);
-      const auto f = [d = head_dim, c = causal](const Tensors& in) {
-        return Tensors{attention(in[0], in[1], in[2], d, c)};
-      };
-      expect_same(f, f,
-                  {noise({b, t, heads * head_dim}, 1), noise({b, t, kv_heads * head_dim}, 2),
-                   noise({b, t, kv_heads * head_dim}, 3)},
-                  precision);
+      for (const double softcap : {0.0, 0.8}) {
+        CAPTURE(softcap);
+        const auto f = [=, d = head_dim, c = causal](const Tensors& in) {
+          return Tensors{attention(in[0], in[1], in[2], d, c, softcap)};
+        };
+        expect_same(f, f,
+                    {noise({b, t, heads * head_dim}, 1), noise({b, t, kv_heads * head_dim}, 2),
+                     noise({b, t, kv_heads * head_dim}, 3)},
+                    precision);
+      }
     }
   }
 }
@@ -112,15 +115,19 @@ TEST_CASE("masked attention on the GPU equals the CPU's in fp64", "[cuda]") {
     for (const auto& [b, t, heads, kv_heads, head_dim, causal] : std::vector<Shape>{
              {1, tokens, 4, 4, 64, true}, {1, tokens, 8, 2, 64, true}, {1, tokens, 4, 2, 24, true}}) {
       CAPTURE(precision.type, heads, kv_heads, head_dim);
-      const auto f = [&, d = head_dim](const Tensors& in) {
-        const auto layout = context_layout(pattern, shares, config::SpMode::all_to_all, comm, comm->world());
-        const auto here = on_device(layout, in[0].device());
-        return Tensors{context_attention(in[0], in[1], in[2], d, here)};
-      };
-      expect_same(f, f,
-                  {noise({t, heads * head_dim}, 1), noise({t, kv_heads * head_dim}, 2),
-                   noise({t, kv_heads * head_dim}, 3)},
-                  precision);
+      for (const double softcap : {0.0, 0.8}) {
+        CAPTURE(softcap);
+        const auto f = [&, d = head_dim](const Tensors& in) {
+          const auto layout =
+              context_layout(pattern, shares, config::SpMode::all_to_all, comm, comm->world());
+          const auto here = on_device(layout, in[0].device());
+          return Tensors{context_attention(in[0], in[1], in[2], d, here, softcap)};
+        };
+        expect_same(f, f,
+                    {noise({t, heads * head_dim}, 1), noise({t, kv_heads * head_dim}, 2),
+                     noise({t, kv_heads * head_dim}, 3)},
+                    precision);
+      }
     }
   }
 }

@@ -80,12 +80,16 @@ TEST_CASE("the head's cross-entropy on the GPU equals the CPU's in fp64, a few r
        {Precision{at::kFloat, 2e-6}, Precision{at::kBFloat16, 2e-2}, Precision{at::kDouble, 1e-12}}) {
     CAPTURE(precision.type);
     const at::Tensor targets = some_targets(50, 1003);
-    const auto f = [&](const Tensors& in) {
-      const at::Tensor loss = linear_cross_entropy(in[0], {in[1]}, targets.to(in[0].device()), 0, 1003,
-                                                   cornstarch::comm::alone()->world(), 4 * 1003 * 7);
-      return Tensors{loss};
-    };
-    expect_same(f, f, {noise({50, 64}, 1), noise({1003, 64}, 2) * 0.2}, precision);
+    for (const double softcap : {0.0, 3.0}) {
+      CAPTURE(softcap);
+      const auto f = [&](const Tensors& in) {
+        const at::Tensor loss =
+            linear_cross_entropy(in[0], {in[1]}, targets.to(in[0].device()), 0, 1003,
+                                 cornstarch::comm::alone()->world(), 4 * 1003 * 7, softcap);
+        return Tensors{loss};
+      };
+      expect_same(f, f, {noise({50, 64}, 1), noise({1003, 64}, 2) * 0.2}, precision);
+    }
   }
 }
 

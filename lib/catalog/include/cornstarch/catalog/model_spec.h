@@ -73,15 +73,16 @@ struct LinearSpec {
   bool bias = false;
 };
 
-/// o(softmax(q k^T / sqrt(head_dim)) v), with queries and keys normed head by head where there is a norm,
-/// queries multiplied by q_scale, both rotated where there is a rotary embedding. q, k, v are split by rows
-/// over tp, o by columns, both in whole heads.
+/// o(softmax(q k^T / sqrt(head_dim)) v), with queries and keys normed where there is a norm, head by head if
+/// its size is head_dim, else over the heads of all ranks of tp; queries multiplied by q_scale, both rotated
+/// where there is a rotary embedding. q, k, v are split by rows over tp, o by columns, both in whole heads.
 struct AttentionSpec {
   std::int64_t heads = 0, kv_heads = 0, head_dim = 0;
   LinearSpec q, k, v, o;
   std::optional<NormSpec> q_norm, k_norm;
   double q_scale = 1;
   bool causal = false;
+  double softcap = 0;       ///< scores s become softcap tanh(s / softcap); 0: they stay
   std::int64_t window = 0;  ///< a token sees so many of the last tokens, itself among them; 0: all
   std::optional<RopeSpec> rope;
 };
@@ -94,11 +95,11 @@ struct FeedForwardSpec {
   LinearSpec up, down;
 };
 
-/// A pre-norm transformer block: x += attention(norm1(x)); x += feed_forward(norm2(x)). What is added goes
-/// through a norm of its own where there is one (Gemma's "sandwich").
+/// A transformer block: x += attention_norm(attention(norm1(x))); x +=
+/// feed_forward_norm(feed_forward(norm2(x))), without the norms that are not there: most have those in front
+/// (pre-norm), OLMo 2 those behind, Gemma all.
 struct BlockSpec {
-  NormSpec norm1, norm2;
-  std::optional<NormSpec> attention_norm, feed_forward_norm;
+  std::optional<NormSpec> norm1, norm2, attention_norm, feed_forward_norm;
   AttentionSpec attention;
   FeedForwardSpec feed_forward;
 };
@@ -147,6 +148,7 @@ struct Norm {
 /// [b, t, hidden] -> logits over the vocabulary, split by vocabulary over tp.
 struct LmHead {
   LinearSpec linear;
+  double softcap = 0;  ///< as AttentionSpec's, of logits
 };
 
 /// [n, t, in] -> [n, t, out]: one linear layer, or in_proj, activation, out_proj (hidden width = out).

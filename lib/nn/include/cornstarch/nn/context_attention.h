@@ -33,9 +33,9 @@ ContextLayoutPtr on_device(const ContextLayoutPtr& layout, at::Device device);
 
 /// softmax(q k^T / sqrt(head_dim)) v over the keys that the pattern shows each query, for this rank's tokens:
 /// q [n, heads x head_dim], k and v [n, kv_heads x head_dim], heads a multiple of kv_heads. Returns
-/// [n, heads x head_dim]: zeros where a query sees no key. Every rank of the group calls it in the same
-/// order, with any n, and so does backward.
+/// [n, heads x head_dim]: zeros where a query sees no key. `softcap` as attention()'s. Every rank of the
+/// group calls it in the same order, with any n, and so does backward.
 at::Tensor context_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                             std::int64_t head_dim, const ContextLayoutPtr& layout);
+                             std::int64_t head_dim, const ContextLayoutPtr& layout, double softcap = 0);
 
 }  // namespace cornstarch::nn

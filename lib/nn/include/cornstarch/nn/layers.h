@@ -61,8 +61,9 @@ class Rope {
 std::pair<at::Tensor, at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const RopeTable& table);
 
 /// softmax(q k^T / sqrt(head_dim)) v for q [b, t, heads x head_dim] and k, v [b, t, kv_heads x head_dim],
-/// where heads is a multiple of kv_heads. Returns [b, t, heads x head_dim].
+/// where heads is a multiple of kv_heads. With a `softcap`, scores s become softcap tanh(s / softcap) before
+/// the softmax. Returns [b, t, heads x head_dim].
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t head_dim,
-                     bool causal);
+                     bool causal, double softcap = 0);
 
 }  // namespace cornstarch::nn

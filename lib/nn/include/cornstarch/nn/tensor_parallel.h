@@ -27,6 +27,11 @@ at::Tensor gather_from_tp(const at::Tensor& x, std::int64_t dim, Range part, std
 /// gradients.
 at::Tensor split_to_tp(const at::Tensor& x, std::int64_t dim, Range part, const comm::GroupPtr& tp);
 
+/// rms_norm over rows of `size` columns, of which each rank has its own in x [..., columns] and weight
+/// [columns].
+at::Tensor split_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset,
+                          std::int64_t size, const comm::GroupPtr& tp);
+
 /// Rows of an embedding table that is split by rows, this rank holding weight = table[first:]. Zeros for
 /// negative ids.
 /// Lookups of row `padding_idx` of the table (-1: none) give it no gradient.
