@@ -61,7 +61,7 @@ class Moments(Small):
             rank, gone = self.kill_one(flags, "start" if at % 3 == 0 else "steps")
             named = re.findall(r"^FATAL rank=(\S+) ", self.text(), re.M)
             if not named and not flags:  # too early for a line of ours
-                named = re.findall(r"^mpirun noticed that process rank (\d+) with PID \d+ .* exited on signal 9", self.text(), re.M)
+                named = re.findall(r"^\w+run noticed that process rank (\d+) with PID \d+ .* exited on\s+signal 9", self.text(), re.M)
             right += named == [str(rank)]
             if named != [str(rank)]:
                 print(f"rank {rank}, named {named}: {self.text()}", flush=True)

@@ -1,5 +1,6 @@
 #define OMPI_SKIP_MPICXX 1
 #define MPICH_SKIP_MPICXX 1
+#include <dlfcn.h>
 #include <mpi.h>
 
 #include <algorithm>
@@ -170,5 +171,10 @@ extern "C" cornstarch::comm::MpiTransport* cornstarch_open_mpi_transport(
     *error = "MPI_Init_thread failed";
     return nullptr;
   }
+  // Open MPI 5 does so whatever that variable says, but can be told afterwards.
+  using SetYields = bool (*)(bool);
+  if (const auto set_yields =
+          reinterpret_cast<SetYields>(::dlsym(RTLD_DEFAULT, "opal_progress_set_yield_when_idle")))
+    set_yields(false);
   return new cornstarch::comm::Transport(options);
 }
