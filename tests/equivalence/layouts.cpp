@@ -109,6 +109,8 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, b
   e.parallel->mode = layout.mode;
   e.parallel->stages = deal(modules, layout.stages);
   set_blocks(layout.blocks, single, e.activation_checkpointing, *e.parallel);
+  if (!layout.listed.only.empty()) e.train_only = layout.listed.only;
+  e.train_except = layout.listed.except;
   return e;
 }
 
@@ -133,6 +135,8 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.family = family_of(c.llm);
   r.model.llm.config_json = configs().at(c.llm);
   r.model.llm.train = c.train_llm;
+  if (!c.llm_listed.only.empty()) r.model.llm.train_only = c.llm_listed.only;
+  r.model.llm.train_except = c.llm_listed.except;
   r.model.llm.parallel.emplace();
   r.model.llm.attention_mask = c.mask;
   r.model.llm.parallel->tp = c.llm_tp;

@@ -59,7 +59,8 @@ const std::vector<Foreign>& foreign_keys() {
       {{"freeze_vision_tower", "freeze_backbone", "freeze_encoder", "freeze_multi_modal_projector",
         "freeze_mm_mlp_adapter", "tune_mm_mlp_adapter", "freeze_language_model", "freeze_llm",
         "freeze_aligner", "freeze_vit"},
-       "write train: {encoder: false, projector: true} in an encoder, train: false in the LLM"},
+       "write train: {encoder: false, projector: true} in an encoder, train: false in the LLM; "
+       "'train_except' freezes single layers"},
       {{"training", "trainer", "training_args", "training_arguments"},
        "'steps', 'seed' and 'precision' stand at the top; the rest is under 'batch', 'optimizer' and "
        "'lr_schedule'"},

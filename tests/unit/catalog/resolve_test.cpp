@@ -57,6 +57,13 @@ Modalities resolved(const std::vector<std::string>& overrides = {}) {
   return std::move(*outcome.modalities);
 }
 
+/// Per module: whether any of its parameters trains.
+Flags trained(const Modality& modality) {
+  Flags out;
+  for (const ModuleSpec& module : modality.spec.modules) out.push_back(trains(module));
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("modalities come in order of declaration, the LLM last") {
@@ -160,14 +167,14 @@ TEST_CASE("what is used and what trains") {
   // embeddings, pre_layrnorm, layers 0-3, post_layernorm, projector; feature_layer -2
   const Modalities all = resolved();
   CHECK(all[0].used == Flags{true, true, true, true, true, false, false, true});
-  CHECK(all[0].trains == Flags{false, false, false, false, false, false, false, true});
+  CHECK(trained(all[0]) == Flags{false, false, false, false, false, false, false, true});
   CHECK(all[0].drop_tokens == 1);
   CHECK(all[0].features_per_item == 4);
   // conv1, conv2, embed_positions (fixed), layers 0-1, layer_norm, projector
   CHECK(all[1].used == Flags(7, true));
-  CHECK(all[1].trains == Flags{true, true, false, true, true, true, true});
+  CHECK(trained(all[1]) == Flags{true, true, false, true, true, true, true});
   CHECK(all[1].features_per_item == 10);
-  CHECK(all[2].trains == Flags(9, true));
+  CHECK(trained(all[2]) == Flags(9, true));
   CHECK(all[2].used == Flags(9, true));
 }
 
@@ -187,10 +194,49 @@ TEST_CASE("feature_layer counts as HF's hidden_states do") {
 
 TEST_CASE("what is not used does not train") {
   const Modalities all = resolved({"model.encoders.vision.train.encoder=true"});
-  CHECK(all[0].trains == Flags{true, true, true, true, true, false, false, true});
+  CHECK(trained(all[0]) == Flags{true, true, true, true, true, false, false, true});
   const Modalities frozen = resolved({"model.llm.train=false", "model.encoders.audio.train.projector=false"});
-  CHECK(frozen[2].trains == Flags(9, false));
-  CHECK(frozen[1].trains == Flags{true, true, false, true, true, true, false});
+  CHECK(trained(frozen[2]) == Flags(9, false));
+  CHECK(trained(frozen[1]) == Flags{true, true, false, true, true, true, false});
+}
+
+TEST_CASE("lists say which modules train") {
+  const std::string llm = "model.llm.", audio = "model.encoders.audio.";
+  // embed_tokens, layers 0-5, norm, lm_head
+  Modalities all = resolved({llm + "train_except=[model.embed_tokens, model.layers.0..2, model.rotary_emb]"});
+  CHECK(trained(all[2]) == Flags{false, false, false, false, true, true, true, true, true});
+  all = resolved({llm + "train_only=[model.layers.1..3, model.norm]", llm + "train_except=[model.layers.2]"});
+  CHECK(trained(all[2]) == Flags{false, false, true, false, true, false, false, true, false});
+  // conv1, conv2, embed_positions (fixed), layers 0-1, layer_norm, projector
+  all = resolved({audio + "train_only=[module.layers.1, projector.projection]"});
+  CHECK(trained(all[1]) == Flags{false, false, false, false, true, false, true});
+  all = resolved({audio + "train_except=[projector, conv1]"});
+  CHECK(trained(all[1]) == Flags{false, true, false, true, true, true, false});
+  CHECK(trained(resolved({audio + "train_only=[]"})[1]) == Flags(7, false));
+  // What `train` freezes stays frozen.
+  all = resolved({audio + "train.projector=false", audio + "train_except=[layers.0]"});
+  CHECK(trained(all[1]) == Flags{true, true, false, false, true, true, false});
+}
+
+TEST_CASE("a module trains with all of its parameters but the fixed ones") {
+  const Modalities all = resolved({"model.llm.train_only=[model.layers.1]"});
+  for (const ModuleSpec& module : all[2].spec.modules)
+    for (const ParamSpec& param : module.params) {
+      CAPTURE(param.name);
+      CHECK(param.trains == (module.name == "model.layers.1"));
+    }
+}
+
+TEST_CASE("what shares a weight can be frozen together") {
+  const Folder folder;
+  std::string config = base_config();
+  const std::string sizes = "max_position_embeddings: 128";
+  config.insert(config.find(sizes) + sizes.size(), ", tie_word_embeddings: true");
+  const Outcome outcome =
+      resolve_with(folder, {"model.llm.train_except=[model.embed_tokens, lm_head]"}, config);
+  INFO(outcome.text);
+  REQUIRE(outcome.modalities);
+  CHECK(trained(outcome.modalities->back()) == Flags{false, true, true, true, true, true, true, true, false});
 }
 
 TEST_CASE("no encoder at all is a text model") {

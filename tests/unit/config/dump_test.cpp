@@ -21,6 +21,7 @@ TEST_CASE("The dump spells every key out") {
       train:
         encoder: true
         projector: true
+      train_except: []
       placeholder: "<ear>"
       feature_layer: -1
       feature_select: full
@@ -39,6 +40,7 @@ TEST_CASE("The dump spells every key out") {
     config: {}
     ignore_weights: []
     train: true
+    train_except: []
     attention_mask: causal
     activation_checkpointing: none
 layout: separate

@@ -50,6 +50,7 @@ inline const std::string kLarge = R"(model:
         deep: {a: {b: "yes"}}
       projector: {type: mlp, activation: relu}
       train: {encoder: false, projector: true}
+      train_except: [vision_model.embeddings, "vision_model.encoder.layers.0..3"]
       placeholder: "<image>"
       feature_layer: -2
       feature_select: patch
@@ -65,6 +66,7 @@ inline const std::string kLarge = R"(model:
     family: llama
     pretrained: /models/llama
     train: false
+    train_only: ["model.layers.4..9", lm_head]
     parallel:
       tp: 4
       sp: 2

@@ -36,6 +36,8 @@ struct ParamSpec {
   bool of_heads = false;  ///< not split, but applied to a tp rank's own heads: its gradient is a sum over tp
   std::string tied_to =
       {};  ///< the name of the parameter this one shares its value with (a tied lm_head), or ""
+  bool trains =
+      false;  ///< in this run, as resolve() decides: never if it is fixed, or if its module is not used
 };
 
 enum class NormKind { layer_norm, rms_norm };
@@ -201,6 +203,12 @@ std::int64_t common_window(const ModelSpec& spec);
 
 /// The windows that sequences of `length` tokens notice.
 std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length);
+
+/// Whether any of a module's parameters trains.
+bool trains(const ModuleSpec& module);
+
+/// Has all of them train that can, or none.
+void set_trains(ModuleSpec& module, bool wanted);
 
 /// Elements of a module's parameters; a tied one counts where it lives only.
 std::int64_t num_params(const ModuleSpec& module);

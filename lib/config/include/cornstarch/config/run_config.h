@@ -62,6 +62,8 @@ struct Encoder {
   std::vector<std::string> ignore_weights;
   Projector projector;
   EncoderTrain train;
+  std::optional<std::vector<std::string>> train_only;  ///< as written: ranges not yet expanded
+  std::vector<std::string> train_except;
   std::string placeholder;  ///< default "<name>"
   int feature_layer = -1;
   FeatureSelect feature_select = FeatureSelect::full;
@@ -75,6 +77,8 @@ struct Llm {
   std::optional<std::string> config_json;
   std::vector<std::string> ignore_weights;
   bool train = true;
+  std::optional<std::vector<std::string>> train_only;
+  std::vector<std::string> train_except;
   AttentionMask attention_mask = AttentionMask::causal;
   Checkpointing activation_checkpointing = Checkpointing::none;
   std::optional<Parallel> parallel;
