@@ -32,7 +32,7 @@ std::string describe(const LayoutCase& c) {
   if (c.packing) out += " packed";
   return cat(out, c.train_llm ? "" : " frozen", describe(c.llm_listed), describe(c.llm_blocks), ", dp", c.dp,
              c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)),
-             c.whole_replicas ? ", single" : "");
+             c.whole_replicas ? ", single" : "", c.own_rates ? ", own rates" : "");
 }
 
 }  // namespace

@@ -114,6 +114,14 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, b
   return e;
 }
 
+/// For every part another learning rate, weight decay, and what has none.
+void set_rates(config::Model& model) {
+  for (config::Encoder& encoder : model.encoders)
+    encoder.optimizer = {{2e-3, 0.3, config::NoDecay::norms_and_biases},
+                         {5e-4, {}, config::NoDecay::nothing}};
+  model.llm.optimizer = {3e-3, 0.0, {}};
+}
+
 /// Files that a config must name although nothing reads them here.
 std::string empty_file() {
   const auto path = std::filesystem::temp_directory_path() / "cornstarch-equivalence-empty.json";
@@ -146,6 +154,7 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.parallel->stages =
       deal(module_names(r.model.llm.family, *r.model.llm.config_json), c.llm_stages);
   set_blocks(c.llm_blocks, single, r.model.llm.activation_checkpointing, *r.model.llm.parallel);
+  if (c.own_rates) set_rates(r.model);
   r.layout = single || c.whole_replicas ? config::Layout::single : config::Layout::separate;
   r.sharding = single ? config::Sharding::none : c.sharding;
   r.batch.microbatch_size = c.microbatch_size;

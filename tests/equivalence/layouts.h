@@ -57,6 +57,7 @@ struct LayoutCase {
   bool packing = false;
   bool whole_replicas = false;  ///< layout single: each of dp ranks is one
   Listed llm_listed = {};
+  bool own_rates = false;  ///< every part has a learning rate and a weight decay of its own
 
   /// Whether no modality recomputes anything or deals tokens to the ranks of tp.
   bool plain_blocks() const;
@@ -80,7 +81,7 @@ EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector);
 /// Layouts with context parallelism, and attention masks.
 void add_context_parallel(Table& table);
 
-/// Layouts in which single modules are frozen.
+/// Layouts in which single modules are frozen, or parts are updated in ways of their own.
 void add_parts(Table& table);
 
 /// Layouts of families other than those of all the rest.

@@ -23,9 +23,7 @@ EncoderLayout first_layer(EncoderLayout e) {
   return listed(std::move(e), {{layer}, {}});
 }
 
-}  // namespace
-
-void add_parts(Table& table) {
+void add_listed(Table& table) {
   const auto add = [&](std::vector<EncoderLayout> encoders, Listed llm, int tp, int stages, int dp,
                        config::Sharding sharding = config::Sharding::none) -> LayoutCase& {
     LayoutCase& c = table.add(std::move(encoders), tp, stages, dp);
@@ -65,6 +63,30 @@ void add_parts(Table& table) {
     c.num_microbatches = 5;
     c.mix = tail;
   }
+}
+
+void add_rates(Table& table) {
+  const auto add = [&](std::vector<EncoderLayout> encoders, int tp, int stages, int dp,
+                       config::Sharding sharding) -> LayoutCase& {
+    LayoutCase& c = table.add(std::move(encoders), tp, stages, dp);
+    c.own_rates = true;
+    c.sharding = sharding;
+    return c;
+  };
+  using enum config::Sharding;
+  add({clip(2, 2)}, 1, 2, 2, none).llm = "gqa_tied";
+  add({clip(), whisper(2)}, 2, 1, 1, none);
+  add({frozen(clip(1, 2), false, true)}, 1, 2, 2, none).llm_listed = kMiddle;
+  add({clip(1, 2), whisper()}, 1, 2, 2, zero1);
+  add({clip(2), whisper()}, 1, 1, 2, zero3);
+  add({clip()}, 1, 1, 2, zero1).whole_replicas = true;
+}
+
+}  // namespace
+
+void add_parts(Table& table) {
+  add_listed(table);
+  add_rates(table);
 }
 
 }  // namespace cornstarch::test

@@ -53,6 +53,7 @@ class Draw {
     c.whole_replicas = rarely();
     c.llm_listed = listed({"model.embed_tokens", "model.layers.0", "model.layers.1", "model.layers.2",
                            "model.layers.3", "model.norm", "lm_head"});
+    c.own_rates = rarely();
     if (c.sharding == config::Sharding::zero3) {
       c.llm_stages = 1;
       for (EncoderLayout& e : c.encoders) e.stages = 1;

@@ -175,11 +175,12 @@ std::vector<test::LayoutCase> layouts(const std::string& llm) {
   return table.take();
 }
 
-/// The layout with single modules frozen.
+/// The layout with single modules frozen, and with rates of their own for the others.
 test::LayoutCase in_parts(test::LayoutCase c) {
   c.name += ", in parts";
   c.llm_listed.except = {"model.embed_tokens", "model.layers.2"};
   c.encoders.front().listed.only = {"vision_model.encoder.layers.1..2", "projector"};
+  c.own_rates = true;
   return c;
 }
 

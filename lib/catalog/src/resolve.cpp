@@ -25,14 +25,15 @@ void check_channels(const Context& context, const ModelSource& source, const Mod
 }
 
 Training training_of(const config::Llm& llm) {
-  const PartTraining part{"train", llm.train};
+  const PartTraining part{"train", llm.train, "model.llm.optimizer", &llm.optimizer};
   return {"model.llm", part, part, llm.train_only, llm.train_except};
 }
 
 Training training_of(const config::Encoder& encoder, const std::string& path) {
   return {path,
-          {"train.encoder", encoder.train.encoder},
-          {"train.projector", encoder.train.projector},
+          {"train.encoder", encoder.train.encoder, path + ".optimizer.encoder", &encoder.optimizer.encoder},
+          {"train.projector", encoder.train.projector, path + ".optimizer.projector",
+           &encoder.optimizer.projector},
           encoder.train_only,
           encoder.train_except};
 }

@@ -64,6 +64,8 @@ std::vector<std::vector<int>> read_stages(const Context& context, const config::
 struct PartTraining {
   std::string flag;  ///< the key that has it train: "train.projector"
   bool trains = true;
+  std::string path;  ///< of `optimizer`
+  const config::PartOptimizer* optimizer = nullptr;
 };
 
 /// Of a modality: `only` and `except` name modules as stage lists do.
@@ -74,7 +76,7 @@ struct Training {
   const std::vector<std::string>& except;
 };
 
-/// Decides of each parameter of the modality whether it trains.
+/// Decides of each parameter of the modality whether it trains, and how the optimizer updates it.
 void resolve_training(const Context& context, const Training& training,
                       const std::vector<const Modality*>& all, Modality& modality);
 

@@ -10,6 +10,18 @@ namespace {
 
 bool is_projector(const ModuleSpec& module) { return std::holds_alternative<Projector>(module.body); }
 
+bool decays(const ParamSpec& param, config::NoDecay no_decay) {
+  switch (no_decay) {
+    case config::NoDecay::vectors:
+      return param.shape.size() >= 2;
+    case config::NoDecay::norms_and_biases:
+      return !param.of_norm && !param.name.ends_with(".bias");
+    case config::NoDecay::nothing:
+      return true;
+  }
+  return true;
+}
+
 class Decision {
  public:
   Decision(const Context& context, const Training& training, const std::vector<const Modality*>& all,
@@ -31,6 +43,13 @@ class Decision {
       if (!left) set_trains(modules()[static_cast<std::size_t>(i)], false);
     }
     check_tied();
+  }
+
+  void take_optimizer() {
+    for (ModuleSpec& module : modules())
+      for (ParamSpec& param : module.params) update_as(part_of(module), param);
+    warn_unused(training_.model, false);
+    if (!is_llm(modality_)) warn_unused(training_.projector, true);
   }
 
  private:
@@ -104,6 +123,25 @@ class Decision {
     });
   }
 
+  void update_as(const PartTraining& part, ParamSpec& param) const {
+    const config::Optimizer& all = context_.config().optimizer;
+    const config::PartOptimizer& own = *part.optimizer;
+    param.lr_factor = own.lr.value_or(all.lr) / all.lr;
+    param.weight_decay = decays(param, own.no_decay.value_or(all.no_decay))
+                             ? own.weight_decay.value_or(all.weight_decay)
+                             : 0.0;
+  }
+
+  void warn_unused(const PartTraining& part, bool projector) {
+    const config::PartOptimizer& own = *part.optimizer;
+    if (!own.lr && !own.weight_decay && !own.no_decay) return;
+    const bool used = std::any_of(modules().begin(), modules().end(), [&](const ModuleSpec& m) {
+      return is_projector(m) == projector && trains(m);
+    });
+    if (!used)
+      context_.warning("no_effect", part.path, cat("'", part.path, "' has no effect: nothing of it trains"));
+  }
+
   const Context& context_;
   const Training& training_;
   Modality& modality_;
@@ -115,7 +153,9 @@ class Decision {
 
 void resolve_training(const Context& context, const Training& training,
                       const std::vector<const Modality*>& all, Modality& modality) {
-  Decision(context, training, all, modality).take_lists();
+  Decision decision(context, training, all, modality);
+  decision.take_lists();
+  decision.take_optimizer();
 }
 
 }  // namespace cornstarch::catalog

@@ -239,6 +239,65 @@ TEST_CASE("what shares a weight can be frozen together") {
   CHECK(trained(outcome.modalities->back()) == Flags{false, true, true, true, true, true, true, true, false});
 }
 
+namespace {
+
+const ParamSpec& param(const Modality& modality, const std::string& name) {
+  for (const ModuleSpec& module : modality.spec.modules)
+    for (const ParamSpec& p : module.params)
+      if (p.name == name) return p;
+  throw std::runtime_error(name);
+}
+
+}  // namespace
+
+TEST_CASE("every part has the optimizer's rates, or its own") {
+  Modalities all = resolved();
+  for (const Modality& modality : all)
+    for (const ModuleSpec& module : modality.spec.modules)
+      for (const ParamSpec& p : module.params) {
+        CAPTURE(p.name);
+        CHECK(p.lr_factor == 1);
+        CHECK(p.weight_decay == (p.shape.size() >= 2 ? 0.1 : 0));
+      }
+  const std::string vision = "model.encoders.vision.";
+  all = resolved({vision + "train.encoder=true", vision + "optimizer.encoder.lr=5.0e-4",
+                  vision + "optimizer.projector={lr: 2.0e-3, weight_decay: 0.5}",
+                  "model.llm.optimizer.weight_decay=0"});
+  CHECK(param(all[0], "vision_model.encoder.layers.0.mlp.fc1.weight").lr_factor == 0.5);
+  CHECK(param(all[0], "vision_model.encoder.layers.0.mlp.fc1.weight").weight_decay == 0.1);
+  CHECK(param(all[0], "projector.in_proj.weight").lr_factor == 2);
+  CHECK(param(all[0], "projector.in_proj.weight").weight_decay == 0.5);
+  CHECK(param(all[0], "projector.in_proj.bias").lr_factor == 2);
+  CHECK(param(all[0], "projector.in_proj.bias").weight_decay == 0);
+  CHECK(param(all[1], "projector.projection.weight").lr_factor == 1);
+  CHECK(param(all[2], "lm_head.weight").weight_decay == 0);
+  CHECK(param(all[2], "lm_head.weight").lr_factor == 1);
+}
+
+TEST_CASE("which parameters have no weight decay") {
+  const std::string vision = "model.encoders.vision.";
+  const std::vector<std::string> names = {"vision_model.embeddings.class_embedding",
+                                          "vision_model.pre_layrnorm.weight",
+                                          "vision_model.pre_layrnorm.bias",
+                                          "vision_model.encoder.layers.0.mlp.fc1.bias",
+                                          "vision_model.embeddings.position_embedding.weight",
+                                          "projector.in_proj.bias"};
+  const auto decayed = [&](const std::vector<std::string>& flags) {
+    const Modalities all = resolved(flags);
+    Flags out;
+    for (const std::string& name : names) out.push_back(param(all[0], name).weight_decay != 0);
+    return out;
+  };
+  CHECK(decayed({}) == Flags{false, false, false, false, true, false});
+  CHECK(decayed({"optimizer.no_decay=norms_and_biases"}) == Flags{true, false, false, false, true, false});
+  CHECK(decayed({"optimizer.no_decay=nothing"}) == Flags{true, true, true, true, true, true});
+  CHECK(decayed({"optimizer.no_decay=nothing", vision + "train.encoder=true",
+                 vision + "optimizer.encoder.no_decay=vectors"}) ==
+        Flags{false, false, false, false, true, true});
+  CHECK(decayed({vision + "optimizer.projector.no_decay=nothing"}) ==
+        Flags{false, false, false, false, true, true});
+}
+
 TEST_CASE("no encoder at all is a text model") {
   const Folder folder;
   std::string config = base_config();

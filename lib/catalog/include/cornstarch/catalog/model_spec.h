@@ -34,10 +34,13 @@ struct ParamSpec {
   double init_std = 0.0;  ///< for Init::normal
   bool fixed = false;     ///< never trains (Whisper's sinusoidal positions)
   bool of_heads = false;  ///< not split, but applied to a tp rank's own heads: its gradient is a sum over tp
+  bool of_norm = false;
   std::string tied_to =
       {};  ///< the name of the parameter this one shares its value with (a tied lm_head), or ""
-  bool trains =
-      false;  ///< in this run, as resolve() decides: never if it is fixed, or if its module is not used
+  // What the run makes of it, as resolve() decides:
+  bool trains = false;   ///< never if it is fixed, or if its module's output does not reach the loss
+  double lr_factor = 1;  ///< of optimizer.lr
+  double weight_decay = 0;
 };
 
 enum class NormKind { layer_norm, rms_norm };
