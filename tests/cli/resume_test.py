@@ -70,6 +70,27 @@ class Resuming(Training):
         self.assertEqual(self.losses("chain"), self.losses("straight"))
         self.assertEqual(self.files("chain"), self.files("straight"))
 
+    def test_frozen_layers_are_referred_to_and_rates_may_change(self):
+        self.train(steps=1)
+        parts = ("--set", f"model.llm.pretrained={self.folder / 'run' / 'model' / 'llm'}", "--set", "model.llm.config=null",
+                 "--set", "model.llm.train_except=[model.embed_tokens, model.layers.0]",
+                 "--set", "model.llm.optimizer.lr=2.0e-4", *self.SAVING)
+        self.train(*parts, steps=4, name="whole")
+        self.begun("again", 2)
+        manifest = json.loads((self.folder / "whole" / "checkpoints" / "step-00000002" / "manifest.json").read_text())
+        self.assertEqual([r["modality"] for r in manifest["references"]], ["llm"])
+        shown = self.checkpoint("show", self.folder / "whole" / "checkpoints" / "step-00000002")
+        self.assertIn("\nparameter/llm/model.layers.1.", shown)
+        self.assertNotRegex(shown, r"/llm/model\.(embed_tokens|layers\.0)\.")
+        self.train(*parts, "--resume", steps=4, name="again")
+        self.assertEqual(self.losses("again"), self.losses("whole"))
+        self.assertEqual(self.state("again", 4), self.state("whole", 4))
+        self.begun("slower", 2)
+        said = self.train(*parts, "--resume", "--set", "model.llm.optimizer.lr=1.0e-4", "--set",
+                          "model.llm.optimizer.weight_decay=0", steps=4, name="slower").stderr
+        self.assertIn("model.llm.optimizer.lr: 0.0002 -> 0.0001; model.llm.optimizer.weight_decay: nothing -> 0.0", said)
+        self.assertNotEqual(self.state("slower", 4), self.state("whole", 4))
+
     def test_what_is_frozen_is_hashed_before_a_signal_comes(self):
         """Who is about to be killed has no time for it."""
         self.train(steps=1)
@@ -251,6 +272,9 @@ class Resuming(Training):
         conversations.write_text("".join(lines))
         frozen = self.train("--resume", "--set", "model.encoders.vision.train.encoder=false", steps=4, name="auto", code=2)
         self.assertRegex(frozen.stderr, f"[0-9]+ parameters of vision trained in '{where}' and do not train here")
+        layer = self.train("--resume", "--set", "model.llm.train_except=[model.layers.0]", steps=4, name="auto", code=2)
+        self.assertIn(f"9 parameters of llm trained in '{where}' and do not train here, the first of them "
+                      "model.layers.0.input_layernorm.weight\n", layer.stderr)
         self.train("--set", "resume=auto", steps=4, name="auto")
         self.assertEqual([r[0] for r in self.losses("auto")[0]], [1, 2, 3, 4])
         twice = self.train(steps=4, name="auto", code=2).stderr

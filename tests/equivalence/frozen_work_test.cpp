@@ -111,6 +111,38 @@ TEST_CASE("a frozen LLM passes gradients on but computes none of its own") {
   }
 }
 
+namespace {
+
+/// Of a text model of four layers, of which `only` train.
+std::vector<Work> work_of_layers(const std::string& only, int stages = 1) {
+  LayoutCase c;
+  c.llm_stages = stages;
+  c.llm_listed.only = {only};
+  return work_of(c);
+}
+
+}  // namespace
+
+TEST_CASE("layers in front of the first that trains run forward only, those behind it pass gradients on") {
+  const auto products = [](const std::string& only) { return work_of_layers(only).front().products; };
+  const std::int64_t last = products("model.layers.3"), third = products("model.layers.2");
+  const std::int64_t passing = third - last;
+  CHECK(passing > 0);
+  CHECK(products("model.layers.1") == third + passing);
+  const std::int64_t learning = products("model.layers.2..3") - third;
+  CHECK(learning > 0);
+  CHECK(products("model.layers.1..3") == third + passing + 2 * learning);
+  CHECK(work_of_layers("model.layers.1..2").front().gradients == 2 * 9);  // seven products and two norms each
+}
+
+TEST_CASE("stages in front of the first that trains hear nothing") {
+  const auto work = work_of_layers("model.layers.3", 2);
+  CHECK(work[0].gradients == 0);
+  CHECK(work[1].gradients == 9);
+  CHECK(work[1].traffic.messages == 0);
+  CHECK(work[0].traffic.messages == LayoutCase().num_microbatches);
+}
+
 TEST_CASE("a frozen LLM does nothing backward for text") {
   LayoutCase c = case_of(false, true, false);
   c.mix.media = false;

@@ -118,7 +118,17 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, b
   e.parallel->mode = layout.mode;
   e.parallel->stages = deal(modules, layout.stages);
   set_blocks(layout.blocks, single, e.activation_checkpointing, *e.parallel);
+  if (!layout.listed.only.empty()) e.train_only = layout.listed.only;
+  e.train_except = layout.listed.except;
   return e;
+}
+
+/// For every part another learning rate, weight decay, and what has none.
+void set_rates(config::Model& model) {
+  for (config::Encoder& encoder : model.encoders)
+    encoder.optimizer = {{2e-3, 0.3, config::NoDecay::norms_and_biases},
+                         {5e-4, {}, config::NoDecay::nothing}};
+  model.llm.optimizer = {3e-3, 0.0, {}};
 }
 
 /// Files that a config must name although nothing reads them here.
@@ -142,6 +152,8 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.family = family_of(c.llm);
   r.model.llm.config_json = configs().at(c.llm);
   r.model.llm.train = c.train_llm;
+  if (!c.llm_listed.only.empty()) r.model.llm.train_only = c.llm_listed.only;
+  r.model.llm.train_except = c.llm_listed.except;
   r.model.llm.parallel.emplace();
   r.model.llm.attention_mask = c.mask;
   r.model.llm.parallel->tp = c.llm_tp;
@@ -151,6 +163,7 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.parallel->stages =
       deal(module_names(r.model.llm.family, *r.model.llm.config_json), c.llm_stages);
   set_blocks(c.llm_blocks, single, r.model.llm.activation_checkpointing, *r.model.llm.parallel);
+  if (c.own_rates) set_rates(r.model);
   r.layout = single || c.whole_replicas ? config::Layout::single : config::Layout::separate;
   r.sharding = single ? config::Sharding::none : c.sharding;
   r.batch.microbatch_size = c.microbatch_size;

@@ -16,6 +16,11 @@ struct Blocks {
   bool operator==(const Blocks&) const = default;
 };
 
+/// Lists of modules: which train, and which do not.
+struct Listed {
+  std::vector<std::string> only = {}, except = {};
+};
+
 struct EncoderLayout {
   std::string family = "clip_vision_model";
   int tp = 1;
@@ -28,6 +33,7 @@ struct EncoderLayout {
   Blocks blocks = {};
   int sp = 1;
   config::SpMode mode = config::SpMode::all_to_all;
+  Listed listed = {};
 };
 
 /// One line of the equivalence table.
@@ -50,6 +56,8 @@ struct LayoutCase {
   config::AttentionMask mask = config::AttentionMask::causal;
   bool packing = false;
   bool whole_replicas = false;  ///< layout single: each of dp ranks is one
+  Listed llm_listed = {};
+  bool own_rates = false;  ///< every part has a learning rate and a weight decay of its own
 
   /// Whether no modality recomputes anything or deals tokens to the ranks of tp.
   bool plain_blocks() const;
@@ -72,6 +80,9 @@ EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector);
 
 /// Layouts with context parallelism, and attention masks.
 void add_context_parallel(Table& table);
+
+/// Layouts in which single modules are frozen, or parts are updated in ways of their own.
+void add_parts(Table& table);
 
 /// Layouts of families other than those of all the rest.
 void add_families(Table& table);

@@ -51,6 +51,9 @@ class Draw {
                  config::AttentionMask::image_bidirectional, config::AttentionMask::modality_isolated});
     c.packing = rarely();
     c.whole_replicas = rarely();
+    c.llm_listed = listed({"model.embed_tokens", "model.layers.0", "model.layers.1", "model.layers.2",
+                           "model.layers.3", "model.norm", "lm_head"});
+    c.own_rates = rarely();
     if (c.sharding == config::Sharding::zero3) {
       c.llm_stages = 1;
       for (EncoderLayout& e : c.encoders) e.stages = 1;
@@ -81,6 +84,16 @@ class Draw {
             tp > 1 && rarely()};
   }
 
+  /// Mostly none; else some modules, which are those that train or those that do not.
+  Listed listed(const std::vector<std::string>& modules) {
+    Listed out;
+    if (!rarely()) return out;
+    std::vector<std::string>& list = rarely() ? out.except : out.only;
+    for (const std::string& module : modules)
+      if (between(0, 1) == 0) list.push_back(module);
+    return out;
+  }
+
   EncoderLayout encoder() {
     EncoderLayout e = of({clip(), whisper()});
     e.tp = size(4);
@@ -93,6 +106,8 @@ class Draw {
     e.blocks = blocks(e.tp);
     e.sp = size(3);
     e.mode = mode(e.tp * e.sp, 12);
+    const std::string layers = e.family == "whisper" ? "layers." : "vision_model.encoder.layers.";
+    e.listed = listed({layers + "0", layers + "1", layers + "2", "projector"});
     return e;
   }
 

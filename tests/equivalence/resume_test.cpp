@@ -175,6 +175,15 @@ std::vector<test::LayoutCase> layouts(const std::string& llm) {
   return table.take();
 }
 
+/// The layout with single modules frozen, and with rates of their own for the others.
+test::LayoutCase in_parts(test::LayoutCase c) {
+  c.name += ", in parts";
+  c.llm_listed.except = {"model.embed_tokens", "model.layers.2"};
+  c.encoders.front().listed.only = {"vision_model.encoder.layers.1..2", "projector"};
+  c.own_rates = true;
+  return c;
+}
+
 fs::path step_folder(const fs::path& dir, int step) { return checkpoint::whole_folder(dir, step); }
 
 /// A run that was interrupted and went on in the same layout, beside one that was not.
@@ -218,6 +227,8 @@ TEST_CASE("A run goes on from its checkpoint bit by bit", "[resume]") {
   check_same_layout({all[12], Precision::bf16}, folder.path());
   check_same_layout({all[8], Precision::bf16_pure, OptimizerType::sgd}, folder.path());
   check_same_layout({layouts("gqa_tied")[11], Precision::fp32}, folder.path());
+  for (const std::size_t i : {5, 11, 13})
+    check_same_layout({in_parts(all[i]), Precision::fp32}, folder.path());
 }
 
 TEST_CASE("What one layout saves another goes on from", "[resume]") {
@@ -226,6 +237,8 @@ TEST_CASE("What one layout saves another goes on from", "[resume]") {
   const std::vector<std::pair<int, int>> pairs = {{0, 7}, {7, 1}, {11, 13}, {13, 5}, {4, 12}, {9, 15}};
   for (const auto& [from, to] : pairs)
     check_pair({all[static_cast<std::size_t>(from)]}, {all[static_cast<std::size_t>(to)]}, folder.path());
+  check_pair({in_parts(all[7])}, {in_parts(all[12])}, folder.path());
+  check_pair({in_parts(all[13])}, {in_parts(all[9])}, folder.path());
   check_pair({tied[6]}, {tied[13]}, folder.path());
   check_pair({tied[12]}, {tied[11]}, folder.path());
 }

@@ -23,8 +23,8 @@ inline catalog::Modality modality(const std::string& name, catalog::ModelKind ki
       weight.name = module.name + ".weight";
       weight.shape = {4, 4};
       module.params.push_back(weight);
+      catalog::set_trains(module, true);
       m.spec.modules.push_back(module);
-      m.trains.push_back(true);
       m.used.push_back(true);
     }
   }
@@ -35,14 +35,14 @@ inline catalog::Modality encoder(const std::string& name, int stages, int tp, in
                                  bool train_encoder = true, bool train_projector = true) {
   catalog::Modality m = modality(name, catalog::ModelKind::vision, stages, tp, sp);
   m.spec.modules.back().name = "projector";
-  for (std::size_t i = 0; i < m.trains.size(); ++i) m.trains[i] = train_encoder;
-  m.trains.back() = train_projector;
+  for (catalog::ModuleSpec& module : m.spec.modules) catalog::set_trains(module, train_encoder);
+  catalog::set_trains(m.spec.modules.back(), train_projector);
   return m;
 }
 
 inline catalog::Modality llm(int stages, int tp, int sp = 1, bool train = true) {
   catalog::Modality m = modality("llm", catalog::ModelKind::llm, stages, tp, sp);
-  for (std::size_t i = 0; i < m.trains.size(); ++i) m.trains[i] = train;
+  for (catalog::ModuleSpec& module : m.spec.modules) catalog::set_trains(module, train);
   return m;
 }
 

@@ -19,9 +19,10 @@ void add_linear(std::vector<ParamSpec>& params, const LinearSpec& linear, Linear
 void add_norm(std::vector<ParamSpec>& params, const NormSpec& norm) {
   params.push_back({.name = norm.prefix + ".weight",
                     .shape = {norm.size},
-                    .init = norm.offset == 0 ? Init::ones : Init::zeros});
+                    .init = norm.offset == 0 ? Init::ones : Init::zeros,
+                    .of_norm = true});
   if (norm.kind == NormKind::layer_norm) {
-    params.push_back({.name = norm.prefix + ".bias", .shape = {norm.size}});
+    params.push_back({.name = norm.prefix + ".bias", .shape = {norm.size}, .of_norm = true});
   }
 }
 

@@ -1,5 +1,7 @@
 #include "cornstarch/catalog/model_spec.h"
 
+#include <algorithm>
+
 #include "cornstarch/base/checked.h"
 
 namespace cornstarch::catalog {
@@ -19,6 +21,14 @@ std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length) {
     if (window > 0 && window < length) windows.insert(window);
   }
   return windows;
+}
+
+bool trains(const ModuleSpec& module) {
+  return std::any_of(module.params.begin(), module.params.end(), [](const ParamSpec& p) { return p.trains; });
+}
+
+void set_trains(ModuleSpec& module, bool wanted) {
+  for (ParamSpec& param : module.params) param.trains = wanted && !param.fixed;
 }
 
 std::int64_t num_params(const ModuleSpec& module) {

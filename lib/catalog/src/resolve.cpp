@@ -14,6 +14,7 @@ struct Read {
   std::string path;
   std::optional<Modality> modality;
   const std::optional<config::Parallel>* parallel = nullptr;
+  Training training;
 };
 
 void check_channels(const Context& context, const ModelSource& source, const ModelSpec& spec) {
@@ -23,16 +24,29 @@ void check_channels(const Context& context, const ModelSource& source, const Mod
                 cat("pictures are read with 3 channels, the model takes ", spec.item_shape[0]));
 }
 
+Training training_of(const config::Llm& llm) {
+  const PartTraining part{"train", llm.train, "model.llm.optimizer", &llm.optimizer};
+  return {"model.llm", part, part, llm.train_only, llm.train_except};
+}
+
+Training training_of(const config::Encoder& encoder, const std::string& path) {
+  return {path,
+          {"train.encoder", encoder.train.encoder, path + ".optimizer.encoder", &encoder.optimizer.encoder},
+          {"train.projector", encoder.train.projector, path + ".optimizer.projector",
+           &encoder.optimizer.projector},
+          encoder.train_only,
+          encoder.train_except};
+}
+
 Read read_llm(const Context& context) {
   const config::Llm& llm = context.config().model.llm;
   const ModelSource source{"model.llm",        "llm", llm.family, llm.pretrained, llm.config_json,
                            llm.ignore_weights, true};
-  Read read{source.path, std::nullopt, &llm.parallel};
+  Read read{source.path, std::nullopt, &llm.parallel, training_of(llm)};
   auto spec = read_model(context, source);
   if (!spec) return read;
   check_weights(context, source, *spec);
   Modality modality{.name = "llm", .spec = std::move(*spec)};
-  modality.trains.assign(modality.spec.modules.size(), llm.train);
   modality.used.assign(modality.spec.modules.size(), true);
   modality.pretrained = llm.pretrained;
   modality.checkpointing = llm.activation_checkpointing;
@@ -47,7 +61,7 @@ Read read_encoder(const Context& context, const config::Encoder& encoder,
   const ModelSource source{
       path,  encoder.name, encoder.family, encoder.pretrained, encoder.config_json, encoder.ignore_weights,
       false, &encoder};
-  Read read{path, std::nullopt, &encoder.parallel};
+  Read read{path, std::nullopt, &encoder.parallel, training_of(encoder, path)};
   auto spec = read_model(context, source);
   if (!spec) return read;
   check_channels(context, source, *spec);
@@ -63,13 +77,29 @@ Read read_encoder(const Context& context, const config::Encoder& encoder,
   return read;
 }
 
+/// Whether the lists leave anything of what the config asks to train.
+void check_lists(const Context& context, const std::vector<Read>& reads) {
+  for (const Read& read : reads) {
+    if (!read.modality) return;
+    const auto& modules = read.modality->spec.modules;
+    if (std::any_of(modules.begin(), modules.end(), trains)) return;
+  }
+  for (const Read& read : reads) {
+    const Training& training = read.training;
+    if (!training.only && training.except.empty()) continue;
+    return context.error("nothing_trains", training.path + (training.only ? ".train_only" : ".train_except"),
+                         "nothing trains: these lists leave no module",
+                         "name more modules under train_only, or fewer under train_except");
+  }
+}
+
 /// What the config asks to train, whether or not the models could be read.
-void check_training(const Context& context) {
+void check_training(const Context& context, const std::vector<Read>& reads) {
   const config::Model& model = context.config().model;
   const bool encoders = std::any_of(
       model.encoders.begin(), model.encoders.end(),
       [](const config::Encoder& encoder) { return encoder.train.encoder || encoder.train.projector; });
-  if (model.llm.train || encoders) return;
+  if (model.llm.train || encoders) return check_lists(context, reads);
   context.error("nothing_trains", "model.llm.train", "nothing trains: every part is frozen",
                 "set train: true under llm, or train: {projector: true} under an encoder");
 }
@@ -104,11 +134,13 @@ std::optional<Modalities> resolve(const config::Loaded& loaded, Diagnostics& dia
     if (read.modality) all.push_back(&*read.modality);
   }
   for (Read& read : reads) {
-    if (read.modality) read_parallel(context, *read.parallel, read.path, all, *read.modality);
+    if (!read.modality) continue;
+    read_parallel(context, *read.parallel, read.path, all, *read.modality);
+    resolve_training(context, read.training, all, *read.modality);
   }
   check_sharding(context, all);
   check_placeholders(context);
-  check_training(context);
+  check_training(context, reads);
   check_batch(context, all);
   check_data(context);
   const bool complete = all.size() == reads.size();

@@ -43,7 +43,7 @@ std::optional<ModelSpec> read_model(const Context& context, const ModelSource& s
 /// the folder has a file for it.
 void check_weights(const Context& context, const ModelSource& source, const ModelSpec& spec);
 
-/// Appends the projector, takes what feature_layer and feature_select say, and fills `used` and `trains`.
+/// Appends the projector, takes what feature_layer and feature_select say, and fills `used`.
 void add_projector(const Context& context, const config::Encoder& encoder, const std::string& path,
                    std::optional<std::int64_t> llm_hidden, Modality& modality);
 void select_features(const Context& context, const config::Encoder& encoder, const std::string& path,
@@ -59,6 +59,26 @@ void read_parallel(const Context& context, const std::optional<config::Parallel>
 std::vector<std::vector<int>> read_stages(const Context& context, const config::Parallel& parallel,
                                           const std::string& path, const std::vector<const Modality*>& all,
                                           const Modality& modality);
+
+/// What the config says of the training of one part: an encoder, its projector, the LLM.
+struct PartTraining {
+  std::string flag;  ///< the key that has it train: "train.projector"
+  bool trains = true;
+  std::string path;  ///< of `optimizer`
+  const config::PartOptimizer* optimizer = nullptr;
+};
+
+/// Of a modality: `only` and `except` name modules as stage lists do.
+struct Training {
+  std::string path;
+  PartTraining model, projector;
+  const std::optional<std::vector<std::string>>& only;
+  const std::vector<std::string>& except;
+};
+
+/// Decides of each parameter of the modality whether it trains, and how the optimizer updates it.
+void resolve_training(const Context& context, const Training& training,
+                      const std::vector<const Modality*>& all, Modality& modality);
 
 void check_batch(const Context& context, const std::vector<const Modality*>& all);
 void check_data(const Context& context);

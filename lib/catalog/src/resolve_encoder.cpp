@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "activation.h"
 #include "build.h"
 #include "cornstarch/base/text.h"
@@ -70,12 +68,7 @@ void select_features(const Context& context, const config::Encoder& encoder, con
     if (const auto* norm = std::get_if<Norm>(&module.body)) {
       used = !norm->pooled_only && (layer == 0 || run == spec.num_layers);
     }
-    const bool projector = std::holds_alternative<Projector>(module.body);
-    const bool wanted = projector ? encoder.train.projector : encoder.train.encoder;
-    const bool trainable = std::any_of(module.params.begin(), module.params.end(),
-                                       [](const ParamSpec& param) { return !param.fixed; });
     modality.used.push_back(used);
-    modality.trains.push_back(used && wanted && trainable);
   }
   if (encoder.feature_select == config::FeatureSelect::patch) {
     modality.drop_tokens = spec.leading_tokens;

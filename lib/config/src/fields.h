@@ -203,6 +203,16 @@ struct Choices<Sharding> {
 };
 
 template <>
+struct Choices<NoDecay> {
+  static constexpr std::array values = {
+      Choice<NoDecay>{"vectors", NoDecay::vectors,
+                      "those of one dimension: biases, norms, and CLIP's class embedding"},
+      Choice<NoDecay>{"norms_and_biases", NoDecay::norms_and_biases,
+                      "biases and norms only, as Hugging Face's Trainer"},
+      Choice<NoDecay>{"nothing", NoDecay::nothing, "all decay", {"none"}}};
+};
+
+template <>
 struct Choices<OnSaveError> {
   static constexpr std::array values = {
       Choice<OnSaveError>{"warn", OnSaveError::warn, "training goes on, and the next one is tried"},
@@ -295,6 +305,29 @@ struct Describe<EncoderTrain> : NoGroups {
 };
 
 template <>
+struct Describe<PartOptimizer> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("lr", &PartOptimizer::lr,
+              "Its learning rate after the warm-up; `lr_schedule` is the same for all.",
+              {.above = 0, .hints = {"learning_rate", "max_lr"}, .fallback = "`optimizer.lr`"}),
+        field("weight_decay", &PartOptimizer::weight_decay, "Its weight decay.",
+              {.min = 0, .hints = {"wd"}, .fallback = "`optimizer.weight_decay`"}),
+        field("no_decay", &PartOptimizer::no_decay, "Which of its parameters have no weight decay.",
+              {.fallback = "`optimizer.no_decay`"})};
+  }
+};
+
+template <>
+struct Describe<EncoderOptimizer> : NoGroups {
+  static auto fields() {
+    return std::tuple{field("encoder", &EncoderOptimizer::encoder, "Of the encoder without its projector.",
+                            {.hints = {"module", "backbone"}}),
+                      field("projector", &EncoderOptimizer::projector, "Of the projector.")};
+  }
+};
+
+template <>
 struct Describe<Encoder> {
   static constexpr auto key() { return &Encoder::name; }
   static Groups exactly_one() { return {{"pretrained", "config"}}; }
@@ -318,6 +351,17 @@ struct Describe<Encoder> {
               {.hints = {"connector", "adapter", "init_projector_type"}}),
         field("train", &Encoder::train, "What trains; what does not is frozen.",
               {.hints = {"freeze", "trainable"}}),
+        field("train_only", &Encoder::train_only,
+              "The modules that train: names and ranges as in `stages`. What `train` freezes stays frozen.",
+              {.hints = {"trainable_modules", "trainable_layers", "unfrozen_parameters", "unfreeze"},
+               .fallback = "all"}),
+        field("train_except", &Encoder::train_except,
+              "Modules that do not train, of those that otherwise would: names and ranges as in `stages`.",
+              {.hints = {"frozen_modules", "frozen_layers", "freeze_layers", "freeze_modules", "frozen"},
+               .fallback = "none"}),
+        field("optimizer", &Encoder::optimizer,
+              "What the encoder and the projector have otherwise than the run's `optimizer`.",
+              {.hints = {"optim"}}),
         field("placeholder", &Encoder::placeholder, "The text that stands for one item in a conversation.",
               {.hints = {"token", "image_token"}, .fallback = "the encoder's name in <>"}),
         field(
@@ -357,6 +401,16 @@ struct Describe<Llm> {
             {.hints = {"ignore_keys", "unexpected_keys"}, .fallback = "none"}),
         field("train", &Llm::train, "Whether the LLM's parameters train.",
               {.hints = {"freeze", "trainable"}}),
+        field("train_only", &Llm::train_only,
+              "The modules that train: names and ranges as in `stages`. What `train` freezes stays frozen.",
+              {.hints = {"trainable_modules", "trainable_layers", "unfrozen_parameters", "unfreeze"},
+               .fallback = "all"}),
+        field("train_except", &Llm::train_except,
+              "Modules that do not train, of those that otherwise would: names and ranges as in `stages`.",
+              {.hints = {"frozen_modules", "frozen_layers", "freeze_layers", "freeze_modules", "frozen"},
+               .fallback = "none"}),
+        field("optimizer", &Llm::optimizer, "What the LLM has otherwise than the run's `optimizer`.",
+              {.hints = {"optim"}}),
         field("attention_mask", &Llm::attention_mask, "Which tokens a token sees.",
               {.hints = {"mask", "mask_type"}}),
         field("activation_checkpointing", &Llm::activation_checkpointing,
@@ -479,9 +533,10 @@ struct Describe<Optimizer> : NoGroups {
         field("eps", &Optimizer::eps, "AdamW: added to the root of the second moment.",
               {.above = 0, .hints = {"epsilon", "adam_epsilon"}}),
         field("weight_decay", &Optimizer::weight_decay,
-              "Decoupled weight decay of parameters with two dimensions or more: biases, norms and CLIP's "
-              "class embedding have none.",
+              "Decoupled weight decay, of all parameters but those that `no_decay` names.",
               {.min = 0, .hints = {"wd"}}),
+        field("no_decay", &Optimizer::no_decay, "Which parameters have no weight decay.",
+              {.hints = {"exclude_from_weight_decay", "no_weight_decay", "no_decay_params"}}),
         field("momentum", &Optimizer::momentum, "SGD: the decay of the velocity.", {.min = 0, .below = 1}),
         field("grad_clip", &Optimizer::grad_clip, "The largest norm of all gradients together; 0: no limit.",
               {.min = 0, .hints = {"max_grad_norm", "clip_grad", "gradient_clipping", "max_norm", "clip"}}),
@@ -736,6 +791,8 @@ constexpr bool describes_every_member() {
 static_assert(describes_every_member<Parallel>());
 static_assert(describes_every_member<Projector>());
 static_assert(describes_every_member<EncoderTrain>());
+static_assert(describes_every_member<PartOptimizer>());
+static_assert(describes_every_member<EncoderOptimizer>());
 static_assert(describes_every_member<Encoder>());
 static_assert(describes_every_member<Llm>());
 static_assert(describes_every_member<Model>());

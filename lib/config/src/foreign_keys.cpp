@@ -59,7 +59,12 @@ const std::vector<Foreign>& foreign_keys() {
       {{"freeze_vision_tower", "freeze_backbone", "freeze_encoder", "freeze_multi_modal_projector",
         "freeze_mm_mlp_adapter", "tune_mm_mlp_adapter", "freeze_language_model", "freeze_llm",
         "freeze_aligner", "freeze_vit"},
-       "write train: {encoder: false, projector: true} in an encoder, train: false in the LLM"},
+       "write train: {encoder: false, projector: true} in an encoder, train: false in the LLM; "
+       "'train_except' freezes single layers"},
+      {{"mm_projector_lr", "vision_tower_lr", "mm_vision_tower_lr", "projector_lr", "aligner_lr", "vit_lr",
+        "vision_lr"},
+       "write optimizer: {encoder: {lr: ...}, projector: {lr: ...}} in an encoder, optimizer: {lr: ...} "
+       "in the LLM"},
       {{"training", "trainer", "training_args", "training_arguments"},
        "'steps', 'seed' and 'precision' stand at the top; the rest is under 'batch', 'optimizer' and "
        "'lr_schedule'"},

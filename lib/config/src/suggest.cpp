@@ -29,6 +29,8 @@ void collect_words(const Key& key, const std::string& parent, std::vector<Known>
 void collect(const Key& object, const std::string& path, std::vector<Known>& out) {
   for (const Key& key : object.children) {
     collect_words(key, path, out);
+    // What a section says of a part belongs in general under the one of its name at the top.
+    if (!path.empty() && outline().child(key.name) != nullptr) continue;
     const std::string own = path.empty() ? key.name : cat(path, ".", key.name);
     if (key.kind == Key::Kind::object) collect(key, own, out);
     if (key.kind == Key::Kind::named) collect(key.children[0], own + ".<name>", out);

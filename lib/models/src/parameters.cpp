@@ -37,7 +37,7 @@ Parameter make_parameter(const catalog::Modality& modality, const catalog::Param
   p.spec = &spec;
   p.split_dim = spec.split.dim;
   p.offset = part.begin;
-  p.trains = modality.trains.at(module) && !spec.fixed;
+  p.trains = spec.trains;
   p.partial_over_tp = plan::partial_over_tp(options.where, modality.spec.modules.at(module), spec);
   p.counts = p.split_dim >= 0 || tp.rank() == 0;
   if (!spec.tied_to.empty()) p.tied_to = modality.name + "/" + spec.tied_to;

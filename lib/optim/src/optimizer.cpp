@@ -28,19 +28,31 @@ struct Alike {
   std::vector<at::Tensor> steps;  ///< updates so far (AdamW): one tensor, once for each segment
 };
 
-bool decays(const pipeline::Segment& segment) { return segment.parameter->spec->shape.size() >= 2; }
+/// What segments have in common that are updated alike.
+struct Key {
+  std::string modality;
+  double lr_factor = 1;
+  double weight_decay = 0;
+  auto operator<=>(const Key&) const = default;
+};
+
+Key key_of(const pipeline::Segment& segment) {
+  const models::Parameter& p = *segment.parameter;
+  return {p.modality, p.spec->lr_factor, p.spec->weight_decay};
+}
 
 }  // namespace
 
 struct Optimizer::Impl {
   config::Optimizer config;
-  std::map<std::pair<std::string, bool>, Alike> all;  // by modality and whether it decays
-  std::vector<Moments> moments;                       // by segment
+  std::map<Key, Alike> all;
+  std::vector<Moments> moments;  // by segment
 
   bool adamw() const { return config.type == config::OptimizerType::adamw; }
 
   void keep(const pipeline::Segment& segment) {
-    Alike& alike = all[{segment.parameter->modality, decays(segment)}];
+    const Key key = key_of(segment);
+    Alike& alike = all[key];
     const at::Tensor& value = segment.master.defined() ? segment.master : segment.value;
     if (adamw() && alike.steps.empty())
       alike.steps.push_back(at::zeros({}, value.options().dtype(at::kFloat)));
@@ -48,7 +60,7 @@ struct Optimizer::Impl {
     if (adamw() && value.is_cuda() && value.element_size() >= 4) {
       alike.segments.push_back({segment.master.defined() ? segment.value : at::Tensor(), value,
                                 segment.gradient, at::zeros_like(value), at::zeros_like(value),
-                                decays(segment) ? config.weight_decay : 0.0});
+                                key.weight_decay});
       moments.push_back({alike.segments.back().first, alike.segments.back().second});
       return;
     }
@@ -130,7 +142,7 @@ const std::vector<Optimizer::Moments>& Optimizer::moments() const { return impl_
 
 void Optimizer::resume(const std::map<std::string, std::int64_t>& updates) {
   for (auto& [key, alike] : impl_->all) {
-    const auto found = updates.find(key.first);
+    const auto found = updates.find(key.modality);
     if (!alike.steps.empty()) alike.steps.front().fill_(found == updates.end() ? 0 : found->second);
   }
 }
@@ -147,9 +159,8 @@ void Optimizer::step(double lr, const std::set<std::string>& untouched, const at
   const at::Tensor skip = sound.logical_not().to(at::kFloat);
   const at::Tensor factor = scale.defined() ? scale.to(at::kFloat) : scale;
   for (auto& [key, alike] : impl_->all) {
-    const auto& [modality, decays] = key;
-    if (untouched.count(modality) > 0) continue;
-    impl_->update(alike, lr, decays ? impl_->config.weight_decay : 0.0, skip, factor);
+    if (untouched.count(key.modality) > 0) continue;
+    impl_->update(alike, lr * key.lr_factor, key.weight_decay, skip, factor);
   }
 }
 

@@ -71,7 +71,7 @@ class Builder {
         for (const Stored& s : stored)
           if (s.parameter->spec == &spec) module.parameters.push_back(s);
       }
-      backward = backward || modality_.trains[at];
+      backward = backward || catalog::trains(modality_.spec.modules[at]);
       module.backward = backward;
       backward = backward || stage.input_grad;  // features join behind the LLM's embedding
       modules.push_back(std::move(module));

@@ -11,9 +11,10 @@ template <typename Visit>
 bool for_each_pass(const catalog::Modality& modality, bool upstream, Visit visit) {
   for (std::size_t m = 0; m < modality.spec.modules.size(); ++m) {
     if (!modality.used[m]) continue;
-    const double factor = modality.trains[m] ? 3 : upstream ? 2 : 1;
-    upstream = upstream || modality.trains[m];
-    visit(modality.spec.modules[m], factor);
+    const catalog::ModuleSpec& module = modality.spec.modules[m];
+    const double factor = catalog::trains(module) ? 3 : upstream ? 2 : 1;
+    upstream = upstream || catalog::trains(module);
+    visit(module, factor);
   }
   return upstream;
 }

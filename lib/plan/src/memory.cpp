@@ -48,7 +48,7 @@ Elements elements_of(const catalog::Modality& modality, const StagePlan& stage, 
       if (here.count(param.tied_to) > 0) continue;
       const auto elements = static_cast<double>(params_on_rank(param, tp));
       sum.all += elements;
-      if (modality.trains[module] && !param.fixed) sum.training += elements;
+      if (param.trains) sum.training += elements;
     }
   }
   return sum;
@@ -121,7 +121,7 @@ std::vector<std::string> ways_to_hold_less(const config::RunConfig& config,
   other.precision = config::Precision::bf16_pure;
   offer("precision: bf16_pure", node_bytes(other, modalities, plan, node).total());
   catalog::Modalities frozen = modalities;
-  frozen.back().trains.assign(frozen.back().trains.size(), false);
+  for (catalog::ModuleSpec& module : frozen.back().spec.modules) set_trains(module, false);
   offer("model.llm.train: false", node_bytes(config, frozen, plan, node).total());
   if (const auto replica = one_replica(config, modalities, plan))
     offer(cat("one replica, of ", plan.ranks_per_replica,

@@ -14,13 +14,6 @@ namespace {
 using catalog::Modalities;
 using catalog::Modality;
 
-bool has_trainable(const Modality& modality, int module) {
-  const auto m = static_cast<std::size_t>(module);
-  if (!modality.trains[m] || !modality.used[m]) return false;
-  const auto& params = modality.spec.modules[m].params;
-  return std::any_of(params.begin(), params.end(), [](const auto& p) { return !p.fixed; });
-}
-
 std::vector<int> all_modules(const Modality& modality) {
   std::vector<int> out(modality.spec.modules.size());
   std::iota(out.begin(), out.end(), 0);
@@ -47,8 +40,9 @@ void add_modality(Plan& plan, const Modality& modality, int index, bool single) 
     stage.modality = index;
     stage.stage_in_modality = s;
     stage.modules = stages[static_cast<std::size_t>(s)];
-    stage.trains = std::any_of(stage.modules.begin(), stage.modules.end(),
-                               [&](int m) { return has_trainable(modality, m); });
+    stage.trains = std::any_of(stage.modules.begin(), stage.modules.end(), [&](int m) {
+      return catalog::trains(modality.spec.modules[static_cast<std::size_t>(m)]);
+    });
     plan.stages.push_back(std::move(stage));
   }
   plan.modalities.push_back(std::move(out));

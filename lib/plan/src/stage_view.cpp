@@ -27,7 +27,7 @@ void add_modules(const StagePlan& stage, const catalog::Modality& modality, Stag
     const bool can_train =
         std::any_of(module.params.begin(), module.params.end(), [](const auto& p) { return !p.fixed; });
     if (can_train && modality.used[index])
-      (modality.trains[index] ? out.trains : out.frozen).push_back(module.name);
+      (catalog::trains(module) ? out.trains : out.frozen).push_back(module.name);
   }
 }
 

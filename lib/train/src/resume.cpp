@@ -30,9 +30,9 @@ std::map<std::string, std::set<std::string>> trained(const catalog::Modalities& 
   std::map<std::string, std::set<std::string>> out;
   for (const catalog::Modality& m : modalities) {
     auto& names = out[m.name];
-    for (std::size_t i = 0; i < m.spec.modules.size(); ++i)
-      for (const catalog::ParamSpec& p : m.spec.modules[i].params)
-        if (m.trains[i] && !p.fixed && p.tied_to.empty()) names.insert(p.name);
+    for (const catalog::ModuleSpec& module : m.spec.modules)
+      for (const catalog::ParamSpec& p : module.params)
+        if (p.trains && p.tied_to.empty()) names.insert(p.name);
   }
   return out;
 }

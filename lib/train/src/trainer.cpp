@@ -45,6 +45,12 @@ std::optional<c10::Stream> own_stream(bool records, at::Device device) {
   return c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
 }
 
+bool has_frozen(const catalog::Modality& m) {
+  return std::ranges::any_of(m.spec.modules, [](const catalog::ModuleSpec& module) {
+    return std::ranges::any_of(module.params, [](const catalog::ParamSpec& p) { return !p.trains; });
+  });
+}
+
 SaverOptions saver_options(const config::RunConfig& config, const catalog::Modalities& modalities,
                            const comm::CommunicatorPtr& comm) {
   const config::Checkpoint& wanted = config.checkpoint;
@@ -53,8 +59,7 @@ SaverOptions saver_options(const config::RunConfig& config, const catalog::Modal
   // More than a few do not make a disk faster; where ranks share few cores, steps need them.
   out.threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / comm->size(), 1, 4);
   for (const catalog::Modality& m : modalities)
-    if (m.pretrained && std::ranges::find(m.trains, false) != m.trains.end())
-      out.references.emplace_back(m.name, *m.pretrained);
+    if (m.pretrained && has_frozen(m)) out.references.emplace_back(m.name, *m.pretrained);
   out.check = [comm] { comm->check(); };
   return out;
 }

@@ -57,6 +57,13 @@ Modalities resolved(const std::vector<std::string>& overrides = {}) {
   return std::move(*outcome.modalities);
 }
 
+/// Per module: whether any of its parameters trains.
+Flags trained(const Modality& modality) {
+  Flags out;
+  for (const ModuleSpec& module : modality.spec.modules) out.push_back(trains(module));
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("modalities come in order of declaration, the LLM last") {
@@ -160,14 +167,14 @@ TEST_CASE("what is used and what trains") {
   // embeddings, pre_layrnorm, layers 0-3, post_layernorm, projector; feature_layer -2
   const Modalities all = resolved();
   CHECK(all[0].used == Flags{true, true, true, true, true, false, false, true});
-  CHECK(all[0].trains == Flags{false, false, false, false, false, false, false, true});
+  CHECK(trained(all[0]) == Flags{false, false, false, false, false, false, false, true});
   CHECK(all[0].drop_tokens == 1);
   CHECK(all[0].features_per_item == 4);
   // conv1, conv2, embed_positions (fixed), layers 0-1, layer_norm, projector
   CHECK(all[1].used == Flags(7, true));
-  CHECK(all[1].trains == Flags{true, true, false, true, true, true, true});
+  CHECK(trained(all[1]) == Flags{true, true, false, true, true, true, true});
   CHECK(all[1].features_per_item == 10);
-  CHECK(all[2].trains == Flags(9, true));
+  CHECK(trained(all[2]) == Flags(9, true));
   CHECK(all[2].used == Flags(9, true));
 }
 
@@ -187,10 +194,108 @@ TEST_CASE("feature_layer counts as HF's hidden_states do") {
 
 TEST_CASE("what is not used does not train") {
   const Modalities all = resolved({"model.encoders.vision.train.encoder=true"});
-  CHECK(all[0].trains == Flags{true, true, true, true, true, false, false, true});
+  CHECK(trained(all[0]) == Flags{true, true, true, true, true, false, false, true});
   const Modalities frozen = resolved({"model.llm.train=false", "model.encoders.audio.train.projector=false"});
-  CHECK(frozen[2].trains == Flags(9, false));
-  CHECK(frozen[1].trains == Flags{true, true, false, true, true, true, false});
+  CHECK(trained(frozen[2]) == Flags(9, false));
+  CHECK(trained(frozen[1]) == Flags{true, true, false, true, true, true, false});
+}
+
+TEST_CASE("lists say which modules train") {
+  const std::string llm = "model.llm.", audio = "model.encoders.audio.";
+  // embed_tokens, layers 0-5, norm, lm_head
+  Modalities all = resolved({llm + "train_except=[model.embed_tokens, model.layers.0..2, model.rotary_emb]"});
+  CHECK(trained(all[2]) == Flags{false, false, false, false, true, true, true, true, true});
+  all = resolved({llm + "train_only=[model.layers.1..3, model.norm]", llm + "train_except=[model.layers.2]"});
+  CHECK(trained(all[2]) == Flags{false, false, true, false, true, false, false, true, false});
+  // conv1, conv2, embed_positions (fixed), layers 0-1, layer_norm, projector
+  all = resolved({audio + "train_only=[module.layers.1, projector.projection]"});
+  CHECK(trained(all[1]) == Flags{false, false, false, false, true, false, true});
+  all = resolved({audio + "train_except=[projector, conv1]"});
+  CHECK(trained(all[1]) == Flags{false, true, false, true, true, true, false});
+  CHECK(trained(resolved({audio + "train_only=[]"})[1]) == Flags(7, false));
+  // What `train` freezes stays frozen.
+  all = resolved({audio + "train.projector=false", audio + "train_except=[layers.0]"});
+  CHECK(trained(all[1]) == Flags{true, true, false, false, true, true, false});
+}
+
+TEST_CASE("a module trains with all of its parameters but the fixed ones") {
+  const Modalities all = resolved({"model.llm.train_only=[model.layers.1]"});
+  for (const ModuleSpec& module : all[2].spec.modules)
+    for (const ParamSpec& param : module.params) {
+      CAPTURE(param.name);
+      CHECK(param.trains == (module.name == "model.layers.1"));
+    }
+}
+
+TEST_CASE("what shares a weight can be frozen together") {
+  const Folder folder;
+  std::string config = base_config();
+  const std::string sizes = "max_position_embeddings: 128";
+  config.insert(config.find(sizes) + sizes.size(), ", tie_word_embeddings: true");
+  const Outcome outcome =
+      resolve_with(folder, {"model.llm.train_except=[model.embed_tokens, lm_head]"}, config);
+  INFO(outcome.text);
+  REQUIRE(outcome.modalities);
+  CHECK(trained(outcome.modalities->back()) == Flags{false, true, true, true, true, true, true, true, false});
+}
+
+namespace {
+
+const ParamSpec& param(const Modality& modality, const std::string& name) {
+  for (const ModuleSpec& module : modality.spec.modules)
+    for (const ParamSpec& p : module.params)
+      if (p.name == name) return p;
+  throw std::runtime_error(name);
+}
+
+}  // namespace
+
+TEST_CASE("every part has the optimizer's rates, or its own") {
+  Modalities all = resolved();
+  for (const Modality& modality : all)
+    for (const ModuleSpec& module : modality.spec.modules)
+      for (const ParamSpec& p : module.params) {
+        CAPTURE(p.name);
+        CHECK(p.lr_factor == 1);
+        CHECK(p.weight_decay == (p.shape.size() >= 2 ? 0.1 : 0));
+      }
+  const std::string vision = "model.encoders.vision.";
+  all = resolved({vision + "train.encoder=true", vision + "optimizer.encoder.lr=5.0e-4",
+                  vision + "optimizer.projector={lr: 2.0e-3, weight_decay: 0.5}",
+                  "model.llm.optimizer.weight_decay=0"});
+  CHECK(param(all[0], "vision_model.encoder.layers.0.mlp.fc1.weight").lr_factor == 0.5);
+  CHECK(param(all[0], "vision_model.encoder.layers.0.mlp.fc1.weight").weight_decay == 0.1);
+  CHECK(param(all[0], "projector.in_proj.weight").lr_factor == 2);
+  CHECK(param(all[0], "projector.in_proj.weight").weight_decay == 0.5);
+  CHECK(param(all[0], "projector.in_proj.bias").lr_factor == 2);
+  CHECK(param(all[0], "projector.in_proj.bias").weight_decay == 0);
+  CHECK(param(all[1], "projector.projection.weight").lr_factor == 1);
+  CHECK(param(all[2], "lm_head.weight").weight_decay == 0);
+  CHECK(param(all[2], "lm_head.weight").lr_factor == 1);
+}
+
+TEST_CASE("which parameters have no weight decay") {
+  const std::string vision = "model.encoders.vision.";
+  const std::vector<std::string> names = {"vision_model.embeddings.class_embedding",
+                                          "vision_model.pre_layrnorm.weight",
+                                          "vision_model.pre_layrnorm.bias",
+                                          "vision_model.encoder.layers.0.mlp.fc1.bias",
+                                          "vision_model.embeddings.position_embedding.weight",
+                                          "projector.in_proj.bias"};
+  const auto decayed = [&](const std::vector<std::string>& flags) {
+    const Modalities all = resolved(flags);
+    Flags out;
+    for (const std::string& name : names) out.push_back(param(all[0], name).weight_decay != 0);
+    return out;
+  };
+  CHECK(decayed({}) == Flags{false, false, false, false, true, false});
+  CHECK(decayed({"optimizer.no_decay=norms_and_biases"}) == Flags{true, false, false, false, true, false});
+  CHECK(decayed({"optimizer.no_decay=nothing"}) == Flags{true, true, true, true, true, true});
+  CHECK(decayed({"optimizer.no_decay=nothing", vision + "train.encoder=true",
+                 vision + "optimizer.encoder.no_decay=vectors"}) ==
+        Flags{false, false, false, false, true, true});
+  CHECK(decayed({vision + "optimizer.projector.no_decay=nothing"}) ==
+        Flags{false, false, false, false, true, true});
 }
 
 TEST_CASE("no encoder at all is a text model") {

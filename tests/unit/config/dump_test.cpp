@@ -21,6 +21,10 @@ TEST_CASE("The dump spells every key out") {
       train:
         encoder: true
         projector: true
+      train_except: []
+      optimizer:
+        encoder: {}
+        projector: {}
       placeholder: "<ear>"
       feature_layer: -1
       feature_select: full
@@ -39,6 +43,8 @@ TEST_CASE("The dump spells every key out") {
     config: {}
     ignore_weights: []
     train: true
+    train_except: []
+    optimizer: {}
     attention_mask: causal
     activation_checkpointing: none
 layout: separate
@@ -64,6 +70,7 @@ optimizer:
   betas: [0.9, 0.95]
   eps: 1.0e-08
   weight_decay: 0.0
+  no_decay: vectors
   momentum: 0.0
   grad_clip: 1.0
   max_bad_steps: 3

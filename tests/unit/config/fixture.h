@@ -50,6 +50,10 @@ inline const std::string kLarge = R"(model:
         deep: {a: {b: "yes"}}
       projector: {type: mlp, activation: relu}
       train: {encoder: false, projector: true}
+      train_except: [vision_model.embeddings, "vision_model.encoder.layers.0..3"]
+      optimizer:
+        encoder: {lr: 1.0e-5, weight_decay: 0.05, no_decay: nothing}
+        projector: {lr: 2.0e-3}
       placeholder: "<image>"
       feature_layer: -2
       feature_select: patch
@@ -65,6 +69,8 @@ inline const std::string kLarge = R"(model:
     family: llama
     pretrained: /models/llama
     train: false
+    train_only: ["model.layers.4..9", lm_head]
+    optimizer: {weight_decay: 0, no_decay: vectors}
     parallel:
       tp: 4
       sp: 2
@@ -82,7 +88,7 @@ data:
   shuffle: false
   on_bad_sample: skip
   num_workers: 2
-optimizer: {type: sgd, lr: 1.0e-3, betas: [0.8, 0.99], eps: 1.0e-6, weight_decay: 0.1, momentum: 0.9, grad_clip: 0}
+optimizer: {type: sgd, lr: 1.0e-3, betas: [0.8, 0.99], eps: 1.0e-6, weight_decay: 0.1, no_decay: norms_and_biases, momentum: 0.9, grad_clip: 0}
 lr_schedule: {type: cosine, warmup_steps: 50, min_lr_ratio: 0.1}
 eval: {every: 100, max_samples: 64}
 precision: fp64

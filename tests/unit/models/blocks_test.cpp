@@ -162,7 +162,7 @@ TEST_CASE("selective checkpointing does no product twice, full runs forward agai
 
 TEST_CASE("frozen blocks without a gradient to pass on are not run again", "[models]") {
   Modality m = llama(Checkpointing::full);
-  m.trains.assign(m.trains.size(), false);
+  for (auto& module : m.spec.modules) set_trains(module, false);
   Stage stage = layers_of(m, comm::alone()->world());
   CHECK_FALSE(stage.transform(input().detach()).requires_grad());
 }

@@ -30,9 +30,8 @@ void expect_live(const Outcome& outcome) {
 
 std::size_t num_trained(const Modality& m) {
   std::size_t n = 0;
-  for (std::size_t i = 0; i < m.spec.modules.size(); ++i) {
-    for (const auto& p : m.spec.modules[i].params) n += m.trains[i] && !p.fixed && p.tied_to.empty() ? 1 : 0;
-  }
+  for (const auto& module : m.spec.modules)
+    for (const auto& p : module.params) n += p.trains && p.tied_to.empty() ? 1 : 0;
   return n;
 }
 
@@ -122,8 +121,8 @@ TEST_CASE("a frozen part of a model gets no gradients, and the rest the same one
   const Outcome all = fixture::run(m, fixture::cut(m, {}), 2, input);
   const std::vector<std::size_t> trained =
       GENERATE(std::vector<std::size_t>{5}, std::vector<std::size_t>{2, 3}, std::vector<std::size_t>{});
-  m.trains.assign(m.trains.size(), false);
-  for (const std::size_t module : trained) m.trains[module] = true;
+  for (auto& module : m.spec.modules) set_trains(module, false);
+  for (const std::size_t module : trained) set_trains(m.spec.modules[module], true);
   const Way way = GENERATE(from_range(std::begin(kWays), std::end(kWays)));
   for (const Way w : {kPlain, way}) {
     const Outcome some = fixture::run(in_way(m, w, 2), fixture::cut(m, {}), 2, input);

@@ -37,10 +37,10 @@ inline Modality modality(const std::string& name, const std::string& family, con
   Modality m;
   m.name = name;
   m.spec = *result.spec;
-  for (const auto& module : m.spec.modules) {
+  for (auto& module : m.spec.modules) {
     const auto* norm = std::get_if<cornstarch::catalog::Norm>(&module.body);
     m.used.push_back(norm == nullptr || !norm->pooled_only);
-    m.trains.push_back(m.used.back());
+    cornstarch::catalog::set_trains(module, m.used.back());
   }
   m.features_per_item = m.spec.tokens_per_item;
   return m;

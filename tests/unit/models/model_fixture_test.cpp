@@ -104,9 +104,9 @@ void add_projector(Modality& m, std::int64_t out, bool mlp) {
     body.out_proj = linear("projector.projection", m.spec.hidden_size, -1);
   }
   module.body = body;
+  set_trains(module, true);
   m.spec.modules.push_back(module);
   m.used.push_back(true);
-  m.trains.push_back(true);
 }
 
 Modality llama(bool tied) {

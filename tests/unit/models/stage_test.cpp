@@ -85,7 +85,7 @@ TEST_CASE("initial values follow the spec: deviation, ones, zeros, sinusoids; se
 
 TEST_CASE("parameters know whether they train and whether they count", "[models]") {
   Modality m = fixture::whisper();
-  m.trains[3] = false;  // layers.0
+  set_trains(m.spec.modules[3], false);  // layers.0
   for (const auto& rank : sharded(m, 2, fixture::all_modules(m))) {
     for (const Parameter& p : rank) {
       CAPTURE(p.full_name());

@@ -14,7 +14,7 @@ using namespace cornstarch;
 
 namespace {
 
-/// A segment of two values; the parameter's dimensions decide whether weight decay applies.
+/// A segment of two values.
 struct Fixture {
   catalog::ParamSpec spec;
   models::Parameter parameter;
@@ -31,11 +31,10 @@ struct Fixture {
   double value(int i) const { return segments[0].value[i].item<double>(); }
 };
 
-config::Optimizer sgd(double momentum, double weight_decay = 0) {
+config::Optimizer sgd(double momentum) {
   config::Optimizer c;
   c.type = config::OptimizerType::sgd;
   c.momentum = momentum;
-  c.weight_decay = weight_decay;
   return c;
 }
 
@@ -67,33 +66,45 @@ TEST_CASE("what cannot scale gradients on its way says so") {
   CHECK(optim::Optimizer(sgd(0), {}).scales());
 }
 
-TEST_CASE("weight decay leaves vectors alone") {
-  Fixture vector({2}), matrix({1, 2});
-  for (Fixture* f : {&vector, &matrix}) {
-    optim::Optimizer optimizer(sgd(0.0, 0.5), f->segments);
-    f->grad(0.0, 0.0);
-    step(optimizer, 0.1);
+TEST_CASE("learning rate and weight decay are the parameter's own") {
+  Fixture plain({2}), decayed({2}), fast({2}), other({2}, "vision");
+  decayed.spec.weight_decay = 0.5;
+  fast.spec.weight_decay = 0.5;
+  fast.spec.lr_factor = 3;
+  other.spec.lr_factor = 0.5;
+  std::vector<pipeline::Segment> segments;
+  for (Fixture* f : {&plain, &decayed, &fast, &other}) {
+    f->grad(1.0, 0.0);
+    segments.push_back(f->segments[0]);
   }
-  CHECK(vector.value(0) == 1.0);
-  CHECK(matrix.value(0) == Approx(1.0 - 0.1 * 0.5).epsilon(1e-14));
+  optim::Optimizer optimizer(sgd(0.0), segments);
+  step(optimizer, 0.1);
+  CHECK(plain.value(0) == Approx(1.0 - 0.1).epsilon(1e-14));
+  CHECK(plain.value(1) == -2.0);
+  CHECK(decayed.value(0) == Approx(1.0 - 0.1 * (1.0 + 0.5)).epsilon(1e-14));
+  CHECK(decayed.value(1) == Approx(-2.0 + 0.1 * 0.5 * 2.0).epsilon(1e-14));
+  CHECK(fast.value(0) == Approx(1.0 - 0.3 * (1.0 + 0.5)).epsilon(1e-14));
+  CHECK(other.value(0) == Approx(1.0 - 0.05).epsilon(1e-14));
 }
 
 TEST_CASE("AdamW against its formula over three steps") {
   Fixture f({1, 2});
+  f.spec.weight_decay = 0.1;
+  f.spec.lr_factor = GENERATE(1.0, 0.25);
+  const double lr = 0.01 * f.spec.lr_factor;
   config::Optimizer c;
   c.betas = {0.8, 0.9};
   c.eps = 1e-3;
-  c.weight_decay = 0.1;
   optim::Optimizer optimizer(c, f.segments);
   double w = 1.0, m = 0, v = 0;
   for (int t = 1; t <= 3; ++t) {
     const double g = 0.3 * t;
     f.grad(g, 0.0);
     step(optimizer, 0.01);
-    w -= 0.01 * 0.1 * w;
+    w -= lr * 0.1 * w;
     m = 0.8 * m + 0.2 * g;
     v = 0.9 * v + 0.1 * g * g;
-    w -= 0.01 * (m / (1 - std::pow(0.8, t))) / (std::sqrt(v / (1 - std::pow(0.9, t))) + 1e-3);
+    w -= lr * (m / (1 - std::pow(0.8, t))) / (std::sqrt(v / (1 - std::pow(0.9, t))) + 1e-3);
     CHECK(f.value(0) == Approx(w).epsilon(1e-12));
   }
 }
@@ -110,9 +121,10 @@ TEST_CASE("a modality that no sample reached keeps its values and its state") {
 
 TEST_CASE("where the sums are not sound, values and state stay") {
   const auto type = GENERATE(config::OptimizerType::sgd, config::OptimizerType::adamw);
-  config::Optimizer c = sgd(0.9, 0.1);
+  config::Optimizer c = sgd(0.9);
   c.type = type;
   Fixture f({1, 2}), twin({1, 2});
+  for (Fixture* each : {&f, &twin}) each->spec.weight_decay = 0.1;
   optim::Optimizer optimizer(c, f.segments), other(c, twin.segments);
   f.grad(std::nan(""), 1.0);
   optimizer.step(0.1, {}, at::zeros({}, at::kBool));
@@ -152,13 +164,14 @@ TEST_CASE("the norm counts each parameter once over the ranks") {
 TEST_CASE("SGD moves every element of narrow types, too") {
   catalog::ParamSpec spec;
   spec.shape = {8, 9};
+  spec.weight_decay = 0.5;
   models::Parameter parameter;
   parameter.spec = &spec;
   const std::vector<std::int64_t> size{72};
   const auto ones = [&](at::ScalarType type) { return at::ones(size, type); };
   pipeline::Segment narrow{&parameter, 0, ones(at::kBFloat16), {}, ones(at::kBFloat16)};
   pipeline::Segment wide{&parameter, 0, ones(at::kFloat), {}, ones(at::kFloat)};
-  optim::Optimizer a(sgd(0.5, 0.5), {narrow}), b(sgd(0.5, 0.5), {wide});
+  optim::Optimizer a(sgd(0.5), {narrow}), b(sgd(0.5), {wide});
   for (int i = 0; i < 3; ++i) {
     step(a, 0.125);
     step(b, 0.125);

@@ -42,6 +42,16 @@ TEST_CASE("a module counts once, twice or three times by what its gradients are 
   CHECK(of(false, false, true) == kLayer + kProjector + 3 * (kLlm + kHead + kPairs));
 }
 
+TEST_CASE(
+    "modules in front of the first that trains need their forward only, those behind it pass gradients") {
+  catalog::Modalities m = model(false, false, true);
+  set_trains(m[1].spec.modules[0], false);
+  CHECK(plan::step_flops(m, counts).full_attention == kLayer + kProjector + kLlm + kPairs + 3 * kHead);
+  m = model(false, false, true);
+  set_trains(m[1].spec.modules[1], false);
+  CHECK(plan::step_flops(m, counts).full_attention == kLayer + kProjector + 3 * (kLlm + kPairs) + 2 * kHead);
+}
+
 TEST_CASE("the conventions differ by what the mask hides of the LLM's attention") {
   const auto flops = plan::step_flops(model(true, true, true), counts);
   CHECK(flops.full_attention - flops.masked == 3 * 6 * (25 - 11));
@@ -49,6 +59,7 @@ TEST_CASE("the conventions differ by what the mask hides of the LLM's attention"
 
 TEST_CASE("modules that nothing uses do not count") {
   catalog::Modalities m = model(true, true, true);
-  m[0].used[0] = m[0].trains[0] = false;
+  m[0].used[0] = false;
+  set_trains(m[0].spec.modules[0], false);
   CHECK(plan::step_flops(m, counts).full_attention == 3 * (kProjector + kLlm + kHead + kPairs));
 }

@@ -42,6 +42,14 @@ TEST_CASE("frozen modules have neither gradients nor optimizer state") {
   CHECK(held(config, modalities, 0, 4) == std::vector<double>{64, 32, 64});
 }
 
+TEST_CASE("so has a frozen module of a stage of which others train") {
+  catalog::Modalities modalities{test::llm(1, 1)};
+  catalog::set_trains(modalities[0].spec.modules[0], false);
+  CHECK(held(test::config(), modalities, 0, 2) == std::vector<double>{128, 64, 128});
+  modalities[0].spec.modules[1].params[0].trains = false;
+  CHECK(held(test::config(), modalities, 0, 2) == std::vector<double>{128, 0, 0});
+}
+
 TEST_CASE("tensor parallelism and sharding split what a rank holds") {
   catalog::Modalities modalities{test::llm(1, 2)};
   for (auto& module : modalities[0].spec.modules) module.params[0].split.dim = 0;

@@ -34,8 +34,13 @@ struct ParamSpec {
   double init_std = 0.0;  ///< for Init::normal
   bool fixed = false;     ///< never trains (Whisper's sinusoidal positions)
   bool of_heads = false;  ///< not split, but applied to a tp rank's own heads: its gradient is a sum over tp
+  bool of_norm = false;
   std::string tied_to =
       {};  ///< the name of the parameter this one shares its value with (a tied lm_head), or ""
+  // What the run makes of it, as resolve() decides:
+  bool trains = false;   ///< never if it is fixed, or if its module's output does not reach the loss
+  double lr_factor = 1;  ///< of optimizer.lr
+  double weight_decay = 0;
 };
 
 enum class NormKind { layer_norm, rms_norm };
@@ -203,6 +208,12 @@ std::int64_t common_window(const ModelSpec& spec);
 
 /// The windows that sequences of `length` tokens notice.
 std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length);
+
+/// Whether any of a module's parameters trains.
+bool trains(const ModuleSpec& module);
+
+/// Has all of them train that can, or none.
+void set_trains(ModuleSpec& module, bool wanted);
 
 /// Elements of a module's parameters; a tied one counts where it lives only.
 std::int64_t num_params(const ModuleSpec& module);

@@ -10,7 +10,7 @@
 
 namespace cornstarch::catalog {
 
-/// One modality of a run: its spec with the projector appended, what trains, and its stages as module
+/// One modality of a run: its spec with the projector appended and what trains, and its stages as module
 /// indices.
 struct Modality {
   std::string name = {};                      ///< "vision", ..., "llm"
@@ -23,8 +23,6 @@ struct Modality {
   bool tp_sequence_parallel = false;  ///< never with a tp of 1
   config::Checkpointing checkpointing = config::Checkpointing::none;
   config::AttentionMask attention_mask = config::AttentionMask::causal;  ///< of the LLM
-  /// Per module: whether its parameters train; false also for modules that are not used.
-  std::vector<bool> trains = {};
   /// Per module: whether its output reaches the loss (feature_layer leaves later layers out, CLIP's
   /// post_layernorm feeds only the pooled output).
   std::vector<bool> used = {};

@@ -22,6 +22,7 @@ enum class FeatureSelect { full, patch };
 enum class ChatTemplate { plain, vicuna, llama2, llama3, chatml };
 enum class OnBadSample { fail, skip };
 enum class OptimizerType { adamw, sgd };
+enum class NoDecay { vectors, norms_and_biases, nothing };
 enum class LrScheduleType { cosine, linear, constant };
 enum class Precision { fp32, fp64, bf16, bf16_pure };
 enum class ExportDtype { same, fp32, bf16, fp16 };
@@ -54,6 +55,18 @@ struct EncoderTrain {
   bool projector = true;
 };
 
+/// What a part of the model has otherwise than `optimizer` says.
+struct PartOptimizer {
+  std::optional<double> lr;
+  std::optional<double> weight_decay;
+  std::optional<NoDecay> no_decay;
+};
+
+struct EncoderOptimizer {
+  PartOptimizer encoder;
+  PartOptimizer projector;
+};
+
 struct Encoder {
   std::string name;  ///< the key under `encoders`: the modality
   std::string family;
@@ -62,6 +75,9 @@ struct Encoder {
   std::vector<std::string> ignore_weights;
   Projector projector;
   EncoderTrain train;
+  std::optional<std::vector<std::string>> train_only;  ///< as written: ranges not yet expanded
+  std::vector<std::string> train_except;
+  EncoderOptimizer optimizer;
   std::string placeholder;  ///< default "<name>"
   int feature_layer = -1;
   FeatureSelect feature_select = FeatureSelect::full;
@@ -75,6 +91,9 @@ struct Llm {
   std::optional<std::string> config_json;
   std::vector<std::string> ignore_weights;
   bool train = true;
+  std::optional<std::vector<std::string>> train_only;
+  std::vector<std::string> train_except;
+  PartOptimizer optimizer;
   AttentionMask attention_mask = AttentionMask::causal;
   Checkpointing activation_checkpointing = Checkpointing::none;
   std::optional<Parallel> parallel;
@@ -117,6 +136,7 @@ struct Optimizer {
   std::vector<double> betas = {0.9, 0.95};
   double eps = 1e-8;
   double weight_decay = 0.0;
+  NoDecay no_decay = NoDecay::vectors;
   double momentum = 0.0;     ///< sgd only
   double grad_clip = 1.0;    ///< 0: no clipping
   int max_bad_steps = 3;     ///< in a row, whose loss or gradients are not finite

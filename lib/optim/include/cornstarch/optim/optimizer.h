@@ -20,8 +20,8 @@ namespace cornstarch::optim {
 at::Tensor squared_norm(const std::vector<pipeline::Segment>& segments);
 
 /// AdamW (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019) or SGD with momentum, both as
-/// PyTorch computes them. Weight decay applies to parameters of two or more dimensions: not to biases and
-/// norms.
+/// PyTorch computes them. Weight decay, and what share of the learning rate counts, are the parameter's
+/// (catalog::ParamSpec).
 class Optimizer {
  public:
   /// What it keeps for a segment, in its shape: AdamW both, SGD with momentum the first; undefined otherwise.
