@@ -165,21 +165,21 @@ TEST_CASE("The places of keys") {
     const SourceSpan span = loaded.where.at(path);
     return cat(span.file, ":", span.line, ":", span.column, "+", span.length);
   };
-  CHECK(at("model.encoders.vision.parallel.tp") == "run.yaml:17:13+1");
-  CHECK(at("model.encoders.vision.parallel") == "run.yaml:16:7+8");
+  CHECK(at("model.encoders.vision.parallel.tp") == "run.yaml:21:13+1");
+  CHECK(at("model.encoders.vision.parallel") == "run.yaml:20:7+8");
   CHECK(at("model.encoders.vision") == "run.yaml:3:5+6");
-  CHECK(at("model.encoders.vision.parallel.stages") == "run.yaml:21:11+1");
-  CHECK(at("model.encoders.vision.parallel.stages[0]") == "run.yaml:21:13+1");
-  CHECK(at("model.encoders.vision.parallel.stages[0][1]") == "run.yaml:21:39+34");
+  CHECK(at("model.encoders.vision.parallel.stages") == "run.yaml:25:11+1");
+  CHECK(at("model.encoders.vision.parallel.stages[0]") == "run.yaml:25:13+1");
+  CHECK(at("model.encoders.vision.parallel.stages[0][1]") == "run.yaml:25:39+34");
   CHECK(at("model.encoders.vision.config.hidden_size") == "run.yaml:6:22+2");
   CHECK(at("model.encoders.vision.config.flags[3]") == "run.yaml:9:33+3");
   CHECK(at("model.encoders.vision.config.deep.a.b") == "run.yaml:10:23+5");
-  CHECK(at("data.train[1].path") == "run.yaml:38:14+11");
+  CHECK(at("data.train[1].path") == "run.yaml:44:14+11");
   CHECK(at("model.llm.parallel.tp") == "--set:1:23+1");
   CHECK(loaded.where.at("model.llm.parallel.tp").line_text == "model.llm.parallel.tp=8");
   CHECK(loaded.where.at("steps").line_text == "steps: 200");
   // What was not written is where its nearest ancestor is.
-  CHECK(at("model.encoders.audio.parallel.tp") == "run.yaml:23:5+5");
+  CHECK(at("model.encoders.audio.parallel.tp") == "run.yaml:27:5+5");
   CHECK(at("nothing.like.it") == "run.yaml:0:0+1");
   CHECK(loaded.where.has("model.encoders.vision.parallel.mode"));
   CHECK_FALSE(loaded.where.has("model.encoders.audio.parallel"));
