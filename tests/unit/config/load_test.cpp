@@ -25,6 +25,14 @@ TEST_CASE("Every key arrives") {
   CHECK(vision.projector.activation == "relu");
   CHECK_FALSE(vision.train.encoder);
   CHECK(vision.train.projector);
+  CHECK_FALSE(vision.train_only);
+  CHECK(vision.train_except ==
+        std::vector<std::string>{"vision_model.embeddings", "vision_model.encoder.layers.0..3"});
+  CHECK(vision.optimizer.encoder.lr == 1e-5);
+  CHECK(vision.optimizer.encoder.weight_decay == 0.05);
+  CHECK(vision.optimizer.encoder.no_decay == NoDecay::nothing);
+  CHECK(vision.optimizer.projector.lr == 2e-3);
+  CHECK_FALSE(vision.optimizer.projector.no_decay);
   CHECK(vision.placeholder == "<image>");
   CHECK(vision.feature_layer == -2);
   CHECK(vision.feature_select == FeatureSelect::patch);
@@ -40,6 +48,9 @@ TEST_CASE("Every key arrives") {
   CHECK_FALSE(c.model.encoders[1].config_json.has_value());
   CHECK(c.model.llm.pretrained == "/models/llama");
   CHECK_FALSE(c.model.llm.train);
+  CHECK(c.model.llm.train_only == std::vector<std::string>{"model.layers.4..9", "lm_head"});
+  CHECK(c.model.llm.optimizer.weight_decay == 0);
+  CHECK_FALSE(c.model.llm.optimizer.lr);
   CHECK(c.model.llm.parallel->mode == SpMode::ring_attn);
   CHECK(c.layout == Layout::single);
   CHECK(c.batch.microbatch_size == 2);
@@ -58,6 +69,7 @@ TEST_CASE("Every key arrives") {
   CHECK_FALSE(c.data.shuffle);
   CHECK(c.optimizer.type == OptimizerType::sgd);
   CHECK(c.optimizer.lr == 1e-3);
+  CHECK(c.optimizer.no_decay == NoDecay::norms_and_biases);
   CHECK(c.optimizer.betas == std::vector<double>{0.8, 0.99});
   CHECK(c.optimizer.eps == 1e-6);
   CHECK(c.optimizer.weight_decay == 0.1);
@@ -165,21 +177,21 @@ TEST_CASE("The places of keys") {
     const SourceSpan span = loaded.where.at(path);
     return cat(span.file, ":", span.line, ":", span.column, "+", span.length);
   };
-  CHECK(at("model.encoders.vision.parallel.tp") == "run.yaml:17:13+1");
-  CHECK(at("model.encoders.vision.parallel") == "run.yaml:16:7+8");
+  CHECK(at("model.encoders.vision.parallel.tp") == "run.yaml:21:13+1");
+  CHECK(at("model.encoders.vision.parallel") == "run.yaml:20:7+8");
   CHECK(at("model.encoders.vision") == "run.yaml:3:5+6");
-  CHECK(at("model.encoders.vision.parallel.stages") == "run.yaml:21:11+1");
-  CHECK(at("model.encoders.vision.parallel.stages[0]") == "run.yaml:21:13+1");
-  CHECK(at("model.encoders.vision.parallel.stages[0][1]") == "run.yaml:21:39+34");
+  CHECK(at("model.encoders.vision.parallel.stages") == "run.yaml:25:11+1");
+  CHECK(at("model.encoders.vision.parallel.stages[0]") == "run.yaml:25:13+1");
+  CHECK(at("model.encoders.vision.parallel.stages[0][1]") == "run.yaml:25:39+34");
   CHECK(at("model.encoders.vision.config.hidden_size") == "run.yaml:6:22+2");
   CHECK(at("model.encoders.vision.config.flags[3]") == "run.yaml:9:33+3");
   CHECK(at("model.encoders.vision.config.deep.a.b") == "run.yaml:10:23+5");
-  CHECK(at("data.train[1].path") == "run.yaml:38:14+11");
+  CHECK(at("data.train[1].path") == "run.yaml:44:14+11");
   CHECK(at("model.llm.parallel.tp") == "--set:1:23+1");
   CHECK(loaded.where.at("model.llm.parallel.tp").line_text == "model.llm.parallel.tp=8");
   CHECK(loaded.where.at("steps").line_text == "steps: 200");
   // What was not written is where its nearest ancestor is.
-  CHECK(at("model.encoders.audio.parallel.tp") == "run.yaml:23:5+5");
+  CHECK(at("model.encoders.audio.parallel.tp") == "run.yaml:27:5+5");
   CHECK(at("nothing.like.it") == "run.yaml:0:0+1");
   CHECK(loaded.where.has("model.encoders.vision.parallel.mode"));
   CHECK_FALSE(loaded.where.has("model.encoders.audio.parallel"));
