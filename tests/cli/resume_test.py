@@ -88,7 +88,7 @@ class Resuming(Training):
         self.begun("slower", 2)
         said = self.train(*parts, "--resume", "--set", "model.llm.optimizer.lr=1.0e-4", "--set",
                           "model.llm.optimizer.weight_decay=0", steps=4, name="slower").stderr
-        self.assertIn("model.llm.optimizer.lr: 0.0002 -> 0.0001; model.llm.optimizer.weight_decay: nothing -> 0.0", said)
+        self.assertIn("model.llm.optimizer.lr: 2.0e-04 -> 1.0e-04; model.llm.optimizer.weight_decay: nothing -> 0.0", said)
         self.assertNotEqual(self.state("slower", 4), self.state("whole", 4))
 
     def test_what_is_frozen_is_hashed_before_a_signal_comes(self):
@@ -274,7 +274,7 @@ class Resuming(Training):
         self.assertRegex(frozen.stderr, f"[0-9]+ parameters of vision trained in '{where}' and do not train here")
         layer = self.train("--resume", "--set", "model.llm.train_except=[model.layers.0]", steps=4, name="auto", code=2)
         self.assertIn(f"9 parameters of llm trained in '{where}' and do not train here, the first of them "
-                      "model.layers.0.input_layernorm.weight\n", layer.stderr)
+                      "model.layers.0.input_layernorm.weight", layer.stderr)
         self.train("--set", "resume=auto", steps=4, name="auto")
         self.assertEqual([r[0] for r in self.losses("auto")[0]], [1, 2, 3, 4])
         twice = self.train(steps=4, name="auto", code=2).stderr

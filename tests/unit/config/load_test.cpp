@@ -25,6 +25,14 @@ TEST_CASE("Every key arrives") {
   CHECK(vision.projector.activation == "relu");
   CHECK_FALSE(vision.train.encoder);
   CHECK(vision.train.projector);
+  CHECK_FALSE(vision.train_only);
+  CHECK(vision.train_except ==
+        std::vector<std::string>{"vision_model.embeddings", "vision_model.encoder.layers.0..3"});
+  CHECK(vision.optimizer.encoder.lr == 1e-5);
+  CHECK(vision.optimizer.encoder.weight_decay == 0.05);
+  CHECK(vision.optimizer.encoder.no_decay == NoDecay::nothing);
+  CHECK(vision.optimizer.projector.lr == 2e-3);
+  CHECK_FALSE(vision.optimizer.projector.no_decay);
   CHECK(vision.placeholder == "<image>");
   CHECK(vision.feature_layer == -2);
   CHECK(vision.feature_select == FeatureSelect::patch);
@@ -40,6 +48,9 @@ TEST_CASE("Every key arrives") {
   CHECK_FALSE(c.model.encoders[1].config_json.has_value());
   CHECK(c.model.llm.pretrained == "/models/llama");
   CHECK_FALSE(c.model.llm.train);
+  CHECK(c.model.llm.train_only == std::vector<std::string>{"model.layers.4..9", "lm_head"});
+  CHECK(c.model.llm.optimizer.weight_decay == 0);
+  CHECK_FALSE(c.model.llm.optimizer.lr);
   CHECK(c.model.llm.parallel->mode == SpMode::ring_attn);
   CHECK(c.layout == Layout::single);
   CHECK(c.batch.microbatch_size == 2);
@@ -58,6 +69,7 @@ TEST_CASE("Every key arrives") {
   CHECK_FALSE(c.data.shuffle);
   CHECK(c.optimizer.type == OptimizerType::sgd);
   CHECK(c.optimizer.lr == 1e-3);
+  CHECK(c.optimizer.no_decay == NoDecay::norms_and_biases);
   CHECK(c.optimizer.betas == std::vector<double>{0.8, 0.99});
   CHECK(c.optimizer.eps == 1e-6);
   CHECK(c.optimizer.weight_decay == 0.1);
