@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "mpi_transport.h"
@@ -90,9 +92,11 @@ class Transport final : public MpiTransport {
   }
 
   /// Hydra, MPICH's launcher and its kin's, kills the others with the first rank that ends early, and then
-  /// reports any of the codes, or the signal.
+  /// reports any of the codes, or the signal. It ends at once by MPI_Abort, whatever it has still to pass on.
   void give_up(int code) override {
-    if (library().rfind("Open MPI", 0) != 0) MPI_Abort(MPI_COMM_WORLD, code);
+    if (library().rfind("Open MPI", 0) == 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    MPI_Abort(MPI_COMM_WORLD, code);
   }
 
  private:
