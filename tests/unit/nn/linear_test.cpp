@@ -42,6 +42,43 @@ TEST_CASE("a layer's output and gradients are those of ATen's") {
   CHECK(frozen.requires_grad());
 }
 
+TEST_CASE("layers of one input give it the sum of their gradients, whichever of them got one") {
+  for (const bool both : {false, true}) {
+    std::vector<at::Tensor> ours, theirs;
+    for (auto* leaves : {&ours, &theirs})
+      *leaves = {leaf(noise(kShape, 1)), leaf(noise({6, 8}, 2)), leaf(noise({6}, 3)), leaf(noise({6, 8}, 4))};
+    const auto got = nn::linears(ours[0], {{ours[1], ours[2]}, {ours[3]}});
+    const at::Tensor first = at::linear(theirs[0], theirs[1], theirs[2]),
+                     second = at::linear(theirs[0], theirs[3]);
+    CHECK(got[0].equal(first));
+    CHECK(got[1].equal(second));
+    const auto mine = gradients(both ? got[0] + 3 * got[1] : got[1], ours);
+    const auto want = gradients(both ? first + 3 * second : second, theirs);
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      CAPTURE(both, i);
+      REQUIRE(mine[i].defined() == want[i].defined());
+      if (want[i].defined()) expect_close(mine[i], want[i], 1e-14);
+    }
+  }
+}
+
+TEST_CASE("a weight that is looked at as a matrix adds to a sum of its own shape") {
+  const auto sum = std::make_shared<nn::GradientSum>();
+  const at::Tensor x = noise(kShape, 1), weight = leaf(noise({6, 2, 2, 2}, 2));
+  const auto backward = [&] {
+    const at::Tensor y = nn::linear(x, {weight.view({6, 8}), {}, sum});
+    (y * noise(y.sizes().vec(), 9)).sum().backward();
+  };
+  backward();
+  const at::Tensor expected = weight.grad().clone();
+  weight.mutable_grad().reset();
+  const at::Tensor where = at::full({6, 2, 2, 2}, 100.0, at::kDouble);
+  sum->open(where);
+  backward();
+  expect_close(where, expected, 1e-14);
+  CHECK_FALSE(weight.grad().defined());
+}
+
 TEST_CASE("while its sum is open, a weight's gradient is added there and nowhere else") {
   const auto sum = std::make_shared<nn::GradientSum>();
   const at::Tensor x = noise(kShape, 1), weight = leaf(noise({6, 8}, 2));
