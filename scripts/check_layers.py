@@ -3,7 +3,9 @@
 
 Checks the house rules that a compiler does not: a room includes only rooms above it (the order of lib/CMakeLists.txt),
 nothing above the torch line includes LibTorch, torch/torch.h is included nowhere, heavy libraries and matrix
-products stay in their one place, lanes of messages are numbered by comm alone, and no file grows beyond 800 lines. Prints file:line for each breach; exit status 1 if there is one."""
+products stay in their one place, lanes of messages are numbered by comm alone, only catalog and the builder ask for a
+module's kind, only catalog knows model families by name and tells vision from audio, and no file grows beyond 800 lines.
+Prints file:line for each breach; exit status 1 if there is one."""
 
 import re
 import sys
@@ -29,6 +31,37 @@ PLACES = [
      ["lib/nn/src/linear.cpp", "lib/nn/src/math_attention.cpp", "tests/"]),  # the door to weights; q k^T and p v
 ]
 
+CATALOG = "lib/catalog/"
+# Where a module's kind decides what is built.
+BUILDER = "lib/models/src/stage.cpp"
+MODEL_KIND = re.compile(r"\bModelKind::(?!llm\b)(\w+)")
+
+# Names of families that are something else: (file, name).
+OTHER_NAMES = {
+    ("lib/dataio/src/log_mel.cpp", "WhisperFeatureExtractor"),  # what preprocessor_config.json calls its class
+}
+
+
+def code_of(text):
+    """C++ without comments and without strings of several words, which speak to people."""
+    def blank(match):
+        return re.sub(r"[^\n]", " ", match[0]) if match[0][0] == "/" or " " in match[0] else match[0]
+
+    return re.sub(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', blank, text, flags=re.S)
+
+
+def module_kinds(root):
+    """The alternatives of ModuleBody."""
+    spec = root / CATALOG / "include/cornstarch/catalog/model_spec.h"
+    match = re.search(r"using ModuleBody\s*=\s*std::variant<([^>]*)>", spec.read_text()) if spec.exists() else None
+    return re.findall(r"\w+", match[1]) if match else []
+
+
+def family_names(root):
+    """The families of catalog's table."""
+    sources = sorted((root / CATALOG / "src").glob("*.cpp"))
+    return [name for path in sources for name in re.findall(r'\.info = \{"(\w+)"', path.read_text())]
+
 
 def room_order(root):
     """(rooms above the torch line, rooms below it), top first."""
@@ -52,6 +85,16 @@ class Checker:
         self.above, below = room_order(root)
         self.order = {room: at for at, room in enumerate(self.above + below)}
         self.problems = []
+        kinds = "|".join(module_kinds(root))
+        self.asks_kind = re.compile(
+            rf"\b(?:holds_alternative|get_if|get)\s*<\s*(?:\w+::)*(?:{kinds or '(?!)'})\s*>|\bvisit\s*\([^;]*\bbody\b"
+        )
+        names = [re.escape(name) for name in family_names(root)]
+        # As a word, or as the beginning of one in CamelCase.
+        self.family = re.compile(
+            "|".join([rf"(?<![A-Za-z0-9])(?i:{name})(?![A-Za-z0-9])|\b{name.capitalize()}[A-Z]\w*" for name in names])
+            or "(?!)"
+        )
 
     def check(self, path):
         name = path.relative_to(self.root).as_posix()
@@ -60,6 +103,8 @@ class Checker:
             self.say(name, lines, f"{lines} lines, the most is {LONGEST}: split it by what its parts know")
         if name.startswith(("lib/", "apps/")) and not name.startswith("lib/comm/"):
             self.check_lanes(name, path)
+        if name.startswith(("lib/", "apps/")) and not name.startswith(CATALOG):
+            self.check_models(name, code_of(path.read_text()))
         for number, included in includes(path):
             self.check_library(name, number, included)
             parts = name.split("/")
@@ -72,6 +117,20 @@ class Checker:
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if LANE_NUMBER.search(line.split("//")[0]):
                 self.say(name, number, "a lane made of a number; lanes have names in comm (comm::Lane, lane_of_seam)")
+
+    def check_models(self, name, code):
+        def found(pattern):
+            for match in pattern.finditer(code):
+                yield code.count("\n", 0, match.start()) + 1, match[0]
+
+        if name != BUILDER:
+            for number, _ in found(self.asks_kind):
+                self.say(name, number, f"asks for a module's kind; what kinds know stands in {CATALOG}src/module_kind.cpp")
+        for number, word in found(self.family):
+            if (name, word) not in OTHER_NAMES:
+                self.say(name, number, f"names the family '{word}'; families are known in {CATALOG} only")
+        for number, word in found(MODEL_KIND):
+            self.say(name, number, f"{word} outside of {CATALOG}: ask the spec what differs")
 
     def check_library(self, name, number, included):
         if included == "torch/torch.h":

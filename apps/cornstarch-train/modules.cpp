@@ -24,18 +24,6 @@ struct Args {
   std::string format = "text";
 };
 
-const char* name_of(catalog::ModelKind kind) {
-  switch (kind) {
-    case catalog::ModelKind::vision:
-      return "vision";
-    case catalog::ModelKind::audio:
-      return "audio";
-    case catalog::ModelKind::llm:
-      break;
-  }
-  return "llm";
-}
-
 /// The modules of one modality, in order.
 struct Modules {
   std::string modality, family;

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ORDER = "foreach(room base config plan)\nendforeach()\nforeach(room comm nn)\nendforeach()\n"
+ORDER = "foreach(room base config catalog plan dataio)\nendforeach()\nforeach(room comm nn models)\nendforeach()\n"
 
 
 class CheckLayers(unittest.TestCase):
@@ -93,6 +93,57 @@ class CheckLayers(unittest.TestCase):
                 }
             ),
             [f"lib/nn/src/a.cpp:2: {problem}", f"apps/cornstarch-worker/main.cpp:2: {problem}"],
+        )
+
+    CATALOG = {
+        "lib/catalog/include/cornstarch/catalog/model_spec.h": "using ModuleBody =\n    std::variant<Conv1d, BlockSpec>;\n",
+        "lib/catalog/src/whisper.cpp": '.info = {"whisper", ModelKind::audio, "x"},\nget_if<Conv1d>(&module.body);\n',
+        "lib/catalog/src/gemma.cpp": '.info = {"gemma3_text", ModelKind::llm, "x"},\n',
+    }
+
+    def test_module_kinds(self):
+        problem = "asks for a module's kind; what kinds know stands in lib/catalog/src/module_kind.cpp"
+        self.assertEqual(
+            self.check(
+                {
+                    **self.CATALOG,
+                    "lib/models/src/stage.cpp": "std::visit(Builder{}, module.body);\n",
+                    "lib/plan/src/a.cpp": "// get_if<Conv1d>\nstd::holds_alternative<catalog::BlockSpec>(module.body);\n"
+                    "std::get<\n    Conv1d>(body);\nstd::get<Other>(body);\n",
+                    "apps/cornstarch-train/a.cpp": "std::visit(\n    After{shape},\n    modules[0].body);\nstd::visit(Print{}, step);\n",
+                    "tests/a.cpp": "get_if<Conv1d>(&module.body);\n",
+                }
+            ),
+            [f"lib/plan/src/a.cpp:2: {problem}", f"lib/plan/src/a.cpp:3: {problem}", f"apps/cornstarch-train/a.cpp:1: {problem}"],
+        )
+
+    def test_families(self):
+        problem = "; families are known in lib/catalog/ only"
+        self.assertEqual(
+            self.check(
+                {
+                    **self.CATALOG,
+                    "lib/dataio/src/log_mel.cpp": '"WhisperFeatureExtractor"\n',
+                    "lib/nn/src/a.cpp": '// Whisper\n/* whisper\nwhisper */ is_whisper();\n"as whisper does"\nwhispered();\n'
+                    '"gemma3_text";\nWhisperStage a;\ngemma3_texts();\n',
+                }
+            ),
+            [
+                f"lib/nn/src/a.cpp:3: names the family 'whisper'{problem}",
+                f"lib/nn/src/a.cpp:6: names the family 'gemma3_text'{problem}",
+                f"lib/nn/src/a.cpp:7: names the family 'WhisperStage'{problem}",
+            ],
+        )
+
+    def test_vision_and_audio(self):
+        self.assertEqual(
+            self.check(
+                {
+                    **self.CATALOG,
+                    "lib/plan/src/a.cpp": "if (kind == ModelKind::llm) return;\nif (kind == catalog::ModelKind::vision) return;\n",
+                }
+            ),
+            ["lib/plan/src/a.cpp:2: ModelKind::vision outside of lib/catalog/: ask the spec what differs"],
         )
 
     def test_long_file(self):

@@ -26,17 +26,11 @@ void add_norm(std::vector<ParamSpec>& params, const NormSpec& norm) {
   }
 }
 
-double linear_flops(const LinearSpec& linear) {
-  return 2.0 * static_cast<double>(linear.in) * static_cast<double>(linear.out);
-}
-
 namespace {
 
 void add_attention(ModuleSpec& module, const AttentionSpec& attention, const BlockStd& std) {
-  for (const LinearSpec* linear : {&attention.q, &attention.k, &attention.v}) {
+  for (const LinearSpec* linear : {&attention.q, &attention.k, &attention.v})
     add_linear(module.params, *linear, LinearSplit::rows, attention.head_dim, std.qkv);
-    module.flops_per_token += linear_flops(*linear);
-  }
   for (const auto* norm : {&attention.q_norm, &attention.k_norm}) {
     if (!*norm) continue;
     const std::size_t first = module.params.size();
@@ -49,19 +43,12 @@ void add_attention(ModuleSpec& module, const AttentionSpec& attention, const Blo
     }
   }
   add_linear(module.params, attention.o, LinearSplit::columns, attention.head_dim, std.o);
-  module.flops_per_token += linear_flops(attention.o);
-  module.flops_per_token_pair =
-      4.0 * static_cast<double>(attention.heads) * static_cast<double>(attention.head_dim);
 }
 
 void add_feed_forward(ModuleSpec& module, const FeedForwardSpec& feed_forward, const BlockStd& std) {
-  if (feed_forward.gate) {
-    add_linear(module.params, *feed_forward.gate, LinearSplit::rows, 1, std.up);
-    module.flops_per_token += linear_flops(*feed_forward.gate);
-  }
+  if (feed_forward.gate) add_linear(module.params, *feed_forward.gate, LinearSplit::rows, 1, std.up);
   add_linear(module.params, feed_forward.up, LinearSplit::rows, 1, std.up);
   add_linear(module.params, feed_forward.down, LinearSplit::columns, 1, std.down);
-  module.flops_per_token += linear_flops(feed_forward.up) + linear_flops(feed_forward.down);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include "cornstarch/catalog/model_spec.h"
 
-/// Modules from their bodies: parameters, splits and FLOPs follow from the layer specs.
+/// Modules from their bodies: parameters and splits follow from the layer specs.
 namespace cornstarch::catalog {
 
 /// How a linear layer is split over tp: whole, by rows (output features) or by columns (input features).
@@ -14,8 +14,6 @@ enum class LinearSplit { none, rows, columns };
 void add_linear(std::vector<ParamSpec>& params, const LinearSpec& linear, LinearSplit split,
                 std::int64_t unit, double std);
 void add_norm(std::vector<ParamSpec>& params, const NormSpec& norm);
-
-double linear_flops(const LinearSpec& linear);
 
 /// Standard deviations of a block's linear layers when drawn at random.
 struct BlockStd {

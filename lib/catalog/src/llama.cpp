@@ -93,7 +93,6 @@ ModuleSpec head(const Llama& llama) {
   ModuleSpec module{.name = "lm_head", .body = LmHead{linear, llama.final_softcap}};
   add_linear(module.params, linear, LinearSplit::rows, 1, llama.std);
   if (llama.tied) module.params[0].tied_to = "model.embed_tokens.weight";
-  module.flops_per_token = linear_flops(linear);
   return module;
 }
 

@@ -3,23 +3,48 @@
 #include <algorithm>
 
 #include "cornstarch/base/checked.h"
+#include "cornstarch/catalog/module_kind.h"
 
 namespace cornstarch::catalog {
 
-std::int64_t common_window(const ModelSpec& spec) {
-  std::set<std::int64_t> windows;
+const char* name_of(ModelKind kind) {
+  switch (kind) {
+    case ModelKind::vision:
+      return "vision";
+    case ModelKind::audio:
+      return "audio";
+    case ModelKind::llm:
+      break;
+  }
+  return "llm";
+}
+
+MediaKind media_of(ModelKind encoder) {
+  return encoder == ModelKind::audio ? MediaKind::audio : MediaKind::image;
+}
+
+std::map<std::int64_t, double> window_shares(const ModelSpec& spec) {
+  std::map<std::int64_t, double> layers;
+  double all = 0;
   for (const ModuleSpec& module : spec.modules)
-    if (const auto* block = std::get_if<BlockSpec>(&module.body)) windows.insert(block->attention.window);
-  return windows.size() == 1 ? *windows.begin() : 0;
+    if (const AttentionSpec* attention = attention_of(module)) {
+      ++layers[attention->window];
+      ++all;
+    }
+  if (layers.empty()) return {{0, 1}};
+  for (auto& [_, share] : layers) share /= all;
+  return layers;
+}
+
+std::int64_t common_window(const ModelSpec& spec) {
+  const auto windows = window_shares(spec);
+  return windows.size() == 1 ? windows.begin()->first : 0;
 }
 
 std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length) {
   std::set<std::int64_t> windows;
-  for (const ModuleSpec& module : spec.modules) {
-    const auto* block = std::get_if<BlockSpec>(&module.body);
-    const std::int64_t window = block != nullptr ? block->attention.window : 0;
+  for (const auto& [window, _] : window_shares(spec))
     if (window > 0 && window < length) windows.insert(window);
-  }
   return windows;
 }
 

@@ -1,6 +1,7 @@
 #include "activation.h"
 #include "build.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "resolve_context.h"
 
 namespace cornstarch::catalog {
@@ -14,7 +15,6 @@ ModuleSpec projector_module(const config::Projector& projector, std::int64_t in,
   if (projector.type == config::ProjectorType::linear) {
     const LinearSpec linear{"projector.projection", in, out, true};
     add_linear(module.params, linear, LinearSplit::none, 1, kProjectorStd);
-    module.flops_per_token = linear_flops(linear);
     module.body = Projector{std::nullopt, activation, linear};
     return module;
   }
@@ -22,7 +22,6 @@ ModuleSpec projector_module(const config::Projector& projector, std::int64_t in,
   const LinearSpec second{"projector.out_proj", out, out, true};
   add_linear(module.params, first, LinearSplit::rows, 1, kProjectorStd);
   add_linear(module.params, second, LinearSplit::columns, 1, kProjectorStd);
-  module.flops_per_token = linear_flops(first) + linear_flops(second);
   module.body = Projector{first, activation, second};
   return module;
 }
@@ -62,12 +61,10 @@ void select_features(const Context& context, const config::Encoder& encoder, con
   }
   std::int64_t layer = 0;
   for (const ModuleSpec& module : spec.modules) {
-    bool used = true;
-    if (std::holds_alternative<BlockSpec>(module.body)) used = layer++ < run;
+    bool used = feeds_features(module);
+    if (is_layer(module)) used = used && layer++ < run;
     // A norm behind the last layer counts as part of it; in front of the first it always runs.
-    if (const auto* norm = std::get_if<Norm>(&module.body)) {
-      used = !norm->pooled_only && (layer == 0 || run == spec.num_layers);
-    }
+    if (role_of(module) == Role::norm) used = used && (layer == 0 || run == spec.num_layers);
     modality.used.push_back(used);
   }
   if (encoder.feature_select == config::FeatureSelect::patch) {

@@ -2,13 +2,12 @@
 #include <set>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "module_list.h"
 #include "resolve_context.h"
 
 namespace cornstarch::catalog {
 namespace {
-
-bool is_projector(const ModuleSpec& module) { return std::holds_alternative<Projector>(module.body); }
 
 bool decays(const ParamSpec& param, config::NoDecay no_decay) {
   switch (no_decay) {

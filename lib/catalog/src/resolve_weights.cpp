@@ -2,6 +2,7 @@
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/formats/safetensors.h"
 #include "projector_file.h"
 #include "resolve_context.h"
@@ -108,9 +109,8 @@ void check_weights(const Context& context, const ModelSource& source, const Mode
   const std::string path = source.path + ".pretrained";
   std::vector<const ParamSpec*> model, projector;
   for (const ModuleSpec& module : spec.modules) {
-    const bool is_projector = std::holds_alternative<Projector>(module.body);
     for (const ParamSpec& param : module.params) {
-      if (param.tied_to.empty()) (is_projector ? projector : model).push_back(&param);
+      if (param.tied_to.empty()) (is_projector(module) ? projector : model).push_back(&param);
     }
   }
   const auto check = [&](const std::string& stem, const std::vector<const ParamSpec*>& params) {

@@ -29,7 +29,6 @@ ModuleSpec embeddings(const VisionTower& tower) {
     module.params.push_back({.name = name + ".patch_embedding.bias", .shape = {tower.hidden}});
   add(".position_embedding.weight", {patches.leading() + patches.patches(), tower.hidden},
       tower.position_std);
-  module.flops_per_token = linear_flops({"", tower.channels * tower.patch * tower.patch, tower.hidden});
   return module;
 }
 

@@ -60,9 +60,6 @@ ModuleSpec convolution(const Conv1d& conv, double std) {
   ParamSpec bias{.name = conv.prefix + ".bias", .shape = {conv.out}};
   if (conv.split_output) bias.split = {0, 1};
   module.params = {weight, bias};
-  // Per token of the encoder: before the second convolution there are two frames to a token.
-  const double frames = conv.stride == 1 ? 2.0 : 1.0;
-  module.flops_per_token = frames * 2.0 * 3.0 * static_cast<double>(conv.in) * static_cast<double>(conv.out);
   return module;
 }
 

@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 Result<MediaSource> media_source(const catalog::Modality& encoder) {
   MediaSource source;
   source.placeholder = encoder.placeholder;
-  source.kind = encoder.spec.kind == catalog::ModelKind::audio ? MediaKind::audio : MediaKind::image;
+  source.kind = catalog::media_of(encoder.spec.kind);
   source.features_per_item = encoder.features_per_item;
   source.item_shape = encoder.spec.item_shape;
   source.preprocessor_json = encoder.spec.preprocessor;

@@ -12,6 +12,7 @@
 
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/nn/cross_entropy.h"
 #include "cornstarch/nn/replay.h"
 #include "cornstarch/nn/sequence_parallel.h"
@@ -168,10 +169,10 @@ struct Stage::Impl {
     return x;
   }
 
-  /// Media as the first module takes it: of sounds, the frames that this rank needs.
+  /// Media as the first module takes it: where it can, only the places that this rank needs.
   at::Tensor own_media(const at::Tensor& x) const {
-    const bool frames = std::holds_alternative<catalog::Conv1d>(modality.spec.modules.front().body);
-    return frames ? x.narrow(2, media->begin, media->size()) : x;
+    const auto dim = catalog::place_dim(modality.spec.modules.front());
+    return dim ? x.narrow(*dim, media->begin, media->size()) : x;
   }
 
   at::Tensor project(at::Tensor x, const Tokens& tokens) const {

@@ -1,12 +1,13 @@
 #include "cornstarch/plan/flops.h"
 
-#include <variant>
+#include "cornstarch/catalog/module_kind.h"
+#include "cornstarch/plan/item_parts.h"
 
 namespace cornstarch::plan {
 namespace {
 
-/// Calls visit(module, pass factor) for each module that is used; returns whether any of them trains.
-/// `upstream`: whether something in front of the modality trains.
+/// Calls visit(index of the module, pass factor) for each module that is used; returns whether any of them
+/// trains. `upstream`: whether something in front of the modality trains.
 template <typename Visit>
 bool for_each_pass(const catalog::Modality& modality, bool upstream, Visit visit) {
   for (std::size_t m = 0; m < modality.spec.modules.size(); ++m) {
@@ -14,9 +15,18 @@ bool for_each_pass(const catalog::Modality& modality, bool upstream, Visit visit
     const catalog::ModuleSpec& module = modality.spec.modules[m];
     const double factor = catalog::trains(module) ? 3 : upstream ? 2 : 1;
     upstream = upstream || catalog::trains(module);
-    visit(module, factor);
+    visit(static_cast<int>(m), factor);
   }
   return upstream;
+}
+
+/// Of one item in an encoder's module.
+double item_flops(const catalog::Modality& encoder, int m) {
+  const catalog::ModuleSpec& module = encoder.spec.modules[static_cast<std::size_t>(m)];
+  const catalog::Flops of = catalog::flops_of(module);
+  const std::int64_t dropped = catalog::is_projector(module) ? encoder.drop_tokens : 0;
+  const auto places = static_cast<double>(item_places(encoder.spec, m, 1, 0).size() - dropped);
+  return of.per_place * places + of.per_pair * places * places;
 }
 
 }  // namespace
@@ -25,20 +35,17 @@ StepFlops step_flops(const catalog::Modalities& modalities, const StepCounts& co
   StepFlops flops;
   bool trains = false;
   for (std::size_t e = 0; e + 1 < modalities.size(); ++e) {
-    const auto per_item = static_cast<double>(modalities[e].spec.tokens_per_item);
-    const auto features = static_cast<double>(modalities[e].features_per_item);
-    trains |= for_each_pass(modalities[e], false, [&](const catalog::ModuleSpec& module, double factor) {
-      const bool projector = std::holds_alternative<catalog::Projector>(module.body);
-      const double of_item = module.flops_per_token * (projector ? features : per_item) +
-                             module.flops_per_token_pair * per_item * per_item;
-      flops.masked += factor * counts.items.at(e) * of_item;
+    trains |= for_each_pass(modalities[e], false, [&](int m, double factor) {
+      flops.masked += factor * counts.items.at(e) * item_flops(modalities[e], m);
     });
   }
   flops.full_attention = flops.masked;
-  for_each_pass(modalities.back(), trains, [&](const catalog::ModuleSpec& module, double factor) {
-    const bool head = std::holds_alternative<catalog::LmHead>(module.body);
-    const double linear = factor * module.flops_per_token * (head ? counts.targets : counts.tokens);
-    const double pair = factor * module.flops_per_token_pair;
+  for_each_pass(modalities.back(), trains, [&](int m, double factor) {
+    const catalog::ModuleSpec& module = modalities.back().spec.modules[static_cast<std::size_t>(m)];
+    const catalog::Flops of = catalog::flops_of(module);
+    const bool head = catalog::role_of(module) == catalog::Role::head;
+    const double linear = factor * of.per_place * (head ? counts.targets : counts.tokens);
+    const double pair = factor * of.per_pair;
     flops.masked += linear + pair * counts.visible_pairs;
     flops.full_attention += linear + pair * counts.token_pairs;
   });

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 
 namespace cornstarch::plan {
 namespace {
@@ -335,8 +336,7 @@ bool partial_over_tp(const ModalityPlan& modality, const catalog::ModuleSpec& mo
                      const catalog::ParamSpec& param) {
   if (param.of_heads) return modality.tp > 1;
   // Within a block, what is not split is applied between the products.
-  return modality.tp_sequence_parallel && param.split.dim < 0 &&
-         std::holds_alternative<catalog::BlockSpec>(module.body);
+  return modality.tp_sequence_parallel && param.split.dim < 0 && catalog::is_layer(module);
 }
 
 Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modalities, int world_size,

@@ -148,19 +148,11 @@ double visible_pairs(const RankBatch& batch, config::AttentionMask mask, std::in
   return pairs;
 }
 
-/// Of the LLM's blocks on average.
+/// Of the LLM's layers on average.
 double visible_pairs(const RankBatch& batch, const catalog::Modality& llm) {
-  std::map<std::int64_t, double> blocks;  // by window
-  double all = 0;
-  for (const catalog::ModuleSpec& module : llm.spec.modules)
-    if (const auto* block = std::get_if<catalog::BlockSpec>(&module.body)) {
-      ++blocks[block->attention.window];
-      ++all;
-    }
-  if (blocks.empty()) return visible_pairs(batch, llm.attention_mask, 0);
   double pairs = 0;
-  for (const auto& [window, number] : blocks)
-    pairs += number / all * visible_pairs(batch, llm.attention_mask, window);
+  for (const auto& [window, share] : catalog::window_shares(llm.spec))
+    pairs += share * visible_pairs(batch, llm.attention_mask, window);
   return pairs;
 }
 

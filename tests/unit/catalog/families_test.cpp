@@ -5,6 +5,7 @@
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 
 using namespace cornstarch;
 using namespace cornstarch::catalog;
@@ -114,9 +115,9 @@ TEST_CASE("llama's parameters, shapes and splits") {
   CHECK(spec.kv_heads == 2);
   CHECK(spec.vocab_size == 97);
   CHECK(spec.max_positions == 2048);
-  CHECK(spec.modules[1].flops_per_token == 2.0 * (64 * 96 + 2 * 64 * 48 + 96 * 64 + 3 * 64 * 100));
-  CHECK(spec.modules[1].flops_per_token_pair == 4.0 * 4 * 24);
-  CHECK(spec.modules[4].flops_per_token == 2.0 * 64 * 97);
+  CHECK(flops_of(spec.modules[1]).per_place == 2.0 * (64 * 96 + 2 * 64 * 48 + 96 * 64 + 3 * 64 * 100));
+  CHECK(flops_of(spec.modules[1]).per_pair == 4.0 * 4 * 24);
+  CHECK(flops_of(spec.modules[4]).per_place == 2.0 * 64 * 97);
 }
 
 TEST_CASE("llama's options reach the spec") {
@@ -216,7 +217,7 @@ TEST_CASE("clip's parameters, shapes, splits and initial values") {
   CHECK_FALSE(std::get<BlockSpec>(spec.modules[2].body).attention.causal);
   CHECK_FALSE(std::get<Norm>(spec.modules[1].body).pooled_only);
   CHECK(std::get<Norm>(spec.modules[4].body).pooled_only);
-  CHECK(spec.modules[0].flops_per_token == 2.0 * 3 * 8 * 8 * 16);
+  CHECK(flops_of(spec.modules[0]).per_place == 2.0 * 3 * 8 * 8 * 16);
 }
 
 TEST_CASE("clip's keys are found in the config of a whole CLIP") {
@@ -256,8 +257,8 @@ TEST_CASE("whisper's parameters, shapes and splits") {
   CHECK(spec.item_shape == Shape{8, 100});
   CHECK(spec.tokens_per_item == 50);
   CHECK(spec.leading_tokens == 0);
-  CHECK(spec.modules[0].flops_per_token == 2.0 * 2 * 3 * 8 * 16);
-  CHECK(spec.modules[1].flops_per_token == 2.0 * 3 * 16 * 16);
+  CHECK(flops_of(spec.modules[0]).per_place == 2.0 * 3 * 8 * 16);  // of each frame: 100 behind it
+  CHECK(flops_of(spec.modules[1]).per_place == 2.0 * 3 * 16 * 16);
   CHECK(std::get<Conv1d>(spec.modules[1].body).stride == 2);
 }
 

@@ -9,6 +9,7 @@
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/formats/safetensors.h"
 
 using namespace cornstarch;
@@ -153,7 +154,7 @@ TEST_CASE("the projector's parameters, by its type") {
   CHECK(mlp.params[2].name == "projector.out_proj.weight");
   CHECK(mlp.params[2].split == TpSplit{1, 1});
   CHECK(mlp.params[3].split == TpSplit{});
-  CHECK(mlp.flops_per_token == 2.0 * (32 * 32 + 32 * 32));
+  CHECK(flops_of(mlp).per_place == 2.0 * (32 * 32 + 32 * 32));
   const ModuleSpec& linear = all[1].spec.modules.back();
   REQUIRE(linear.params.size() == 2);
   CHECK(linear.params[0].name == "projector.projection.weight");

@@ -7,28 +7,33 @@ using namespace cornstarch;
 
 namespace {
 
+/// 2 x `products` a token, 4 x `heads` a pair.
+catalog::BlockSpec layer(std::int64_t products, std::int64_t heads) {
+  catalog::BlockSpec block;
+  block.attention.heads = heads;
+  block.attention.head_dim = 1;
+  block.attention.q = {"", 1, products};
+  return block;
+}
+
 /// An encoder of a layer and a projector, an LLM of a layer, a layer and a head: 4 tokens an item, 3 of them
 /// features.
 catalog::Modalities model(bool encoder, bool projector, bool llm) {
   catalog::Modalities m = {test::encoder("vision", 1, 1, 1, encoder, projector), test::llm(1, 1, 1, llm)};
-  m[0].spec.tokens_per_item = 4;
-  m[0].features_per_item = 3;
-  m[0].spec.modules[0].flops_per_token = 10;
-  m[0].spec.modules[0].flops_per_token_pair = 2;
-  m[0].spec.modules[1].body = catalog::Projector{};
-  m[0].spec.modules[1].flops_per_token = 100;
-  m[1].spec.modules[0].flops_per_token = 1000;
-  m[1].spec.modules[0].flops_per_token_pair = 6;
-  m[1].spec.modules[1].body = catalog::LmHead{};
-  m[1].spec.modules[1].flops_per_token = 5;
+  m[0].spec.item_shape = {1, 4};
+  m[0].drop_tokens = 1;
+  m[0].spec.modules[0].body = layer(5, 1);
+  m[0].spec.modules[1].body = catalog::Projector{std::nullopt, {}, {"", 10, 5}};
+  m[1].spec.modules[0].body = layer(500, 3);
+  m[1].spec.modules[1].body = catalog::LmHead{{"", 1, 3}};
   return m;
 }
 
 const plan::StepCounts counts{
     .tokens = 7, .token_pairs = 25, .visible_pairs = 11, .targets = 2, .items = {2}};
 
-constexpr double kLayer = 2 * (10 * 4 + 2 * 16), kProjector = 2 * 100 * 3, kLlm = 1000 * 7, kHead = 5 * 2;
-constexpr double kPairs = 6 * 25;
+constexpr double kLayer = 2 * (10 * 4 + 4 * 16), kProjector = 2 * 100 * 3, kLlm = 1000 * 7, kHead = 6 * 2;
+constexpr double kPairs = 12 * 25;
 
 }  // namespace
 
@@ -54,7 +59,7 @@ TEST_CASE(
 
 TEST_CASE("the conventions differ by what the mask hides of the LLM's attention") {
   const auto flops = plan::step_flops(model(true, true, true), counts);
-  CHECK(flops.full_attention - flops.masked == 3 * 6 * (25 - 11));
+  CHECK(flops.full_attention - flops.masked == 3 * 12 * (25 - 11));
 }
 
 TEST_CASE("modules that nothing uses do not count") {

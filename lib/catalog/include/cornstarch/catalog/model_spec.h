@@ -2,6 +2,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -165,6 +166,7 @@ struct Projector {
   LinearSpec out_proj;
 };
 
+/// What a kind knows stands in module_kind.cpp.
 using ModuleBody =
     std::variant<TokenEmbedding, PatchEmbedding, Conv1d, AddPositions, BlockSpec, Norm, LmHead, Projector>;
 
@@ -172,14 +174,19 @@ struct ModuleSpec {
   std::string name;  ///< the Hugging Face path that a stage list uses
   ModuleBody body;
   std::vector<ParamSpec> params = {};
-  /// Forward, matrix products only: 2 x parameters of linear layers. A token is one of tokens_per_item in an
-  /// encoder.
-  double flops_per_token = 0;
-  double flops_per_token_pair =
-      0;  ///< forward attention: 4 x heads x head_dim per attended (query, key) pair
 };
 
 enum class ModelKind { vision, audio, llm };
+
+/// "vision", "audio", "llm".
+const char* name_of(ModelKind kind);
+
+/// What stands in samples for encoders to take. No encoder takes video yet.
+enum class MediaKind { image, audio, video };
+inline constexpr std::size_t kMediaKinds = 3;
+
+/// What an encoder of this kind takes.
+MediaKind media_of(ModelKind encoder);
 
 /// What a family says of one Hugging Face config.json.
 struct ModelSpec {
@@ -205,6 +212,9 @@ struct ModelSpec {
 
 /// The window that all blocks have, or 0.
 std::int64_t common_window(const ModelSpec& spec);
+
+/// The share of the layers that have each window.
+std::map<std::int64_t, double> window_shares(const ModelSpec& spec);
 
 /// The windows that sequences of `length` tokens notice.
 std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length);

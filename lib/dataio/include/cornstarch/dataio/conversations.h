@@ -6,13 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "cornstarch/catalog/model_spec.h"
 #include "cornstarch/dataio/dataset.h"
 #include "cornstarch/dataio/tokenizer.h"
 
 namespace cornstarch::dataio {
 
-enum class MediaKind { image, audio, video };  ///< no encoder takes video yet
-inline constexpr std::size_t kMediaKinds = 3;
+using catalog::kMediaKinds;
+using catalog::MediaKind;
 
 /// How the media of one encoder are found in a conversation and prepared.
 struct MediaSource {

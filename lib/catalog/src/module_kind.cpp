@@ -1,0 +1,168 @@
+#include "cornstarch/catalog/module_kind.h"
+
+#include <algorithm>
+#include <type_traits>
+
+namespace cornstarch::catalog {
+namespace {
+
+double flops_of(const LinearSpec& linear) {
+  return 2.0 * static_cast<double>(linear.in) * static_cast<double>(linear.out);
+}
+
+// Answers that several kinds share.
+
+struct EachPlaceAlone {
+  static std::int64_t places_behind(const auto&, std::int64_t before) { return before; }
+  static Range places_before(const auto&, Range behind, std::int64_t) { return behind; }
+};
+struct KeepsShape {
+  static Shape shape_behind(const auto&, Shape before, std::int64_t) { return before; }
+};
+struct NoAttention {
+  static const AttentionSpec* attention(const auto&) { return nullptr; }
+};
+struct FeedsFeatures {
+  static bool feeds_features(const auto&) { return true; }
+};
+struct NoProducts {
+  static Flops flops(const auto&) { return {}; }
+};
+/// [n, places, width].
+struct TakesTokens {
+  static std::optional<int> place_dim(const auto&) { return 1; }
+};
+/// [n, channels, places].
+struct TakesFrames {
+  static std::optional<int> place_dim(const auto&) { return 2; }
+};
+
+/// The answers of a kind.
+template <typename Body>
+struct Kind;
+
+template <>
+struct Kind<TokenEmbedding>
+    : EachPlaceAlone, KeepsShape, NoAttention, FeedsFeatures, NoProducts, TakesTokens {
+  static constexpr Role role = Role::entry;
+};
+
+template <>
+struct Kind<PatchEmbedding> : NoAttention, FeedsFeatures {
+  static constexpr Role role = Role::entry;
+  static Flops flops(const PatchEmbedding& p) {
+    return {flops_of(LinearSpec{"", p.channels * p.patch_size * p.patch_size, p.hidden})};
+  }
+  static std::optional<int> place_dim(const PatchEmbedding&) { return std::nullopt; }
+  static std::int64_t places_behind(const PatchEmbedding& p, std::int64_t) {
+    return p.leading() + p.patches();
+  }
+  static Range places_before(const PatchEmbedding&, Range, std::int64_t before) { return {0, before}; }
+  static Shape shape_behind(const PatchEmbedding& p, const Shape&, std::int64_t places) {
+    return {places, p.hidden};
+  }
+};
+
+template <>
+struct Kind<Conv1d> : NoAttention, FeedsFeatures, TakesFrames {
+  static constexpr Role role = Role::entry;
+  static Flops flops(const Conv1d& c) { return {3 * flops_of(LinearSpec{"", c.in, c.out})}; }
+  static std::int64_t places_behind(const Conv1d& c, std::int64_t before) {
+    return (before - 1) / c.stride + 1;
+  }
+  static Range places_before(const Conv1d& c, Range behind, std::int64_t before) {
+    return {std::max<std::int64_t>(0, behind.begin * c.stride - 1),
+            std::min(before, (behind.end - 1) * c.stride + 2)};
+  }
+  static Shape shape_behind(const Conv1d& c, const Shape&, std::int64_t places) { return {c.out, places}; }
+};
+
+template <>
+struct Kind<AddPositions> : EachPlaceAlone, NoAttention, FeedsFeatures, NoProducts, TakesFrames {
+  static constexpr Role role = Role::entry;
+  static Shape shape_behind(const AddPositions& a, const Shape&, std::int64_t places) {
+    return {places, a.hidden};
+  }
+};
+
+template <>
+struct Kind<BlockSpec> : EachPlaceAlone, KeepsShape, FeedsFeatures, TakesTokens {
+  static constexpr Role role = Role::layer;
+  static const AttentionSpec* attention(const BlockSpec& b) { return &b.attention; }
+  static Flops flops(const BlockSpec& b) {
+    const AttentionSpec& a = b.attention;
+    const FeedForwardSpec& f = b.feed_forward;
+    Flops sum{0, 4.0 * static_cast<double>(a.heads) * static_cast<double>(a.head_dim)};
+    for (const LinearSpec* linear : {&a.q, &a.k, &a.v, &a.o, &f.up, &f.down})
+      sum.per_place += flops_of(*linear);
+    if (f.gate) sum.per_place += flops_of(*f.gate);
+    return sum;
+  }
+};
+
+template <>
+struct Kind<Norm> : EachPlaceAlone, KeepsShape, NoAttention, NoProducts, TakesTokens {
+  static constexpr Role role = Role::norm;
+  static bool feeds_features(const Norm& n) { return !n.pooled_only; }
+};
+
+template <>
+struct Kind<LmHead> : EachPlaceAlone, KeepsShape, NoAttention, FeedsFeatures, TakesTokens {
+  static constexpr Role role = Role::head;
+  static Flops flops(const LmHead& h) { return {flops_of(h.linear)}; }
+};
+
+template <>
+struct Kind<Projector> : EachPlaceAlone, NoAttention, FeedsFeatures, TakesTokens {
+  static constexpr Role role = Role::projector;
+  static Flops flops(const Projector& p) {
+    return {(p.in_proj ? flops_of(*p.in_proj) : 0) + flops_of(p.out_proj)};
+  }
+  static Shape shape_behind(const Projector& p, const Shape&, std::int64_t places) {
+    return {places, p.out_proj.out};
+  }
+};
+
+/// ask(the module's kind, its body).
+template <typename Ask>
+auto of(const ModuleSpec& module, Ask ask) {
+  return std::visit([&](const auto& body) { return ask(Kind<std::decay_t<decltype(body)>>{}, body); },
+                    module.body);
+}
+
+}  // namespace
+
+Role role_of(const ModuleSpec& module) {
+  return of(module, [](auto kind, const auto&) { return kind.role; });
+}
+
+const AttentionSpec* attention_of(const ModuleSpec& module) {
+  return of(module, [](auto kind, const auto& body) { return kind.attention(body); });
+}
+
+bool feeds_features(const ModuleSpec& module) {
+  return of(module, [](auto kind, const auto& body) { return kind.feeds_features(body); });
+}
+
+Flops flops_of(const ModuleSpec& module) {
+  return of(module, [](auto kind, const auto& body) { return kind.flops(body); });
+}
+
+std::optional<int> place_dim(const ModuleSpec& module) {
+  return of(module, [](auto kind, const auto& body) { return kind.place_dim(body); });
+}
+
+std::int64_t places_behind(const ModuleSpec& module, std::int64_t before) {
+  return of(module, [&](auto kind, const auto& body) { return kind.places_behind(body, before); });
+}
+
+Range places_before(const ModuleSpec& module, Range behind, std::int64_t before) {
+  return of(module, [&](auto kind, const auto& body) { return kind.places_before(body, behind, before); });
+}
+
+Shape shape_behind(const ModuleSpec& module, Shape before, std::int64_t places) {
+  return of(module,
+            [&](auto kind, const auto& body) { return kind.shape_behind(body, std::move(before), places); });
+}
+
+}  // namespace cornstarch::catalog
