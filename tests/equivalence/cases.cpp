@@ -25,12 +25,13 @@ std::string describe(const LayoutCase& c) {
   for (const auto& e : c.encoders)
     out += cat(e.family.substr(0, e.family.find('_')), " tp", e.tp, "x", e.stages, sp(e.sp, e.mode),
                e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
-               describe(e.listed), describe(e.blocks), ", ");
+               e.lora ? " lora" : "", describe(e.listed), describe(e.blocks), ", ");
   out += cat(c.llm, " tp", c.llm_tp, "x", c.llm_stages, sp(c.llm_sp, c.mode));
   if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
   if (c.packing) out += " packed";
-  return cat(out, c.train_llm ? "" : " frozen", describe(c.llm_listed), describe(c.llm_blocks), ", dp", c.dp,
+  return cat(out, c.train_llm ? "" : " frozen", c.llm_lora ? " lora" : "", describe(c.llm_listed),
+             describe(c.llm_blocks), ", dp", c.dp,
              c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)),
              c.whole_replicas ? ", single" : "", c.own_rates ? ", own rates" : "");
 }
@@ -292,6 +293,7 @@ std::vector<LayoutCase> layout_cases() {
   add_context_parallel(table);
   add_families(table);
   add_parts(table);
+  add_lora(table);
   return table.take();
 }
 

@@ -100,6 +100,15 @@ void set_blocks(const Blocks& blocks, bool single, config::Checkpointing& checkp
   parallel.tp_sequence_parallel = blocks.tp_sequence_parallel;
 }
 
+/// A rank that tp does not divide, and a scale that is not 1.
+config::Lora adapters() {
+  config::Lora lora;
+  lora.rank = 3;
+  lora.alpha = 7;
+  lora.targets = {"all-linear"};
+  return lora;
+}
+
 config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, bool single) {
   config::Encoder e;
   e.name = cat(layout.family == "whisper" ? "audio" : "vision", index);
@@ -120,6 +129,7 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, b
   set_blocks(layout.blocks, single, e.activation_checkpointing, *e.parallel);
   if (!layout.listed.only.empty()) e.train_only = layout.listed.only;
   e.train_except = layout.listed.except;
+  if (layout.lora) e.lora = adapters();
   return e;
 }
 
@@ -154,6 +164,7 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.model.llm.train = c.train_llm;
   if (!c.llm_listed.only.empty()) r.model.llm.train_only = c.llm_listed.only;
   r.model.llm.train_except = c.llm_listed.except;
+  if (c.llm_lora) r.model.llm.lora = adapters();
   r.model.llm.parallel.emplace();
   r.model.llm.attention_mask = c.mask;
   r.model.llm.parallel->tp = c.llm_tp;

@@ -34,6 +34,7 @@ struct EncoderLayout {
   int sp = 1;
   config::SpMode mode = config::SpMode::all_to_all;
   Listed listed = {};
+  bool lora = false;  ///< adapters on every linear layer of its blocks
 };
 
 /// One line of the equivalence table.
@@ -57,6 +58,7 @@ struct LayoutCase {
   bool packing = false;
   bool whole_replicas = false;  ///< layout single: each of dp ranks is one
   Listed llm_listed = {};
+  bool llm_lora = false;
   bool own_rates = false;  ///< every part has a learning rate and a weight decay of its own
 
   /// Whether no modality recomputes anything or deals tokens to the ranks of tp.
@@ -83,6 +85,9 @@ void add_context_parallel(Table& table);
 
 /// Layouts in which single modules are frozen, or parts are updated in ways of their own.
 void add_parts(Table& table);
+
+/// Layouts with adapters.
+void add_lora(Table& table);
 
 /// Layouts of families other than those of all the rest.
 void add_families(Table& table);

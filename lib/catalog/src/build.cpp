@@ -37,7 +37,7 @@ void add_attention(ModuleSpec& module, const AttentionSpec& attention, const Blo
     add_norm(module.params, **norm);
     for (std::size_t i = first; i < module.params.size(); ++i) {
       if ((*norm)->size == attention.head_dim)
-        module.params[i].of_heads = true;
+        module.params[i].sums_over_tp = true;
       else
         module.params[i].split = {0, attention.head_dim};
     }

@@ -160,4 +160,8 @@ std::vector<std::string> weight_names(const std::string& family_name, const std:
   return names;
 }
 
+std::string adapter_weight_name(const std::string& family, const std::string& param) {
+  return "base_model.model." + weight_names(family, param).front();
+}
+
 }  // namespace cornstarch::catalog

@@ -91,11 +91,13 @@ struct Kind<BlockSpec> : EachPlaceAlone, KeepsShape, FeedsFeatures, TakesTokens 
   static const AttentionSpec* attention(const BlockSpec& b) { return &b.attention; }
   static Flops flops(const BlockSpec& b) {
     const AttentionSpec& a = b.attention;
-    const FeedForwardSpec& f = b.feed_forward;
     Flops sum{0, 4.0 * static_cast<double>(a.heads) * static_cast<double>(a.head_dim)};
-    for (const LinearSpec* linear : {&a.q, &a.k, &a.v, &a.o, &f.up, &f.down})
-      sum.per_place += flops_of(*linear);
-    if (f.gate) sum.per_place += flops_of(*f.gate);
+    for (const LinearSpec* linear : linears_of(b)) {
+      const double adapter =
+          linear->lora ? 2.0 * static_cast<double>(linear->lora->rank * (linear->in + linear->out)) : 0;
+      sum.per_place += flops_of(*linear) + adapter;
+      sum.of_adapters += adapter;
+    }
     return sum;
   }
 };

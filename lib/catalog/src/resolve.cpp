@@ -15,6 +15,7 @@ struct Read {
   std::optional<Modality> modality;
   const std::optional<config::Parallel>* parallel = nullptr;
   Training training;
+  const std::optional<config::Lora>* lora = nullptr;
 };
 
 void check_channels(const Context& context, const ModelSource& source, const ModelSpec& spec) {
@@ -42,7 +43,7 @@ Read read_llm(const Context& context) {
   const config::Llm& llm = context.config().model.llm;
   const ModelSource source{"model.llm",        "llm", llm.family, llm.pretrained, llm.config_json,
                            llm.ignore_weights, true};
-  Read read{source.path, std::nullopt, &llm.parallel, training_of(llm)};
+  Read read{source.path, std::nullopt, &llm.parallel, training_of(llm), &llm.lora};
   auto spec = read_model(context, source);
   if (!spec) return read;
   check_weights(context, source, *spec);
@@ -61,7 +62,7 @@ Read read_encoder(const Context& context, const config::Encoder& encoder,
   const ModelSource source{
       path,  encoder.name, encoder.family, encoder.pretrained, encoder.config_json, encoder.ignore_weights,
       false, &encoder};
-  Read read{path, std::nullopt, &encoder.parallel, training_of(encoder, path)};
+  Read read{path, std::nullopt, &encoder.parallel, training_of(encoder, path), &encoder.lora};
   auto spec = read_model(context, source);
   if (!spec) return read;
   check_channels(context, source, *spec);
@@ -136,6 +137,7 @@ std::optional<Modalities> resolve(const config::Loaded& loaded, Diagnostics& dia
   for (Read& read : reads) {
     if (!read.modality) continue;
     read_parallel(context, *read.parallel, read.path, all, *read.modality);
+    resolve_lora(context, *read.lora, read.training.model, read.path, *read.modality);
     resolve_training(context, read.training, all, *read.modality);
   }
   check_sharding(context, all);

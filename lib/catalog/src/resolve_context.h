@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,6 +44,10 @@ std::optional<ModelSpec> read_model(const Context& context, const ModelSource& s
 /// the folder has a file for it.
 void check_weights(const Context& context, const ModelSource& source, const ModelSpec& spec);
 
+/// The same of the adapters of `spec` in a folder of PEFT's, which `path` names.
+void check_adapters(const Context& context, const std::string& path, const std::filesystem::path& folder,
+                    const ModelSpec& spec);
+
 /// Appends the projector, takes what feature_layer and feature_select say, and fills `used`.
 void add_projector(const Context& context, const config::Encoder& encoder, const std::string& path,
                    std::optional<std::int64_t> llm_hidden, Modality& modality);
@@ -75,6 +80,10 @@ struct Training {
   const std::optional<std::vector<std::string>>& only;
   const std::vector<std::string>& except;
 };
+
+/// Gives the modality's model the adapters that its config asks for.
+void resolve_lora(const Context& context, const std::optional<config::Lora>& lora, const PartTraining& part,
+                  const std::string& path, Modality& modality);
 
 /// Decides of each parameter of the modality whether it trains, and how the optimizer updates it.
 void resolve_training(const Context& context, const Training& training,

@@ -28,6 +28,9 @@ class Decision {
       : context_(context), training_(training), modality_(modality), list_(context, all, modality) {
     for (std::size_t i = 0; i < modality.spec.modules.size(); ++i)
       set_trains(modules()[i], cannot_train(i).empty());
+    for (ModuleSpec& module : modules())
+      for (ParamSpec& param : module.params)
+        param.trains = param.trains && (param.of_adapter || !frozen_by_lora(module));
   }
 
   void take_lists() {
@@ -62,10 +65,14 @@ class Decision {
     const ModuleSpec& m = modules()[index];
     if (!part_of(m).trains) return cat(part_of(m).flag, " is false");
     if (!modality_.used[index]) return "its output does not reach the loss";
-    const bool learns =
-        std::any_of(m.params.begin(), m.params.end(), [](const ParamSpec& p) { return !p.fixed; });
+    const bool learns = std::any_of(m.params.begin(), m.params.end(), [&](const ParamSpec& p) {
+      return !p.fixed && (p.of_adapter || !frozen_by_lora(m));
+    });
+    if (!learns && frozen_by_lora(m)) return "it has no adapters, and with 'lora' only these do";
     return learns ? "" : "it has no parameters that could";
   }
+
+  bool frozen_by_lora(const ModuleSpec& module) const { return modality_.lora && !is_projector(module); }
 
   /// Why none of them can; "" if one can.
   std::string none_can_train(const std::vector<int>& indices) {

@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <set>
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
@@ -25,19 +26,24 @@ bool is_float(DType dtype) {
   return dtype == DType::f64 || dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
 }
 
+std::vector<std::string> names_of(const ModelSpec& spec, const ParamSpec& param) {
+  if (param.of_adapter) return {adapter_weight_name(spec.family, param.name)};
+  return weight_names(spec.family, param.name);
+}
+
 /// The weight under the first of its names that the folder has.
-WeightsFolder::Located locate(const WeightsFolder& weights, const std::string& family,
-                              const std::string& param) {
-  for (const std::string& name : weight_names(family, param)) {
+WeightsFolder::Located locate(const WeightsFolder& weights, const ModelSpec& spec, const ParamSpec& param) {
+  for (const std::string& name : names_of(spec, param)) {
     if (const auto located = weights.find(name); located.entry) return located;
   }
   return {};
 }
 
 /// Where a weight would have been found, and under which longer name the folder has it, if it does.
-std::string looked_for(const ModelSpec& spec, const std::string& param, const WeightsFolder& weights) {
-  const auto names = weight_names(spec.family, param);
+std::string looked_for(const ModelSpec& spec, const ParamSpec& param, const WeightsFolder& weights) {
+  const auto names = names_of(spec, param);
   std::string text = cat("looked for under ", join(names, ", "));
+  if (param.of_adapter) return text;
   for (const std::string& held : surplus_weights(spec, weights.names(), {})) {
     for (const std::string& name : names) {
       if (!held.ends_with("." + name)) continue;
@@ -53,12 +59,12 @@ std::string looked_for(const ModelSpec& spec, const std::string& param, const We
 bool compare(const Context& context, const std::string& path, const fs::path& folder, const ModelSpec& spec,
              const std::vector<const ParamSpec*>& params, const WeightsFolder& weights) {
   constexpr int kShown = 3;
-  std::vector<std::string> missing;
+  std::vector<const ParamSpec*> missing;
   int wrong = 0;
   for (const ParamSpec* param : params) {
-    const auto located = locate(weights, spec.family, param->name);
+    const auto located = locate(weights, spec, *param);
     if (!located.entry) {
-      missing.push_back(param->name);
+      missing.push_back(param);
       continue;
     }
     const bool fits = located.entry->shape == param->shape;
@@ -76,8 +82,8 @@ bool compare(const Context& context, const std::string& path, const fs::path& fo
   if (!missing.empty()) {
     context.error("bad_weights", path,
                   cat("'", folder.string(), "': ", missing.size(), " of ", params.size(),
-                      " weights are missing, the first is '", missing.front(), "'"),
-                  looked_for(spec, missing.front(), weights));
+                      " weights are missing, the first is '", missing.front()->name, "'"),
+                  looked_for(spec, *missing.front(), weights));
   }
   return missing.size() < params.size();
 }
@@ -128,6 +134,27 @@ void check_weights(const Context& context, const ModelSource& source, const Mode
   std::error_code ignored;
   if (!projector.empty() && fs::exists(folder / "projector.safetensors", ignored))
     check("projector", projector);
+}
+
+void check_adapters(const Context& context, const std::string& path, const fs::path& folder,
+                    const ModelSpec& spec) {
+  const auto weights = WeightsFolder::open(folder, "adapter_model");
+  if (!weights) return context.error("bad_weights", path, weights.error().message, weights.error().help);
+  std::vector<const ParamSpec*> params;
+  std::set<std::string> expected;
+  for (const ModuleSpec& module : spec.modules)
+    for (const ParamSpec& param : module.params)
+      if (param.of_adapter && expected.insert(adapter_weight_name(spec.family, param.name)).second)
+        params.push_back(&param);
+  if (!compare(context, path, folder, spec, params, *weights)) return;
+  std::vector<std::string> surplus;
+  for (const std::string& name : weights->names())
+    if (!expected.contains(name)) surplus.push_back(name);
+  if (surplus.empty()) return;
+  context.error("surplus_weights", path,
+                cat("'", folder.string(), "': the config has no adapters for ", surplus.size(),
+                    surplus.size() == 1 ? " weight: " : " weights: ", join(patterns_of(surplus), ", ")),
+                "'targets' names the layers that have adapters");
 }
 
 }  // namespace cornstarch::catalog

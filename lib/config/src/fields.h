@@ -138,6 +138,33 @@ struct Describe<EncoderOptimizer> : NoGroups {
 };
 
 template <>
+struct Describe<Lora> : NoGroups {
+  static auto fields() {
+    return std::tuple{
+        field("rank", &Lora::rank, "Rows of A and columns of B: a layer gives W x + alpha / rank * B A x.",
+              {.min = 1, .hints = {"r", "lora_rank", "lora_r"}}),
+        field("alpha", &Lora::alpha,
+              "What the adapter's share is multiplied by, before it is divided by rank.",
+              {.above = 0, .hints = {"lora_alpha"}}),
+        field("targets", &Lora::targets,
+              "The layers that get adapters, by the last part of their names (q_proj, v_proj, down_proj); "
+              "`all-linear`: every linear layer of the model's blocks.",
+              {.required = true,
+               .not_empty = true,
+               .hints = {"target_modules", "lora_target", "lora_target_modules", "modules"}}),
+        field("pretrained", &Lora::pretrained,
+              "A folder in PEFT's format (adapter_config.json, adapter_model.safetensors) to begin with.",
+              {.text = Text::input_path,
+               .hints = {"path", "adapter_name_or_path"},
+               .fallback = "A drawn at random, B zero"}),
+        field("merge", &Lora::merge,
+              "Whether the run's model is written whole, the adapters added to its weights, instead of the "
+              "adapters alone.",
+              {.hints = {"merge_weights", "merge_and_unload"}})};
+  }
+};
+
+template <>
 struct Describe<Encoder> {
   static constexpr auto key() { return &Encoder::name; }
   static Groups exactly_one() { return {{"pretrained", "config"}}; }
@@ -172,6 +199,8 @@ struct Describe<Encoder> {
         field("optimizer", &Encoder::optimizer,
               "What the encoder and the projector have otherwise than the run's `optimizer`.",
               {.hints = {"optim"}}),
+        field("lora", &Encoder::lora, "Adapters that train instead of the encoder's own weights.",
+              {.hints = {"peft", "adapters"}, .fallback = "none"}),
         field("placeholder", &Encoder::placeholder, "The text that stands for one item in a conversation.",
               {.hints = {"token", "image_token"}, .fallback = "the encoder's name in <>"}),
         field(
@@ -221,6 +250,8 @@ struct Describe<Llm> {
                .fallback = "none"}),
         field("optimizer", &Llm::optimizer, "What the LLM has otherwise than the run's `optimizer`.",
               {.hints = {"optim"}}),
+        field("lora", &Llm::lora, "Adapters that train instead of the LLM's own weights.",
+              {.hints = {"peft", "adapters"}, .fallback = "none"}),
         field("attention_mask", &Llm::attention_mask, "Which tokens a token sees.",
               {.hints = {"mask", "mask_type"}}),
         field("activation_checkpointing", &Llm::activation_checkpointing,
@@ -603,6 +634,7 @@ static_assert(describes_every_member<Projector>());
 static_assert(describes_every_member<EncoderTrain>());
 static_assert(describes_every_member<PartOptimizer>());
 static_assert(describes_every_member<EncoderOptimizer>());
+static_assert(describes_every_member<Lora>());
 static_assert(describes_every_member<Encoder>());
 static_assert(describes_every_member<Llm>());
 static_assert(describes_every_member<Model>());

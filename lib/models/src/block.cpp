@@ -135,7 +135,7 @@ class Block : public Layer {
 
   /// A row-parallel layer's own product: with its bias if it is all there is to add up.
   Linear partial(const Linear& layer) const {
-    return {layer.weight, tp_->size() == 1 ? layer.bias : at::Tensor(), layer.sum};
+    return {layer.weight, tp_->size() == 1 ? layer.bias : at::Tensor(), layer.sum, layer.adapter};
   }
 
   /// The ranks' partial products [b, t, hidden] added up, and the bias, as tokens are held between the

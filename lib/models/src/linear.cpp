@@ -6,15 +6,23 @@
 namespace cornstarch::models {
 
 Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec) {
-  const Parameter& weight = parameters.at(spec.prefix + ".weight");
-  return {weight.value, parameters.find(spec.prefix + ".bias"), weight.sum};
+  const auto weight_of = [&](const std::string& end) {
+    const Parameter& weight = parameters.at(spec.prefix + end);
+    return Linear{weight.value, {}, weight.sum};
+  };
+  Linear out = weight_of(".weight");
+  out.bias = parameters.find(spec.prefix + ".bias");
+  if (spec.lora)
+    out.adapter = std::make_shared<nn::Adapter>(
+        nn::Adapter{weight_of(".lora_A.weight"), weight_of(".lora_B.weight"), spec.lora->scale});
+  return out;
 }
 
 at::Tensor apply(const Linear& linear, const at::Tensor& x) { return nn::linear(x, linear); }
 
 at::Tensor apply_row_parallel(const Linear& linear, const at::Tensor& x, const comm::GroupPtr& tp) {
   if (tp->size() == 1) return apply(linear, x);
-  at::Tensor y = nn::reduce_from_tp(nn::linear(x, {linear.weight, {}, linear.sum}), tp);
+  at::Tensor y = nn::reduce_from_tp(nn::linear(x, {linear.weight, {}, linear.sum, linear.adapter}), tp);
   if (linear.bias.defined()) y.add_(linear.bias);
   return y;
 }

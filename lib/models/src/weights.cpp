@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "adapter_folder.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/result.h"
@@ -47,8 +48,9 @@ at::Tensor mapped(std::span<const std::byte> bytes, const std::vector<std::int64
 /// Reads shards one by one and collects what is wrong with them.
 class Loader {
  public:
-  Loader(const std::filesystem::path& folder, const catalog::Modality& modality)
-      : folder_(folder), modality_(modality), model_(value_or_throw(WeightsFolder::open(folder))) {
+  Loader(const std::filesystem::path& folder, const catalog::Modality& modality,
+         const std::string& stem = "model")
+      : folder_(folder), modality_(modality), model_(value_or_throw(WeightsFolder::open(folder, stem))) {
     if (!catalog::is_llm(modality) && std::filesystem::exists(folder / "projector.safetensors")) {
       projector_ = value_or_throw(WeightsFolder::open(folder, "projector"));
     }
@@ -60,7 +62,9 @@ class Loader {
     const std::string& name = p.spec->tied_to.empty() ? p.spec->name : p.spec->tied_to;
     const bool projector = of_projector(name);
     if (projector && !projector_) return false;
-    const std::vector<std::string> names = catalog::weight_names(modality_.spec.family, name);
+    const std::vector<std::string> names =
+        p.spec->of_adapter ? std::vector{catalog::adapter_weight_name(modality_.spec.family, name)}
+                           : catalog::weight_names(modality_.spec.family, name);
     for (const std::string& candidate : names) {
       const WeightsFolder::Located found = (projector ? *projector_ : model_).find(candidate);
       if (found.entry == nullptr) continue;
@@ -129,13 +133,21 @@ const NamedTensor* first_beyond(const std::vector<NamedTensor>& tensors, at::Sca
   return nullptr;
 }
 
+const catalog::ParamSpec* find(const catalog::ModelSpec& spec, const std::string& name) {
+  for (const catalog::ModuleSpec& module : spec.modules)
+    for (const catalog::ParamSpec& param : module.params)
+      if (param.name == name) return &param;
+  return nullptr;
+}
+
 bool is_tied(const catalog::ModelSpec& spec, const std::string& name) {
-  for (const catalog::ModuleSpec& module : spec.modules) {
-    for (const catalog::ParamSpec& param : module.params) {
-      if (param.name == name) return !param.tied_to.empty();
-    }
-  }
-  return false;
+  const catalog::ParamSpec* param = find(spec, name);
+  return param != nullptr && !param->tied_to.empty();
+}
+
+bool of_adapter(const catalog::ModelSpec& spec, const std::string& name) {
+  const catalog::ParamSpec* param = find(spec, name);
+  return param != nullptr && param->of_adapter;
 }
 
 /// Tensors on their way into one file; holds the memory that `entries` speak of.
@@ -158,19 +170,22 @@ void load_pretrained(const std::filesystem::path& folder, const catalog::Modalit
                      std::vector<Parameter>& parameters) {
   const at::NoGradGuard no_grad;
   Loader loader(folder, modality);
-  for (Parameter& p : parameters) loader.load(p, {0, p.value.numel()});
+  for (Parameter& p : parameters)
+    if (!p.spec->of_adapter) loader.load(p, {0, p.value.numel()});
   loader.finish();
 }
 
 struct FirstValues::Impl {
   const catalog::Modality& modality;
   std::uint64_t seed;
-  std::optional<Loader> loader;
+  std::optional<Loader> loader, adapters;
 };
 
 FirstValues::FirstValues(const catalog::Modality& modality, std::uint64_t seed)
-    : impl_(new Impl{modality, seed, std::nullopt}) {
+    : impl_(new Impl{modality, seed, std::nullopt, std::nullopt}) {
   if (modality.pretrained) impl_->loader.emplace(*modality.pretrained, modality);
+  if (modality.lora && modality.lora->pretrained)
+    impl_->adapters.emplace(*modality.lora->pretrained, modality, "adapter_model");
 }
 
 FirstValues::~FirstValues() = default;
@@ -179,12 +194,14 @@ void FirstValues::fill(Parameter& parameter) { fill(parameter, {0, parameter.val
 
 void FirstValues::fill(Parameter& parameter, Range elements) {
   const at::NoGradGuard no_grad;
-  if (impl_->loader && impl_->loader->load(parameter, elements)) return;
+  std::optional<Loader>& loader = parameter.spec->of_adapter ? impl_->adapters : impl_->loader;
+  if (loader && loader->load(parameter, elements)) return;
   draw(parameter, impl_->modality, impl_->seed, elements);
 }
 
 void FirstValues::check() const {
   if (impl_->loader) impl_->loader->finish();
+  if (impl_->adapters) impl_->adapters->finish();
 }
 
 void save_pretrained(const std::filesystem::path& folder, const catalog::Modality& modality,
@@ -194,18 +211,29 @@ void save_pretrained(const std::filesystem::path& folder, const catalog::Modalit
                      name_in_config(dtype)));
     dtype = at::kFloat;
   }
-  Outgoing model, projector;
+  const bool adapters_only = modality.lora && !modality.lora->merge;
+  if (modality.lora && modality.lora->merge) tensors = merged(modality, std::move(tensors));
+  Outgoing model, projector, adapters;
   for (NamedTensor& tensor : tensors) {
     if (is_tied(modality.spec, tensor.name)) continue;
     tensor.value = tensor.value.to(dtype);
+    if (of_adapter(modality.spec, tensor.name)) {
+      adapters.add(catalog::adapter_weight_name(modality.spec.family, tensor.name), tensor.value);
+      continue;
+    }
     const bool outside = of_projector(tensor.name);
     (outside ? projector : model)
         .add(catalog::weight_names(modality.spec.family, tensor.name).front(), tensor.value);
   }
   value_or_throw(make_folders(folder));
-  value_or_throw(formats::write_safetensors(folder / "model.safetensors", model.entries));
-  const std::string config = catalog::config_json(modality.spec, name_in_config(dtype));
-  value_or_throw(write_file_atomically(folder / "config.json", config));
+  if (adapters_only) {
+    value_or_throw(formats::write_safetensors(folder / "adapter_model.safetensors", adapters.entries));
+    value_or_throw(write_file_atomically(folder / "adapter_config.json", adapter_config(modality)));
+  } else {
+    value_or_throw(formats::write_safetensors(folder / "model.safetensors", model.entries));
+    const std::string config = catalog::config_json(modality.spec, name_in_config(dtype));
+    value_or_throw(write_file_atomically(folder / "config.json", config));
+  }
   if (projector.entries.empty()) return;
   value_or_throw(formats::write_safetensors(folder / "projector.safetensors", projector.entries));
   value_or_throw(write_file_atomically(folder / "projector_config.json", modality.projector_config));

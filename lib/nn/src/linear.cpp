@@ -1,6 +1,7 @@
 #include "cornstarch/nn/linear.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/add.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
@@ -61,7 +62,10 @@ LinearGrads linear_grads(const at::Tensor& x, bool x_needed, const std::vector<L
   return out;
 }
 
-std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers) {
+namespace {
+
+/// The layers without their adapters.
+std::vector<at::Tensor> products(const at::Tensor& x, const std::vector<Linear>& layers) {
   std::vector<at::Tensor> outputs, parents{x};
   for (const Linear& layer : layers) {
     outputs.push_back(product(x, layer));
@@ -77,6 +81,35 @@ std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& 
         return out;
       });
   return outputs;
+}
+
+}  // namespace
+
+at::Tensor weight_of(const Adapter& adapter) {
+  const at::NoGradGuard no_grad;
+  return at::mm(adapter.b.weight, adapter.a.weight).mul_(adapter.scale);
+}
+
+std::vector<Linear> with_adapters(const std::vector<Linear>& layers) {
+  std::vector<Linear> all = layers;
+  for (const Linear& layer : layers)
+    if (layer.adapter) all.push_back(layer.adapter->a);
+  return all;
+}
+
+std::vector<at::Tensor> adapted(std::vector<at::Tensor> products, const std::vector<Linear>& layers) {
+  std::size_t next = layers.size();
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!layers[i].adapter) continue;
+    const Adapter& adapter = *layers[i].adapter;
+    products[i] = at::add(products[i], linear(products[next++], adapter.b), adapter.scale);
+  }
+  products.resize(layers.size());
+  return products;
+}
+
+std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers) {
+  return adapted(products(x, with_adapters(layers)), layers);
 }
 
 at::Tensor linear(const at::Tensor& x, const Linear& layer) { return linears(x, {layer})[0]; }

@@ -47,8 +47,11 @@ at::Tensor checkpoint(const Recomputed& f, const at::Tensor& x) {
                         });
 }
 
-std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList inputs,
-                                          const std::vector<Linear>& layers) {
+namespace {
+
+/// The layers without their adapters.
+std::vector<at::Tensor> recomputed_products(const Recomputed& f, at::TensorList inputs,
+                                            const std::vector<Linear>& layers) {
   const at::Tensor h = f(inputs);
   std::vector<at::Tensor> parents = inputs.vec(), outputs;
   bool recorded = h.requires_grad();
@@ -72,6 +75,13 @@ std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList in
                    return out;
                  });
   return outputs;
+}
+
+}  // namespace
+
+std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList inputs,
+                                          const std::vector<Linear>& layers) {
+  return adapted(recomputed_products(f, inputs, with_adapters(layers)), layers);
 }
 
 }  // namespace cornstarch::nn

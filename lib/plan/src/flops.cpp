@@ -6,24 +6,32 @@
 namespace cornstarch::plan {
 namespace {
 
-/// Calls visit(index of the module, pass factor) for each module that is used; returns whether any of them
+/// Of a forward and backward: one, two or three times a forward. A weight that is frozen beside an adapter
+/// that trains hands gradients on, and has none.
+catalog::Flops pass_flops(const catalog::ModuleSpec& module, bool upstream) {
+  const bool trains = catalog::trains(module);
+  const double factor = trains ? 3 : upstream ? 2 : 1;
+  const catalog::Flops once = catalog::flops_of(module);
+  const double frozen = trains && once.of_adapters > 0 ? once.per_place - once.of_adapters : 0;
+  return {factor * once.per_place - frozen, factor * once.per_pair};
+}
+
+/// Calls visit(index of the module, its flops) for each module that is used; returns whether any of them
 /// trains. `upstream`: whether something in front of the modality trains.
 template <typename Visit>
 bool for_each_pass(const catalog::Modality& modality, bool upstream, Visit visit) {
   for (std::size_t m = 0; m < modality.spec.modules.size(); ++m) {
     if (!modality.used[m]) continue;
     const catalog::ModuleSpec& module = modality.spec.modules[m];
-    const double factor = catalog::trains(module) ? 3 : upstream ? 2 : 1;
+    visit(static_cast<int>(m), pass_flops(module, upstream));
     upstream = upstream || catalog::trains(module);
-    visit(static_cast<int>(m), factor);
   }
   return upstream;
 }
 
 /// Of one item in an encoder's module.
-double item_flops(const catalog::Modality& encoder, int m) {
+double item_flops(const catalog::Modality& encoder, int m, const catalog::Flops& of) {
   const catalog::ModuleSpec& module = encoder.spec.modules[static_cast<std::size_t>(m)];
-  const catalog::Flops of = catalog::flops_of(module);
   const std::int64_t dropped = catalog::is_projector(module) ? encoder.drop_tokens : 0;
   const auto places = static_cast<double>(item_places(encoder.spec, m, 1, 0).size() - dropped);
   return of.per_place * places + of.per_pair * places * places;
@@ -35,19 +43,17 @@ StepFlops step_flops(const catalog::Modalities& modalities, const StepCounts& co
   StepFlops flops;
   bool trains = false;
   for (std::size_t e = 0; e + 1 < modalities.size(); ++e) {
-    trains |= for_each_pass(modalities[e], false, [&](int m, double factor) {
-      flops.masked += factor * counts.items.at(e) * item_flops(modalities[e], m);
+    trains |= for_each_pass(modalities[e], false, [&](int m, const catalog::Flops& of) {
+      flops.masked += counts.items.at(e) * item_flops(modalities[e], m, of);
     });
   }
   flops.full_attention = flops.masked;
-  for_each_pass(modalities.back(), trains, [&](int m, double factor) {
+  for_each_pass(modalities.back(), trains, [&](int m, const catalog::Flops& of) {
     const catalog::ModuleSpec& module = modalities.back().spec.modules[static_cast<std::size_t>(m)];
-    const catalog::Flops of = catalog::flops_of(module);
     const bool head = catalog::role_of(module) == catalog::Role::head;
-    const double linear = factor * of.per_place * (head ? counts.targets : counts.tokens);
-    const double pair = factor * of.per_pair;
-    flops.masked += linear + pair * counts.visible_pairs;
-    flops.full_attention += linear + pair * counts.token_pairs;
+    const double linear = of.per_place * (head ? counts.targets : counts.tokens);
+    flops.masked += linear + of.per_pair * counts.visible_pairs;
+    flops.full_attention += linear + of.per_pair * counts.token_pairs;
   });
   return flops;
 }

@@ -334,7 +334,7 @@ std::string Plan::group_name(const Group& group) const {
 
 bool partial_over_tp(const ModalityPlan& modality, const catalog::ModuleSpec& module,
                      const catalog::ParamSpec& param) {
-  if (param.of_heads) return modality.tp > 1;
+  if (param.sums_over_tp) return modality.tp > 1;
   // Within a block, what is not split is applied between the products.
   return modality.tp_sequence_parallel && param.split.dim < 0 && catalog::is_layer(module);
 }

@@ -259,7 +259,7 @@ TEST_CASE("olmo 2 has norms behind both halves, and of all queries and keys") {
   CHECK((block.attention.q_norm->size == 64 && block.attention.k_norm->size == 16));
   for (const ParamSpec& param : spec.modules[1].params) {
     if (param.name.find("self_attn.k_norm") == std::string::npos) continue;
-    CHECK((param.shape == Shape{16} && param.split == TpSplit{0, 8} && !param.of_heads));
+    CHECK((param.shape == Shape{16} && param.split == TpSplit{0, 8} && !param.sums_over_tp));
   }
   const auto& embedding = std::get<TokenEmbedding>(spec.modules[0].body);
   CHECK((embedding.vocab == 50304 && embedding.padding_idx == 1));

@@ -228,6 +228,72 @@ TEST_CASE("a module trains with all of its parameters but the fixed ones") {
     }
 }
 
+TEST_CASE("adapters train in place of the model's own weights, split over tp as their layers are") {
+  const Modalities all = resolved({"model.llm.lora={rank: 3, alpha: 6, targets: [q_proj, down_proj]}"});
+  CHECK(trained(all[2]) == Flags{false, true, true, true, true, true, true, false, false});
+  const ModuleSpec& layer = all[2].spec.modules[1];
+  const auto& block = std::get<BlockSpec>(layer.body);
+  CHECK(block.attention.q.lora->scale == 2);
+  CHECK_FALSE(block.attention.k.lora);
+  const auto find = [&](const std::string& end) {
+    for (const ParamSpec& p : layer.params)
+      if (p.name.ends_with(end)) return p;
+    FAIL("no " << end);
+    return ParamSpec{};
+  };
+  const std::int64_t hidden = all[2].spec.hidden_size;
+  const ParamSpec qa = find("q_proj.lora_A.weight"), qb = find("q_proj.lora_B.weight");
+  CHECK((qa.shape == Shape{3, hidden} && qa.split.dim == -1 && qa.sums_over_tp && qa.init == Init::normal));
+  CHECK((qb.shape == Shape{block.attention.q.out, 3} && qb.split == find("q_proj.weight").split &&
+         !qb.sums_over_tp));
+  CHECK(qb.init == Init::zeros);
+  const ParamSpec da = find("down_proj.lora_A.weight"), db = find("down_proj.lora_B.weight");
+  CHECK((da.shape == Shape{3, block.feed_forward.down.in} && da.split == find("down_proj.weight").split));
+  CHECK((db.split.dim == -1 && db.sums_over_tp));
+  for (const ParamSpec& p : layer.params) CHECK(p.trains == p.of_adapter);
+  CHECK(flops_of(layer).of_adapters ==
+        2.0 * 3 * static_cast<double>(hidden + block.attention.q.out + block.feed_forward.down.in + hidden));
+}
+
+TEST_CASE("all-linear gives every layer of the blocks an adapter; an encoder's projector trains as it did") {
+  const Modalities all = resolved(
+      {"model.encoders.vision.train.encoder=true", "model.encoders.vision.lora={targets: [all-linear]}"});
+  CHECK(all[0].lora->targets ==
+        std::vector<std::string>{"q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"});
+  for (const ModuleSpec& module : all[0].spec.modules)
+    for (const ParamSpec& param : module.params) {
+      CAPTURE(param.name);
+      CHECK((!param.trains || param.of_adapter || param.name.starts_with("projector.")));
+    }
+}
+
+TEST_CASE("adapters that there cannot be") {
+  const Folder folder;
+  const auto said = [&](const std::string& value) {
+    std::string text = resolve_with(folder, {value}).text;
+    for (std::size_t at; (at = text.find(folder.path.string())) != std::string::npos;)
+      text.replace(at, folder.path.string().size(), "$");
+    return text;
+  };
+  const std::string media = (folder.path / "media").string();
+  CHECK(said("model.llm.lora={targets: [q_prj]}").find("'llm' has no layers called 'q_prj'") !=
+        std::string::npos);
+  CHECK(said("model.llm.lora={targets: [q_prj]}").find("did you mean 'q_proj'?") != std::string::npos);
+  CHECK(said("model.encoders.vision.lora={targets: [fc1]}")
+            .find("'model.encoders.vision.lora' has nothing to train: ") != std::string::npos);
+  CHECK(said("model.llm.lora={targets: [q_proj], pretrained: " + media + "}")
+            .find("'$/media' has no adapter_config.json that can be read") != std::string::npos);
+  std::ofstream(folder.path / "media" / "adapter_config.json")
+      << R"({"r": 4, "lora_alpha": 16, "use_dora": true, "use_rslora": false, "rank_pattern": {}})";
+  const std::string text = said("model.llm.lora={rank: 8, targets: [q_proj], pretrained: " + media + "}");
+  INFO(text);
+  CHECK(text.find("the adapters in '$/media' have r 4 (adapter_config.json), the "
+                  "config says 8") != std::string::npos);
+  CHECK(text.find("set rank: 4") != std::string::npos);
+  CHECK(text.find("have use_dora true, which is not known") != std::string::npos);
+  CHECK(text.find("lora_alpha") == std::string::npos);
+}
+
 TEST_CASE("what shares a weight can be frozen together") {
   const Folder folder;
   std::string config = base_config();

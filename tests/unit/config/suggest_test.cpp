@@ -79,7 +79,10 @@ TEST_CASE("Keys of other trainers: what they are called here, or that there is n
       {"warmup_ratio", "write the number of steps: 'lr_schedule.warmup_steps' is the ratio x 'steps'"},
       {"bf16", "write precision: bf16"},
       {"fp16", "there is no fp16: precision: bf16 is as small"},
-      {"lora_rank", "there are no adapters: 'train' says which parts train, each as a whole"},
+      {"lora_rank",
+       "here it is 'model.encoders.<name>.lora.rank' or 'model.llm.lora.rank': Rows of A and columns of B: a "
+       "layer gives W x + alpha / rank * B A x."},
+      {"use_lora", "write lora: {rank: 8, alpha: 16, targets: [q_proj, v_proj]} in an encoder or the LLM"},
       {"hidden_size", "what a Hugging Face config.json says belongs under 'config' of an encoder or the LLM"},
       {"pipeline_model_parallel_size",
        "a modality has as many pipeline stages as 'parallel.stages' has lists"},

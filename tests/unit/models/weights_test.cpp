@@ -2,7 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 
 #include <cstdlib>
@@ -14,6 +16,7 @@
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
+#include "cornstarch/catalog/lora.h"
 #include "cornstarch/formats/safetensors.h"
 #include "model_fixture.h"
 #include "temporary_folder.h"
@@ -125,6 +128,61 @@ TEST_CASE("first values: a folder's where it has them, drawn ones elsewhere", "[
     CHECK(p.value.requires_grad() == p.trains);
   }
   CHECK(projector == 4);
+}
+
+TEST_CASE("adapters are written as PEFT has them, read again, or added to the weights", "[models]") {
+  const Folder folder;
+  Modality m = fixture::llama(false);
+  catalog::add_adapters(m.spec, {"q_proj", "down_proj"}, {3, 2.5});
+  m.lora.emplace();
+  m.lora->rank = 3;
+  m.lora->alpha = 7.5;
+  m.lora->targets = {"q_proj", "down_proj"};
+  Stage stage = fixture::whole(m);
+  {
+    const at::NoGradGuard no_grad;
+    for (Parameter& p : stage.parameters())
+      if (p.spec->of_adapter)
+        p.value.copy_(fixture::noise(p.value.sizes().vec(), p.value.numel() + p.split_dim));
+  }
+  models::save_pretrained(folder.path(), m, tensors_of(stage), at::kDouble);
+  const auto names = names_in(folder.path() / "adapter_model.safetensors");
+  CHECK(names.size() == 4 * std::size_t(fixture::all_modules(m).size() - 3));
+  CHECK(std::count(names.begin(), names.end(),
+                   "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight") == 1);
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "model.safetensors"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "config.json"));
+
+  Modality read = m;
+  read.lora->pretrained = folder.path().string();
+  Stage again = fixture::whole(read, at::kDouble, 8);
+  models::FirstValues values(read, 8);
+  for (Parameter& p : again.parameters()) values.fill(p);
+  values.check();
+  std::map<std::string, at::Tensor> of_stage;
+  for (const NamedTensor& t : tensors_of(stage)) of_stage[t.name] = t.value;
+  for (const Parameter& p : again.parameters()) {
+    CAPTURE(p.spec->name);
+    const bool drawn = p.spec->init == catalog::Init::normal && !p.spec->of_adapter;
+    CHECK(p.value.equal(of_stage[p.spec->name]) == !drawn);
+  }
+
+  m.lora->merge = true;
+  const Folder whole;
+  models::save_pretrained(whole.path(), m, tensors_of(stage), at::kDouble);
+  CHECK_FALSE(std::filesystem::exists(whole.path() / "adapter_model.safetensors"));
+  Modality plain = fixture::llama(false);
+  Stage merged = fixture::whole(plain, at::kDouble, 9);
+  models::load_pretrained(whole.path(), plain, merged.parameters());
+  for (const Parameter& p : merged.parameters()) {
+    CAPTURE(p.spec->name);
+    const std::string stem = p.spec->name.substr(0, p.spec->name.rfind('.'));
+    const auto b = of_stage.find(stem + ".lora_B.weight"), a = of_stage.find(stem + ".lora_A.weight");
+    at::Tensor expected = of_stage[p.spec->name];
+    if (p.spec->name.ends_with(".weight") && b != of_stage.end())
+      expected = expected + 2.5 * at::matmul(b->second, a->second);
+    CHECK(at::allclose(p.value, expected, 1e-14, 1e-14));
+  }
 }
 
 TEST_CASE("first values of some elements of a shard, read or drawn", "[models]") {

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
 
 #include "catch.h"
 #include "expect_close.h"
@@ -136,4 +137,34 @@ TEST_CASE("products of bf16 add up in fp32") {
   sum.add_product(scalar(256), scalar(1));
   sum.add_product(scalar(1), scalar(1));  // lost in bf16, which has eight bits
   CHECK(where.item<float>() == 257);
+}
+
+TEST_CASE("adapters add scale * B A x to what layers give, and take their part of the gradients") {
+  std::vector<at::Tensor> ours, theirs;  // x, two weights, A and B of the first layer, A and B of the second
+  for (auto* leaves : {&ours, &theirs})
+    *leaves = {leaf(noise(kShape, 1)), leaf(noise({6, 8}, 2)), leaf(noise({4, 8}, 3)), leaf(noise({3, 8}, 4)),
+               leaf(noise({6, 3}, 5)), leaf(noise({2, 8}, 6)), leaf(noise({4, 2}, 7))};
+  const auto layer = [&](int weight, int a, double scale) {
+    return nn::Linear{ours[weight],
+                      {},
+                      nullptr,
+                      std::make_shared<nn::Adapter>(nn::Adapter{{ours[a]}, {ours[a + 1]}, scale})};
+  };
+  const auto expected = [&](int weight, int a, double scale) {
+    return at::linear(theirs[0], theirs[weight]) +
+           scale * at::linear(at::linear(theirs[0], theirs[a]), theirs[a + 1]);
+  };
+  const std::vector<nn::Linear> layers{layer(1, 3, 2.5), layer(2, 5, 0.5)};
+  const auto got = nn::linears(ours[0], layers);
+  const at::Tensor first = expected(1, 3, 2.5), second = expected(2, 5, 0.5);
+  expect_close(got[0], first, 1e-14);
+  expect_close(got[1], second, 1e-14);
+  expect_close(nn::linear(ours[0], layers[1]), second, 1e-14);
+  expect_close(nn::weight_of(*layers[0].adapter), 2.5 * at::matmul(theirs[4], theirs[3]), 1e-14);
+  ((got[0] * noise({2, 5, 6}, 9)).sum() + (got[1] * noise({2, 5, 4}, 10)).sum()).backward();
+  ((first * noise({2, 5, 6}, 9)).sum() + (second * noise({2, 5, 4}, 10)).sum()).backward();
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    CAPTURE(i);
+    expect_close(ours[i].grad(), theirs[i].grad(), 1e-13);
+  }
 }

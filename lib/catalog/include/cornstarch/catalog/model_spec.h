@@ -34,8 +34,10 @@ struct ParamSpec {
   Init init = Init::zeros;
   double init_std = 0.0;  ///< for Init::normal
   bool fixed = false;     ///< never trains (Whisper's sinusoidal positions)
-  bool of_heads = false;  ///< not split, but applied to a tp rank's own heads: its gradient is a sum over tp
+  bool sums_over_tp =
+      false;  ///< not split, but a tp rank applies it to a part of its own: the gradient is a sum
   bool of_norm = false;
+  bool of_adapter = false;  ///< LoRA's: in no pretrained folder of the model
   std::string tied_to =
       {};  ///< the name of the parameter this one shares its value with (a tied lm_head), or ""
   // What the run makes of it, as resolve() decides:
@@ -71,12 +73,20 @@ struct RopeSpec {
   auto operator<=>(const RopeSpec&) const = default;
 };
 
-/// One linear layer: y = x W^T + b with W [out, in]. `prefix` + ".weight" / ".bias" are its parameters.
+/// A low-rank adapter (Hu et al., "LoRA", 2021): scale * B A x is added, A [rank, in], B [out, rank].
+struct LoraSpec {
+  std::int64_t rank = 0;
+  double scale = 0;
+};
+
+/// One linear layer: y = x W^T + b with W [out, in]. `prefix` + ".weight" / ".bias" are its parameters, with
+/// an adapter ".lora_A.weight" and ".lora_B.weight", too.
 struct LinearSpec {
   std::string prefix;
   std::int64_t in = 0;
   std::int64_t out = 0;
   bool bias = false;
+  std::optional<LoraSpec> lora = {};
 };
 
 /// o(softmax(q k^T / sqrt(head_dim)) v), with queries and keys normed where there is a norm, head by head if
@@ -109,6 +119,16 @@ struct BlockSpec {
   AttentionSpec attention;
   FeedForwardSpec feed_forward;
 };
+
+/// Pointers to the linear layers of a BlockSpec, const or not, in the order of execution.
+auto linears_of(auto& block) {
+  auto& a = block.attention;
+  auto& f = block.feed_forward;
+  std::vector out{&a.q, &a.k, &a.v, &a.o};
+  if (f.gate) out.push_back(&*f.gate);
+  out.insert(out.end(), {&f.up, &f.down});
+  return out;
+}
 
 /// ids [b, t] -> [b, t, hidden]; the table is split by vocabulary over tp.
 struct TokenEmbedding {

@@ -31,8 +31,9 @@ bool feeds_features(const ModuleSpec& module);
 
 /// Of a forward, matrix products only.
 struct Flops {
-  double per_place = 0;  ///< of those behind the module: 2 x the elements of its linear layers
-  double per_pair = 0;   ///< attended (query, key) pair: 4 x heads x head_dim
+  double per_place = 0;    ///< of those behind the module: 2 x the elements of its linear layers
+  double per_pair = 0;     ///< attended (query, key) pair: 4 x heads x head_dim
+  double of_adapters = 0;  ///< in per_place
 };
 Flops flops_of(const ModuleSpec& module);
 

@@ -26,6 +26,7 @@ struct Modality {
   /// Per module: whether its output reaches the loss (feature_layer leaves later layers out, CLIP's
   /// post_layernorm feeds only the pooled output).
   std::vector<bool> used = {};
+  std::optional<config::Lora> lora = {};  ///< of the model: its own weights do not train
   // Encoders only:
   std::string placeholder = {};
   std::int64_t drop_tokens = 0;                ///< leading tokens that feature_select drops from every item

@@ -67,6 +67,15 @@ struct EncoderOptimizer {
   PartOptimizer projector;
 };
 
+/// Low-rank adapters beside linear layers of a model, which train in its place.
+struct Lora {
+  int rank = 8;
+  double alpha = 16;
+  std::vector<std::string> targets;
+  std::optional<std::string> pretrained;  ///< a folder in PEFT's format
+  bool merge = false;
+};
+
 struct Encoder {
   std::string name;  ///< the key under `encoders`: the modality
   std::string family;
@@ -78,6 +87,7 @@ struct Encoder {
   std::optional<std::vector<std::string>> train_only;  ///< as written: ranges not yet expanded
   std::vector<std::string> train_except;
   EncoderOptimizer optimizer;
+  std::optional<Lora> lora;
   std::string placeholder;  ///< default "<name>"
   int feature_layer = -1;
   FeatureSelect feature_select = FeatureSelect::full;
@@ -94,6 +104,7 @@ struct Llm {
   std::optional<std::vector<std::string>> train_only;
   std::vector<std::string> train_except;
   PartOptimizer optimizer;
+  std::optional<Lora> lora;
   AttentionMask attention_mask = AttentionMask::causal;
   Checkpointing activation_checkpointing = Checkpointing::none;
   std::optional<Parallel> parallel;

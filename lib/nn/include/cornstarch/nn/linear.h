@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
 #include "cornstarch/nn/gradient_sum.h"
@@ -9,10 +10,20 @@
 /// The one door through which activations meet weights: whatever multiplies by a weight does so here.
 namespace cornstarch::nn {
 
+struct Adapter;
+
 struct Linear {
   at::Tensor weight = {};        ///< [out, in]
   at::Tensor bias = {};          ///< undefined where there is none
   GradientSumPtr sum = nullptr;  ///< of the weight; null: autograd's
+  std::shared_ptr<const Adapter> adapter = nullptr;
+};
+
+/// LoRA: scale * b(a(x)) beside what a layer gives. Of a layer that is split over ranks, one of both is split
+/// like it, so that sums over ranks are those of the layer.
+struct Adapter {
+  Linear a, b;
+  double scale = 0;
 };
 
 /// x [..., in] through the layer.
@@ -21,9 +32,18 @@ at::Tensor linear(const at::Tensor& x, const Linear& layer);
 /// x [..., in] through each of the layers. What flows back to x is added up by the products themselves.
 std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers);
 
-// What those consist of, for operations with a backward of their own. Nothing is recorded.
+// What those consist of, for operations with a backward of their own.
 
-/// x [..., in] through the layer.
+/// The layers, and behind them the A of their adapters: all of them products of one input.
+std::vector<Linear> with_adapters(const std::vector<Linear>& layers);
+
+/// What adapted layers give, of the products of with_adapters(layers). Recorded.
+std::vector<at::Tensor> adapted(std::vector<at::Tensor> products, const std::vector<Linear>& layers);
+
+/// scale * B A: what an adapter adds to its layer's weight [out, in].
+at::Tensor weight_of(const Adapter& adapter);
+
+/// x [..., in] through the layer without its adapter. Not recorded, nor is what follows.
 at::Tensor product(const at::Tensor& x, const Linear& layer);
 
 /// The input's gradient, given rows of the output's [n, out], into `into` [n, in] or added to it.
