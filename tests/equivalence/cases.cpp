@@ -23,9 +23,10 @@ std::string describe(const LayoutCase& c) {
   };
   std::string out = c.name.empty() ? "" : c.name + ": ";
   for (const auto& e : c.encoders)
-    out += cat(e.family.substr(0, e.family.find('_')), " tp", e.tp, "x", e.stages, sp(e.sp, e.mode),
-               e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
-               e.lora ? " lora" : "", describe(e.listed), describe(e.blocks), ", ");
+    out += cat(e.family.substr(0, e.family.find('_')), e.avg_pool > 1 ? " pooled" : "", " tp", e.tp, "x",
+               e.stages, sp(e.sp, e.mode), e.train_encoder ? "" : " frozen",
+               e.train_projector ? "" : " projector-frozen", e.lora ? " lora" : "", describe(e.listed),
+               describe(e.blocks), ", ");
   out += cat(c.llm, " tp", c.llm_tp, "x", c.llm_stages, sp(c.llm_sp, c.mode));
   if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));

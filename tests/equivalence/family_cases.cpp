@@ -57,16 +57,47 @@ void add_encoder(Table& table, const std::string& family) {
   table.add({encoder(2, 1)}, 2, 1, 2).sharding = Sharding::zero3;
 }
 
+/// Means of features in front of the projector: of pictures of 5 x 5 patches, and of sounds of 6 tokens.
+void add_pooled(Table& table) {
+  const auto pooled = [](const std::string& family, int tp, int stages) {
+    EncoderLayout e{family, tp, stages};
+    e.avg_pool = 2;
+    e.patch_only = family == "clip_wide";
+    return e;
+  };
+  const auto dealt = [&](const std::string& family, SpMode mode) {
+    EncoderLayout e = pooled(family, 1, 2);
+    e.sp = 2;
+    e.mode = mode;
+    return e;
+  };
+  table.add({pooled("clip_wide", 2, 2)}, 2, 1, 1);
+  table.add({dealt("clip_wide", SpMode::ring)}, 1, 1, 2);
+  table.add({frozen(pooled("whisper", 3, 1), false, true)}, 1, 2, 1);
+  EncoderLayout linear = dealt("whisper", SpMode::all_to_all);
+  linear.mlp = false;
+  table.add({linear}, 2, 1, 1);
+  LayoutCase& context = table.add({pooled("clip_wide", 1, 1), dealt("whisper", SpMode::ring_attn)}, 1, 1, 1);
+  context.llm_sp = 2;
+  table.add({pooled("clip_wide", 1, 2), pooled("whisper", 2, 1)}, 1, 1, 2).sharding = Sharding::zero3;
+}
+
 }  // namespace
 
 void add_families(Table& table) {
   for (const char* family : {"mistral", "qwen2", "qwen3", "gemma3_text"}) add_llm(table, family);
   add_llm(table, "olmo2", SpMode::ring);
   add_masked(table, "olmo2", SpMode::all_to_all, AttentionMask::image_bidirectional);
+  add_llm(table, "longrope", SpMode::all_to_all);
+  add_llm(table, "dynamic");
+  add_masked(table, "longrope", SpMode::ring, AttentionMask::causal);
   add_llm(table, "gemma2");
   add_masked(table, "gemma2", SpMode::all_to_all, AttentionMask::image_bidirectional);
   add_masked(table, "gemma2", SpMode::ring, AttentionMask::modality_isolated);
   add_encoder(table, "siglip_vision_model");
+  add_encoder(table, "dinov2");
+  add_encoder(table, "qwen2_audio_encoder");
+  add_pooled(table);
 }
 
 }  // namespace cornstarch::test

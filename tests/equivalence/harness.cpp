@@ -295,7 +295,7 @@ const Outcome& reference(const Trial& trial) {
   key += cat(c.own_rates, c.llm_lora, join(c.llm_listed.only, "+"), "-", join(c.llm_listed.except, "+"));
   for (const auto& e : c.encoders)
     key += cat(" ", e.family, e.train_encoder, e.train_projector, e.feature_layer, e.patch_only, e.mlp,
-               e.lora, join(e.listed.only, "+"), "-", join(e.listed.except, "+"));
+               e.avg_pool, e.lora, join(e.listed.only, "+"), "-", join(e.listed.except, "+"));
   auto it = cache.find(key);
   if (it == cache.end()) {
     it = cache.emplace(key, Outcome{}).first;

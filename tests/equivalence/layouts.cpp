@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include "cornstarch/base/checked.h"
@@ -32,6 +33,15 @@ const std::map<std::string, std::string>& configs() {
                   "mlp_bias": true, "initializer_range": 0.2,
                   "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                                    "high_freq_factor": 4.0, "original_max_position_embeddings": 16}})"},
+      {"longrope",
+       R"({"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 4, "num_attention_heads": 12, "head_dim": 4,
+                  "num_key_value_heads": 6, "vocab_size": 67, "max_position_embeddings": 64, "initializer_range": 0.2,
+                  "rope_scaling": {"rope_type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [3.0, 9.0],
+                                   "original_max_position_embeddings": 5}})"},
+      {"dynamic",
+       R"({"hidden_size": 24, "intermediate_size": 35, "num_hidden_layers": 4, "num_attention_heads": 12, "head_dim": 4,
+                  "num_key_value_heads": 6, "vocab_size": 61, "max_position_embeddings": 5, "initializer_range": 0.2,
+                  "rope_scaling": {"rope_type": "dynamic", "factor": 10.0}})"},
       {"mistral",
        R"({"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 4, "num_attention_heads": 12,
                   "num_key_value_heads": 6, "vocab_size": 67, "max_position_embeddings": 64, "sliding_window": 7,
@@ -60,8 +70,16 @@ const std::map<std::string, std::string>& configs() {
                   "initializer_range": 0.2})"},
       {"siglip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29, "num_hidden_layers": 3,
                   "num_attention_heads": 12, "image_size": 8, "patch_size": 4})"},
+      {"dinov2", R"({"hidden_size": 24, "mlp_ratio": 2, "num_hidden_layers": 3, "num_attention_heads": 12,
+                  "image_size": 8, "patch_size": 4, "use_swiglu_ffn": true, "layerscale_value": 0.7,
+                  "initializer_range": 0.2})"},
       {"clip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29, "num_hidden_layers": 3,
                   "num_attention_heads": 12, "image_size": 8, "patch_size": 4, "initializer_factor": 0.25})"},
+      {"clip_wide", R"({"hidden_size": 24, "intermediate_size": 29, "num_hidden_layers": 3,
+                  "num_attention_heads": 12, "image_size": 20, "patch_size": 4, "initializer_factor": 0.25})"},
+      {"qwen2_audio_encoder",
+       R"({"d_model": 24, "encoder_ffn_dim": 31, "encoder_layers": 3, "encoder_attention_heads": 12,
+                  "num_mel_bins": 6, "max_source_positions": 9, "initializer_range": 0.2})"},
       {"whisper",
        R"({"d_model": 24, "encoder_ffn_dim": 31, "encoder_layers": 3, "encoder_attention_heads": 12,
                   "num_mel_bins": 6, "max_source_positions": 6, "init_std": 0.2})"},
@@ -69,9 +87,11 @@ const std::map<std::string, std::string>& configs() {
   return all;
 }
 
-/// Llama's configs have names of their own.
-std::string family_of(const std::string& llm) {
-  return llm == "mha" || llm == "gqa_tied" || llm == "llama3" ? "llama" : llm;
+/// Several configs of one family have names of their own.
+std::string family_of(const std::string& config) {
+  static const std::set<std::string> llamas = {"mha", "gqa_tied", "llama3", "longrope", "dynamic"};
+  if (config == "clip_wide") return "clip_vision_model";
+  return llamas.count(config) > 0 ? "llama" : config;
 }
 
 /// The modules dealt to `n` stages; where they do not divide, early stages hold fewer.
@@ -111,15 +131,17 @@ config::Lora adapters() {
 
 config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, bool single) {
   config::Encoder e;
-  e.name = cat(layout.family == "whisper" ? "audio" : "vision", index);
-  e.family = layout.family;
+  e.name =
+      cat(layout.family == "whisper" || layout.family == "qwen2_audio_encoder" ? "audio" : "vision", index);
+  e.family = family_of(layout.family);
   e.config_json = configs().at(layout.family);
+  e.projector.avg_pool = layout.avg_pool;
   e.projector.type = layout.mlp ? config::ProjectorType::mlp : config::ProjectorType::linear;
   e.train = {layout.train_encoder, layout.train_projector};
   e.placeholder = cat("<", e.name, ">");
   e.feature_layer = layout.feature_layer;
   e.feature_select = layout.patch_only ? config::FeatureSelect::patch : config::FeatureSelect::full;
-  auto modules = module_names(layout.family, *e.config_json);
+  auto modules = module_names(e.family, *e.config_json);
   modules.push_back("projector");
   e.parallel.emplace();
   e.parallel->tp = layout.tp;

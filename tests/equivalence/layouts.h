@@ -22,7 +22,7 @@ struct Listed {
 };
 
 struct EncoderLayout {
-  std::string family = "clip_vision_model";
+  std::string family = "clip_vision_model";  ///< or another key of configs()
   int tp = 1;
   int stages = 1;
   bool train_encoder = true;
@@ -30,6 +30,7 @@ struct EncoderLayout {
   int feature_layer = -1;
   bool patch_only = false;
   bool mlp = true;
+  int avg_pool = 1;
   Blocks blocks = {};
   int sp = 1;
   config::SpMode mode = config::SpMode::all_to_all;
@@ -41,7 +42,7 @@ struct EncoderLayout {
 struct LayoutCase {
   std::string name;
   std::vector<EncoderLayout> encoders;
-  std::string llm = "mha";  ///< a key of configs(): mha, gqa_tied, llama3 (Llama's), or a family
+  std::string llm = "mha";  ///< a key of configs(): mha, gqa_tied, llama3, longrope, dynamic, or a family
   int llm_tp = 1;
   int llm_stages = 1;
   bool train_llm = true;

@@ -21,7 +21,7 @@ import transformers
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import (AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
-                          CLIPVisionModel, SiglipVisionModel, WhisperForConditionalGeneration, WhisperModel, pipeline)
+                          CLIPVisionModel, Dinov2Model, Qwen2AudioEncoder, SiglipVisionModel, WhisperForConditionalGeneration, WhisperModel, pipeline)
 
 GOLDEN = Path(__file__).parent / "models"
 TEXT = "What digit do you see?\nSeven, and  then 12.\n"
@@ -49,6 +49,8 @@ def check_type(folder):
 
 
 def outputs(name, folder, golden):
+    if name.startswith("qwen2audio"):
+        return load(folder, Qwen2AudioEncoder)(golden["media"]).last_hidden_state, golden["hidden.layer_norm"]
     if name.startswith(("gemma", "llama", "mistral", "qwen")):
         model = load(folder, AutoModelForCausalLM, torch.float32)
         return model(inputs_embeds=golden["hidden.model.embed_tokens"]).logits, golden["logits"]
@@ -59,6 +61,8 @@ def outputs(name, folder, golden):
     if name.startswith("siglip"):
         out = load(folder, SiglipVisionModel)(pixel_values=golden["media"])
         return out.last_hidden_state, golden["hidden.vision_model.post_layernorm"]
+    if name.startswith("dinov2"):
+        return load(folder, Dinov2Model)(pixel_values=golden["media"]).last_hidden_state, golden["hidden.layernorm"]
     load(folder, WhisperForConditionalGeneration)
     return load(folder, WhisperModel).encoder(golden["media"]).last_hidden_state, golden["hidden.layer_norm"]
 

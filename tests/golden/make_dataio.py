@@ -27,6 +27,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from tokenizers import __version__ as tokenizers_version
 from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
 from transformers.image_utils import load_image
+from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 OUT = Path(__file__).parent / "dataio"
@@ -607,10 +608,13 @@ def make_clip():
         ("bytes", "palette.png", {"size": 13, "crop_size": 12, "do_normalize": False, "do_rescale": False}, None),
         ("factor", "bits.png", {"size": 9, "crop_size": 9, "rescale_factor": 0.007, "do_normalize": False}, None),
         ("no_rescale", "rgb.png", {"size": 9, "crop_size": 9, "do_rescale": False, **half}, None),
+        ("bit", "rgb.png", {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 25},
+                            "crop_size": {"height": 22, "width": 22}, "image_mean": [0.485, 0.456, 0.406]}, None),
     ]  # fmt: skip
     index = []
     for name, picture, config, defaults in cases:
-        processor = CLIPImageProcessorPil(**(config or defaults))
+        family = BitImageProcessorPil if name == "bit" else CLIPImageProcessorPil
+        processor = family(**(config or defaults))
         image = Image.open(OUT / "pictures" / picture)
         values = processor(image, return_tensors="np")["pixel_values"][0].astype("<f4")
         (OUT / f"clip_{name}.bin").write_bytes(values.tobytes())

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import (CLIPVisionConfig, CLIPVisionModel, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM,
+from transformers import (CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM,
                           Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
-                          Olmo2Config, Olmo2ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
+                          Olmo2Config, Olmo2ForCausalLM, Qwen2AudioEncoder, Qwen2AudioEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
                           SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperModel)
 
 ROOT = Path(__file__).parent / "models"
@@ -29,9 +29,14 @@ CLIP = dict(hidden_size=16, intermediate_size=26, num_hidden_layers=2, num_atten
 WHISPER = dict(d_model=16, encoder_ffn_dim=26, encoder_layers=2, encoder_attention_heads=4, num_mel_bins=6,
                max_source_positions=7, decoder_layers=1, decoder_attention_heads=1, decoder_ffn_dim=4, vocab_size=8,
                max_target_positions=4, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1)
+QWEN2_AUDIO = dict(d_model=16, encoder_ffn_dim=26, encoder_layers=2, encoder_attention_heads=4, num_mel_bins=6,
+                   max_source_positions=8)
 SIGLIP = dict(hidden_size=16, intermediate_size=26, num_hidden_layers=2, num_attention_heads=4, image_size=8,
               patch_size=4, num_channels=3)
+DINOV2 = dict(hidden_size=16, mlp_ratio=2, num_hidden_layers=2, num_attention_heads=4, image_size=8, patch_size=4)
 YARN = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, original_max_position_embeddings=16)
+LONGROPE = dict(rope_type="longrope", rope_theta=100.0, short_factor=[1.0, 1.5], long_factor=[2.0, 6.0],
+                original_max_position_embeddings=8)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
 
@@ -54,6 +59,15 @@ CASES = {
     "llama_rope_llama3_old": ("llama", dict(num_attention_heads=2, rope_parameters=dict(LLAMA3, rope_theta=100.0)), dict(old_config=True)),
     "llama_rope_linear": ("llama", dict(rope_parameters=dict(rope_type="linear", rope_theta=100.0, factor=2.5)), {}),
     "llama_rope_dynamic": ("llama", dict(rope_parameters=dict(rope_type="dynamic", rope_theta=100.0, factor=2.0)), {}),
+    "llama_rope_dynamic_long": ("llama", dict(max_position_embeddings=6, rope_parameters=dict(
+        rope_type="dynamic", rope_theta=100.0, factor=2.0)), {}),
+    "llama_rope_dynamic_long_old": ("llama", dict(max_position_embeddings=4, head_dim=6, rope_parameters=dict(
+        rope_type="dynamic", rope_theta=50.0, factor=4.5)), dict(old_config=True)),
+    "llama_rope_longrope": ("llama", dict(rope_parameters=LONGROPE), {}),
+    "llama_rope_longrope_short": ("llama", dict(max_position_embeddings=32, rope_parameters=dict(
+        LONGROPE, original_max_position_embeddings=9)), dict(old_config=True)),
+    "llama_rope_longrope_options": ("llama", dict(num_key_value_heads=2, rope_parameters=dict(
+        LONGROPE, factor=3.0, attention_factor=1.3)), dict(old_config=True)),
     "llama_rope_yarn": ("llama", dict(hidden_size=32, rope_parameters=YARN), {}),
     "llama_rope_yarn_options": ("llama", dict(hidden_size=32, rope_parameters=dict(
         YARN, beta_fast=8.0, beta_slow=0.5, truncate=False, mscale=0.8, mscale_all_dim=0.3)), dict(old_config=True)),
@@ -110,11 +124,19 @@ CASES = {
     "siglip_options": ("siglip_vision_model", dict(hidden_act="quick_gelu", layer_norm_eps=0.1, num_channels=1,
                                                    num_attention_heads=2, image_size=11, patch_size=3),
                        dict(prefix="")),
+    "dinov2": ("dinov2", dict(), dict(prefix="")),
+    "dinov2_options": ("dinov2", dict(hidden_act="gelu_new", layer_norm_eps=0.1, num_channels=1, num_attention_heads=2,
+                                      image_size=11, patch_size=3, qkv_bias=False, use_swiglu_ffn=True,
+                                      layerscale_value=0.3, use_mask_token=False), dict(prefix="dinov2.")),
     "whisper": ("whisper", dict(), dict(prefix="model.encoder.")),
     "whisper_base_model": ("whisper", dict(), dict(prefix="encoder.")),
     "whisper_encoder_only": ("whisper", dict(encoder_attention_heads=2), dict(prefix="")),
     "whisper_quick_gelu": ("whisper", dict(activation_function="quick_gelu"), dict(prefix="model.encoder.")),
     "whisper_gelu_tanh": ("whisper", dict(activation_function="gelu_new"), dict(prefix="model.encoder.")),
+    "qwen2audio": ("qwen2_audio_encoder", dict(), dict(prefix="")),
+    "qwen2audio_options": ("qwen2_audio_encoder", dict(encoder_attention_heads=2, activation_function="gelu_new",
+                                                       num_mel_bins=5, max_source_positions=7, scale_embedding=True),
+                           dict(prefix="audio_tower.")),
     "whisper_relu": ("whisper", dict(activation_function="relu"), dict(prefix="model.encoder.")),
     "whisper_scale_embedding": ("whisper", dict(scale_embedding=True), dict(prefix="model.encoder.")),
 }
@@ -125,7 +147,8 @@ def randomize(model, dtype):
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.dim() == 1:
-                p.copy_(torch.randn_like(p) * 0.2 + (1.0 if "norm" in name and name.endswith("weight") else 0.0))
+                one = "norm" in name and name.endswith("weight") or "lambda" in name
+                p.copy_(torch.randn_like(p) * 0.2 + (1.0 if one else 0.0))
             else:
                 p.copy_(torch.randn_like(p) * 1.5 / p[0].numel() ** 0.5)
             p.copy_(p.to(dtype).to(p.dtype))
@@ -191,9 +214,34 @@ def run_tower(model, golden):
     encoder_loss(out.last_hidden_state if has_norm else out.hidden_states[-1], golden)
 
 
+def dinov2(config):
+    model = Dinov2Model._from_config(Dinov2Config(**config), attn_implementation="eager")
+    return model, {name: p for name, p in model.named_parameters()}
+
+
+def run_dinov2(model, golden):
+    c = model.config
+    for name, layer in [("embeddings", model.embeddings), ("layernorm", model.layernorm)]:
+        record(golden, layer, name)
+    for i, layer in enumerate(model.encoder.layer):
+        record(golden, layer, f"encoder.layer.{i}")
+    golden["media"] = torch.randn(2, c.num_channels, c.image_size, c.image_size)
+    encoder_loss(model(pixel_values=golden["media"]).last_hidden_state, golden)
+
+
 def whisper(config):
     model = WhisperModel._from_config(WhisperConfig(**config), attn_implementation="eager")
     return model.encoder, {name: p for name, p in model.encoder.named_parameters()}
+
+
+def qwen2_audio(config):
+    encoder = Qwen2AudioEncoder._from_config(Qwen2AudioEncoderConfig(**config), attn_implementation="eager")
+    return encoder, {name: p for name, p in encoder.named_parameters()}
+
+
+def run_qwen2_audio(encoder, golden):
+    record(golden, encoder.avg_pooler, "avg_pooler", lambda x: x.transpose(1, 2))
+    run_whisper(encoder, golden)
 
 
 def run_whisper(encoder, golden):
@@ -224,6 +272,8 @@ FAMILIES = {"llama": (LLAMA, decoder(LlamaConfig, LlamaForCausalLM), run_decoder
             "olmo2": (LLAMA, decoder(Olmo2Config, Olmo2ForCausalLM), run_decoder),
             "clip_vision_model": (CLIP, tower(CLIPVisionConfig, CLIPVisionModel), run_tower),
             "siglip_vision_model": (SIGLIP, tower(SiglipVisionConfig, SiglipVisionModel), run_tower),
+            "dinov2": (DINOV2, dinov2, run_dinov2),
+            "qwen2_audio_encoder": (QWEN2_AUDIO, qwen2_audio, run_qwen2_audio),
             "whisper": (WHISPER, whisper, run_whisper)}
 
 
@@ -253,6 +303,14 @@ def save_weights(folder, tensors, shards):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
+def unstacked(name, tensor):
+    """By the names of our parameters: what transformers has as one tensor may be several of them."""
+    if ".mlp.weights_in." not in name:
+        return {name: tensor}
+    gate, up = tensor.chunk(2)
+    return {name.replace("weights_in", "weights_in.gate"): gate, name.replace("weights_in", "weights_in.up"): up}
+
+
 def make(case):
     family, options, script = CASES[case]
     base, build, run = FAMILIES[family]
@@ -272,7 +330,9 @@ def make(case):
     save_weights(folder, on_disk, script.get("shards", 1))
     golden = {}
     run(model, golden)
-    golden.update({f"grad.{name}": p.grad for name, p in names.items() if p.grad is not None})
+    for name, p in names.items():
+        if p.grad is not None:
+            golden.update({f"grad.{own}": grad for own, grad in unstacked(name, p.grad).items()})
     save_file({k: v.contiguous().clone() for k, v in golden.items()}, folder / "golden.safetensors")
 
 

@@ -4,14 +4,20 @@ namespace cornstarch::catalog {
 
 void add_linear(std::vector<ParamSpec>& params, const LinearSpec& linear, LinearSplit split,
                 std::int64_t unit, double std) {
-  ParamSpec weight{.name = linear.prefix + ".weight", .shape = {linear.out, linear.in}};
+  const auto param = [&](const char* part, Shape shape) {
+    ParamSpec made{.name = linear.prefix + part, .shape = std::move(shape)};
+    if (const auto& stacked = linear.stacked)
+      made.stacked = Stacked{stacked->name + part, stacked->rows, stacked->first};
+    return made;
+  };
+  ParamSpec weight = param(".weight", {linear.out, linear.in});
   weight.init = Init::normal;
   weight.init_std = std;
   if (split == LinearSplit::rows) weight.split = {0, unit};
   if (split == LinearSplit::columns) weight.split = {1, unit};
   params.push_back(weight);
   if (!linear.bias) return;
-  ParamSpec bias{.name = linear.prefix + ".bias", .shape = {linear.out}};
+  ParamSpec bias = param(".bias", {linear.out});
   if (split == LinearSplit::rows) bias.split = {0, unit};
   params.push_back(bias);
 }
@@ -19,7 +25,8 @@ void add_linear(std::vector<ParamSpec>& params, const LinearSpec& linear, Linear
 void add_norm(std::vector<ParamSpec>& params, const NormSpec& norm) {
   params.push_back({.name = norm.prefix + ".weight",
                     .shape = {norm.size},
-                    .init = norm.offset == 0 ? Init::ones : Init::zeros,
+                    .init = Init::constant,
+                    .init_std = 1 - norm.offset,
                     .of_norm = true});
   if (norm.kind == NormKind::layer_norm) {
     params.push_back({.name = norm.prefix + ".bias", .shape = {norm.size}, .of_norm = true});
@@ -58,12 +65,19 @@ ModuleSpec block_module(const std::string& name, const BlockSpec& block, const B
   const auto add = [&](const std::optional<NormSpec>& norm) {
     if (norm) add_norm(module.params, *norm);
   };
+  const auto add_scale = [&](const std::optional<ScaleSpec>& scale) {
+    if (scale)
+      module.params.push_back(
+          {.name = scale->name, .shape = {scale->size}, .init = Init::constant, .init_std = scale->value});
+  };
   add(block.norm1);
   add_attention(module, block.attention, std);
   add(block.attention_norm);
+  add_scale(block.attention_scale);
   add(block.norm2);
   add_feed_forward(module, block.feed_forward, std);
   add(block.feed_forward_norm);
+  add_scale(block.feed_forward_scale);
   return module;
 }
 

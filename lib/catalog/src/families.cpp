@@ -12,9 +12,10 @@ namespace cornstarch::catalog {
 namespace {
 
 const std::vector<const Family*>& all_families() {
-  static const std::vector<const Family*> list = {
-      &clip_family(),  &siglip_family(), &whisper_family(), &llama_family(),       &mistral_family(),
-      &qwen2_family(), &qwen3_family(),  &gemma2_family(),  &gemma3_text_family(), &olmo2_family()};
+  static const std::vector<const Family*> list = {&clip_family(),    &siglip_family(),      &dinov2_family(),
+                                                  &whisper_family(), &qwen2_audio_family(), &llama_family(),
+                                                  &mistral_family(), &qwen2_family(),       &qwen3_family(),
+                                                  &gemma2_family(),  &gemma3_text_family(), &olmo2_family()};
   return list;
 }
 
@@ -160,8 +161,10 @@ std::vector<std::string> weight_names(const std::string& family_name, const std:
   return names;
 }
 
-std::string adapter_weight_name(const std::string& family, const std::string& param) {
-  return "base_model.model." + weight_names(family, param).front();
+std::vector<std::string> weight_names(const std::string& family, const ParamSpec& param) {
+  std::vector<std::string> names = weight_names(family, stored_name(param));
+  if (param.of_adapter) return {"base_model.model." + names.front()};
+  return names;
 }
 
 }  // namespace cornstarch::catalog

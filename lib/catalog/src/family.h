@@ -36,7 +36,9 @@ struct Family {
 
 const Family& clip_family();
 const Family& siglip_family();
+const Family& dinov2_family();
 const Family& whisper_family();
+const Family& qwen2_audio_family();
 const Family& llama_family();
 const Family& mistral_family();
 const Family& qwen2_family();

@@ -58,8 +58,9 @@ void build_gemma3(HfConfig& config, ModelSpec& spec) {
   Llama gemma = read_gemma(
       config,
       {.vocab = 262208, .max_positions = 131072, .rope = {.default_theta = 1e6, .layers = "full_attention"}});
-  gemma.window_rope = config.rope(
-      gemma.max_positions, {.theta = "rope_local_base_freq", .scaled = false, .layers = "sliding_attention"});
+  gemma.window_rope =
+      config.rope(gemma.max_positions, gemma.head_dim,
+                  {.theta = "rope_local_base_freq", .scaled = false, .layers = "sliding_attention"});
   if (gemma.window_rope->type != RopeSpec::Type::standard)
     config.problem("rope_parameters.sliding_attention.rope_type", "only default is supported");
   gemma.windows = read_windows(config, gemma.layers, config.size("sliding_window_pattern", 6));

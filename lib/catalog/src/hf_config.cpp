@@ -204,7 +204,34 @@ void HfConfig::yarn_scaling(const Json& scaling, const std::string& name, std::i
   rope.attention_factor = field("attention_factor", own);
 }
 
-RopeSpec HfConfig::rope(std::int64_t max_positions, const RopeKeys& keys) {
+void HfConfig::longrope_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions,
+                                std::int64_t head_dim, RopeSpec& rope) {
+  const auto factors = [&](const char* key) {
+    const Json list = scaling.value(key, Json());
+    std::vector<double> out;
+    if (list.is_array())
+      for (const Json& each : list)
+        if (each.is_number() && each.get<double>() > 0) out.push_back(each.get<double>());
+    const auto wanted = static_cast<std::size_t>(head_dim / 2);
+    if (out.size() != wanted || list.size() != wanted)
+      problem(cat(name, ".", key), cat("expected ", wanted, " positive numbers, half of a head's size, got ",
+                                       list.is_null() ? "none" : shown(list)));
+    return out;
+  };
+  const auto field = [&](const char* key, double fallback) {
+    const bool given = scaling.contains(key) && !scaling[key].is_null();
+    return given ? number(scaling, cat(name, ".", key), key, fallback, false) : fallback;
+  };
+  rope.short_factors = factors("short_factor");
+  rope.long_factors = factors("long_factor");
+  rope.original_max_positions = original_positions(scaling, name, max_positions);
+  const auto original = static_cast<double>(rope.original_max_positions);
+  rope.factor = field("factor", static_cast<double>(max_positions) / original);
+  rope.attention_factor = field(
+      "attention_factor", rope.factor <= 1 ? 1.0 : std::sqrt(1 + std::log(rope.factor) / std::log(original)));
+}
+
+RopeSpec HfConfig::rope(std::int64_t max_positions, std::int64_t head_dim, const RopeKeys& keys) {
   RopeSpec rope;
   rope.theta = positive(keys.theta, keys.default_theta);
   // The old spelling wins where both are given, as in HF.
@@ -241,11 +268,16 @@ RopeSpec HfConfig::rope(std::int64_t max_positions, const RopeKeys& keys) {
     rope.type = RopeSpec::Type::linear;
     rope.factor = number(*parameters, cat(name, ".factor"), "factor", std::nullopt, false);
   } else if (type == "dynamic") {
-    // Of sequences longer than max_position_embeddings only, which are refused.
-    number(*parameters, cat(name, ".factor"), "factor", std::nullopt, false);
+    rope.type = RopeSpec::Type::dynamic;
+    rope.factor = number(*parameters, cat(name, ".factor"), "factor", std::nullopt, false);
+    rope.original_max_positions = max_positions;
+  } else if (type == "longrope") {
+    rope.type = RopeSpec::Type::longrope;
+    longrope_scaling(*parameters, name, max_positions, head_dim, rope);
   } else if (type != "default") {
-    problem(cat(name, ".", key), cat("rope of type ", shown(type),
-                                     " is not supported; known are default, dynamic, linear, llama3, yarn"));
+    problem(cat(name, ".", key),
+            cat("rope of type ", shown(type),
+                " is not supported; known are default, dynamic, linear, llama3, longrope, yarn"));
   }
   return rope;
 }

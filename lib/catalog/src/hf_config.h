@@ -39,7 +39,7 @@ class HfConfig {
   double non_negative(const std::string& key, double fallback);
   bool flag(const std::string& key, bool fallback);
   Activation activation(const std::string& key, const std::string& fallback);
-  RopeSpec rope(std::int64_t max_positions, const RopeKeys& keys = {});
+  RopeSpec rope(std::int64_t max_positions, std::int64_t head_dim, const RopeKeys& keys = {});
 
   /// An option that exists in HF but that only `value` of is implemented (null counts as `value`).
   void require_number(const std::string& key, double value, const std::string& why);
@@ -67,6 +67,8 @@ class HfConfig {
   void llama3_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions,
                       RopeSpec& rope);
   void yarn_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions, RopeSpec& rope);
+  void longrope_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions,
+                        std::int64_t head_dim, RopeSpec& rope);
 
   Json json_;
   std::set<std::string> known_;

@@ -119,7 +119,7 @@ Llama read_llama(HfConfig& config, const LlamaDefaults& defaults) {
   llama.qkv_bias = llama.o_bias = defaults.attention_bias && config.flag("attention_bias", false);
   llama.mlp_bias = defaults.mlp_bias && config.flag("mlp_bias", false);
   llama.tied = config.flag("tie_word_embeddings", defaults.tied);
-  llama.rope = config.rope(llama.max_positions, defaults.rope);
+  llama.rope = config.rope(llama.max_positions, llama.head_dim, defaults.rope);
   config.require_number("attention_dropout", 0.0, "dropout is not supported: only 0");
   config.require_number("pretraining_tp", 1.0, "only 1 is supported");
   // Of converters and of the first Llama's files: HF's class does not read them.
@@ -167,6 +167,9 @@ void build_llama(const Llama& llama, ModelSpec& spec) {
   spec.kv_heads = llama.kv_heads;
   spec.vocab_size = llama.vocab;
   spec.max_positions = llama.max_positions;
+  if (llama.rope.type == RopeSpec::Type::dynamic)  // made for `factor` times as many
+    spec.max_positions = static_cast<std::int64_t>(std::clamp(llama.rope.factor, 1.0, 1e9) *
+                                                   static_cast<double>(llama.max_positions));
   spec.tied_embeddings = llama.tied;
 }
 

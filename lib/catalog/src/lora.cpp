@@ -38,9 +38,11 @@ std::vector<std::string> lora_targets(const ModelSpec& spec) {
   for (const ModuleSpec& module : spec.modules) {
     const auto* block = std::get_if<BlockSpec>(&module.body);
     if (block == nullptr) continue;
-    for (const LinearSpec* linear : linears_of(*block))
-      if (std::find(out.begin(), out.end(), target_of(*linear)) == out.end())
-        out.push_back(target_of(*linear));
+    for (const LinearSpec* linear : linears_of(*block)) {
+      // What files hold as one has one adapter in PEFT's.
+      if (linear->stacked || std::find(out.begin(), out.end(), target_of(*linear)) != out.end()) continue;
+      out.push_back(target_of(*linear));
+    }
   }
   return out;
 }

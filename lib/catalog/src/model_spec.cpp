@@ -48,12 +48,30 @@ std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length) {
   return windows;
 }
 
+bool notices_length(const ModelSpec& spec, std::int64_t length) {
+  return std::any_of(spec.modules.begin(), spec.modules.end(), [&](const ModuleSpec& module) {
+    const AttentionSpec* attention = attention_of(module);
+    return attention != nullptr && attention->rope && attention->rope->depends_on_length() &&
+           length > attention->rope->original_max_positions;
+  });
+}
+
 bool trains(const ModuleSpec& module) {
   return std::any_of(module.params.begin(), module.params.end(), [](const ParamSpec& p) { return p.trains; });
 }
 
 void set_trains(ModuleSpec& module, bool wanted) {
   for (ParamSpec& param : module.params) param.trains = wanted && !param.fixed;
+}
+
+const std::string& stored_name(const ParamSpec& param) {
+  return param.stacked ? param.stacked->name : param.name;
+}
+
+Shape stored_shape(const ParamSpec& param) {
+  Shape shape = param.shape;
+  if (param.stacked) shape.at(0) = param.stacked->rows;
+  return shape;
 }
 
 std::int64_t num_params(const ModuleSpec& module) {

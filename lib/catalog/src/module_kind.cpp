@@ -13,6 +13,7 @@ double flops_of(const LinearSpec& linear) {
 // Answers that several kinds share.
 
 struct EachPlaceAlone {
+  static std::int64_t dealt_together(const auto&) { return 1; }
   static std::int64_t places_behind(const auto&, std::int64_t before) { return before; }
   static Range places_before(const auto&, Range behind, std::int64_t) { return behind; }
 };
@@ -50,6 +51,7 @@ struct Kind<TokenEmbedding>
 template <>
 struct Kind<PatchEmbedding> : NoAttention, FeedsFeatures {
   static constexpr Role role = Role::entry;
+  static std::int64_t dealt_together(const PatchEmbedding&) { return 1; }
   static Flops flops(const PatchEmbedding& p) {
     return {flops_of(LinearSpec{"", p.channels * p.patch_size * p.patch_size, p.hidden})};
   }
@@ -66,6 +68,7 @@ struct Kind<PatchEmbedding> : NoAttention, FeedsFeatures {
 template <>
 struct Kind<Conv1d> : NoAttention, FeedsFeatures, TakesFrames {
   static constexpr Role role = Role::entry;
+  static std::int64_t dealt_together(const Conv1d&) { return 1; }
   static Flops flops(const Conv1d& c) { return {3 * flops_of(LinearSpec{"", c.in, c.out})}; }
   static std::int64_t places_behind(const Conv1d& c, std::int64_t before) {
     return (before - 1) / c.stride + 1;
@@ -103,6 +106,26 @@ struct Kind<BlockSpec> : EachPlaceAlone, KeepsShape, FeedsFeatures, TakesTokens 
 };
 
 template <>
+struct Kind<AvgPool> : NoAttention, FeedsFeatures, NoProducts, TakesTokens {
+  static constexpr Role role = Role::entry;
+  // Of several rows, squares of one row of them need the same rows.
+  static std::int64_t dealt_together(const AvgPool& p) { return p.rows == 1 ? 1 : p.pooled_columns(); }
+  static std::int64_t places_behind(const AvgPool& p, std::int64_t) { return p.places(); }
+  /// With the first ones what stands in front of the grid, with the last ones what fills no square.
+  static Range places_before(const AvgPool& p, Range behind, std::int64_t before) {
+    const std::int64_t front = before - p.rows * p.columns;
+    const auto grid = [&](std::int64_t places) {
+      return p.rows == 1 ? places * p.column_stride : places / p.pooled_columns() * p.row_stride * p.columns;
+    };
+    return {behind.begin == 0 ? 0 : front + grid(behind.begin),
+            behind.end == p.places() ? before : front + grid(behind.end)};
+  }
+  static Shape shape_behind(const AvgPool&, const Shape& before, std::int64_t places) {
+    return {places, before.at(1)};
+  }
+};
+
+template <>
 struct Kind<Norm> : EachPlaceAlone, KeepsShape, NoAttention, NoProducts, TakesTokens {
   static constexpr Role role = Role::norm;
   static bool feeds_features(const Norm& n) { return !n.pooled_only; }
@@ -115,8 +138,18 @@ struct Kind<LmHead> : EachPlaceAlone, KeepsShape, NoAttention, FeedsFeatures, Ta
 };
 
 template <>
-struct Kind<Projector> : EachPlaceAlone, NoAttention, FeedsFeatures, TakesTokens {
+struct Kind<Projector> : NoAttention, FeedsFeatures, TakesTokens {
   static constexpr Role role = Role::projector;
+  using Pool = Kind<AvgPool>;
+  static std::int64_t dealt_together(const Projector& p) {
+    return p.pool ? Pool::dealt_together(*p.pool) : 1;
+  }
+  static std::int64_t places_behind(const Projector& p, std::int64_t before) {
+    return p.pool ? p.pool->places() : before;
+  }
+  static Range places_before(const Projector& p, Range behind, std::int64_t before) {
+    return p.pool ? Pool::places_before(*p.pool, behind, before) : behind;
+  }
   static Flops flops(const Projector& p) {
     return {(p.in_proj ? flops_of(*p.in_proj) : 0) + flops_of(p.out_proj)};
   }
@@ -152,6 +185,10 @@ Flops flops_of(const ModuleSpec& module) {
 
 std::optional<int> place_dim(const ModuleSpec& module) {
   return of(module, [](auto kind, const auto& body) { return kind.place_dim(body); });
+}
+
+std::int64_t dealt_together(const ModuleSpec& module) {
+  return of(module, [](auto kind, const auto& body) { return kind.dealt_together(body); });
 }
 
 std::int64_t places_behind(const ModuleSpec& module, std::int64_t before) {

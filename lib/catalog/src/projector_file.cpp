@@ -50,6 +50,7 @@ std::string projector_config(const config::Encoder& encoder, const ModuleSpec& p
   Json json;
   json["type"] = config::name_of(encoder.projector.type);
   if (body.in_proj) json["activation"] = encoder.projector.activation;
+  if (body.pool) json["avg_pool"] = encoder.projector.avg_pool;
   json["input_size"] = body.in_proj ? body.in_proj->in : body.out_proj.in;
   json["output_size"] = body.out_proj.out;
   json["feature_layer"] = encoder.feature_layer;
@@ -88,6 +89,11 @@ bool check_projector(const Context& context, const std::string& path, const conf
                         " (projector_config.json), the config gives it ", asked.dump()),
                     cat("set ", key, ": ", learnt.is_string() ? learnt.get<std::string>() : learnt.dump()));
   };
+  if (const Json pool = said.value("avg_pool", Json(1)); !said.empty() && pool != encoder.projector.avg_pool)
+    context.warning("other_features", path + ".projector.avg_pool",
+                    cat("the projector in '", folder.string(), "' learnt from avg_pool ", pool.dump(),
+                        " (projector_config.json), the config gives it ", encoder.projector.avg_pool),
+                    cat("set projector.avg_pool: ", pool.dump()));
   compare("feature_layer", encoder.feature_layer);
   compare("feature_select", config::name_of(encoder.feature_select));
   return true;

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "activation.h"
 #include "build.h"
 #include "cornstarch/base/text.h"
@@ -8,6 +10,34 @@ namespace cornstarch::catalog {
 namespace {
 
 constexpr double kProjectorStd = 0.02;
+
+/// The grid of an item's tokens, without those that are no patch.
+AvgPool grid_of(const ModelSpec& spec) {
+  const std::int64_t tokens = spec.tokens_per_item - spec.leading_tokens;
+  if (spec.kind != ModelKind::vision) return {1, tokens};
+  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(tokens))));
+  return {side, side};
+}
+
+/// What the projector averages, or nothing.
+std::optional<AvgPool> pool_of(const Context& context, const config::Encoder& encoder,
+                               const std::string& path, const ModelSpec& spec) {
+  const std::int64_t stride = encoder.projector.avg_pool;
+  if (stride <= 1) return std::nullopt;
+  AvgPool pool = grid_of(spec);
+  if (stride > pool.columns) {
+    context.error("bad_pool", path + ".projector.avg_pool",
+                  cat("avg_pool ", stride, " is more than the ", pool.columns,
+                      " features beside each other that '", encoder.name, "' gives"));
+    return std::nullopt;
+  }
+  if (spec.leading_tokens > 0 && encoder.feature_select == config::FeatureSelect::full)
+    context.error("bad_pool", path + ".projector.avg_pool",
+                  "avg_pool is of patches, which the class token is none of", "use feature_select: patch");
+  pool.column_stride = stride;
+  if (pool.rows > 1) pool.row_stride = stride;
+  return pool;
+}
 
 ModuleSpec projector_module(const config::Projector& projector, std::int64_t in, std::int64_t out,
                             Activation activation) {
@@ -45,6 +75,8 @@ void add_projector(const Context& context, const config::Encoder& encoder, const
   const std::int64_t in = modality.spec.hidden_size;
   modality.spec.modules.push_back(projector_module(encoder.projector, in, llm_hidden.value_or(in),
                                                    activation.value_or(Activation::gelu)));
+  std::get<Projector>(modality.spec.modules.back().body).pool =
+      pool_of(context, encoder, path, modality.spec);
 }
 
 void select_features(const Context& context, const config::Encoder& encoder, const std::string& path,
@@ -75,7 +107,8 @@ void select_features(const Context& context, const config::Encoder& encoder, con
                     "use feature_select: full");
     }
   }
-  modality.features_per_item = spec.tokens_per_item - modality.drop_tokens;
+  const auto& pool = std::get<Projector>(spec.modules.back().body).pool;
+  modality.features_per_item = pool ? pool->places() : spec.tokens_per_item - modality.drop_tokens;
 }
 
 void check_placeholders(const Context& context) {

@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "resolve_context.h"
 
 namespace cornstarch::catalog {
@@ -50,11 +51,15 @@ void check_tp(const Context& context, const std::string& path, const Modality& m
 
 void check_sp(const Context& context, const std::string& path, const Modality& modality) {
   // Every rank of an encoder takes a part of each item.
-  if (!is_llm(modality) && modality.spec.tokens_per_item < modality.sp) {
-    context.error("sp_too_large", path + ".sp",
-                  cat("an item of '", modality.name, "' has only ", modality.spec.tokens_per_item,
-                      " tokens to split over sp ", modality.sp));
-    return;
+  if (!is_llm(modality)) {
+    const ModuleSpec& last = modality.spec.modules.back();
+    const std::int64_t rows = dealt_together(last);
+    const std::int64_t parts = places_behind(last, modality.spec.tokens_per_item) / rows;
+    if (parts < modality.sp)
+      return context.error(
+          "sp_too_large", path + ".sp",
+          cat("an item of '", modality.name, "' has only ", parts, rows > 1 ? " rows of averages" : " tokens",
+              " to split over sp ", modality.sp));
   }
   // Without a mode there is an error from loading, and nothing to check against.
   if (modality.mode != config::SpMode::all_to_all || !context.loaded.where.has(path + ".mode")) return;

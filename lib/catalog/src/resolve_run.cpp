@@ -28,7 +28,8 @@ void check_length(const Context& context, const std::vector<const Modality*>& al
       context.error(
           "bad_batch", path,
           cat("sequence_length ", length, " is more than the ", spec.max_positions, " positions of the LLM"),
-          "max_position_embeddings in its config.json sets them");
+          "max_position_embeddings in its config.json sets them, and the factor of a rope_scaling of type "
+          "dynamic");
     }
     if (!is_llm(*modality) && modality->features_per_item >= length) {
       context.error("bad_batch", path,

@@ -26,14 +26,9 @@ bool is_float(DType dtype) {
   return dtype == DType::f64 || dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
 }
 
-std::vector<std::string> names_of(const ModelSpec& spec, const ParamSpec& param) {
-  if (param.of_adapter) return {adapter_weight_name(spec.family, param.name)};
-  return weight_names(spec.family, param.name);
-}
-
 /// The weight under the first of its names that the folder has.
 WeightsFolder::Located locate(const WeightsFolder& weights, const ModelSpec& spec, const ParamSpec& param) {
-  for (const std::string& name : names_of(spec, param)) {
+  for (const std::string& name : weight_names(spec.family, param)) {
     if (const auto located = weights.find(name); located.entry) return located;
   }
   return {};
@@ -41,7 +36,7 @@ WeightsFolder::Located locate(const WeightsFolder& weights, const ModelSpec& spe
 
 /// Where a weight would have been found, and under which longer name the folder has it, if it does.
 std::string looked_for(const ModelSpec& spec, const ParamSpec& param, const WeightsFolder& weights) {
-  const auto names = names_of(spec, param);
+  const auto names = weight_names(spec.family, param);
   std::string text = cat("looked for under ", join(names, ", "));
   if (param.of_adapter) return text;
   for (const std::string& held : surplus_weights(spec, weights.names(), {})) {
@@ -63,17 +58,19 @@ bool compare(const Context& context, const std::string& path, const fs::path& fo
   int wrong = 0;
   for (const ParamSpec* param : params) {
     const auto located = locate(weights, spec, *param);
+    const std::string& name = stored_name(*param);
+    const Shape shape = stored_shape(*param);
     if (!located.entry) {
       missing.push_back(param);
       continue;
     }
-    const bool fits = located.entry->shape == param->shape;
+    const bool fits = located.entry->shape == shape;
     if ((fits && is_float(located.entry->dtype)) || ++wrong > kShown) continue;
     context.error("bad_weights", path,
-                  fits ? cat("'", folder.string(), "': weight '", param->name, "' is of dtype ",
+                  fits ? cat("'", folder.string(), "': weight '", name, "' is of dtype ",
                              name_of(located.entry->dtype), ", no floating-point numbers")
-                       : cat("'", folder.string(), "': weight '", param->name, "' has the shape ",
-                             shown_shape(located.entry->shape), ", expected ", shown_shape(param->shape)));
+                       : cat("'", folder.string(), "': weight '", name, "' has the shape ",
+                             shown_shape(located.entry->shape), ", expected ", shown_shape(shape)));
   }
   if (wrong > kShown) {
     context.error("bad_weights", path,
@@ -82,7 +79,7 @@ bool compare(const Context& context, const std::string& path, const fs::path& fo
   if (!missing.empty()) {
     context.error("bad_weights", path,
                   cat("'", folder.string(), "': ", missing.size(), " of ", params.size(),
-                      " weights are missing, the first is '", missing.front()->name, "'"),
+                      " weights are missing, the first is '", stored_name(*missing.front()), "'"),
                   looked_for(spec, *missing.front(), weights));
   }
   return missing.size() < params.size();
@@ -116,7 +113,8 @@ void check_weights(const Context& context, const ModelSource& source, const Mode
   std::vector<const ParamSpec*> model, projector;
   for (const ModuleSpec& module : spec.modules) {
     for (const ParamSpec& param : module.params) {
-      if (param.tied_to.empty()) (is_projector(module) ? projector : model).push_back(&param);
+      const bool counts = param.tied_to.empty() && (!param.stacked || param.stacked->first == 0);
+      if (counts) (is_projector(module) ? projector : model).push_back(&param);
     }
   }
   const auto check = [&](const std::string& stem, const std::vector<const ParamSpec*>& params) {
@@ -144,7 +142,7 @@ void check_adapters(const Context& context, const std::string& path, const fs::p
   std::set<std::string> expected;
   for (const ModuleSpec& module : spec.modules)
     for (const ParamSpec& param : module.params)
-      if (param.of_adapter && expected.insert(adapter_weight_name(spec.family, param.name)).second)
+      if (param.of_adapter && expected.insert(weight_names(spec.family, param).front()).second)
         params.push_back(&param);
   if (!compare(context, path, folder, spec, params, *weights)) return;
   std::vector<std::string> surplus;

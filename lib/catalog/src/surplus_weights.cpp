@@ -41,7 +41,8 @@ std::vector<std::string> surplus_weights(const ModelSpec& spec, const std::vecto
   std::set<std::string> expected;
   for (const ModuleSpec& module : spec.modules) {
     for (const ParamSpec& param : module.params) {
-      for (std::string& name : weight_names(spec.family, param.name)) expected.insert(std::move(name));
+      for (std::string& name : weight_names(spec.family, stored_name(param)))
+        expected.insert(std::move(name));
     }
   }
   std::vector<std::string> surplus;

@@ -10,45 +10,67 @@ NormSpec norm_of(const VisionTower& tower, const std::string& prefix) {
 }
 
 ModuleSpec embeddings(const VisionTower& tower) {
-  const std::string name = "vision_model.embeddings";
+  const std::string& name = tower.names.embeddings;
   const PatchEmbedding patches{.channels = tower.channels,
                                .image_size = tower.image,
                                .patch_size = tower.patch,
                                .hidden = tower.hidden,
-                               .bias = tower.patch_bias,
-                               .class_token = tower.class_token,
-                               .prefix = name};
+                               .convolution = name + tower.names.convolution,
+                               .class_token = tower.class_token ? name + tower.names.class_token : "",
+                               .positions = name + tower.names.positions};
   ModuleSpec module{.name = name, .body = patches};
-  const auto add = [&](const std::string& param, Shape shape, double deviation) {
+  const auto add = [&](const std::string& param, Shape shape, std::size_t batch_dims, double deviation) {
+    if (tower.batch_dims) shape.insert(shape.begin(), batch_dims, 1);
     module.params.push_back(
-        {.name = name + param, .shape = std::move(shape), .init = Init::normal, .init_std = deviation});
+        {.name = param, .shape = std::move(shape), .init = Init::normal, .init_std = deviation});
   };
-  if (patches.class_token) add(".class_embedding", {tower.hidden}, tower.class_std);
-  add(".patch_embedding.weight", {tower.hidden, tower.channels, tower.patch, tower.patch}, tower.patch_std);
-  if (patches.bias)
-    module.params.push_back({.name = name + ".patch_embedding.bias", .shape = {tower.hidden}});
-  add(".position_embedding.weight", {patches.leading() + patches.patches(), tower.hidden},
-      tower.position_std);
+  if (tower.class_token) add(patches.class_token, {tower.hidden}, 2, tower.class_std);
+  add(patches.convolution + ".weight", {tower.hidden, tower.channels, tower.patch, tower.patch}, 0,
+      tower.patch_std);
+  if (tower.patch_bias)
+    module.params.push_back({.name = patches.convolution + ".bias", .shape = {tower.hidden}});
+  add(patches.positions, {patches.leading() + patches.patches(), tower.hidden}, 1, tower.position_std);
   return module;
 }
 
+FeedForwardSpec feed_forward(const VisionTower& tower, const std::string& layer) {
+  FeedForwardSpec spec;
+  spec.activation = tower.activation;
+  spec.up = {layer + tower.names.up, tower.hidden, tower.mlp, true};
+  spec.down = {layer + tower.names.down, tower.mlp, tower.hidden, true};
+  if (!tower.gated) return spec;
+  const auto part = [&](const char* name, std::int64_t first) {
+    LinearSpec linear = spec.up;
+    linear.prefix += name;
+    linear.stacked = Stacked{spec.up.prefix, 2 * tower.mlp, first};
+    return linear;
+  };
+  spec.gate = part(".gate", 0);
+  spec.up = part(".up", tower.mlp);
+  return spec;
+}
+
 ModuleSpec layer(const VisionTower& tower, std::int64_t index) {
-  const std::string name = cat("vision_model.encoder.layers.", index);
-  const auto linear = [&](const std::string& part, std::int64_t in, std::int64_t out) {
-    return LinearSpec{name + part, in, out, true};
+  const VisionTowerNames& names = tower.names;
+  const std::string name = cat(names.layers, ".", index);
+  const auto square = [&](const std::string& part, bool bias) {
+    return LinearSpec{name + part, tower.hidden, tower.hidden, bias};
+  };
+  const auto scale = [&](const std::string& part) {
+    return part.empty() ? std::nullopt : std::optional(ScaleSpec{name + part, tower.hidden, tower.scale});
   };
   BlockSpec block;
-  block.norm1 = norm_of(tower, name + ".layer_norm1");
-  block.norm2 = norm_of(tower, name + ".layer_norm2");
+  block.norm1 = norm_of(tower, name + names.norm1);
+  block.norm2 = norm_of(tower, name + names.norm2);
+  block.attention_scale = scale(names.scale1);
+  block.feed_forward_scale = scale(names.scale2);
   block.attention.heads = block.attention.kv_heads = tower.heads;
   block.attention.head_dim = tower.hidden / tower.heads;
-  block.attention.q = linear(".self_attn.q_proj", tower.hidden, tower.hidden);
-  block.attention.k = linear(".self_attn.k_proj", tower.hidden, tower.hidden);
-  block.attention.v = linear(".self_attn.v_proj", tower.hidden, tower.hidden);
-  block.attention.o = linear(".self_attn.out_proj", tower.hidden, tower.hidden);
-  block.feed_forward.activation = tower.activation;
-  block.feed_forward.up = linear(".mlp.fc1", tower.hidden, tower.mlp);
-  block.feed_forward.down = linear(".mlp.fc2", tower.mlp, tower.hidden);
+  block.attention.q = square(names.q, tower.qkv_bias);
+  block.attention.k = square(names.k, tower.qkv_bias);
+  block.attention.v = square(names.v, tower.qkv_bias);
+  block.attention.o = square(names.o, true);
+  block.feed_forward = feed_forward(tower, name);
   return block_module(name, block, tower.layer_std);
 }
 
@@ -57,7 +79,7 @@ ModuleSpec layer(const VisionTower& tower, std::int64_t index) {
 VisionTower read_vision_tower(HfConfig& config, const VisionTowerDefaults& defaults) {
   VisionTower tower{};
   tower.hidden = config.size("hidden_size", 768);
-  tower.mlp = config.size("intermediate_size", 3072);
+  if (defaults.mlp > 0) tower.mlp = config.size("intermediate_size", defaults.mlp);
   tower.layers = config.size("num_hidden_layers", 12, {}, HfConfig::kMaxLayers);
   tower.heads = config.size("num_attention_heads", 12);
   tower.channels = config.size("num_channels", 3);
@@ -65,7 +87,8 @@ VisionTower read_vision_tower(HfConfig& config, const VisionTowerDefaults& defau
   tower.patch = config.size("patch_size", defaults.patch);
   tower.activation = config.activation("hidden_act", defaults.activation);
   tower.eps = config.positive("layer_norm_eps", defaults.eps);
-  config.require_number("attention_dropout", 0.0, "dropout is not supported: only 0");
+  for (const char* key : defaults.dropouts)
+    config.require_number(key, 0.0, "dropout is not supported: only 0");
   if (tower.hidden % tower.heads != 0) {
     config.problem("num_attention_heads",
                    cat("does not divide hidden_size: ", tower.heads, " and ", tower.hidden));
@@ -83,7 +106,7 @@ void build_vision_tower(const VisionTower& tower, ModelSpec& spec) {
   spec.modules.push_back(embeddings(tower));
   if (tower.pre_norm) add_norm("vision_model.pre_layrnorm", false);  // HF's own spelling
   for (std::int64_t i = 0; i < tower.layers; ++i) spec.modules.push_back(layer(tower, i));
-  add_norm("vision_model.post_layernorm", tower.pooled_norm);
+  add_norm(tower.names.last_norm, tower.pooled_norm);
   const auto& patches = std::get<PatchEmbedding>(spec.modules.front().body);
   spec.hidden_size = tower.hidden;
   spec.num_layers = tower.layers;

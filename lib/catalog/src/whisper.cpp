@@ -7,6 +7,12 @@
 namespace cornstarch::catalog {
 namespace {
 
+/// Where the config classes of Whisper and of those who took its encoder differ.
+struct Defaults {
+  std::int64_t hidden, mlp, layers, heads, mels;
+  const char* std;
+};
+
 struct Whisper {
   std::int64_t hidden, mlp, layers, heads, mels, positions;
   Activation activation;
@@ -29,16 +35,16 @@ void check_options(HfConfig& config) {
                  "alignment_heads", "num_key_value_heads"});
 }
 
-Whisper read(HfConfig& config) {
+Whisper read(HfConfig& config, const Defaults& defaults) {
   Whisper whisper{};
-  whisper.hidden = config.size("d_model", 384, "hidden_size");
-  whisper.mlp = config.size("encoder_ffn_dim", 1536);
-  whisper.layers = config.size("encoder_layers", 4, "num_hidden_layers", HfConfig::kMaxLayers);
-  whisper.heads = config.size("encoder_attention_heads", 6, "num_attention_heads");
-  whisper.mels = config.size("num_mel_bins", 80);
+  whisper.hidden = config.size("d_model", defaults.hidden, "hidden_size");
+  whisper.mlp = config.size("encoder_ffn_dim", defaults.mlp);
+  whisper.layers = config.size("encoder_layers", defaults.layers, "num_hidden_layers", HfConfig::kMaxLayers);
+  whisper.heads = config.size("encoder_attention_heads", defaults.heads, "num_attention_heads");
+  whisper.mels = config.size("num_mel_bins", defaults.mels);
   whisper.positions = config.size("max_source_positions", 1500);
   whisper.activation = config.activation("activation_function", "gelu");
-  whisper.std = config.non_negative("init_std", 0.02);
+  whisper.std = config.non_negative(defaults.std, 0.02);
   check_options(config);
   if (whisper.hidden % whisper.heads != 0) {
     config.problem("encoder_attention_heads",
@@ -93,19 +99,37 @@ ModuleSpec layer(const Whisper& whisper, std::int64_t index) {
   return block_module(name, block, {whisper.std, whisper.std, whisper.std, whisper.std});
 }
 
-void build(HfConfig& config, ModelSpec& spec) {
-  const Whisper whisper = read(config);
-  if (!config.problems().empty()) return;
+/// `pool`: how many tokens behind the layers become one.
+void build_whisper(const Whisper& whisper, std::int64_t pool, ModelSpec& spec) {
   spec.modules.push_back(convolution({whisper.mels, whisper.hidden, 1, true, "conv1"}, whisper.std));
   spec.modules.push_back(convolution({whisper.hidden, whisper.hidden, 2, false, "conv2"}, whisper.std));
   spec.modules.push_back(positions(whisper));
   for (std::int64_t i = 0; i < whisper.layers; ++i) spec.modules.push_back(layer(whisper, i));
+  spec.tokens_per_item = whisper.positions;
+  if (pool > 1) {
+    const AvgPool pooler{.columns = whisper.positions, .column_stride = pool};
+    spec.modules.push_back({.name = "avg_pooler", .body = pooler});
+    spec.tokens_per_item = pooler.places();
+  }
   spec.modules.push_back(norm_module("layer_norm", whisper.norm("layer_norm")));
   spec.hidden_size = whisper.hidden;
   spec.num_layers = whisper.layers;
   spec.heads = spec.kv_heads = whisper.heads;
   spec.item_shape = {whisper.mels, 2 * whisper.positions};
-  spec.tokens_per_item = whisper.positions;
+}
+
+void build(HfConfig& config, ModelSpec& spec) {
+  const Whisper whisper = read(config, {384, 1536, 4, 6, 80, "init_std"});
+  if (config.problems().empty()) build_whisper(whisper, 1, spec);
+}
+
+/// Whisper's encoder, of whose tokens two and two are averaged in front of the last norm.
+void build_qwen2_audio(HfConfig& config, ModelSpec& spec) {
+  const Whisper whisper = read(config, {1280, 5120, 32, 20, 128, "initializer_range"});
+  config.ignore({"intermediate_size"});
+  if (whisper.positions < 2)
+    config.problem("max_source_positions", "two positions become one token: expected at least 2, got 1");
+  if (config.problems().empty()) build_whisper(whisper, 2, spec);
 }
 
 /// WhisperModel builds a decoder beside the encoder, with sizes of its own, and refuses what does not fit:
@@ -135,6 +159,19 @@ const Family& whisper_family() {
       .weight_prefixes = {"model.encoder.", "encoder.", ""},
       .ignored_weights = {"model.decoder.*", "decoder.*", "proj_out.weight"},
       .complete = complete,
+  };
+  return family;
+}
+
+const Family& qwen2_audio_family() {
+  static const Family family{
+      .info = {"qwen2_audio_encoder", ModelKind::audio, "Qwen2-Audio's encoder (Qwen2AudioEncoder)"},
+      .section = "",
+      .model_types = {"qwen2_audio_encoder"},
+      .architecture = "Qwen2AudioEncoder",
+      .build = build_qwen2_audio,
+      .cut_prefix = "",
+      .weight_prefixes = {"", "audio_tower.", "model.audio_tower."},
   };
   return family;
 }

@@ -100,6 +100,12 @@ struct Describe<Projector> : NoGroups {
     return std::tuple{
         field("type", &Projector::type, "What stands between the encoder and the LLM.",
               {.hints = {"projector_type", "mm_projector_type"}}),
+        field(
+            "avg_pool", &Projector::avg_pool,
+            "Features are averaged before it: so many beside each other, of pictures also so many below each "
+            "other. What does not fill such a square is left out.",
+            {.min = 1,
+             .hints = {"pool_stride", "mm_spatial_pool_stride", "downsample_ratio", "spatial_pool_stride"}}),
         field("activation", &Projector::activation, "The activation of an `mlp`, by its Hugging Face name.")};
   }
 };

@@ -9,15 +9,18 @@ namespace cornstarch::dataio {
 namespace {
 
 const std::vector<std::string> kClasses = {
-    "CLIPImageProcessor",   "CLIPImageProcessorFast",   "CLIPImageProcessorPil",  "CLIPFeatureExtractor",
-    "SiglipImageProcessor", "SiglipImageProcessorFast", "SiglipImageProcessorPil"};
+    "CLIPImageProcessor",    "CLIPImageProcessorFast",   "CLIPImageProcessorPil",   "CLIPFeatureExtractor",
+    "SiglipImageProcessor",  "SiglipImageProcessorFast", "SiglipImageProcessorPil", "BitImageProcessor",
+    "BitImageProcessorFast", "BitImageProcessorPil"};
 
-/// What a class does where its file is silent: SigLIP's stretches the whole picture, CLIP's cuts its middle
-/// out.
+/// What a class does where its file is silent: SigLIP's stretches the whole picture, CLIP's and BiT's cut its
+/// middle out.
 ImagePreprocessor defaults_of(const Json& json) {
   ImagePreprocessor p;
   const Json* type = find(json, "image_processor_type");
-  if (type == nullptr || type->get<std::string>().rfind("Siglip", 0) != 0) return p;
+  const std::string name = type == nullptr ? "" : type->get<std::string>();
+  if (name.rfind("Bit", 0) == 0) p.processor = "BitImageProcessor";
+  if (name.rfind("Siglip", 0) != 0) return p;
   p.processor = "SiglipImageProcessor";
   p.shortest_edge = 0;
   p.resize_height = p.resize_width = 224;

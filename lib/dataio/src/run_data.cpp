@@ -3,10 +3,27 @@
 #include <filesystem>
 
 #include "cornstarch/base/files.h"
+#include "json_text.h"
 
 namespace cornstarch::dataio {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// A file that names no class is of the family's, as for transformers' AutoImageProcessor.
+std::string with_class(std::string text, const std::string& of_family) {
+  const char* key = "image_processor_type";
+  const auto own = parse_json(of_family);
+  auto json = parse_json(text);
+  const bool silent = json && json->is_object() && !json->contains(key) &&
+                      !json->contains("feature_extractor_type") && own && own->contains(key);
+  if (!silent) return text;
+  (*json)[key] = (*own)[key];
+  return json->dump();
+}
+
+}  // namespace
 
 Result<MediaSource> media_source(const catalog::Modality& encoder) {
   MediaSource source;
@@ -21,7 +38,7 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
   if (!fs::exists(path, ignored)) return source;
   auto text = read_file(path, std::size_t{1} << 20);
   if (!text) return tl::unexpected(text.error());
-  source.preprocessor_json = std::move(*text);
+  source.preprocessor_json = with_class(std::move(*text), encoder.spec.preprocessor);
   return source;
 }
 

@@ -42,6 +42,9 @@ class Block : public Layer {
     norm2_ = norm(spec.norm2);
     attention_norm_ = norm(spec.attention_norm);
     feed_forward_norm_ = norm(spec.feed_forward_norm);
+    if (spec.attention_scale) attention_scale_ = context.parameters.at(spec.attention_scale->name).value;
+    if (spec.feed_forward_scale)
+      feed_forward_scale_ = context.parameters.at(spec.feed_forward_scale->name).value;
     q_norm_ = norm(attention.q_norm);
     k_norm_ = norm(attention.k_norm);
     if (attention.rope) rope_ = context.rope(*attention.rope, head_dim_);
@@ -56,16 +59,17 @@ class Block : public Layer {
 
  private:
   at::Tensor run(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
-    const at::Tensor attended = through(attention_norm_, attend(x, shape, tokens));
+    const at::Tensor attended = added(attention_norm_, attention_scale_, attend(x, shape, tokens));
     if (checkpointing_ == Checkpointing::selective) {
       // Added into the products' own memory, which autograd does not need again.
       const at::Tensor middle = attended.add_(x);
       const auto normed = [this, shape](at::TensorList in) { return enter(through(norm2_, in[0]), shape); };
-      return through(feed_forward_norm_, feed_forward(normed, middle)).add_(middle);
+      return added(feed_forward_norm_, feed_forward_scale_, feed_forward(normed, middle)).add_(middle);
     }
     const nn::NormedSum middle = before_feed_forward(attended, x);
     const auto entered = [this, shape](at::TensorList in) { return enter(in[0], shape); };
-    return through(feed_forward_norm_, feed_forward(entered, middle.normed)).add_(middle.sum);
+    return added(feed_forward_norm_, feed_forward_scale_, feed_forward(entered, middle.normed))
+        .add_(middle.sum);
   }
 
   nn::NormedSum before_feed_forward(const at::Tensor& attended, const at::Tensor& x) const {
@@ -86,9 +90,16 @@ class Block : public Layer {
     return nn::context_attention(rows(q), rows(k), rows(v), head_dim_, layout, softcap_).view(q.sizes());
   }
 
-  /// What a half of the block takes or adds, through a norm where it has one there.
+  /// What a half of the block takes, through a norm where it has one there.
   static at::Tensor through(const std::optional<NormWeights>& norm, const at::Tensor& x) {
     return norm ? apply(*norm, x) : x;
+  }
+
+  /// What a half of the block adds.
+  static at::Tensor added(const std::optional<NormWeights>& norm, const at::Tensor& scale,
+                          const at::Tensor& x) {
+    const at::Tensor normed = through(norm, x);
+    return scale.defined() ? normed * scale : normed;
   }
 
   /// Queries or keys [b, t, heads x head_dim], normed head by head or over the heads of all ranks.
@@ -104,9 +115,10 @@ class Block : public Layer {
     at::Tensor q = of_heads(q_norm_, qkv[0]), k = of_heads(k_norm_, qkv[1]);
     if (q_scale_ != 1) q = q * q_scale_;
     if (rope_) {
-      const nn::RopeTable table = tokens.positions.defined()
-                                      ? rope_->table_at(tokens.positions, tokens.length, q.options())
-                                      : rope_->table(q.size(1), q.options());
+      const nn::RopeTable table =
+          tokens.positions.defined()
+              ? rope_->table_at(tokens.positions, tokens.length, tokens.rows, q.options())
+              : rope_->table(q.size(1), q.options());
       std::tie(q, k) = nn::rotate(q, k, table);
     }
     return leave(apply(partial(o_), attention(q, k, qkv[2], tokens)), o_);
@@ -155,7 +167,8 @@ class Block : public Layer {
   double q_scale_, softcap_;
   catalog::Activation activation_;
   std::optional<NormWeights> norm1_, norm2_, attention_norm_, feed_forward_norm_, q_norm_, k_norm_;
-  std::vector<Linear> qkv_, up_gate_;  // the gate is left out where the MLP has none
+  at::Tensor attention_scale_, feed_forward_scale_;  // undefined where there is none
+  std::vector<Linear> qkv_, up_gate_;                // the gate is left out where the MLP has none
   Linear o_, down_;
   std::shared_ptr<nn::Rope> rope_;
 };

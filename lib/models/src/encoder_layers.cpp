@@ -4,6 +4,7 @@
 #include <ATen/ops/conv1d.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
@@ -30,15 +31,15 @@ class PatchEmbedding : public Layer {
   PatchEmbedding(const ParameterSet& parameters, const catalog::PatchEmbedding& spec, Range tokens)
       : spec_(spec),
         tokens_(tokens),
-        patch_(linear_of(parameters, {spec.prefix + ".patch_embedding"})),
-        first_(parameters.find(spec.prefix + ".class_embedding")),
-        positions_(parameters.at(spec.prefix + ".position_embedding.weight").value) {}
+        patch_(linear_of(parameters, {spec.convolution})),
+        first_(parameters.find(spec.class_token)),
+        positions_(parameters.at(spec.positions).value) {}
 
   at::Tensor forward(const at::Tensor& pixels, TokenShape, const Tokens&) const override {
     const std::int64_t c = spec_.channels, p = spec_.patch_size;
     const at::Tensor patches = nn::linear(
         own_patches(pixels), {patch_.weight.view({spec_.hidden, c * p * p}), patch_.bias, patch_.sum});
-    const at::Tensor positions = positions_.narrow(0, tokens_.begin, tokens_.size());
+    const at::Tensor positions = positions_.view({-1, spec_.hidden}).narrow(0, tokens_.begin, tokens_.size());
     if (tokens_.begin >= spec_.leading()) return patches.add_(positions);
     const at::Tensor first = first_.expand({pixels.size(0), 1, spec_.hidden});
     return at::cat({first, patches}, 1).add_(positions);
@@ -127,14 +128,42 @@ class Positions : public Layer {
   Range tokens_;
 };
 
+/// Means in what this rank holds of the grid [n, places, hidden]: whole rows of it, or some of its only row.
+at::Tensor pooled(const catalog::AvgPool& pool, const at::Tensor& x) {
+  const std::int64_t width = pool.rows == 1 ? x.size(1) : pool.columns;
+  const std::int64_t down = x.size(1) / width / pool.row_stride, across = width / pool.column_stride;
+  return x.unflatten(1, {-1, width})
+      .narrow(1, 0, down * pool.row_stride)
+      .narrow(2, 0, across * pool.column_stride)
+      .unflatten(2, {across, pool.column_stride})
+      .unflatten(1, {down, pool.row_stride})
+      .mean({2, 4})
+      .flatten(1, 2);
+}
+
+class AvgPool : public Layer {
+ public:
+  explicit AvgPool(const catalog::AvgPool& spec) : spec_(spec) {}
+  at::Tensor forward(const at::Tensor& x, TokenShape, const Tokens&) const override {
+    return pooled(spec_, x);
+  }
+
+ private:
+  catalog::AvgPool spec_;
+};
+
 class ProjectorLayer : public Layer {
  public:
   ProjectorLayer(const LayerContext& context, const catalog::Projector& spec)
-      : tp_(context.tp), activation_(spec.activation), out_(linear_of(context.parameters, spec.out_proj)) {
+      : tp_(context.tp),
+        pool_(spec.pool),
+        activation_(spec.activation),
+        out_(linear_of(context.parameters, spec.out_proj)) {
     if (spec.in_proj) in_ = linear_of(context.parameters, *spec.in_proj);
   }
 
-  at::Tensor forward(const at::Tensor& x, TokenShape, const Tokens&) const override {
+  at::Tensor forward(const at::Tensor& features, TokenShape, const Tokens&) const override {
+    const at::Tensor x = pool_ ? pooled(*pool_, features) : features;
     if (!in_.weight.defined()) return apply(out_, x);
     const at::Tensor inner = nn::activation(activation_, apply(in_, nn::copy_to_tp(x, tp_)));
     return apply_row_parallel(out_, inner, tp_);
@@ -142,6 +171,7 @@ class ProjectorLayer : public Layer {
 
  private:
   comm::GroupPtr tp_;
+  std::optional<catalog::AvgPool> pool_;
   catalog::Activation activation_;
   Linear in_;  // undefined: a linear projector
   Linear out_;
@@ -166,6 +196,8 @@ LayerPtr make_conv1d(const LayerContext& context, const catalog::Conv1d& spec, b
 LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec, Range tokens) {
   return std::make_unique<Positions>(context.parameters.at(spec.prefix + ".weight").value, tokens);
 }
+
+LayerPtr make_avg_pool(const catalog::AvgPool& spec) { return std::make_unique<AvgPool>(spec); }
 
 LayerPtr make_projector(const LayerContext& context, const catalog::Projector& spec) {
   return std::make_unique<ProjectorLayer>(context, spec);

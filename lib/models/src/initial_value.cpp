@@ -82,8 +82,8 @@ void write_initial_value(const InitialValue& of, Range elements, const at::Tenso
     case catalog::Init::zeros:
       out.zero_();
       return;
-    case catalog::Init::ones:
-      out.fill_(1);
+    case catalog::Init::constant:
+      out.fill_(spec.init_std);
       return;
     case catalog::Init::normal:
       write_normal(Philox(of.seed, of.full_name).key(), runs_of(spec.shape, of.split_dim, of.part),

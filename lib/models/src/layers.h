@@ -60,6 +60,7 @@ LayerPtr make_conv1d(const LayerContext& context, const catalog::Conv1d& spec, b
                      bool before_split, Padding padding);
 /// `tokens`: those of an item that this rank holds.
 LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec, Range tokens);
+LayerPtr make_avg_pool(const catalog::AvgPool& spec);
 LayerPtr make_projector(const LayerContext& context, const catalog::Projector& spec);
 
 }  // namespace cornstarch::models

@@ -128,6 +128,7 @@ struct Stage::Impl {
     void operator()(const catalog::AddPositions& p) const {
       stage.layers.push_back(make_positions(stage.context, p, stage.places_behind(module)));
     }
+    void operator()(const catalog::AvgPool& p) const { stage.layers.push_back(make_avg_pool(p)); }
     void operator()(const catalog::Projector& p) const { stage.projector = make_projector(stage.context, p); }
 
     static bool is_conv(const catalog::ModuleBody* body, bool split_output) {
@@ -176,7 +177,7 @@ struct Stage::Impl {
   }
 
   at::Tensor project(at::Tensor x, const Tokens& tokens) const {
-    const std::int64_t first = share(modality.spec.tokens_per_item, sp, cp).begin;
+    const std::int64_t first = places_behind(last_module() - 1).begin;
     const std::int64_t drop = std::clamp<std::int64_t>(modality.drop_tokens - first, 0, x.size(1));
     if (drop > 0) x = x.narrow(1, drop, x.size(1) - drop);
     return observed(last_module(), [&] { return projector->forward(x, {}, tokens).flatten(0, 1); });

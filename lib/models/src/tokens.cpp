@@ -11,6 +11,7 @@ namespace cornstarch::models {
 Tokens on_device(const Tokens& tokens, at::Device device) {
   if (!tokens.layout || device.is_cpu()) return tokens;
   Tokens out{nn::on_device(tokens.layout, device), nn::upload(tokens.positions, device), tokens.length};
+  out.rows = {nn::upload(tokens.rows.rows, device), tokens.rows.lengths};
   for (const auto& [window, layout] : tokens.windowed) out.windowed[window] = nn::on_device(layout, device);
   return out;
 }

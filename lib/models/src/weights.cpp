@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <optional>
 
 #include "adapter_folder.h"
@@ -59,12 +60,11 @@ class Loader {
   /// Reads some elements of a shard. False where the folder need not have it: the parameter keeps its value.
   bool load(Parameter& p, Range elements) {
     // HF keeps one of two tied weights; where a file has both, the embedding's counts.
-    const std::string& name = p.spec->tied_to.empty() ? p.spec->name : p.spec->tied_to;
-    const bool projector = of_projector(name);
+    const std::string& family = modality_.spec.family;
+    const auto names = p.spec->tied_to.empty() ? catalog::weight_names(family, *p.spec)
+                                               : catalog::weight_names(family, p.spec->tied_to);
+    const bool projector = of_projector(p.spec->name);
     if (projector && !projector_) return false;
-    const std::vector<std::string> names =
-        p.spec->of_adapter ? std::vector{catalog::adapter_weight_name(modality_.spec.family, name)}
-                           : catalog::weight_names(modality_.spec.family, name);
     for (const std::string& candidate : names) {
       const WeightsFolder::Located found = (projector ? *projector_ : model_).find(candidate);
       if (found.entry == nullptr) continue;
@@ -74,6 +74,8 @@ class Loader {
     problems_.push_back(cat("missing: ", names.front()));
     return true;
   }
+
+  bool has_projector() const { return projector_.has_value(); }
 
   void finish() const {
     if (problems_.empty()) return;
@@ -86,14 +88,17 @@ class Loader {
  private:
   void copy(const std::string& name, const WeightsFolder::Located& found, Parameter& p, Range elements) {
     const auto dtype = scalar_type(found.entry->dtype);
-    if (found.entry->shape != p.spec->shape) {
+    const catalog::Shape expected = catalog::stored_shape(*p.spec);
+    if (found.entry->shape != expected) {
       problems_.push_back(
-          cat("shape of ", name, ": expected ", shown(p.spec->shape), ", got ", shown(found.entry->shape)));
+          cat("shape of ", name, ": expected ", shown(expected), ", got ", shown(found.entry->shape)));
     } else if (!dtype) {
       problems_.push_back(
           cat("type of ", name, ": ", formats::name_of(found.entry->dtype), " is no floating-point type"));
     } else {
       at::Tensor source = mapped(found.file->bytes(*found.entry), found.entry->shape, *dtype);
+      if (const auto& stacked = p.spec->stacked)
+        source = source.narrow(0, stacked->first, p.spec->shape.at(0));
       if (p.split_dim >= 0) source = source.narrow(p.split_dim, p.offset, p.value.size(p.split_dim));
       // Only what is needed is read, and a GPU converts it.
       const auto some = [&](const at::Tensor& x) {
@@ -133,27 +138,28 @@ const NamedTensor* first_beyond(const std::vector<NamedTensor>& tensors, at::Sca
   return nullptr;
 }
 
-const catalog::ParamSpec* find(const catalog::ModelSpec& spec, const std::string& name) {
+const catalog::ParamSpec& find_param(const catalog::ModelSpec& spec, const std::string& name) {
   for (const catalog::ModuleSpec& module : spec.modules)
     for (const catalog::ParamSpec& param : module.params)
-      if (param.name == name) return &param;
-  return nullptr;
-}
-
-bool is_tied(const catalog::ModelSpec& spec, const std::string& name) {
-  const catalog::ParamSpec* param = find(spec, name);
-  return param != nullptr && !param->tied_to.empty();
-}
-
-bool of_adapter(const catalog::ModelSpec& spec, const std::string& name) {
-  const catalog::ParamSpec* param = find(spec, name);
-  return param != nullptr && param->of_adapter;
+      if (param.name == name) return param;
+  throw Failure(ExitCode::internal, cat("the ", spec.family, " family has no parameter ", name));
 }
 
 /// Tensors on their way into one file; holds the memory that `entries` speak of.
 struct Outgoing {
   std::vector<at::Tensor> values;
   std::vector<formats::TensorToWrite> entries;
+  std::map<std::string, at::Tensor> stacks;  // by name: what several parameters are written into
+
+  void add(std::string name, const catalog::ParamSpec& param, const at::Tensor& tensor) {
+    if (!param.stacked) return add(std::move(name), tensor);
+    at::Tensor& stack = stacks[name];
+    if (!stack.defined()) {
+      stack = at::empty(catalog::stored_shape(param), tensor.options());
+      add(std::move(name), stack);
+    }
+    stack.narrow(0, param.stacked->first, param.shape.at(0)).copy_(tensor);
+  }
 
   void add(std::string name, const at::Tensor& tensor) {
     const at::Tensor value = tensor.detach().contiguous();
@@ -194,7 +200,9 @@ void FirstValues::fill(Parameter& parameter) { fill(parameter, {0, parameter.val
 
 void FirstValues::fill(Parameter& parameter, Range elements) {
   const at::NoGradGuard no_grad;
-  std::optional<Loader>& loader = parameter.spec->of_adapter ? impl_->adapters : impl_->loader;
+  std::optional<Loader>& adapters = impl_->adapters;
+  const bool beside = adapters && adapters->has_projector() && of_projector(parameter.spec->name);
+  std::optional<Loader>& loader = parameter.spec->of_adapter || beside ? adapters : impl_->loader;
   if (loader && loader->load(parameter, elements)) return;
   draw(parameter, impl_->modality, impl_->seed, elements);
 }
@@ -215,15 +223,11 @@ void save_pretrained(const std::filesystem::path& folder, const catalog::Modalit
   if (modality.lora && modality.lora->merge) tensors = merged(modality, std::move(tensors));
   Outgoing model, projector, adapters;
   for (NamedTensor& tensor : tensors) {
-    if (is_tied(modality.spec, tensor.name)) continue;
+    const catalog::ParamSpec& param = find_param(modality.spec, tensor.name);
+    if (!param.tied_to.empty()) continue;
     tensor.value = tensor.value.to(dtype);
-    if (of_adapter(modality.spec, tensor.name)) {
-      adapters.add(catalog::adapter_weight_name(modality.spec.family, tensor.name), tensor.value);
-      continue;
-    }
-    const bool outside = of_projector(tensor.name);
-    (outside ? projector : model)
-        .add(catalog::weight_names(modality.spec.family, tensor.name).front(), tensor.value);
+    Outgoing& file = param.of_adapter ? adapters : of_projector(tensor.name) ? projector : model;
+    file.add(catalog::weight_names(modality.spec.family, param).front(), param, tensor.value);
   }
   value_or_throw(make_folders(folder));
   if (adapters_only) {

@@ -15,6 +15,8 @@
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -24,6 +26,7 @@
 #include <vector>
 
 #include "cornstarch/base/result.h"
+#include "cornstarch/base/text.h"
 #include "cuda_layers.h"
 #include "differentiable.h"
 #include "flash.h"
@@ -123,21 +126,42 @@ at::Tensor yarn_frequencies(const catalog::RopeSpec& spec, std::int64_t head_dim
   return plain / spec.factor * scaled + plain * (1 - scaled);
 }
 
-at::Tensor frequencies_of(const catalog::RopeSpec& spec, std::int64_t head_dim) {
+// transformers.modeling_rope_utils._compute_dynamic_ntk_parameters: beyond the original length the base
+// grows.
+double dynamic_theta(const catalog::RopeSpec& spec, std::int64_t head_dim, std::int64_t length) {
+  const auto original = static_cast<double>(spec.original_max_positions), dim = static_cast<double>(head_dim);
+  const double stretch = std::max(1.0, static_cast<double>(length) / original);
+  return spec.theta * std::pow(spec.factor * stretch - (spec.factor - 1), dim / (dim - 2));
+}
+
+// [head_dim / 2], fp32, of a sample of `length` tokens.
+at::Tensor frequencies_of(const catalog::RopeSpec& spec, std::int64_t head_dim, std::int64_t length) {
   using Type = catalog::RopeSpec::Type;
   const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
-  const at::Tensor plain = at::reciprocal(at::pow(spec.theta, exponents));
+  const double theta = spec.type == Type::dynamic ? dynamic_theta(spec, head_dim, length) : spec.theta;
+  const at::Tensor plain = at::reciprocal(at::pow(theta, exponents));
   switch (spec.type) {
     case Type::standard:
+    case Type::dynamic:
       return plain;
     case Type::linear:
       return plain / spec.factor;
     case Type::yarn:
       return yarn_frequencies(spec, head_dim, plain);
+    case Type::longrope:
+      return plain / at::tensor(length > spec.original_max_positions ? spec.long_factors : spec.short_factors,
+                                at::kFloat);
     case Type::llama3:
       return llama3_frequencies(spec, plain);
   }
   throw Failure(ExitCode::internal, "unknown rotary embedding");
+}
+
+// Of angles in fp32: the table in the activations' device and type, or in fp32 where that is narrower.
+RopeTable table_of(const at::Tensor& angles, double factor, at::TensorOptions activations) {
+  const at::ScalarType dtype = wide(at::typeMetaToScalarType(activations.dtype()));
+  const auto scaled = [&](at::Tensor x) { return x.mul_(factor).to(activations.device(), dtype); };
+  return {scaled(angles.cos()), scaled(angles.sin())};
 }
 
 }  // namespace
@@ -167,28 +191,37 @@ at::Tensor gated(catalog::Activation kind, const at::Tensor& gate, const at::Ten
   return kind == catalog::Activation::silu ? swiglu(gate, up) : activation(kind, gate) * up;
 }
 
-Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim)
-    : frequencies_(frequencies_of(spec, head_dim)), factor_(spec.attention_factor) {}
+Rope::Rope(const catalog::RopeSpec& spec, std::int64_t head_dim) : spec_(spec), head_dim_(head_dim) {}
 
 RopeTable Rope::table(std::int64_t length, at::TensorOptions activations) {
+  if (spec_.depends_on_length() && length > spec_.original_max_positions)
+    throw Failure(ExitCode::internal,
+                  cat("rotary embedding by samples' lengths over whole rows of ", length));
   const at::ScalarType dtype = wide(at::typeMetaToScalarType(activations.dtype()));
   const at::Tensor& have = longest_.cos;
   if (!have.defined() || have.size(0) < length || have.scalar_type() != dtype ||
       have.device() != activations.device()) {
-    const at::Tensor angles = at::outer(at::arange(length, at::kFloat), frequencies_);
-    const auto scaled = [&](at::Tensor x) { return x.mul_(factor_).to(activations.device(), dtype); };
-    longest_ = {scaled(angles.cos()), scaled(angles.sin())};
+    const at::Tensor angles =
+        at::outer(at::arange(length, at::kFloat), frequencies_of(spec_, head_dim_, length));
+    longest_ = table_of(angles, spec_.attention_factor, activations);
   }
   return {longest_.cos.narrow(0, 0, length), longest_.sin.narrow(0, 0, length)};
 }
 
-RopeTable Rope::table_at(const at::Tensor& positions, std::int64_t length, at::TensorOptions activations) {
-  const RopeTable all = table(length, activations);
-  if (!last_positions_.is_same(positions) || last_.cos.dtype() != all.cos.dtype()) {
-    last_ = {all.cos.index_select(0, positions), all.sin.index_select(0, positions)};
-    last_positions_ = positions;
+RopeTable Rope::table_at(const at::Tensor& positions, std::int64_t length, const RowLengths& rows,
+                         at::TensorOptions activations) {
+  const at::ScalarType dtype = wide(at::typeMetaToScalarType(activations.dtype()));
+  if (last_positions_.is_same(positions) && last_.cos.scalar_type() == dtype) return last_;
+  last_positions_ = positions;
+  if (!spec_.depends_on_length() || !rows.rows.defined()) {
+    const RopeTable all = table(length, activations);
+    return last_ = {all.cos.index_select(0, positions), all.sin.index_select(0, positions)};
   }
-  return last_;
+  std::vector<at::Tensor> by_row;
+  for (const std::int64_t each : rows.lengths) by_row.push_back(frequencies_of(spec_, head_dim_, each));
+  const at::Tensor frequencies = at::stack(by_row).to(positions.device()).index_select(0, rows.rows);
+  return last_ = table_of(positions.to(at::kFloat).unsqueeze(1) * frequencies, spec_.attention_factor,
+                          activations);
 }
 
 std::pair<at::Tensor, at::Tensor> rotate(const at::Tensor& q_in, const at::Tensor& k_in,

@@ -15,7 +15,7 @@ struct TokenSplit {
 };
 
 /// Of an encoder: each item's tokens in contiguous shares.
-models::Tokens split_items(const TokenSplit& split, int items, std::int64_t tokens_per_item);
+models::Tokens split_items(const TokenSplit& split, int items, const catalog::ModelSpec& encoder);
 
 /// Of the LLM.
 models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, const catalog::ModelSpec& llm,

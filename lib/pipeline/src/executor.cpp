@@ -277,8 +277,8 @@ struct Executor::Impl {
     if (h.item_tokens.size() > kItemTokens) h.item_tokens.clear();
     models::Tokens& tokens = h.item_tokens[items];
     if (h.sp->size() > 1 && !tokens.layout)
-      tokens = models::on_device(split_items(split_of(h), items, modality(h.stage).spec.tokens_per_item),
-                                 options.stage.device);
+      tokens =
+          models::on_device(split_items(split_of(h), items, modality(h.stage).spec), options.stage.device);
     return tokens;
   }
 

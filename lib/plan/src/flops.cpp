@@ -32,8 +32,8 @@ bool for_each_pass(const catalog::Modality& modality, bool upstream, Visit visit
 /// Of one item in an encoder's module.
 double item_flops(const catalog::Modality& encoder, int m, const catalog::Flops& of) {
   const catalog::ModuleSpec& module = encoder.spec.modules[static_cast<std::size_t>(m)];
-  const std::int64_t dropped = catalog::is_projector(module) ? encoder.drop_tokens : 0;
-  const auto places = static_cast<double>(item_places(encoder.spec, m, 1, 0).size() - dropped);
+  const auto places = static_cast<double>(
+      catalog::is_projector(module) ? encoder.features_per_item : item_places(encoder.spec, m, 1, 0).size());
   return of.per_place * places + of.per_pair * places * places;
 }
 

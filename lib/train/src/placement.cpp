@@ -29,7 +29,8 @@ std::vector<std::vector<int>> takers_of(std::span<const dataio::TextRow> rows, s
 bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities) {
   const catalog::Modality& llm = modalities.back();
   return plan.packing || plan.llm().sp > 1 || llm.attention_mask != config::AttentionMask::causal ||
-         !catalog::windows_of(llm.spec, plan.sequence_length).empty();
+         !catalog::windows_of(llm.spec, plan.sequence_length).empty() ||
+         catalog::notices_length(llm.spec, plan.sequence_length);
 }
 
 pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const plan::Plan& plan,
@@ -42,6 +43,7 @@ pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const
     if (!catalog::is_llm(m)) item_rows.push_back(m.features_per_item);
   const catalog::Modality& llm = modalities.back();
   pipeline::PlacedTokens out;
+  for (const dataio::TextRow& row : rows) out.lengths.push_back(row.length);
   out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, item_rows, llm.attention_mask);
   if (const std::int64_t window = catalog::common_window(llm.spec); window > 0)
     out.pattern = plan::windowed(std::move(out.pattern), window);

@@ -40,15 +40,19 @@ std::vector<std::string> module_names(const ModelSpec& spec) {
 
 /// "name [shape] split(dim, unit) init" of every parameter of a module.
 std::vector<std::string> described(const ModuleSpec& module) {
-  static const std::vector<std::string> inits = {"zeros", "ones", "normal", "sinusoid"};
+  const auto init_of = [](const ParamSpec& p) -> std::string {
+    if (p.init == Init::normal) return cat("normal(", p.init_std, ")");
+    if (p.init == Init::sinusoid) return "sinusoid";
+    const double value = p.init == Init::constant ? p.init_std : 0;
+    return value == 0 ? "zeros" : value == 1 ? "ones" : cat("all ", value);
+  };
   std::vector<std::string> lines;
   for (const ParamSpec& p : module.params) {
     std::vector<std::string> dims;
     for (const std::int64_t d : p.shape) dims.push_back(std::to_string(d));
     std::string line = cat(p.name, " [", join(dims, ","), "]");
     if (p.split.dim >= 0) line += cat(" split(", p.split.dim, ",", p.split.unit, ")");
-    line += " " + inits[static_cast<std::size_t>(p.init)];
-    if (p.init == Init::normal) line += cat("(", p.init_std, ")");
+    line += " " + init_of(p);
     if (p.fixed) line += " fixed";
     if (!p.tied_to.empty()) line += " tied to " + p.tied_to;
     lines.push_back(line);
@@ -324,6 +328,74 @@ TEST_CASE("every problem of a config is told, each with its key") {
               "d_model: sinusoidal positions need an even number of at least 4, got 15"});
 }
 
+TEST_CASE("qwen2_audio's encoder is Whisper's with two tokens made one") {
+  const ModelSpec spec = spec_of("qwen2_audio_encoder", R"({"d_model": 16, "encoder_layers": 1,
+      "encoder_attention_heads": 2, "encoder_ffn_dim": 20, "num_mel_bins": 8, "max_source_positions": 51,
+      "initializer_range": 0.125})");
+  CHECK(module_names(spec) ==
+        Lines{"conv1", "conv2", "embed_positions", "layers.0", "avg_pooler", "layer_norm"});
+  CHECK(spec.item_shape == Shape{8, 102});
+  CHECK(spec.tokens_per_item == 25);
+  const auto& pool = std::get<AvgPool>(spec.modules[4].body);
+  CHECK((pool.rows == 1 && pool.columns == 51 && pool.row_stride == 1 && pool.column_stride == 2));
+  CHECK(spec.modules[4].params.empty());
+  CHECK(described(spec.modules[1]) ==
+        Lines{"conv2.weight [16,16,3] split(1,1) normal(0.125)", "conv2.bias [16] zeros"});
+  const ModelSpec published = spec_of("qwen2_audio_encoder", "{}");
+  CHECK(total_params(published) == 636968960);  // as Whisper's largest
+  CHECK((published.tokens_per_item == 750 && published.num_layers == 32));
+  CHECK(problems_of("qwen2_audio_encoder", R"({"max_source_positions": 1})") ==
+        Lines{"max_source_positions: two positions become one token: expected at least 2, got 1"});
+  CHECK(weight_names("qwen2_audio_encoder", "conv1.bias") ==
+        Lines{"conv1.bias", "audio_tower.conv1.bias", "model.audio_tower.conv1.bias"});
+}
+
+TEST_CASE("dinov2 has scales for what layers add; with use_swiglu_ffn two products are one in its files") {
+  const auto spec = [](const std::string& more) {
+    const SpecResult result =
+        make_spec("dinov2", R"({"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "image_size": 9, "patch_size": 4)" +
+                                more + "}");
+    INFO(join(result.problems, "\n"));
+    CHECK(result.unknown_keys == Lines{});
+    return result.spec.value();
+  };
+  const ModelSpec plain = spec(R"(, "use_mask_token": true)");
+  CHECK(module_names(plain) == Lines{"embeddings", "encoder.layer.0", "layernorm"});
+  CHECK((plain.tokens_per_item == 5 && plain.leading_tokens == 1));
+  CHECK(described(plain.modules[0]) ==
+        Lines{"embeddings.cls_token [1,1,16] normal(0.02)",
+              "embeddings.patch_embeddings.projection.weight [16,3,4,4] normal(0.02)",
+              "embeddings.patch_embeddings.projection.bias [16] zeros",
+              "embeddings.position_embeddings [1,5,16] normal(0.02)"});
+  const Lines layer = described(plain.modules[1]);
+  CHECK(layer.size() == 18);
+  CHECK(std::count(layer.begin(), layer.end(), "encoder.layer.0.layer_scale1.lambda1 [16] ones") == 1);
+  CHECK(std::count(layer.begin(), layer.end(),
+                   "encoder.layer.0.mlp.fc1.weight [64,16] split(0,1) normal(0.02)") == 1);
+
+  const ModuleSpec gated =
+      spec(R"(, "use_swiglu_ffn": true, "layerscale_value": 0.5, "qkv_bias": false)").modules[1];
+  Lines stored;
+  for (const ParamSpec& p : gated.params) {
+    if (!p.stacked) continue;
+    CHECK(stored_shape(p)[0] == 96);
+    stored.push_back(cat(p.name, " in ", stored_name(p), " from ", p.stacked->first));
+  }
+  CHECK(stored ==
+        Lines{"encoder.layer.0.mlp.weights_in.gate.weight in encoder.layer.0.mlp.weights_in.weight from 0",
+              "encoder.layer.0.mlp.weights_in.gate.bias in encoder.layer.0.mlp.weights_in.bias from 0",
+              "encoder.layer.0.mlp.weights_in.up.weight in encoder.layer.0.mlp.weights_in.weight from 48",
+              "encoder.layer.0.mlp.weights_in.up.bias in encoder.layer.0.mlp.weights_in.bias from 48"});
+  CHECK(described(gated).back() == "encoder.layer.0.layer_scale2.lambda1 [16] all 0.5");
+  CHECK(std::get<BlockSpec>(gated.body).feed_forward.activation == Activation::silu);
+  CHECK_FALSE(std::get<BlockSpec>(gated.body).attention.q.bias);
+  CHECK(problems_of("dinov2", R"({"drop_path_rate": 0.1, "hidden_dropout_prob": 0.2, "mlp_ratio": 0})") ==
+        Lines{"hidden_dropout_prob: dropout is not supported: only 0, got 0.2",
+              "drop_path_rate: dropout is not supported: only 0, got 0.1",
+              "mlp_ratio: expected a positive integer, got 0"});
+}
+
 TEST_CASE("rope is scaled as the config says") {
   const auto rope = [](const std::string& scaling) {
     const SpecResult result =
@@ -331,9 +403,9 @@ TEST_CASE("rope is scaled as the config says") {
                                scaling + "}");
     return *std::get<BlockSpec>(result.spec.value().modules[1].body).attention.rope;
   };
-  const RopeSpec plain;
   CHECK(rope(R"({"type": "linear", "factor": 4})") == RopeSpec{.type = RopeSpec::Type::linear, .factor = 4});
-  CHECK(rope(R"({"type": "dynamic", "factor": 4})") == plain);  // up to max_position_embeddings
+  CHECK(rope(R"({"type": "dynamic", "factor": 4})") ==
+        RopeSpec{.type = RopeSpec::Type::dynamic, .factor = 4, .original_max_positions = 64});
   const RopeSpec yarn = rope(R"({"type": "yarn", "factor": 4, "original_max_position_embeddings": 16})");
   CHECK(yarn.type == RopeSpec::Type::yarn);
   CHECK(yarn.original_max_positions == 16);
@@ -345,15 +417,48 @@ TEST_CASE("rope is scaled as the config says") {
   CHECK(rope(R"({"type": "yarn", "factor": 4, "mscale": 1, "mscale_all_dim": 1})").attention_factor == 1);
 }
 
+TEST_CASE("rope by the length of a sample") {
+  const auto spec = [](const std::string& scaling) {
+    const SpecResult result =
+        make_spec("llama", R"({"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1,
+        "max_position_embeddings": 64, "rope_scaling": )" +
+                               scaling + "}");
+    INFO(join(result.problems, "\n"));
+    return result.spec.value();
+  };
+  const std::string factors = R"("rope_type": "longrope", "short_factor": [1, 2], "long_factor": [3, 4.5])";
+  const auto rope = [&](const std::string& more) {
+    return *std::get<BlockSpec>(spec("{" + factors + more + "}").modules[1].body).attention.rope;
+  };
+  const RopeSpec plain = rope("");
+  CHECK(plain.type == RopeSpec::Type::longrope);
+  CHECK(plain.short_factors == std::vector<double>{1, 2});
+  CHECK(plain.long_factors == std::vector<double>{3, 4.5});
+  CHECK((plain.original_max_positions == 64 && plain.attention_factor == 1));
+  const std::string original = R"(, "original_max_position_embeddings": 16)";
+  CHECK(rope(original).attention_factor == std::sqrt(1 + std::log(4.0) / std::log(16.0)));
+  CHECK(rope(original + R"(, "factor": 2)").attention_factor ==
+        std::sqrt(1 + std::log(2.0) / std::log(16.0)));
+  CHECK(rope(original + R"(, "attention_factor": 1.5)").attention_factor == 1.5);
+  const ModelSpec longrope = spec("{" + factors + original + "}");
+  CHECK((longrope.max_positions == 64 && !notices_length(longrope, 16) && notices_length(longrope, 17)));
+  const ModelSpec dynamic = spec(R"({"type": "dynamic", "factor": 2.5})");
+  CHECK((dynamic.max_positions == 160 && !notices_length(dynamic, 64) && notices_length(dynamic, 65)));
+  CHECK(!notices_length(spec(R"({"type": "linear", "factor": 4})"), 1000));
+}
+
 TEST_CASE("problems of rope") {
   const auto rope = [](const std::string& value) {
     return problems_of("llama", R"({"rope_scaling": )" + value + "}");
   };
   CHECK(
-      rope(R"({"rope_type": "longrope", "factor": 2.0})") ==
+      rope(R"({"rope_type": "xpos", "factor": 2.0})") ==
       Lines{
-          R"(rope_scaling.rope_type: rope of type "longrope" is not supported; known are default, dynamic, linear, )"
-          "llama3, yarn"});
+          R"(rope_scaling.rope_type: rope of type "xpos" is not supported; known are default, dynamic, linear, )"
+          "llama3, longrope, yarn"});
+  CHECK(rope(R"({"rope_type": "longrope", "long_factor": [1, -1, 2]})") ==
+        Lines{"rope_scaling.short_factor: expected 64 positive numbers, half of a head's size, got none",
+              "rope_scaling.long_factor: expected 64 positive numbers, half of a head's size, got [1,-1,2]"});
   CHECK(rope(R"({"type": "linear"})") == Lines{"rope_scaling.factor: is missing"});
   CHECK(rope(R"({"type": "dynamic", "factor": -1})") ==
         Lines{"rope_scaling.factor: expected a positive number, got -1"});

@@ -58,6 +58,27 @@ TEST_CASE("places of an item, and what of them a module takes") {
   CHECK(place_dim(module(BlockSpec{})) == 1);
 }
 
+TEST_CASE("averages need whole strides, and a rank of several rows whole rows") {
+  const ModuleSpec row = module(AvgPool{1, 9, 1, 2});
+  CHECK(dealt_together(row) == 1);
+  CHECK(places_behind(row, 9) == 4);
+  CHECK(places_before(row, {1, 3}, 9) == Range{2, 6});
+  CHECK(places_before(row, {3, 4}, 9) == Range{6, 9});  // with the ninth, which is in no average
+  const ModuleSpec grid = module(AvgPool{5, 7, 2, 3});
+  CHECK(dealt_together(grid) == 2);
+  CHECK(places_behind(grid, 35) == 4);
+  CHECK(places_before(grid, {0, 2}, 35) == Range{0, 14});
+  CHECK(places_before(grid, {2, 4}, 35) == Range{14, 35});
+  const ModuleSpec projector = module(Projector{{}, {}, {"", 7, 9}, AvgPool{5, 7, 2, 3}});
+  CHECK(dealt_together(projector) == 2);
+  CHECK(dealt_together(module(Projector{})) == 1);
+  CHECK(places_behind(projector, 36) == 4);  // behind a class token
+  CHECK(places_before(projector, {0, 2}, 36) == Range{0, 15});
+  CHECK(places_before(projector, {2, 4}, 36) == Range{15, 36});
+  CHECK(shape_behind(grid, {35, 6}, 4) == Shape{4, 6});
+  CHECK(role_of(grid) == Role::entry);
+}
+
 TEST_CASE("the shape of an item behind each kind") {
   CHECK(shape_behind(kPatches, {3, 8, 8}, 17) == Shape{17, 5});
   CHECK(shape_behind(kFast, {5, 8}, 4) == Shape{7, 4});

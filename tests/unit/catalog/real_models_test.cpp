@@ -40,7 +40,8 @@ Lines refused(const std::string& model, const Lines& families) {
   return said;
 }
 
-const std::string kEncoders = "known encoders: clip_vision_model, siglip_vision_model, whisper";
+const std::string kEncoders =
+    "known encoders: clip_vision_model, siglip_vision_model, dinov2, whisper, qwen2_audio_encoder";
 const std::string kBoth =
     kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, olmo2";
 const Lines kAny = {"whisper", "llama", "mistral", "clip_vision_model"};
@@ -61,6 +62,7 @@ TEST_CASE("models that are known") {
   CHECK(params("llama", "vicuna-7b-v1.5") == 6738415616);
   CHECK(params("qwen2", "Qwen2.5-7B") == 7615616512);
   CHECK(params("siglip_vision_model", "siglip-so400m-patch14-384") == 412987248);  // without its head
+  CHECK(params("dinov2", "dinov2-base") == 86579712);                              // without its mask token
   CHECK(params("llama", "TinyLlama-1.1B-Chat-v1.0") == 1100048384);
   CHECK(params("mistral", "Mistral-7B-v0.3") == 7248023552);
 }
@@ -75,6 +77,10 @@ TEST_CASE("whole checkpoints whose parts are known") {
               "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
               "(family: "
               "siglip_vision_model), its language model under model.llm (family: gemma3_text)"});
+  CHECK(refused("Qwen2-Audio-7B-Instruct", kAny) ==
+        Lines{whole("qwen2_audio"),
+              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
+              "(family: qwen2_audio_encoder), its language model under model.llm (family: qwen2)"});
 }
 
 TEST_CASE("whole checkpoints whose parts are not known") {
@@ -90,8 +96,6 @@ TEST_CASE("whole checkpoints whose parts are not known") {
   CHECK(refused("Qwen3-VL-8B-Instruct", kAny) ==
         Lines{whole("qwen3_vl"),
               made_of("qwen3_vl_vision and qwen3_vl_text", "qwen3_vl_vision and qwen3_vl_text are")});
-  CHECK(refused("Qwen2-Audio-7B-Instruct", kAny) ==
-        Lines{whole("qwen2_audio"), made_of("qwen2_audio_encoder and qwen2", "qwen2_audio_encoder is")});
   CHECK(refused("InternVL3-8B", kAny) ==
         Lines{whole("internvl_chat"), made_of("intern_vit_6b and qwen2", "intern_vit_6b is")});
   CHECK(refused("Phi-4-multimodal-instruct", kAny) ==

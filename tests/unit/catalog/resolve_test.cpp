@@ -576,6 +576,32 @@ TEST_CASE("a projector beside an encoder's weights is checked, if there is one")
         Lines{"'$/clip': weight 'projector.in_proj.bias' has the shape [16], expected [32]"});
 }
 
+TEST_CASE("a projector may average features: squares of a picture's patches, neighbours in a sound") {
+  const std::string vision = "model.encoders.vision.", audio = "model.encoders.audio.",
+                    pool = "projector.avg_pool=";
+  const Modalities all = resolved({vision + pool + "2", audio + pool + "3"});
+  const auto pool_of = [](const Modality& m) {
+    return *std::get<Projector>(m.spec.modules.back().body).pool;
+  };
+  CHECK((pool_of(all[0]).rows == 2 && pool_of(all[0]).columns == 2 && pool_of(all[0]).row_stride == 2));
+  CHECK((pool_of(all[1]).rows == 1 && pool_of(all[1]).columns == 10 && pool_of(all[1]).column_stride == 3));
+  CHECK((all[0].features_per_item == 1 && all[1].features_per_item == 3));
+  CHECK(all[0].projector_config.find(R"("avg_pool": 2)") != std::string::npos);
+  CHECK_FALSE(std::get<Projector>(resolved({vision + pool + "1"})[0].spec.modules.back().body).pool);
+  const Folder folder;
+  const std::string text = resolve_with(folder, {vision + pool + "3", audio + pool + "11"}).text;
+  CHECK(
+      text.find("avg_pool 3 is more than the 2 features beside each other that 'vision' gives [bad_pool]") !=
+      std::string::npos);
+  CHECK(
+      text.find("avg_pool 11 is more than the 10 features beside each other that 'audio' gives [bad_pool]") !=
+      std::string::npos);
+  const std::string full = resolve_with(folder, {vision + pool + "2", vision + "feature_select=full"}).text;
+  CHECK(full.find("avg_pool is of patches, which the class token is none of [bad_pool]") !=
+        std::string::npos);
+  CHECK(full.find("use feature_select: patch") != std::string::npos);
+}
+
 TEST_CASE("a projector of another kind is told by name") {
   const std::string own = resolved().front().projector_config;  // leaves no folder behind
   const Folder folder;
@@ -612,6 +638,10 @@ TEST_CASE("a projector of another kind is told by name") {
           "| set feature_layer: -3",
           "the projector in '$/clip' learnt from feature_select \"full\" (projector_config.json), the config "
           "gives it \"patch\" | set feature_select: full"});
+  std::ofstream(clip / "projector_config.json") << R"({"type": "mlp", "activation": "gelu", "avg_pool": 2})";
+  CHECK(messages(folder, "vision:", "clip") == Lines{"the projector in '$/clip' learnt from avg_pool 2 "
+                                                     "(projector_config.json), the config gives it 1 | set "
+                                                     "projector.avg_pool: 2"});
   CHECK(own == R"({
   "type": "mlp",
   "activation": "gelu",

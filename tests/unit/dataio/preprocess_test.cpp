@@ -1,9 +1,12 @@
 #include "cornstarch/dataio/preprocess.h"
 
 #include <cmath>
+#include <fstream>
 
 #include "catch.h"
+#include "cornstarch/dataio/run_data.h"
 #include "golden.h"
+#include "temporary_folder.h"
 
 using namespace cornstarch::dataio;
 using Shape = std::vector<std::int64_t>;
@@ -21,9 +24,9 @@ std::string whisper_problem(const std::string& json, const Shape& shape) {
 
 }  // namespace
 
-TEST_CASE("pictures become what CLIPImageProcessor makes of them") {
+TEST_CASE("pictures become what CLIPImageProcessor and BitImageProcessor make of them") {
   const auto cases = golden::json("clip.json");
-  REQUIRE(cases.size() == 9);
+  REQUIRE(cases.size() == 10);
   for (const auto& one : cases) {
     const auto name = one["name"].get<std::string>();
     CAPTURE(name);
@@ -56,6 +59,25 @@ TEST_CASE("what a preprocessor_config.json leaves out is as its class has it") {
             .shortest_edge == 8);
 }
 
+TEST_CASE("a preprocessor_config.json that names no class is of its family's") {
+  const cornstarch::test::TemporaryFolder folder;
+  const auto read = [&](const std::string& text) {
+    std::ofstream(folder.path() / "preprocessor_config.json") << text;
+    cornstarch::catalog::Modality encoder;
+    encoder.spec.preprocessor = R"({"image_processor_type": "SiglipImageProcessor", "size": 8})";
+    encoder.pretrained = folder.path().string();
+    return media_source(encoder).value().preprocessor_json;
+  };
+  const auto made = ImagePreprocessor::parse(read(R"({"size": {"height": 8, "width": 8}})"), {3, 8, 8});
+  REQUIRE(made);
+  CHECK(made->processor == "SiglipImageProcessor");
+  CHECK_FALSE(made->do_center_crop);
+  CHECK(made->image_mean == std::vector<double>{0.5, 0.5, 0.5});
+  for (const std::string text : {R"({"image_processor_type": "CLIPImageProcessor"})",
+                                 R"({"feature_extractor_type": "CLIPFeatureExtractor"})", "[]", "{"})
+    CHECK(read(text) == text);
+}
+
 TEST_CASE("a picture of another size than the encoder's is refused") {
   const auto free_size = ImagePreprocessor::parse(R"({"size": 8, "do_center_crop": false})", {3, 8, 8});
   REQUIRE(free_size);
@@ -80,7 +102,8 @@ TEST_CASE("what a picture's preprocessor_config.json may not say") {
   CHECK(clip_problem(R"({"image_processor_type": "ViTImageProcessor"})", {3, 8, 8}) ==
         p + "'image_processor_type' is ViTImageProcessor, which is not implemented here; implemented: "
             "CLIPImageProcessor, CLIPImageProcessorFast, CLIPImageProcessorPil, CLIPFeatureExtractor, "
-            "SiglipImageProcessor, SiglipImageProcessorFast, SiglipImageProcessorPil");
+            "SiglipImageProcessor, SiglipImageProcessorFast, SiglipImageProcessorPil, BitImageProcessor, "
+            "BitImageProcessorFast, BitImageProcessorPil");
   CHECK(clip_problem(R"({"do_pad": true})", {3, 8, 8}) == p + "'do_pad' is not implemented");
   CHECK(clip_problem(R"({"size": {"longest_edge": 9}})", {3, 8, 8}) ==
         p + "'size.longest_edge' is not implemented");

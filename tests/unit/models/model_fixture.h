@@ -50,6 +50,7 @@ inline Modality modality(const std::string& name, const std::string& family, con
 inline std::string family_of(const std::string& golden) {
   const std::string family = golden.substr(0, golden.find('_'));
   if (family == "gemma3") return "gemma3_text";
+  if (family == "qwen2audio") return "qwen2_audio_encoder";
   return family == "clip" || family == "siglip" ? family + "_vision_model" : family;
 }
 

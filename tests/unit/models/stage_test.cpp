@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/avg_pool1d.h>
+#include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/tensor.h>
@@ -144,6 +146,28 @@ TEST_CASE("features leave an encoder as rows, without the tokens that feature_se
   const at::Tensor four = patches.forward(media);
   CHECK(four.sizes() == at::IntArrayRef({3 * 4, 17}));
   CHECK(four.view({3, 4, 17}).allclose(five.view({3, 5, 17}).narrow(1, 1, 4), 1e-12, 1e-12));
+}
+
+// Means and a linear layer can change places.
+TEST_CASE("features are averaged as AvgPool2d and AvgPool1d do", "[models]") {
+  const auto features = [](Modality m, const catalog::AvgPool* pool) {
+    fixture::add_projector(m, 17, false);
+    m.drop_tokens = m.spec.leading_tokens;
+    if (pool != nullptr) std::get<catalog::Projector>(m.spec.modules.back().body).pool = *pool;
+    Stage stage = fixture::whole(m);
+    return stage.forward(fixture::input_of(m).media).view({3, -1, 17}).transpose(1, 2);
+  };
+  const Modality pictures = fixture::modality("vision", "clip_vision_model", R"({"hidden_size": 24,
+      "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 12, "image_size": 20, "patch_size": 4,
+      "initializer_range": 0.2})");
+  const catalog::AvgPool square{5, 5, 2, 2};
+  CHECK(square.places() == 4);
+  CHECK(features(pictures, &square)
+            .allclose(at::avg_pool2d(features(pictures, nullptr).unflatten(2, {5, 5}), 2).flatten(2)));
+  const Modality sounds = fixture::whisper();
+  const catalog::AvgPool pairs{1, 6, 1, 4};
+  CHECK(pairs.places() == 1);
+  CHECK(features(sounds, &pairs).allclose(at::avg_pool1d(features(sounds, nullptr), 4)));
 }
 
 TEST_CASE("embed puts feature rows at their placeholders, in order", "[models]") {

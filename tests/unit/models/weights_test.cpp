@@ -56,6 +56,11 @@ Modality clip_with(bool mlp) {
   return m;
 }
 
+Modality dinov2() {
+  return fixture::modality("vision", "dinov2", R"({"hidden_size": 24, "mlp_ratio": 2, "num_hidden_layers": 2,
+      "num_attention_heads": 12, "image_size": 8, "patch_size": 4, "use_swiglu_ffn": true})");
+}
+
 std::string failure_of(const std::function<void()>& body, ExitCode code) {
   try {
     body();
@@ -69,7 +74,7 @@ std::string failure_of(const std::function<void()>& body, ExitCode code) {
 }  // namespace
 
 TEST_CASE("what is saved is loaded again, as shards of any layout", "[models]") {
-  const Modality m = GENERATE(fixture::llama(false), fixture::llama(true), fixture::whisper(),
+  const Modality m = GENERATE(fixture::llama(false), fixture::llama(true), fixture::whisper(), dinov2(),
                               clip_with(true), clip_with(false));
   const Folder folder;
   Stage saved = fixture::whole(m);
@@ -233,6 +238,9 @@ TEST_CASE("files hold Hugging Face's names; a projector lies beside, a tied head
   CHECK_FALSE(std::filesystem::exists(folder.path() / "projector.safetensors"));
   CHECK_FALSE(has(save(fixture::llama(true)), "lm_head.weight"));
   CHECK(has(save(fixture::whisper()), "model.encoder.conv1.weight"));
+  const auto dino = save(dinov2());
+  CHECK(has(dino, "encoder.layer.1.mlp.weights_in.weight"));  // gate and product beside it
+  CHECK(dino.size() == 6 + 2 * 18);
   const auto clip = save(clip_with(true));
   CHECK(has(clip, "vision_model.post_layernorm.weight"));
   CHECK_FALSE(has(clip, "projector.in_proj.weight"));

@@ -221,6 +221,38 @@ TEST_CASE("rotary tables follow transformers", "[nn]") {
     CHECK(frequency(2) == Approx((1 - smooth) * 0.01 / 8 + smooth * 0.01));
     CHECK(frequency(3) == Approx(0.001 / 8));
   }
+  using Type = catalog::RopeSpec::Type;
+  // Frequencies of samples that are 4, 8 and 16 tokens long, of which the original length is 8.
+  const auto expect = [](const catalog::RopeSpec& spec, int i, const std::vector<double>& frequencies) {
+    const at::Tensor ones = at::ones({3}, at::kLong), rows = at::arange(3, at::kLong);
+    const RopeTable table = Rope(spec, 4).table_at(ones, 16, {rows, {4, 8, 16}}, at::kDouble);
+    for (std::size_t row = 0; row < 3; ++row) {
+      const auto at = [&](const at::Tensor& x) {
+        return x[static_cast<std::int64_t>(row)][i].item<double>();
+      };
+      CHECK(std::hypot(at(table.sin), at(table.cos)) == Approx(spec.attention_factor));
+      CHECK(std::atan2(at(table.sin), at(table.cos)) == Approx(frequencies[row]));
+    }
+  };
+  SECTION("dynamic: beyond the original length the base grows, sample by sample") {
+    const catalog::RopeSpec spec{
+        .type = Type::dynamic, .theta = 100, .factor = 3, .original_max_positions = 8};
+    expect(spec, 0, {1, 1, 1});
+    expect(spec, 1, {0.1, 0.1, 1 / std::sqrt(100.0 * 16)});  // 16 = (3 x 16 / 8 - 2) ^ (4 / 2)
+  }
+  SECTION("longrope: factors of short samples and of long ones") {
+    const catalog::RopeSpec spec{.type = Type::longrope,
+                                 .theta = 100,
+                                 .original_max_positions = 8,
+                                 .attention_factor = 1.25,
+                                 .short_factors = {1, 2},
+                                 .long_factors = {4, 5}};
+    expect(spec, 0, {1, 1, 0.25});
+    expect(spec, 1, {0.05, 0.05, 0.02});
+    CHECK(Rope(spec, 4).table(8, at::kDouble).sin[1][1].item<double>() == Approx(1.25 * std::sin(0.05)));
+    CHECK_THROWS_WITH(Rope(spec, 4).table(9, at::kDouble),
+                      "rotary embedding by samples' lengths over whole rows of 9");
+  }
   SECTION("a longer request grows the table, a shorter one takes a part of it") {
     Rope rope({}, 4);
     const RopeTable ten = rope.table(10, at::kDouble);

@@ -279,7 +279,7 @@ TEST_CASE("what crosses a stage boundary of an encoder") {
   clip.spec.item_shape = {3, 32, 32};
   catalog::ModuleSpec embeddings;
   embeddings.body = catalog::PatchEmbedding{
-      .image_size = 32, .patch_size = 8, .hidden = 64, .prefix = "vision_model.embeddings"};
+      .image_size = 32, .patch_size = 8, .hidden = 64, .class_token = "class_embedding"};
   clip.spec.modules.push_back(embeddings);
   CHECK(pipeline::item_shape_after(clip, 0) == Shape{17, 64});
 }

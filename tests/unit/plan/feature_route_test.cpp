@@ -15,6 +15,15 @@ using Rows = std::vector<std::int64_t>;
 
 namespace {
 
+/// Of tokens as they come.
+catalog::Modality bare(std::int64_t dropped, std::int64_t features) {
+  catalog::Modality m;
+  m.spec.item_shape = {dropped + features};
+  m.drop_tokens = dropped;
+  m.features_per_item = features;
+  return m;
+}
+
 std::vector<Range> held_by(const catalog::Modality& m, int sp) {
   std::vector<Range> out;
   for (int c = 0; c < sp; ++c) out.push_back(plan::item_features(m, sp, c));
@@ -70,9 +79,8 @@ TEST_CASE("every feature row arrives once, on the rank that takes it, for any si
   std::uint64_t draw = 0;
   const auto below = [&](int n) { return static_cast<int>(random.uniform(draw++) * n); };
   for (int trial = 0; trial < 300; ++trial) {
-    catalog::Modality m;
-    m.drop_tokens = below(2);
-    m.features_per_item = 1 + below(9);
+    const int dropped = below(2);
+    const catalog::Modality m = bare(dropped, 1 + below(9));
     const int encoder_sp = 1 + below(5), llm_sp = 1 + below(4), items = 1 + below(4);
     const auto held = held_by(m, encoder_sp);
     std::vector<int> takers(static_cast<std::size_t>(items * m.features_per_item));
@@ -96,9 +104,7 @@ TEST_CASE("every feature row arrives once, on the rank that takes it, for any si
 }
 
 TEST_CASE("the class token is dropped where it lies") {
-  catalog::Modality m;
-  m.drop_tokens = 1;
-  m.features_per_item = 4;
+  const catalog::Modality m = bare(1, 4);
   CHECK(held_by(m, 1) == std::vector<Range>{{0, 4}});
   CHECK(held_by(m, 2) == std::vector<Range>{{0, 1}, {1, 4}});
   CHECK(held_by(m, 5) == std::vector<Range>{{0, 0}, {0, 1}, {1, 2}, {2, 3}, {3, 4}});
@@ -119,6 +125,29 @@ TEST_CASE("before a convolution a rank holds the neighbours that its kernel reac
   CHECK(places(0, 2) == Range{11, 18});
   CHECK(places(-1, 2) == Range{10, 18});
   CHECK(plan::item_places(whisper.spec, -1, 1, 0) == Range{0, 18});
+}
+
+TEST_CASE("where features are averaged, ranks hold whole averages") {
+  const auto qwen = encoder_of("qwen2_audio_encoder",
+                               R"({"d_model": 24, "encoder_ffn_dim": 31, "encoder_layers": 1,
+          "encoder_attention_heads": 12, "num_mel_bins": 6, "max_source_positions": 9})");
+  const auto places = [&](int module, int cp) { return plan::item_places(qwen.spec, module, 3, cp); };
+  for (const int norm : {4, 5}) CHECK(places(norm, 1) == Range{1, 2});
+  for (const int before : {1, 2, 3}) {
+    CHECK(places(before, 0) == Range{0, 2});
+    CHECK(places(before, 1) == Range{2, 4});
+    CHECK(places(before, 2) == Range{4, 9});
+  }
+  CHECK(places(-1, 2) == Range{6, 18});
+
+  catalog::Modality clip = encoder_of("clip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29,
+      "num_hidden_layers": 1, "num_attention_heads": 12, "image_size": 20, "patch_size": 4})");
+  clip.spec.modules.push_back({"projector", catalog::Projector{{}, {}, {}, catalog::AvgPool{5, 5, 2, 2}}});
+  clip.drop_tokens = 1;
+  clip.features_per_item = 4;
+  CHECK(held_by(clip, 2) == std::vector<Range>{{0, 2}, {2, 4}});
+  CHECK(plan::item_places(clip.spec, 0, 2, 0) == Range{0, 11});
+  CHECK(plan::item_places(clip.spec, 0, 2, 1) == Range{11, 26});
 }
 
 TEST_CASE("patches are dealt evenly, the class token with the first") {

@@ -21,7 +21,7 @@ catalog::BlockSpec layer(std::int64_t products, std::int64_t heads) {
 catalog::Modalities model(bool encoder, bool projector, bool llm) {
   catalog::Modalities m = {test::encoder("vision", 1, 1, 1, encoder, projector), test::llm(1, 1, 1, llm)};
   m[0].spec.item_shape = {1, 4};
-  m[0].drop_tokens = 1;
+  m[0].features_per_item = 3;
   m[0].spec.modules[0].body = layer(5, 1);
   m[0].spec.modules[1].body = catalog::Projector{std::nullopt, {}, {"", 10, 5}};
   m[1].spec.modules[0].body = layer(500, 3);

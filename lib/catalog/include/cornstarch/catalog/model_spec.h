@@ -25,14 +25,20 @@ struct TpSplit {
   bool operator==(const TpSplit&) const = default;
 };
 
-enum class Init { zeros, ones, normal, sinusoid };
+enum class Init { zeros, constant, normal, sinusoid };
+
+/// Where files hold a parameter as rows of a larger one, behind or before others.
+struct Stacked {
+  std::string name;  ///< of the whole
+  std::int64_t rows = 0, first = 0;
+};
 
 struct ParamSpec {
   std::string name;  ///< Hugging Face's (old spelling), unique within the modality
   Shape shape;       ///< global
   TpSplit split = {};
   Init init = Init::zeros;
-  double init_std = 0.0;  ///< for Init::normal
+  double init_std = 0.0;  ///< for Init::normal; the value of Init::constant
   bool fixed = false;     ///< never trains (Whisper's sinusoidal positions)
   bool sums_over_tp =
       false;  ///< not split, but a tp rank applies it to a part of its own: the gradient is a sum
@@ -40,6 +46,7 @@ struct ParamSpec {
   bool of_adapter = false;  ///< LoRA's: in no pretrained folder of the model
   std::string tied_to =
       {};  ///< the name of the parameter this one shares its value with (a tied lm_head), or ""
+  std::optional<Stacked> stacked = {};
   // What the run makes of it, as resolve() decides:
   bool trains = false;   ///< never if it is fixed, or if its module's output does not reach the loss
   double lr_factor = 1;  ///< of optimizer.lr
@@ -60,16 +67,21 @@ struct NormSpec {
 /// Rotary embedding, half-split ("rotate_half") as Hugging Face's Llama; its types are those of
 /// transformers.modeling_rope_utils (_compute_<type>_parameters).
 struct RopeSpec {
-  enum class Type { standard, linear, yarn, llama3 } type = Type::standard;
+  enum class Type { standard, linear, dynamic, yarn, longrope, llama3 } type = Type::standard;
   double theta = 10000.0;
   double factor = 1.0;
   double low_freq_factor = 1.0;  ///< llama3
   double high_freq_factor = 4.0;
-  std::int64_t original_max_positions = 0;  ///< llama3, yarn
+  std::int64_t original_max_positions = 0;  ///< llama3, yarn, longrope; dynamic: max_position_embeddings
   double beta_fast = 32.0;  ///< yarn: rotations within the original length, where scaling begins and ends
   double beta_slow = 1.0;
   bool truncate = true;           ///< yarn: the dimensions that those give are made whole
   double attention_factor = 1.0;  ///< what cosines and sines are multiplied by
+  /// longrope: what wavelengths are multiplied by, in samples of up to the original length and in longer ones
+  std::vector<double> short_factors = {}, long_factors = {};
+
+  /// Whether a sample's frequencies depend on its own length, where that is beyond the original.
+  bool depends_on_length() const { return type == Type::dynamic || type == Type::longrope; }
   auto operator<=>(const RopeSpec&) const = default;
 };
 
@@ -87,6 +99,7 @@ struct LinearSpec {
   std::int64_t out = 0;
   bool bias = false;
   std::optional<LoraSpec> lora = {};
+  std::optional<Stacked> stacked = {};  ///< where files hold several as one: its prefix and rows
 };
 
 /// o(softmax(q k^T / sqrt(head_dim)) v), with queries and keys normed where there is a norm, head by head if
@@ -111,11 +124,19 @@ struct FeedForwardSpec {
   LinearSpec up, down;
 };
 
+/// A factor for each channel, drawn as `value` ("layer scale").
+struct ScaleSpec {
+  std::string name;  ///< of the parameter
+  std::int64_t size = 0;
+  double value = 1;
+};
+
 /// A transformer block: x += attention_norm(attention(norm1(x))); x +=
 /// feed_forward_norm(feed_forward(norm2(x))), without the norms that are not there: most have those in front
-/// (pre-norm), OLMo 2 those behind, Gemma all.
+/// (pre-norm), OLMo 2 those behind, Gemma all. What is added is multiplied by a scale where there is one.
 struct BlockSpec {
   std::optional<NormSpec> norm1, norm2, attention_norm, feed_forward_norm;
+  std::optional<ScaleSpec> attention_scale, feed_forward_scale;
   AttentionSpec attention;
   FeedForwardSpec feed_forward;
 };
@@ -139,15 +160,14 @@ struct TokenEmbedding {
 };
 
 /// Pixels [n, channels, size, size] -> [n, leading + patches, hidden]: convolution, class token in front
-/// where there is one, positions. "<prefix>.patch_embedding.weight" and, with a bias, ".bias",
-/// ".class_embedding",
-/// ".position_embedding.weight".
+/// where there is one, positions.
 struct PatchEmbedding {
   std::int64_t channels = 3, image_size = 0, patch_size = 0, hidden = 0;
-  bool bias = false, class_token = true;
-  std::string prefix;
+  std::string convolution;       ///< "<convolution>.weight" and, with a bias, ".bias" are its parameters
+  std::string class_token = {};  ///< the parameter's name, or ""
+  std::string positions;         ///< the parameter's name
 
-  std::int64_t leading() const { return class_token ? 1 : 0; }
+  std::int64_t leading() const { return class_token.empty() ? 0 : 1; }
   std::int64_t patches() const { return (image_size / patch_size) * (image_size / patch_size); }
 };
 
@@ -166,6 +186,17 @@ struct AddPositions {
   std::string prefix;
 };
 
+/// Means over neighbours in the grid of an item's tokens: [n, rows x columns, hidden] -> [n, (rows /
+/// row_stride) x (columns / column_stride), hidden]. What does not fill a stride is left out, as AvgPool1d
+/// and AvgPool2d do. A picture's grid are its patches; a recording's is one row.
+struct AvgPool {
+  std::int64_t rows = 1, columns = 1;
+  std::int64_t row_stride = 1, column_stride = 1;
+
+  std::int64_t pooled_columns() const { return columns / column_stride; }
+  std::int64_t places() const { return rows / row_stride * pooled_columns(); }
+};
+
 struct Norm {
   NormSpec norm;
   bool pooled_only = false;  ///< feeds only the pooled output (CLIP's post_layernorm): not computed
@@ -177,18 +208,20 @@ struct LmHead {
   double softcap = 0;  ///< as AttentionSpec's, of logits
 };
 
-/// [n, t, in] -> [n, t, out]: one linear layer, or in_proj, activation, out_proj (hidden width = out).
-/// Parameters "projector.projection.*" (linear) or "projector.in_proj.*", "projector.out_proj.*" (mlp). Over
-/// tp: linear is replicated; mlp splits in_proj by rows and out_proj by columns.
+/// [n, t, in] -> [n, t, out]: one linear layer, or in_proj, activation, out_proj (hidden width = out), of
+/// means of features where there is a pool. Parameters "projector.projection.*" (linear) or
+/// "projector.in_proj.*", "projector.out_proj.*" (mlp). Over tp: linear is replicated; mlp splits in_proj by
+/// rows and out_proj by columns.
 struct Projector {
   std::optional<LinearSpec> in_proj;
   Activation activation = Activation::gelu;
   LinearSpec out_proj;
+  std::optional<AvgPool> pool = {};
 };
 
 /// What a kind knows stands in module_kind.cpp.
-using ModuleBody =
-    std::variant<TokenEmbedding, PatchEmbedding, Conv1d, AddPositions, BlockSpec, Norm, LmHead, Projector>;
+using ModuleBody = std::variant<TokenEmbedding, PatchEmbedding, Conv1d, AddPositions, BlockSpec, AvgPool,
+                                Norm, LmHead, Projector>;
 
 struct ModuleSpec {
   std::string name;  ///< the Hugging Face path that a stage list uses
@@ -239,11 +272,18 @@ std::map<std::int64_t, double> window_shares(const ModelSpec& spec);
 /// The windows that sequences of `length` tokens notice.
 std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length);
 
+/// Whether samples of up to `length` tokens can have rotary embeddings that depend on their own length.
+bool notices_length(const ModelSpec& spec, std::int64_t length);
+
 /// Whether any of a module's parameters trains.
 bool trains(const ModuleSpec& module);
 
 /// Has all of them train that can, or none.
 void set_trains(ModuleSpec& module, bool wanted);
+
+/// How files name a parameter, and its shape there.
+const std::string& stored_name(const ParamSpec& param);
+Shape stored_shape(const ParamSpec& param);
 
 /// Elements of a module's parameters; a tied one counts where it lives only.
 std::int64_t num_params(const ModuleSpec& module);

@@ -12,7 +12,7 @@ namespace cornstarch::catalog {
 
 /// A module's part in its model.
 enum class Role {
-  entry,      ///< makes hidden states, in front of the layers
+  entry,      ///< makes hidden states, or fewer of them: always runs
   layer,      ///< one of num_layers: may compute again in backward, its rows may be dealt to the ranks of tp
   norm,       ///< belongs to what stands before it
   head,       ///< works on the tokens that have a target
@@ -42,6 +42,9 @@ Flops flops_of(const ModuleSpec& module);
 /// Which dimension of what the module takes, [n, ...], are places that context parallelism may deal; nothing
 /// where every rank needs all of an item.
 std::optional<int> place_dim(const ModuleSpec& module);
+
+/// How many places behind the module always go to one rank.
+std::int64_t dealt_together(const ModuleSpec& module);
 
 /// Places behind the module, of so many in front of it.
 std::int64_t places_behind(const ModuleSpec& module, std::int64_t before);

@@ -47,6 +47,7 @@ struct Parallel {
 
 struct Projector {
   ProjectorType type = ProjectorType::linear;
+  int avg_pool = 1;
   std::string activation = "gelu";
 };
 

@@ -15,7 +15,8 @@
 /// name.
 namespace cornstarch::dataio {
 
-/// CLIPImageProcessor and SiglipImageProcessor (the PIL ones): resize, centre crop, rescale, normalise.
+/// CLIPImageProcessor, SiglipImageProcessor and BitImageProcessor (the PIL ones): resize, centre crop,
+/// rescale, normalise.
 struct ImagePreprocessor {
   std::string processor = "CLIPImageProcessor";
   bool do_resize = true;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cornstarch/nn/context_attention.h"
+#include "cornstarch/nn/layers.h"
 
 namespace cornstarch::models {
 
@@ -18,6 +19,7 @@ struct Tokens {
   at::Tensor positions;     ///< [n] int64, in their samples; undefined without a layout, and in encoders
   std::int64_t length = 0;  ///< positions are smaller than this
   std::map<std::int64_t, nn::ContextLayoutPtr> windowed = {};  ///< the layout of each window that is noticed
+  nn::RowLengths rows = {};  ///< where rotary embeddings depend on the lengths of samples
 
   const nn::ContextLayoutPtr& layout_of(std::int64_t window) const {
     const auto found = windowed.find(window);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <utility>
+#include <vector>
 
 #include "cornstarch/catalog/model_spec.h"
 
@@ -39,17 +40,26 @@ struct RopeTable {
   at::Tensor sin;
 };
 
+/// Of tokens in a list: the row of each, and how long the samples of the rows are.
+struct RowLengths {
+  at::Tensor rows = {};  ///< [n] int64
+  std::vector<std::int64_t> lengths = {};
+};
+
 /// The tables of one RopeSpec, kept for the longest sequence seen so far.
 class Rope {
  public:
   Rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
   RopeTable table(std::int64_t length, at::TensorOptions activations);  ///< on their device
-  /// The rows of the table at `positions` [n] int64, which are smaller than `length`.
-  RopeTable table_at(const at::Tensor& positions, std::int64_t length, at::TensorOptions activations);
+  /// The rows of the table at `positions` [n] int64, which are smaller than `length`. Where frequencies
+  /// depend on the lengths of samples, those of each token's own; without `rows`, none is beyond the original
+  /// length.
+  RopeTable table_at(const at::Tensor& positions, std::int64_t length, const RowLengths& rows,
+                     at::TensorOptions activations);
 
  private:
-  at::Tensor frequencies_;  // [head_dim / 2], fp32
-  double factor_;
+  catalog::RopeSpec spec_;
+  std::int64_t head_dim_;
   RopeTable longest_;
   at::Tensor last_positions_;  // every layer asks for the same
   RopeTable last_;

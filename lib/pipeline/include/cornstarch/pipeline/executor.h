@@ -23,7 +23,8 @@ namespace cornstarch::pipeline {
 struct PlacedTokens {
   plan::AttentionPattern pattern;
   plan::TokenShares shares;
-  models::Tokens tokens;  ///< what this rank's layers take of it, if prepared ahead of time
+  std::vector<std::int64_t> lengths;  ///< of the rows' samples
+  models::Tokens tokens;              ///< what this rank's layers take of it, if prepared ahead of time
 };
 
 /// What this rank's stages take from the data in one step. Ranks that need none of it leave it empty.
