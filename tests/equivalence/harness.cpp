@@ -161,11 +161,13 @@ class Comparison {
 double unit_of(config::Precision precision) {
   switch (precision) {
     case config::Precision::fp64:
+    case config::Precision::fp8_in_fp64:
       return std::ldexp(1, -52);
     case config::Precision::fp32:
       return std::ldexp(1, -23);
     case config::Precision::bf16:
     case config::Precision::bf16_pure:
+    case config::Precision::fp8:
       return std::ldexp(1, -7);
   }
   return 0;
@@ -258,14 +260,14 @@ void Run::rank(const comm::CommunicatorPtr& comm, Outcome& outcome, bool records
   }
   observer.on_gradients = [&](std::int64_t step, const std::vector<pipeline::Segment>& segments) {
     const std::lock_guard lock(impl_->mutex);
-    if (step == 0) gatherer.gradients(segments);
+    // Products that round begin to do so in the second step.
+    if (step == (config::rounds_to_fp8(impl_->config.precision) ? 1 : 0)) gatherer.gradients(segments);
   };
   // Small buckets, so that several are under way at once.
   train::Trainer trainer(
       {impl_->config, impl_->modalities, impl_->plan, comm, impl_->data, &impl_->data, 4096}, observer);
   trainer.run();
-  if (impl_->config.precision == config::Precision::bf16)
-    impl_->gather(trainer, at::kFloat, outcome.unrounded);
+  if (config::has_masters(impl_->config.precision)) impl_->gather(trainer, at::kFloat, outcome.unrounded);
   if (impl_->config.sharding == config::Sharding::zero3) return impl_->gather_values(trainer, outcome);
   const auto parameters = trainer.parameters();  // may wait for other ranks: before the lock
   const std::lock_guard lock(impl_->mutex);
@@ -307,7 +309,7 @@ const Outcome& reference(const Trial& trial) {
 
 std::vector<std::string> differences(const Outcome& got, const Trial& trial, bool partial) {
   Trial exact = trial;
-  exact.precision = config::Precision::fp64;
+  if (!config::rounds_to_fp8(trial.precision)) exact.precision = config::Precision::fp64;
   const bool narrow = trial.precision != exact.precision;
   const Outcome& want = reference(exact);
   Comparison compare(want, narrow ? &reference(trial) : nullptr, unit_of(trial.precision), partial);

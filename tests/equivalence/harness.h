@@ -61,7 +61,8 @@ Outcome run_as_threads(const Trial& trial);
 const Outcome& reference(const Trial& trial);
 
 /// What differs from one rank by more than rounding explains, one line each, measured against
-/// max(max|reference|, 1e-3 x RMS of all gradients or parameters). In fp64: by more than 1e-9 of that. In
+/// max(max|reference|, 1e-3 x RMS of all gradients or parameters). In fp64, rounding to fp8 or not: by more
+/// than 1e-9 of that. In
 /// narrower types every processor rounds in its own way, so what they may differ by is measured, too: an
 /// error against the reference in fp64 may be four times the largest that one rank has in the same type, and
 /// eight of its roundings. `partial`: this process holds only some of the shards, so elements that no rank of

@@ -229,6 +229,7 @@ TEST_CASE("A run goes on from its checkpoint bit by bit", "[resume]") {
   check_same_layout({layouts("gqa_tied")[11], Precision::fp32}, folder.path());
   for (const std::size_t i : {5, 11, 13})
     check_same_layout({in_parts(all[i]), Precision::fp32}, folder.path());
+  for (const std::size_t i : {7, 13}) check_same_layout({all[i], Precision::fp8_in_fp64}, folder.path(), 1);
 }
 
 TEST_CASE("What one layout saves another goes on from", "[resume]") {
@@ -241,6 +242,8 @@ TEST_CASE("What one layout saves another goes on from", "[resume]") {
   check_pair({in_parts(all[13])}, {in_parts(all[9])}, folder.path());
   check_pair({tied[6]}, {tied[13]}, folder.path());
   check_pair({tied[12]}, {tied[11]}, folder.path());
+  const auto scales = config::Precision::fp8_in_fp64;
+  check_pair({all[7], scales}, {all[15], scales}, folder.path());
 }
 
 TEST_CASE("What replicas hold alike they share the writing of", "[resume]") {

@@ -127,7 +127,13 @@ struct Choices<Precision> {
           Precision::bf16,
           "bfloat16 parameters and activations; fp32 master weights, gradients and optimizer state",
           {"bfloat16", "bf16_mixed"}},
-      Choice<Precision>{"bf16_pure", Precision::bf16_pure, "bfloat16 throughout, for comparisons"}};
+      Choice<Precision>{"bf16_pure", Precision::bf16_pure, "bfloat16 throughout, for comparisons"},
+      Choice<Precision>{"fp8",
+                        Precision::fp8,
+                        "as bf16, with the products of blocks in 8 bits (e4m3) on GPUs of compute capability "
+                        "8.9 and newer; CPUs only round as these do",
+                        {"e4m3", "fp8_e4m3"}},
+      Choice<Precision>{"fp8_in_fp64", Precision::fp8_in_fp64, "fp64 that rounds as fp8 does, for checks"}};
 };
 template <>
 struct Choices<ExportDtype> {

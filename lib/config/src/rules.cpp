@@ -30,6 +30,7 @@ void check_cuda_graphs(const RunConfig& config, const SourceMap& where, Report& 
     report.warning("no_effect", cat("'cuda_graphs' has no effect with ", why), where.place("cuda_graphs"));
   };
   if (config.device == Device::cpu) none("'device: cpu'");
+  if (rounds_to_fp8(config.precision)) none("'precision: fp8', whose steps are not all launched alike");
   if (config.sharding == Sharding::zero3) none("'sharding: zero3', whose parameters move");
 }
 

@@ -28,13 +28,13 @@ class Block : public Layer {
         q_scale_(spec.attention.q_scale),
         softcap_(spec.attention.softcap),
         activation_(spec.feed_forward.activation),
-        qkv_{linear_of(context.parameters, spec.attention.q), linear_of(context.parameters, spec.attention.k),
-             linear_of(context.parameters, spec.attention.v)},
-        up_gate_{linear_of(context.parameters, spec.feed_forward.up)},
-        o_(linear_of(context.parameters, spec.attention.o)),
-        down_(linear_of(context.parameters, spec.feed_forward.down)) {
+        qkv_{layer_of(context, spec.attention.q), layer_of(context, spec.attention.k),
+             layer_of(context, spec.attention.v)},
+        up_gate_{layer_of(context, spec.feed_forward.up)},
+        o_(layer_of(context, spec.attention.o)),
+        down_(layer_of(context, spec.feed_forward.down)) {
     const catalog::AttentionSpec& attention = spec.attention;
-    if (spec.feed_forward.gate) up_gate_.push_back(linear_of(context.parameters, *spec.feed_forward.gate));
+    if (spec.feed_forward.gate) up_gate_.push_back(layer_of(context, *spec.feed_forward.gate));
     const auto norm = [&](const std::optional<catalog::NormSpec>& s) {
       return s ? std::optional(norm_of(context.parameters, *s)) : std::nullopt;
     };
@@ -64,11 +64,13 @@ class Block : public Layer {
       // Added into the products' own memory, which autograd does not need again.
       const at::Tensor middle = attended.add_(x);
       const auto normed = [this, shape](at::TensorList in) { return enter(through(norm2_, in[0]), shape); };
-      return added(feed_forward_norm_, feed_forward_scale_, feed_forward(normed, middle)).add_(middle);
+      return added(feed_forward_norm_, feed_forward_scale_, feed_forward(normed, middle, tokens.counted))
+          .add_(middle);
     }
     const nn::NormedSum middle = before_feed_forward(attended, x);
     const auto entered = [this, shape](at::TensorList in) { return enter(in[0], shape); };
-    return added(feed_forward_norm_, feed_forward_scale_, feed_forward(entered, middle.normed))
+    return added(feed_forward_norm_, feed_forward_scale_,
+                 feed_forward(entered, middle.normed, tokens.counted))
         .add_(middle.sum);
   }
 
@@ -111,7 +113,7 @@ class Block : public Layer {
 
   at::Tensor attend(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
     const auto normed = [this, shape](at::TensorList in) { return enter(through(norm1_, in[0]), shape); };
-    const std::vector<at::Tensor> qkv = products(normed, x, qkv_);
+    const std::vector<at::Tensor> qkv = products(normed, x, qkv_, tokens.counted);
     at::Tensor q = of_heads(q_norm_, qkv[0]), k = of_heads(k_norm_, qkv[1]);
     if (q_scale_ != 1) q = q * q_scale_;
     if (rope_) {
@@ -121,22 +123,23 @@ class Block : public Layer {
               : rope_->table(q.size(1), q.options());
       std::tie(q, k) = nn::rotate(q, k, table);
     }
-    return leave(apply(partial(o_), attention(q, k, qkv[2], tokens)), o_);
+    return leave(nn::linear(attention(q, k, qkv[2], tokens), partial(o_), tokens.counted), o_);
   }
 
-  at::Tensor feed_forward(const nn::Recomputed& normed, const at::Tensor& x) const {
+  at::Tensor feed_forward(const nn::Recomputed& normed, const at::Tensor& x,
+                          const at::Tensor& counted) const {
     const auto activated = [kind = activation_](at::TensorList in) {
       return in.size() == 2 ? nn::gated(kind, in[1], in[0]) : nn::activation(kind, in[0]);
     };
-    const std::vector<at::Tensor> inner = products(normed, x, up_gate_);
-    return leave(products(activated, inner, {partial(down_)})[0], down_);
+    const std::vector<at::Tensor> inner = products(normed, x, up_gate_, counted);
+    return leave(products(activated, inner, {partial(down_)}, counted)[0], down_);
   }
 
   /// f(inputs) through each of the layers; what f computes is kept or computed again.
   std::vector<at::Tensor> products(const nn::Recomputed& f, at::TensorList inputs,
-                                   const std::vector<Linear>& layers) const {
-    if (checkpointing_ == Checkpointing::selective) return nn::recomputed_linear(f, inputs, layers);
-    return nn::linears(f(inputs), layers);
+                                   const std::vector<Linear>& layers, const at::Tensor& counted) const {
+    if (checkpointing_ == Checkpointing::selective) return nn::recomputed_linear(f, inputs, layers, counted);
+    return nn::linears(f(inputs), layers, counted);
   }
 
   /// Tokens between the halves as column-parallel products take them: [b, t, hidden], all on every rank.
@@ -147,7 +150,7 @@ class Block : public Layer {
 
   /// A row-parallel layer's own product: with its bias if it is all there is to add up.
   Linear partial(const Linear& layer) const {
-    return {layer.weight, tp_->size() == 1 ? layer.bias : at::Tensor(), layer.sum, layer.adapter};
+    return {layer.weight, tp_->size() == 1 ? layer.bias : at::Tensor(), layer.sum, layer.fp8, layer.adapter};
   }
 
   /// The ranks' partial products [b, t, hidden] added up, and the bias, as tokens are held between the

@@ -10,6 +10,7 @@
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/config/run_config.h"
 #include "cornstarch/models/tokens.h"
+#include "cornstarch/nn/fp8.h"
 #include "cornstarch/nn/layers.h"
 #include "parameters.h"
 
@@ -38,6 +39,7 @@ struct LayerContext {
   bool shares_rows;  ///< between the products of blocks, each rank of tp holds its share of the rows
   config::Checkpointing checkpointing;
   std::map<std::pair<catalog::RopeSpec, std::int64_t>, std::shared_ptr<nn::Rope>> ropes;  // by head_dim, too
+  std::shared_ptr<nn::Fp8Scales> fp8 = nullptr;  // where the products of blocks round
 
   /// One table for all layers with the same rotary embedding.
   std::shared_ptr<nn::Rope> rope(const catalog::RopeSpec& spec, std::int64_t head_dim);

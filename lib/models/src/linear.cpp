@@ -18,11 +18,18 @@ Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec
   return out;
 }
 
+Linear layer_of(const LayerContext& context, const catalog::LinearSpec& spec) {
+  Linear out = linear_of(context.parameters, spec);
+  if (context.fp8) out.fp8 = {context.fp8, context.fp8->add(spec.prefix + ".weight")};
+  return out;
+}
+
 at::Tensor apply(const Linear& linear, const at::Tensor& x) { return nn::linear(x, linear); }
 
 at::Tensor apply_row_parallel(const Linear& linear, const at::Tensor& x, const comm::GroupPtr& tp) {
   if (tp->size() == 1) return apply(linear, x);
-  at::Tensor y = nn::reduce_from_tp(nn::linear(x, {linear.weight, {}, linear.sum, linear.adapter}), tp);
+  at::Tensor y =
+      nn::reduce_from_tp(nn::linear(x, {linear.weight, {}, linear.sum, linear.fp8, linear.adapter}), tp);
   if (linear.bias.defined()) y.add_(linear.bias);
   return y;
 }

@@ -49,6 +49,7 @@ struct Stage::Impl {
         dtype(options.dtype),
         parameters(modality, modules, *tp, options),
         context{parameters, tp, options.where.tp_sequence_parallel, options.where.checkpointing, {}} {
+    if (options.where.fp8) context.fp8 = std::make_shared<nn::Fp8Scales>();
     for (std::size_t i = 0; i < modules.size(); ++i) add(modules, i);
   }
 
@@ -215,6 +216,7 @@ Stage::Stage(Stage&&) noexcept = default;
 
 void Stage::observe(ModuleObserver* observer) { impl_->observer = observer; }
 std::vector<Parameter>& Stage::parameters() { return impl_->parameters.list(); }
+nn::Fp8Scales* Stage::fp8() const { return impl_->context.fp8.get(); }
 bool Stage::has_head() const { return impl_->head.has_value(); }
 
 at::Tensor Stage::forward(const at::Tensor& input, const Tokens& tokens, Launches launches) {

@@ -113,4 +113,18 @@ struct LogitGradient {
 };
 void logit_gradient(const LogitGradient& args, Type type, Stream stream);
 
+/// x [rows, columns] in bf16 times *scale, rounded to e4m3: `straight` as it lies, or null; `transposed`
+/// [columns, padded_rows] with zeros behind, or null. *largest becomes the largest magnitude of it and of the
+/// rows that are counted (null: all). columns and padded_rows are multiples of 16, and so are all addresses.
+struct Fp8Cast {
+  const void* x;
+  const float* scale;
+  float* largest;
+  const bool* counted;
+  void* straight;
+  void* transposed;
+  std::int64_t rows, columns, padded_rows;
+};
+void fp8_cast(const Fp8Cast& args, Stream stream);
+
 }  // namespace cornstarch::nn::cuda

@@ -40,4 +40,11 @@ void GradientSum::add_scaled(const at::Tensor& gradient, const at::Tensor& facto
     sum_.addcmul_(gradient, factor);
 }
 
+void GradientSum::add_by(std::int64_t rows,
+                         const std::function<void(const at::Tensor& into, bool adds)>& product) {
+  const at::NoGradGuard no_grad;
+  const bool adds = !first();
+  product(sum_.view({rows, -1}), adds);
+}
+
 }  // namespace cornstarch::nn

@@ -3,16 +3,22 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 
 #include "differentiable.h"
+#include "operand.h"
 
 namespace cornstarch::nn {
 namespace {
 
-at::Tensor rows_of(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+/// What backward takes of an input.
+Operand kept(const Operand& input) {
+  if (!input.in_fp8()) return input;
+  Fp8Matrix of_weights = input.fp8;
+  of_weights.rows.reset();
+  return {{}, of_weights};
+}
 
 }  // namespace
 
@@ -45,41 +51,27 @@ void GradientSum::add_product(const at::Tensor& a, const at::Tensor& b) {
   }
 }
 
-LinearGrads linear_grads(const at::Tensor& x, bool x_needed, const std::vector<Linear>& layers,
-                         const std::vector<at::Tensor>& grads, const std::vector<bool>& needed,
-                         std::size_t first) {
-  LinearGrads out{{}, std::vector<at::Tensor>(2 * layers.size())};
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (!grads[i].defined()) continue;
-    const at::Tensor grad = rows_of(grads[i]);
-    if (needed[first + 2 * i]) out.of_layers[2 * i] = weight_gradient(layers[i], grad, x);
-    if (needed[first + 2 * i + 1]) out.of_layers[2 * i + 1] = grad.sum(0);
-    if (!x_needed) continue;
-    const bool adds = out.x.defined();
-    if (!adds) out.x = at::empty(x.sizes(), x.options());
-    input_gradient(out.x, grad, layers[i], adds);
-  }
-  return out;
-}
-
 namespace {
 
 /// The layers without their adapters.
-std::vector<at::Tensor> products(const at::Tensor& x, const std::vector<Linear>& layers) {
-  std::vector<at::Tensor> outputs, parents{x};
+std::vector<at::Tensor> without_adapters(const at::Tensor& x, const std::vector<Linear>& layers,
+                                         const at::Tensor& counted) {
+  std::vector<at::Tensor> parents{x}, weights;
   for (const Linear& layer : layers) {
-    outputs.push_back(product(x, layer));
     parents.insert(parents.end(), {layer.weight, layer.bias});
+    weights.push_back(layer.weight);
   }
+  const Operand input = input_of(x, layers, {true, records(weights)}, counted);
+  const std::vector<at::Tensor> outputs = products(input, x.sizes(), layers, records({x}));
   if (!records(parents)) return outputs;
-  differentiable(
-      "Linear", outputs, parents,
-      [x = x.detach(), layers](const std::vector<at::Tensor>& grads, const std::vector<bool>& needed) {
-        const LinearGrads of = linear_grads(rows_of(x), needed[0], layers, grads, needed, 1);
-        std::vector<at::Tensor> out{of.x.defined() ? of.x.view(x.sizes()) : at::Tensor()};
-        out.insert(out.end(), of.of_layers.begin(), of.of_layers.end());
-        return out;
-      });
+  differentiable("Linear", outputs, parents,
+                 [kept = kept(input), shape = x.sizes().vec(), layers](const std::vector<at::Tensor>& grads,
+                                                                       const std::vector<bool>& needed) {
+                   const LinearGrads of = linear_grads(kept, needed[0], layers, grads, needed, 1);
+                   std::vector<at::Tensor> out{of.x.defined() ? of.x.view(shape) : at::Tensor()};
+                   out.insert(out.end(), of.of_layers.begin(), of.of_layers.end());
+                   return out;
+                 });
   return outputs;
 }
 
@@ -108,10 +100,13 @@ std::vector<at::Tensor> adapted(std::vector<at::Tensor> products, const std::vec
   return products;
 }
 
-std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers) {
-  return adapted(products(x, with_adapters(layers)), layers);
+std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers,
+                                const at::Tensor& counted) {
+  return adapted(without_adapters(x, with_adapters(layers), counted), layers);
 }
 
-at::Tensor linear(const at::Tensor& x, const Linear& layer) { return linears(x, {layer})[0]; }
+at::Tensor linear(const at::Tensor& x, const Linear& layer, const at::Tensor& counted) {
+  return linears(x, {layer}, counted)[0];
+}
 
 }  // namespace cornstarch::nn

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "differentiable.h"
+#include "operand.h"
 
 namespace cornstarch::nn {
 namespace {
@@ -33,8 +34,6 @@ std::vector<at::Tensor> detached(at::TensorList tensors) {
   return out;
 }
 
-at::Tensor rows_of(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
-
 }  // namespace
 
 at::Tensor checkpoint(const Recomputed& f, const at::Tensor& x) {
@@ -51,24 +50,26 @@ namespace {
 
 /// The layers without their adapters.
 std::vector<at::Tensor> recomputed_products(const Recomputed& f, at::TensorList inputs,
-                                            const std::vector<Linear>& layers) {
+                                            const std::vector<Linear>& layers, const at::Tensor& counted) {
   const at::Tensor h = f(inputs);
-  std::vector<at::Tensor> parents = inputs.vec(), outputs;
+  std::vector<at::Tensor> parents = inputs.vec(), weights;
   bool recorded = h.requires_grad();
   for (const Linear& layer : layers) {
-    outputs.push_back(product(h, layer));
     parents.insert(parents.end(), {layer.weight, layer.bias});
+    recorded = recorded || records({layer.weight, layer.bias});
+    weights.push_back(layer.weight);
   }
-  for (const Linear& layer : layers) recorded = recorded || records({layer.weight, layer.bias});
+  const std::vector<at::Tensor> outputs =
+      products(input_of(h, layers, {true, false}, counted), h.sizes(), layers, h.requires_grad());
   if (!recorded) return outputs;
   differentiable("RecomputedLinear", outputs, parents,
-                 [f, kept = detached(inputs), layers](const std::vector<at::Tensor>& grads,
-                                                      const std::vector<bool>& needed) {
+                 [=, kept = detached(inputs), trains = records(weights)](const std::vector<at::Tensor>& grads,
+                                                                         const std::vector<bool>& needed) {
                    const Again again(f, kept, needed);
                    const bool flows = again.output.requires_grad();
                    const at::NoGradGuard no_grad;
-                   const LinearGrads of =
-                       linear_grads(rows_of(again.output), flows, layers, grads, needed, kept.size());
+                   const Operand x = input_of(again.output, layers, {false, trains}, counted);
+                   const LinearGrads of = linear_grads(x, flows, layers, grads, needed, kept.size());
                    std::vector<at::Tensor> out(kept.size());
                    if (flows) out = again.backward(of.x.view(again.output.sizes()));
                    out.insert(out.end(), of.of_layers.begin(), of.of_layers.end());
@@ -80,8 +81,8 @@ std::vector<at::Tensor> recomputed_products(const Recomputed& f, at::TensorList 
 }  // namespace
 
 std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList inputs,
-                                          const std::vector<Linear>& layers) {
-  return adapted(recomputed_products(f, inputs, with_adapters(layers)), layers);
+                                          const std::vector<Linear>& layers, const at::Tensor& counted) {
+  return adapted(recomputed_products(f, inputs, with_adapters(layers), counted), layers);
 }
 
 }  // namespace cornstarch::nn

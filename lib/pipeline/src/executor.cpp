@@ -289,6 +289,7 @@ struct Executor::Impl {
   /// How the text's tokens lie on the LLM's context-parallel ranks.
   const models::Tokens& tokens_of_text(Pass& pass, const HeldStage& h, int m) const {
     models::Tokens& tokens = pass.text_tokens[m];
+    if (!pass.inputs.counted.empty()) tokens.counted = pass.inputs.counted[static_cast<std::size_t>(m)];
     if (pass.inputs.placed.empty() || tokens.layout) return tokens;
     const PlacedTokens& placed = pass.inputs.placed[static_cast<std::size_t>(m)];
     // A microbatch of which a sample was dropped has been placed anew and not been prepared.
@@ -355,9 +356,11 @@ Executor::~Executor() = default;
 StepSums Executor::train(const plan::Activity& activity, const plan::Activity& anyone,
                          const std::vector<bool>& reached, const StepInputs& inputs) {
   impl_->recorder.start();
-  for (auto& [stage, held] : impl_->held)
+  for (auto& [stage, held] : impl_->held) {
     if (held.store)
       held.store->start_step(reached[static_cast<std::size_t>(impl_->stage_plan(stage).modality)]);
+    if (nn::Fp8Scales* fp8 = held.module.fp8()) fp8->begin_step();
+  }
   return impl_->run(impl_->plan.training_of(impl_->me.rank).instructions,
                     {activity, anyone, inputs, reached, /*training=*/true});
 }
@@ -402,6 +405,13 @@ void Executor::publish(const std::vector<bool>& reached) {
     if (held.store && reached[static_cast<std::size_t>(impl_->stage_plan(stage).modality)])
       held.store->publish();
 }
+
+void Executor::rescale(const at::Tensor& sound) {
+  for (auto& [_, held] : impl_->held)
+    if (nn::Fp8Scales* fp8 = held.module.fp8()) fp8->agree(held.holders, sound);
+}
+
+nn::Fp8Scales* Executor::scales(int stage) const { return impl_->held.at(stage).module.fp8(); }
 
 void Executor::hold(int stage, int module) {
   if (auto& store = impl_->held.at(stage).store) store->hold(module);

@@ -28,6 +28,7 @@ class Builder {
     HeldStage held{part_.stage,
                    part_.cp,
                    group(plan::Purpose::context),
+                   {group(plan::Purpose::tensor), group(plan::Purpose::gradients)},
                    models::Stage(modality_, modules, group(plan::Purpose::tensor), options),
                    {},
                    nullptr,
@@ -132,6 +133,7 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
   if (options.shard_values)
     stage.device = at::kCPU;  // never all of it: what has no value takes no memory yet
   HeldStage held = builder.build(stage);
+  if (nn::Fp8Scales* fp8 = held.module.fp8()) fp8->place(options.stage.device, !options.shard_values);
   models::FirstValues values = builder.values(stage.seed);
   telemetry::Progress filling(cat(builder.reads() ? "reading" : "drawing", " weights of ", builder.name()),
                               bytes_of(held.module.parameters()), telemetry::Progress::kBytes);

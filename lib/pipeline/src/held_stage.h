@@ -17,7 +17,8 @@ namespace cornstarch::pipeline {
 struct HeldStage {
   int stage = 0;
   int cp = 0;
-  comm::GroupPtr sp;  ///< the ranks of this replica that hold other tokens
+  comm::GroupPtr sp;                    ///< the ranks of this replica that hold other tokens
+  std::vector<comm::GroupPtr> holders;  ///< one after the other they reach all ranks of the stage
   models::Stage module;
   std::vector<Stored> stored;    ///< what the store keeps, and with whom
   std::unique_ptr<Store> store;  ///< null where nothing trains and nothing is shared

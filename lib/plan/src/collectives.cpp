@@ -27,7 +27,7 @@ std::string name(const Collective& c) {
 /// Lists what a program begins, in order, over groups of two ranks and more.
 class Listing {
  public:
-  explicit Listing(const Plan& plan) {
+  explicit Listing(const Plan& plan) : plan_(plan) {
     for (const Group& group : plan.groups) {
       if (group.ranks.size() > 1) wide_.insert({group.purpose, group.stage});
       if (group.purpose == Purpose::tied)
@@ -50,6 +50,11 @@ class Listing {
       if (waited && tied_.count(i.stage) > 0) add({Purpose::tied, tied_.at(i.stage)});
     }
     add({Purpose::world});
+    for (const int stage : program.stages) {  // new scales
+      if (!plan_.modality_of(stage).fp8) continue;
+      add({Purpose::tensor, stage});
+      add({Purpose::gradients, stage, Op::forward});
+    }
     return std::move(out_);
   }
 
@@ -64,6 +69,7 @@ class Listing {
     if (wide_.count({c.purpose, c.stage}) > 0) out_.push_back(c);
   }
 
+  const Plan& plan_;
   std::set<std::pair<Purpose, int>> wide_;
   std::map<int, int> tied_;  // stages that hold embeddings which another one holds, too: the first of both
   std::vector<Collective> out_;

@@ -1,4 +1,5 @@
 #include "cornstarch/plan/memory.h"
+#include "cornstarch/catalog/module_kind.h"
 
 #include <algorithm>
 #include <set>
@@ -16,10 +17,12 @@ struct ElementBytes {
 ElementBytes bytes_of(config::Precision precision) {
   switch (precision) {
     case config::Precision::fp64:
+    case config::Precision::fp8_in_fp64:
       return {8, 8, 0, 8};
     case config::Precision::fp32:
       return {4, 4, 0, 4};
     case config::Precision::bf16:
+    case config::Precision::fp8:
       return {2, 4, 4, 4};
     case config::Precision::bf16_pure:
       return {2, 2, 0, 2};
@@ -32,9 +35,9 @@ int moments_of(const config::Optimizer& optimizer) {
   return optimizer.momentum != 0 ? 1 : 0;
 }
 
-/// Of a rank's shards: elements of all parameters and of those that train.
+/// Of a rank's shards: elements of all parameters, of those that train, and of the matrices of blocks.
 struct Elements {
-  double all = 0, training = 0;
+  double all = 0, training = 0, matrices = 0;
 };
 
 /// A tied parameter counts once on a stage that holds both.
@@ -49,6 +52,8 @@ Elements elements_of(const catalog::Modality& modality, const StagePlan& stage, 
       const auto elements = static_cast<double>(params_on_rank(param, tp));
       sum.all += elements;
       if (param.trains) sum.training += elements;
+      if (param.shape.size() == 2 && !param.of_adapter && catalog::is_layer(modality.spec.modules[module]))
+        sum.matrices += elements;
     }
   }
   return sum;
@@ -77,6 +82,9 @@ HeldBytes held_bytes(const config::RunConfig& config, const catalog::Modalities&
     const double sharers = config.sharding == config::Sharding::none ? 1 : plan.dp * sizes.sp;
     const double own = elements.training / sharers;
     held.parameters += bytes.value * elements.all / (all_shared ? sharers : 1);
+    // Through a step GPUs keep them as products in fp8 take them: as they lie, and transposed.
+    if (config.precision == config::Precision::fp8 && config.device == config::Device::cuda && !all_shared)
+      held.parameters += 2 * elements.matrices;
     held.gradients += bytes.gradient * (all_shared ? own : elements.training);
     held.optimizer += own * (bytes.master + moments_of(config.optimizer) * bytes.moment);
   }

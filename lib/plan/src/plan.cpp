@@ -22,7 +22,7 @@ std::vector<int> all_modules(const Modality& modality) {
 }
 
 /// The modalities' sizes and their stages, numbered through; what the gradient needs is filled in later.
-void add_modality(Plan& plan, const Modality& modality, int index, bool single) {
+void add_modality(Plan& plan, const Modality& modality, int index, bool single, bool fp8) {
   ModalityPlan out;
   out.name = modality.name;
   if (!single) {
@@ -33,6 +33,7 @@ void add_modality(Plan& plan, const Modality& modality, int index, bool single) 
     out.tp_sequence_parallel = modality.tp_sequence_parallel;
   }
   out.checkpointing = modality.checkpointing;
+  out.fp8 = fp8;
   out.first_stage = static_cast<int>(plan.stages.size());
   const auto stages = single ? std::vector<std::vector<int>>{all_modules(modality)} : modality.stages;
   out.num_stages = static_cast<int>(stages.size());
@@ -81,7 +82,7 @@ Plan replica_of(const config::RunConfig& config, const Modalities& modalities) {
   plan.layout = config.layout;
   const bool single = config.layout == config::Layout::single;
   for (std::size_t m = 0; m < modalities.size(); ++m)
-    add_modality(plan, modalities[m], static_cast<int>(m), single);
+    add_modality(plan, modalities[m], static_cast<int>(m), single, config::rounds_to_fp8(config.precision));
   plan.ranks_per_replica = ranks_per_replica(plan, single);
   return plan;
 }

@@ -184,13 +184,28 @@ models::Text text_of(const RankBatch& batch, const plan::Plan& plan, const catal
                              batch.placed[static_cast<std::size_t>(m)].shares[static_cast<std::size_t>(cp)]);
 }
 
+/// Which rows of microbatch m are no padding; undefined where none is.
+at::Tensor counted(const RankBatch& batch, const plan::Plan& plan, int m) {
+  const std::int64_t length = plan.sequence_length;
+  const auto rows = rows_of(batch, plan, m);
+  if (std::ranges::all_of(rows, [&](const auto& row) { return row.length == length; })) return {};
+  at::Tensor out = at::full({std::ssize(rows) * length}, false, at::kBool);
+  bool* to = out.data_ptr<bool>();
+  for (const dataio::TextRow& row : rows) {
+    std::fill_n(to, row.length, true);
+    to += length;
+  }
+  return out;
+}
+
 }  // namespace
 
 Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank) {
   const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
   const int llm = static_cast<int>(plan.modalities.size()) - 1;
-  const bool places = plan.modalities[static_cast<std::size_t>(llm)].sp > 1 ||
-                      (places_tokens(plan, modalities) && where.parts.back().modality == llm);
+  const plan::ModalityPlan& sizes = plan.modalities[static_cast<std::size_t>(llm)];
+  const bool looks = places_tokens(plan, modalities) || sizes.fp8;
+  const bool places = sizes.sp > 1 || (looks && where.parts.back().modality == llm);
   Needs needs{places || takes_text(plan, where), std::vector<bool>(static_cast<std::size_t>(llm), false)};
   for (const plan::Part& part : where.parts) {
     const int stage = plan.stages[static_cast<std::size_t>(part.stage)].stage_in_modality;
@@ -274,6 +289,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
             models::index_tensor(routes[e].leaving[static_cast<std::size_t>(last.cp)]));
       inputs.routes[e].push_back(routes[e]);
     }
+    if (plan.llm().fp8 && !batch.rows.empty() && !placed) inputs.counted.push_back(counted(batch, plan, m));
     if (reads_text) inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
   }
   std::int64_t tokens = 0;
@@ -303,6 +319,7 @@ void move_inputs(pipeline::StepInputs& inputs, at::Device device) {
     for (at::Tensor* each : {&text.ids, &text.target_rows, &text.targets, &text.target_samples}) move(*each);
     for (at::Tensor& rows : text.placeholders) move(rows);
   }
+  for (at::Tensor& each : inputs.counted) move(each);
   for (auto* lists : {&inputs.media, &inputs.leaving})
     for (auto& microbatches : *lists)
       for (at::Tensor& each : microbatches) move(each);

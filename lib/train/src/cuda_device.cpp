@@ -11,7 +11,7 @@
 namespace cornstarch::train {
 namespace {
 
-constexpr int kOldestCapability = 80;
+constexpr int kOldestCapability = 80, kOldestWithFp8 = 89;
 
 std::string version_text(int version) { return cat(version / 1000, ".", version % 1000 / 10); }
 
@@ -94,8 +94,21 @@ void want_the_same_bits() {
   at::globalContext().setDeterministicCuDNN(true);
 }
 
+void require_precision(at::Device device, config::Precision precision) {
+  if (!device.is_cuda() || precision != config::Precision::fp8) return;
+  cudaDeviceProp gpu{};
+  cudaGetDeviceProperties(&gpu, device.index());
+  if (gpu.major * 10 + gpu.minor >= kOldestWithFp8) return;
+  throw Failure(
+      ExitCode::device,
+      cat("precision: fp8, but GPU ", static_cast<int>(device.index()), " (", gpu.name,
+          ", compute capability ", gpu.major, ".", gpu.minor, ") has no fp8, which begins with 8.9"),
+      "set precision to bf16");
+}
+
 std::optional<double> peak_flops(at::Device device, config::Precision precision) {
-  const bool bf16 = precision == config::Precision::bf16 || precision == config::Precision::bf16_pure;
+  const bool bf16 = precision == config::Precision::bf16 || precision == config::Precision::bf16_pure ||
+                    precision == config::Precision::fp8;  // half of what those products could do
   if (!device.is_cuda() || !bf16) return std::nullopt;
   return telemetry::bf16_peak_flops(gpu_name(device));
 }

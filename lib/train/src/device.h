@@ -18,6 +18,9 @@ at::Device open_gpu(const launch::LaunchContext& launch);
 /// What GPUs that are opened from now on compute is the same in every run, to the bit.
 void want_the_same_bits();
 
+/// Throws Failure (device) where the device cannot compute in a precision.
+void require_precision(at::Device device, config::Precision precision);
+
 /// What the device does at most in a precision, in floating-point operations a second, where that is known.
 std::optional<double> peak_flops(at::Device device, config::Precision precision);
 

@@ -10,6 +10,8 @@ at::Device open_gpu(const launch::LaunchContext&) {
 
 void want_the_same_bits() {}
 
+void require_precision(at::Device, config::Precision) {}
+
 std::optional<double> peak_flops(at::Device, config::Precision) { return std::nullopt; }
 
 std::string gpu_name(at::Device) { return ""; }

@@ -185,6 +185,7 @@ Setup setup_of(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   setup.traced_steps = job.options.traced_steps;
   setup.device = device;
   setup.report_lag = device.is_cuda() ? 1 : 0;
+  require_precision(device, job.config.precision);
   setup.peak_flops = peak_flops(device, job.config.precision);
   for (const auto& [program, version] : job.options.versions)
     if (program == "cornstarch-train") setup.version = version;

@@ -18,6 +18,10 @@ std::string name_of(const char* kind, const models::Parameter& p) {
   return cat(kind, "/", p.tied_to.empty() ? p.full_name() : p.tied_to);
 }
 
+std::string scales_name(const std::string& modality, const std::string& weight) {
+  return cat("fp8_scales/", modality, "/", weight);
+}
+
 /// Where some of a segment's elements lie.
 plan::ShardRange place_of(const pipeline::Segment& s, Range elements) {
   const models::Parameter& p = *s.parameter;
@@ -80,6 +84,28 @@ void restore(checkpoint::Checkpoint& from, const std::vector<pipeline::Segment>&
     take(kFirstMoment, s, moments[i].first);
     take(kSecondMoment, s, moments[i].second);
   }
+}
+
+std::vector<StateTensor> state_of(const std::string& modality, const nn::Fp8Scales& scales) {
+  std::vector<StateTensor> out;
+  for (std::size_t i = 0; i < scales.weights().size(); ++i) {
+    const at::Tensor value = scales.scales()[static_cast<std::int64_t>(i)];
+    out.push_back(
+        {{scales_name(modality, scales.weights()[i]), formats::DType::f32, plan::whole({value.numel()})},
+         value});
+  }
+  return out;
+}
+
+void restore(checkpoint::Checkpoint& from, const std::string& modality, nn::Fp8Scales& scales) {
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < scales.weights().size(); ++i) {
+    const at::Tensor into = scales.scales()[static_cast<std::int64_t>(i)];
+    const std::string name = scales_name(modality, scales.weights()[i]);
+    into.zero_();
+    if (from.tensors().count(name) > 0) read(from, name, plan::whole({into.numel()}), into);
+  }
+  scales.changed();
 }
 
 }  // namespace cornstarch::train

@@ -2,9 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <vector>
 
 #include "cornstarch/checkpoint/checkpoint.h"
+#include "cornstarch/nn/fp8.h"
 #include "cornstarch/optim/optimizer.h"
 #include "cornstarch/pipeline/store.h"
 
@@ -26,5 +28,11 @@ std::vector<StateTensor> state_of(const std::vector<pipeline::Segment>& segments
 /// keeps its value and begins without moments. Throws Failure (bad_data).
 void restore(checkpoint::Checkpoint& from, const std::vector<pipeline::Segment>& segments,
              const std::vector<optim::Optimizer::Moments>& moments);
+
+/// The scales of a stage of a modality: "fp8_scales/llm/<weight>", those of its input, its own, and those of
+/// its output's gradient. One of the stage's ranks saves them.
+std::vector<StateTensor> state_of(const std::string& modality, const nn::Fp8Scales& scales);
+/// Those that the checkpoint does not have are none.
+void restore(checkpoint::Checkpoint& from, const std::string& modality, nn::Fp8Scales& scales);
 
 }  // namespace cornstarch::train

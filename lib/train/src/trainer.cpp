@@ -22,10 +22,12 @@ namespace {
 at::ScalarType dtype_of(config::Precision precision) {
   switch (precision) {
     case config::Precision::fp64:
+    case config::Precision::fp8_in_fp64:
       return at::kDouble;
     case config::Precision::fp32:
       return at::kFloat;
     case config::Precision::bf16:
+    case config::Precision::fp8:
     case config::Precision::bf16_pure:
       return at::kBFloat16;
   }
@@ -34,8 +36,8 @@ at::ScalarType dtype_of(config::Precision precision) {
 
 pipeline::StoreOptions store_options(const config::RunConfig& config, std::int64_t bucket_bytes,
                                      at::Device device) {
-  return {bucket_bytes, config.sharding == config::Sharding::zero1,
-          config.precision == config::Precision::bf16, device};
+  return {bucket_bytes, config.sharding == config::Sharding::zero1, config::has_masters(config.precision),
+          device};
 }
 
 /// For all that this thread and its backward compute, if that is to be recorded: the default stream cannot
@@ -78,7 +80,7 @@ Trainer::Impl::Impl(const Setup& s, Observer o)
       device(s.device),
       peak_flops(s.peak_flops),
       report_lag(s.report_lag),
-      cuda_graphs(config.cuda_graphs && device.is_cuda()),
+      cuda_graphs(config.cuda_graphs && device.is_cuda() && !config::rounds_to_fp8(config.precision)),
       stream(own_stream(cuda_graphs, device)),
       global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
       needs(needs_of(plan, modalities, comm->rank())),
@@ -254,6 +256,7 @@ void Trainer::Impl::update(const Issued& step, const Step& inputs) {
   saver.finish_copying();
   optimizer.step(learning_rate(step.step), untouched, sound, on_the_way ? scale : at::Tensor());
   executor.publish(inputs.reached);
+  executor.rescale(sound);
 }
 
 Trainer::Trainer(const Setup& setup, Observer observer)

@@ -136,6 +136,7 @@ struct Trainer::Impl {
   // --- The state that outlives a run (trainer_saves.cpp)
   bool saves(int step) const;
   checkpoint::Manifest manifest() const;
+  std::vector<StateTensor> state() const;
   void restore(checkpoint::Checkpoint& from);
   void publish();
   void begin_saving(bool waits);

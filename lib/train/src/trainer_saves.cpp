@@ -36,10 +36,26 @@ void Trainer::Impl::restore(checkpoint::Checkpoint& from) {
   // One from elsewhere is none of this run's own.
   const bool own = from.path() == checkpoint::whole_folder(config::checkpoint_folder(config), course.steps);
   saved_step = own ? course.steps : -1;
+  for (const plan::Part& part : plan.ranks[static_cast<std::size_t>(comm->rank())].parts)
+    if (nn::Fp8Scales* scales = executor.scales(part.stage))
+      train::restore(from, plan.modality_of(part.stage).name, *scales);
 }
 
 /// Not before all ranks have read their parts: one that could not would leave the others alone in it.
 void Trainer::Impl::publish() { executor.publish(std::vector<bool>(modalities.size(), true)); }
+
+/// What this rank has of it; what is the same on all ranks of a stage, one of them has.
+std::vector<StateTensor> Trainer::Impl::state() const {
+  std::vector<StateTensor> out = state_of(executor.segments(), optimizer.moments());
+  const plan::RankPlan& me = plan.ranks[static_cast<std::size_t>(comm->rank())];
+  for (const plan::Part& part : me.parts) {
+    const nn::Fp8Scales* scales = executor.scales(part.stage);
+    if (!scales || me.dp > 0 || part.cp > 0 || part.tp > 0) continue;
+    for (StateTensor& each : state_of(plan.modality_of(part.stage).name, *scales))
+      out.push_back(std::move(each));
+  }
+  return out;
+}
 
 /// All reports have been read.
 void Trainer::Impl::begin_saving(bool waits) {
@@ -54,7 +70,7 @@ void Trainer::Impl::begin_saving(bool waits) {
   saved_step = course.steps;
   saved_at = Clock::now();
   save_due = false;
-  saver.begin(manifest(), state_of(executor.segments(), optimizer.moments()), waits);
+  saver.begin(manifest(), state(), waits);
   if (waits) finish_saving();
 }
 

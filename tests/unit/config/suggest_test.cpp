@@ -127,7 +127,8 @@ TEST_CASE("A choice is another's word or a slip, but not another number") {
   CHECK(suggest_choice("zero2", sharding) == "allowed: none, zero1, zero3");
   CHECK(suggest_choice("FSDP", sharding) == "did you mean 'zero3'? Allowed: none, zero1, zero3");
   CHECK(suggest_choice("zreo1", sharding) == "did you mean 'zero1'? Allowed: none, zero1, zero3");
-  CHECK(suggest_choice("float16", key_at({"precision"})) == "allowed: fp32, fp64, bf16, bf16_pure");
+  CHECK(suggest_choice("float16", key_at({"precision"})) ==
+        "allowed: fp32, fp64, bf16, bf16_pure, fp8, fp8_in_fp64");
 }
 
 TEST_CASE("A key without a space before its value") {

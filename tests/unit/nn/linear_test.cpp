@@ -148,6 +148,7 @@ TEST_CASE("adapters add scale * B A x to what layers give, and take their part o
     return nn::Linear{ours[weight],
                       {},
                       nullptr,
+                      {},
                       std::make_shared<nn::Adapter>(nn::Adapter{{ours[a]}, {ours[a + 1]}, scale})};
   };
   const auto expected = [&](int weight, int a, double scale) {

@@ -34,6 +34,21 @@ TEST_CASE("what a rank holds follows from precision and optimizer") {
   CHECK(held(config, modalities, 0, 2) == std::vector<double>{128, 128, 128});
 }
 
+TEST_CASE("with fp8, GPUs keep matrices of blocks in two more forms, but for ZeRO-3") {
+  catalog::Modalities modalities{test::llm(2, 1)};
+  auto config = test::config();
+  config.precision = config::Precision::bf16;
+  const auto bf16 = held(config, modalities, 0, 2);
+  config.precision = config::Precision::fp8;
+  CHECK(held(config, modalities, 0, 2) == bf16);
+  config.device = config::Device::cuda;
+  CHECK(held(config, modalities, 0, 2) == bf16);
+  for (catalog::ModuleSpec& module : modalities[0].spec.modules) module.body = catalog::BlockSpec{};
+  CHECK(held(config, modalities, 0, 2) == std::vector<double>{64 + 64, bf16[1], bf16[2]});
+  config.sharding = config::Sharding::zero3;
+  CHECK(held(config, modalities, 0, 2)[0] == 64);
+}
+
 TEST_CASE("frozen modules have neither gradients nor optimizer state") {
   const catalog::Modalities modalities{test::encoder("vision", 1, 1, 1, false, true), test::llm(1, 1)};
   auto config = test::config();

@@ -1,6 +1,7 @@
 #include "cornstarch/train/batch.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 
 #include <latch>
 #include <numeric>
@@ -105,6 +106,25 @@ TEST_CASE("a replica works on its block; what its microbatches contain is known 
   CHECK(step.visible_pairs == step.token_pairs / 2);
   CHECK(step.items == std::vector<double>{0 + 1 + 1 + 2});
   CHECK(step.reached == std::vector<bool>{true, true});
+}
+
+TEST_CASE("where products round, every rank of the LLM knows which rows are no padding") {
+  World w(2);
+  CHECK_FALSE(train::needs_of(w.plan, w.modalities, 0).text);
+  for (plan::ModalityPlan& m : w.plan.modalities) m.fp8 = true;
+  CHECK_FALSE(train::needs_of(w.plan, w.modalities, 0).text);
+  const auto counted = [&](std::vector<std::int64_t> samples, std::vector<double> bad) {
+    auto batch = w.read(Samples(), std::move(samples), 2);
+    return train::assemble(std::move(batch), bad, w.plan, w.modalities, 2, 9, at::kDouble).inputs.counted;
+  };
+  const auto some = counted({0, 1, 4, 5}, {0, 0, 0, 0});
+  REQUIRE(some.size() == 1);
+  CHECK(some[0].equal(at::tensor({1, 0, 0, 0, 1, 1, 0, 0}, at::kInt).to(at::kBool)));
+  const auto all = counted({3, 3, 4, 5}, {0, 0, 0, 0});
+  REQUIRE(all.size() == 1);
+  CHECK_FALSE(all[0].defined());
+  CHECK(counted({3, 3, 4, 5}, {0, 1, 0, 0})[0].equal(
+      at::tensor({1, 1, 1, 1, 0, 0, 0, 0}, at::kInt).to(at::kBool)));
 }
 
 TEST_CASE("nobody reaches an encoder that no sample of the global batch has media for") {

@@ -24,7 +24,11 @@ enum class OnBadSample { fail, skip };
 enum class OptimizerType { adamw, sgd };
 enum class NoDecay { vectors, norms_and_biases, nothing };
 enum class LrScheduleType { cosine, linear, constant };
-enum class Precision { fp32, fp64, bf16, bf16_pure };
+enum class Precision { fp32, fp64, bf16, bf16_pure, fp8, fp8_in_fp64 };
+/// Whether products of layers round their operands to eight bits.
+constexpr bool rounds_to_fp8(Precision p) { return p == Precision::fp8 || p == Precision::fp8_in_fp64; }
+/// Whether values are roundings of fp32 masters.
+constexpr bool has_masters(Precision p) { return p == Precision::bf16 || p == Precision::fp8; }
 enum class ExportDtype { same, fp32, bf16, fp16 };
 enum class Device { cpu, cuda };
 enum class Sharding { none, zero1, zero3 };

@@ -10,6 +10,7 @@
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/models/text.h"
 #include "cornstarch/models/tokens.h"
+#include "cornstarch/nn/fp8.h"
 #include "cornstarch/nn/gradient_sum.h"
 #include "cornstarch/plan/plan.h"
 
@@ -71,6 +72,9 @@ class Stage {
   Stage(Stage&&) noexcept;
 
   std::vector<Parameter>& parameters();
+
+  /// The scales of its blocks' products, for whoever builds it to place(); null where these do not round.
+  nn::Fp8Scales* fp8() const;
 
   /// From now on; it must live as long as the stage computes.
   void observe(ModuleObserver* observer);

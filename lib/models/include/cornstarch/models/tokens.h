@@ -21,6 +21,9 @@ struct Tokens {
   std::map<std::int64_t, nn::ContextLayoutPtr> windowed = {};  ///< the layout of each window that is noticed
   nn::RowLengths rows = {};  ///< where rotary embeddings depend on the lengths of samples
 
+  /// [b x t] bool: which rows are no padding. Undefined where all are, or where nobody asks.
+  at::Tensor counted = {};
+
   const nn::ContextLayoutPtr& layout_of(std::int64_t window) const {
     const auto found = windowed.find(window);
     return found == windowed.end() ? layout : found->second;

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 
 namespace cornstarch::nn {
@@ -23,6 +24,8 @@ class GradientSum {
   void add_scaled(const at::Tensor& gradient, const at::Tensor& factor);
   /// a x b, matrices; summed up without rounding to their type where a kernel can do so (linear.cpp).
   void add_product(const at::Tensor& a, const at::Tensor& b);
+  /// What `product` writes into the sum, a matrix of so many rows, or adds to it.
+  void add_by(std::int64_t rows, const std::function<void(const at::Tensor& into, bool adds)>& product);
 
  private:
   /// Whether nothing had come before; now something has.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "cornstarch/nn/fp8.h"
 #include "cornstarch/nn/gradient_sum.h"
 
 /// The one door through which activations meet weights: whatever multiplies by a weight does so here.
@@ -16,6 +17,7 @@ struct Linear {
   at::Tensor weight = {};        ///< [out, in]
   at::Tensor bias = {};          ///< undefined where there is none
   GradientSumPtr sum = nullptr;  ///< of the weight; null: autograd's
+  Fp8Layer fp8 = {};             ///< scales of its operands, where they are rounded
   std::shared_ptr<const Adapter> adapter = nullptr;
 };
 
@@ -27,12 +29,15 @@ struct Adapter {
 };
 
 /// x [..., in] through the layer.
-at::Tensor linear(const at::Tensor& x, const Linear& layer);
+at::Tensor linear(const at::Tensor& x, const Linear& layer, const at::Tensor& counted = {});
 
-/// x [..., in] through each of the layers. What flows back to x is added up by the products themselves.
-std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers);
+/// x [..., in] through each of the layers. What flows back to x is added up by the products themselves. Of
+/// layers that round, x goes by the first one's scale, for which only rows are looked at that are `counted`
+/// [n] bool; undefined: all.
+std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers,
+                                const at::Tensor& counted = {});
 
-// What those consist of, for operations with a backward of their own.
+// What those consist of where nothing is rounded, for operations with a backward of their own.
 
 /// The layers, and behind them the A of their adapters: all of them products of one input.
 std::vector<Linear> with_adapters(const std::vector<Linear>& layers);
@@ -52,17 +57,5 @@ void input_gradient(at::Tensor into, const at::Tensor& grad, const Linear& layer
 /// The weight's gradient, given rows of the output's gradient [n, out] and of the input [n, in]: undefined
 /// where it has been added to the layer's sum.
 at::Tensor weight_gradient(const Linear& layer, const at::Tensor& grad, const at::Tensor& x);
-
-struct LinearGrads {
-  at::Tensor x;  ///< rows [n, in]; undefined where not needed
-  std::vector<at::Tensor>
-      of_layers;  ///< weight and bias of each; undefined where not needed or added to a sum
-};
-
-/// The gradients of linears() at rows x [n, in]. `needed`, from `first` on, says so of each layer's weight
-/// and bias.
-LinearGrads linear_grads(const at::Tensor& x, bool x_needed, const std::vector<Linear>& layers,
-                         const std::vector<at::Tensor>& grads, const std::vector<bool>& needed,
-                         std::size_t first);
 
 }  // namespace cornstarch::nn

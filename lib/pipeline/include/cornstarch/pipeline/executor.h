@@ -39,6 +39,8 @@ struct StepInputs {
   /// [microbatch]: every rank of the LLM, and of encoders too if its tokens are split; empty where they lie
   /// as padded rows, each seeing what precedes it.
   std::vector<PlacedTokens> placed;
+  /// [microbatch]: models::Tokens::counted of the LLM's padded rows, where its products round.
+  std::vector<at::Tensor> counted;
 };
 
 /// Sums over this rank's microbatches; zero but on the LLM's last stage.
@@ -91,6 +93,11 @@ class Executor {
   std::vector<at::Tensor> gradients() const;
   /// The segments of the modalities that were `reached` have been updated: brings their values to every rank.
   void publish(const std::vector<bool>& reached);
+
+  /// Products that round take new scales from the step behind, if it was `sound`; every rank calls this.
+  void rescale(const at::Tensor& sound);
+  /// The scales of a stage of this rank; null where its products do not round.
+  nn::Fp8Scales* scales(int stage) const;
 
   /// Where the time of training steps went.
   Recorder& recorder();

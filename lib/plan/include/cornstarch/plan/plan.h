@@ -30,6 +30,7 @@ struct ModalityPlan {
   config::Distribution distribution = config::Distribution::makespan;
   bool tp_sequence_parallel = false;
   config::Checkpointing checkpointing = config::Checkpointing::none;
+  bool fp8 = false;  ///< the products of its blocks round their operands
   int num_stages = 0;
   int first_stage = 0;
   int last_stage() const { return first_stage + num_stages - 1; }
