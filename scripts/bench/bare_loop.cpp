@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/config/load.h"
@@ -68,8 +69,9 @@ struct Batch {
       auto shape = modalities[e].spec.item_shape;
       shape.insert(shape.begin(), rows);
       media.push_back(at::randn(shape, at::kFloat));
-      ids.narrow(1, from, modalities[e].features_per_item).fill_(-(1 + static_cast<std::int64_t>(e)));
-      from += modalities[e].features_per_item;
+      const auto features = catalog::features_of(modalities[e], *catalog::fixed_extents(modalities[e].spec));
+      ids.narrow(1, from, features).fill_(-(1 + static_cast<std::int64_t>(e)));
+      from += features;
     }
     labels.narrow(1, 0, from + kUnlearnt).fill_(-100);
     text = models::make_text(ids, labels, modalities.size() - 1, llm.vocab_size);

@@ -23,10 +23,10 @@ std::string describe(const LayoutCase& c) {
   };
   std::string out = c.name.empty() ? "" : c.name + ": ";
   for (const auto& e : c.encoders)
-    out += cat(e.family.substr(0, e.family.find('_')), e.avg_pool > 1 ? " pooled" : "", " tp", e.tp, "x",
-               e.stages, sp(e.sp, e.mode), e.train_encoder ? "" : " frozen",
-               e.train_projector ? "" : " projector-frozen", e.lora ? " lora" : "", describe(e.listed),
-               describe(e.blocks), ", ");
+    out += cat(e.own_sizes ? cat("sizes ", e.merged) : e.family.substr(0, e.family.find('_')),
+               e.avg_pool > 1 ? " pooled" : "", " tp", e.tp, "x", e.stages, sp(e.sp, e.mode),
+               e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
+               e.lora ? " lora" : "", describe(e.listed), describe(e.blocks), ", ");
   out += cat(c.llm, " tp", c.llm_tp, "x", c.llm_stages, sp(c.llm_sp, c.mode));
   if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
@@ -41,6 +41,13 @@ std::string describe(const LayoutCase& c) {
 
 EncoderLayout clip(int tp, int stages) { return {"clip_vision_model", tp, stages}; }
 EncoderLayout whisper(int tp, int stages) { return {"whisper", tp, stages}; }
+
+EncoderLayout sizes(int tp, int stages, int merged) {
+  EncoderLayout e = clip(tp, stages);
+  e.own_sizes = true;
+  e.merged = merged;
+  return e;
+}
 
 EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector) {
   e.train_encoder = train_encoder;
@@ -295,6 +302,7 @@ std::vector<LayoutCase> layout_cases() {
   add_families(table);
   add_parts(table);
   add_lora(table);
+  add_sizes(table);
   return table.take();
 }
 

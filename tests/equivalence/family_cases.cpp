@@ -79,7 +79,7 @@ void add_pooled(Table& table) {
   table.add({linear}, 2, 1, 1);
   LayoutCase& context = table.add({pooled("clip_wide", 1, 1), dealt("whisper", SpMode::ring_attn)}, 1, 1, 1);
   context.llm_sp = 2;
-  table.add({pooled("clip_wide", 1, 2), pooled("whisper", 2, 1)}, 1, 1, 2).sharding = Sharding::zero3;
+  table.add({pooled("clip_wide", 1, 1), pooled("whisper", 2, 1)}, 1, 1, 2).sharding = Sharding::zero3;
 }
 
 }  // namespace

@@ -231,7 +231,7 @@ struct Run::Impl {
 
   Impl(const Trial& trial, bool single)
       : config(configure(trial, single)),
-        modalities(resolve_or_throw(config)),
+        modalities(modalities_of(trial.layout, config)),
         plan(
             value_or_throw(plan::make_plan(config, modalities, single ? 1 : test::world_size(trial.layout)))),
         data(modalities, config.batch.sequence_length, trial.layout.mix) {}
@@ -297,7 +297,8 @@ const Outcome& reference(const Trial& trial) {
   key += cat(c.own_rates, c.llm_lora, join(c.llm_listed.only, "+"), "-", join(c.llm_listed.except, "+"));
   for (const auto& e : c.encoders)
     key += cat(" ", e.family, e.train_encoder, e.train_projector, e.feature_layer, e.patch_only, e.mlp,
-               e.avg_pool, e.lora, join(e.listed.only, "+"), "-", join(e.listed.except, "+"));
+               e.avg_pool, e.lora, e.own_sizes, e.merged, join(e.listed.only, "+"), "-",
+               join(e.listed.except, "+"));
   auto it = cache.find(key);
   if (it == cache.end()) {
     it = cache.emplace(key, Outcome{}).first;

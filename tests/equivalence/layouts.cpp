@@ -35,7 +35,7 @@ const std::map<std::string, std::string>& configs() {
                                    "high_freq_factor": 4.0, "original_max_position_embeddings": 16}})"},
       {"longrope",
        R"({"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 4, "num_attention_heads": 12, "head_dim": 4,
-                  "num_key_value_heads": 6, "vocab_size": 67, "max_position_embeddings": 64, "initializer_range": 0.2,
+                  "num_key_value_heads": 12, "vocab_size": 67, "max_position_embeddings": 64, "initializer_range": 0.2,
                   "rope_scaling": {"rope_type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [3.0, 9.0],
                                    "original_max_position_embeddings": 5}})"},
       {"dynamic",
@@ -155,6 +155,32 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, b
   return e;
 }
 
+/// In the place of patches and their positions a norm of rows, in the layers rotary positions.
+void take_any_size(catalog::Modality& encoder, std::int64_t merged) {
+  catalog::ModuleSpec& first = encoder.spec.modules.front();
+  const std::int64_t hidden = encoder.spec.hidden_size;
+  catalog::ParamSpec param = first.params.front();
+  param.shape = {hidden};
+  param.split = {};
+  param.init = catalog::Init::normal;
+  param.init_std = 0.5;
+  param.of_norm = true;
+  first.params.clear();
+  for (const char* part : {".weight", ".bias"}) {
+    param.name = first.name + part;
+    first.params.push_back(param);
+  }
+  first.body = catalog::Norm{{catalog::NormKind::layer_norm, 1e-5, hidden, first.name}};
+  for (catalog::ModuleSpec& module : encoder.spec.modules)
+    if (auto* block = std::get_if<catalog::BlockSpec>(&module.body)) block->attention.rope.emplace();
+  auto& projector = std::get<catalog::Projector>(encoder.spec.modules.back().body);
+  projector.merged = merged;
+  (projector.in_proj ? *projector.in_proj : projector.out_proj).in = merged * hidden;
+  encoder.spec.modules.back().params.front().shape.at(1) = merged * hidden;
+  encoder.spec.item_shape = {hidden};
+  encoder.spec.leading_tokens = 0;
+}
+
 /// For every part another learning rate, weight decay, and what has none.
 void set_rates(config::Model& model) {
   for (config::Encoder& encoder : model.encoders)
@@ -217,6 +243,13 @@ catalog::Modalities resolve_or_throw(const config::RunConfig& config) {
   auto modalities = catalog::resolve({config, {}}, diagnostics);
   if (!modalities) throw std::runtime_error(render_text(diagnostics));
   return std::move(*modalities);
+}
+
+catalog::Modalities modalities_of(const LayoutCase& c, const config::RunConfig& config) {
+  catalog::Modalities all = resolve_or_throw(config);
+  for (std::size_t e = 0; e < c.encoders.size(); ++e)
+    if (c.encoders[e].own_sizes) take_any_size(all[e], c.encoders[e].merged);
+  return all;
 }
 
 int world_size(const LayoutCase& c) {

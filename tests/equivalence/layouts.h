@@ -36,6 +36,10 @@ struct EncoderLayout {
   config::SpMode mode = config::SpMode::all_to_all;
   Listed listed = {};
   bool lora = false;  ///< adapters on every linear layer of its blocks
+  /// Of clip's layers: their items are rows of numbers, as many as each has, `merged` of which make a
+  /// feature.
+  bool own_sizes = false;
+  int merged = 1;
 };
 
 /// One line of the equivalence table.
@@ -79,6 +83,8 @@ class Table {
 
 EncoderLayout clip(int tp = 1, int stages = 1);
 EncoderLayout whisper(int tp = 1, int stages = 1);
+/// An encoder whose items have sizes of their own.
+EncoderLayout sizes(int tp = 1, int stages = 1, int merged = 1);
 EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector);
 
 /// Layouts with context parallelism, and attention masks.
@@ -93,6 +99,9 @@ void add_lora(Table& table);
 /// Layouts of families other than those of all the rest.
 void add_families(Table& table);
 
+/// Layouts with items of different sizes.
+void add_sizes(Table& table);
+
 /// Every layout that the suite compares with one rank.
 std::vector<LayoutCase> layout_cases();
 
@@ -101,6 +110,9 @@ config::RunConfig run_config(const LayoutCase& c, bool single);
 
 /// The config resolved against its families. Fails the test on any diagnostic.
 catalog::Modalities resolve_or_throw(const config::RunConfig& config);
+
+/// The same for a case whose encoders may take items of any size, which no config says.
+catalog::Modalities modalities_of(const LayoutCase& c, const config::RunConfig& config);
 
 int world_size(const LayoutCase& c);
 

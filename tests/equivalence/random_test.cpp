@@ -1,7 +1,7 @@
 // Layouts that nobody thought of: drawn at random, each compared with one rank in fp64.
 //
 // CORNSTARCH_SEED=7 CORNSTARCH_LAYOUTS=1000 equivalence_test "[random]"; with CORNSTARCH_ONLY=42, the 42nd of
-// them.
+// them. CORNSTARCH_SIZES=1: every encoder that can takes items of different sizes.
 
 #include <algorithm>
 #include <cstdlib>
@@ -108,6 +108,8 @@ class Draw {
     e.mode = mode(e.tp * e.sp, 12);
     const std::string layers = e.family == "whisper" ? "layers." : "vision_model.encoder.layers.";
     e.listed = listed({layers + "0", layers + "1", layers + "2", "projector"});
+    e.own_sizes = e.family != "whisper" && !e.patch_only && (number("CORNSTARCH_SIZES", 0) != 0 || rarely());
+    e.merged = e.own_sizes ? of({1, 4}) : 1;
     return e;
   }
 

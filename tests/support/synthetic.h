@@ -2,13 +2,15 @@
 
 #include "cornstarch/base/random.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/dataio/dataset.h"
 
 namespace cornstarch::test {
 
 /// Samples drawn at random from their number alone: texts of different lengths, zero to two media items of
-/// every encoder (some samples none at all), some samples without anything to learn.
+/// every encoder (some samples none at all), of different sizes where the encoder takes these, some samples
+/// without anything to learn.
 class SyntheticDataset : public dataio::Dataset {
  public:
   struct Mix {
@@ -31,9 +33,21 @@ class SyntheticDataset : public dataio::Dataset {
     return out;
   }
 
+  Result<dataio::SampleExtents> extents(std::int64_t sample) const override {
+    dataio::SampleExtents out;
+    const auto items = info(sample).items;
+    for (std::size_t e = 0; e < items.size(); ++e) {
+      const auto fixed = catalog::fixed_extents(modalities_[e].spec);
+      out.emplace_back();
+      for (int i = 0; i < items[e]; ++i)
+        out.back().push_back(fixed ? *fixed : drawn(sample, cat("size", e, "/", i), merged(e)));
+    }
+    return out;
+  }
+
   Result<dataio::TextRow> text(std::int64_t sample) const override {
     dataio::TextRow row;
-    const auto items = info(sample).items;
+    const auto items = value_or_throw(extents(sample));
     const bool learnt = !mix_.no_targets && sample % 7 != 3;
     const Philox random(17, cat("text", sample));
     std::uint64_t draw = 0;
@@ -48,8 +62,8 @@ class SyntheticDataset : public dataio::Dataset {
     };
     words(2, false);
     for (std::size_t e = 0; e < items.size(); ++e)
-      for (int i = 0; i < items[e]; ++i) {
-        const auto rows = static_cast<std::size_t>(modalities_[e].features_per_item);
+      for (const catalog::Extents& item : items[e]) {
+        const auto rows = static_cast<std::size_t>(catalog::features_of(modalities_[e], item));
         row.ids.insert(row.ids.end(), rows, dataio::placeholder_id(static_cast<int>(e)));
         row.labels.insert(row.labels.end(), rows, dataio::kIgnoreLabel);
         words(1, false);
@@ -65,11 +79,12 @@ class SyntheticDataset : public dataio::Dataset {
   Result<std::vector<dataio::MediaItem>> media(std::int64_t sample, int encoder) const override {
     std::vector<dataio::MediaItem> out;
     const auto e = static_cast<std::size_t>(encoder);
-    const catalog::Shape& shape = modalities_[e].spec.item_shape;
-    std::int64_t size = 1;
-    for (const auto d : shape) size *= d;
-    for (int i = 0; i < info(sample).items[e]; ++i) {
-      const Philox random(23, cat("media", encoder, "/", sample, "/", i));
+    const dataio::SampleExtents all = value_or_throw(this->extents(sample));
+    for (const catalog::Extents& extents : all[e]) {
+      catalog::Shape shape = modalities_[e].spec.item_shape;
+      if (!catalog::fixed_extents(modalities_[e].spec)) shape.insert(shape.begin(), extents.places());
+      const std::int64_t size = checked_numel(shape).value();
+      const Philox random(23, cat("media", encoder, "/", sample, "/", out.size()));
       dataio::MediaItem item{{}, shape};
       for (std::int64_t k = 0; k < size; ++k)
         item.values.push_back(static_cast<float>(random.normal(static_cast<std::uint64_t>(k))));
@@ -79,6 +94,15 @@ class SyntheticDataset : public dataio::Dataset {
   }
 
  private:
+  std::int64_t merged(std::size_t encoder) const {
+    return std::get<catalog::Projector>(modalities_[encoder].spec.modules.back().body).merged;
+  }
+
+  /// Up to six features.
+  static catalog::Extents drawn(std::int64_t sample, const std::string& what, std::int64_t merged) {
+    return {1, 1 + below(sample, what + "h", 3), merged * (1 + below(sample, what + "w", 2))};
+  }
+
   static std::int64_t below(std::int64_t sample, const std::string& what, std::int64_t n) {
     return static_cast<std::int64_t>(Philox(11, cat(what, sample)).uniform(0) * static_cast<double>(n));
   }

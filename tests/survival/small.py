@@ -1,6 +1,7 @@
 """Runs of a model so small that a start takes about a second, under whatever starts them, and what is left of them."""
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -41,6 +42,19 @@ def config(folder):
     return {"model": {"llm": model}, "batch": {"microbatch_size": 1, "global_size": 4, "sequence_length": 32},
             "data": {"train": [{"path": str(folder / "train.jsonl")}], "tokenizer": str(tokenizer)},
             "lr_schedule": {"type": "constant"}, "seed": 7}
+
+
+@functools.cache
+def mpirun_passes_signals():
+    """Whether there is an mpirun that hands a SIGUSR1 to its ranks; Ubuntu 24.04's Open MPI 4.1.6 does not."""
+    if not shutil.which("mpirun"):
+        return False
+    wait = "trap 'echo heard' USR1; echo started; for i in 1 2 3 4 5 6 7 8; do sleep 0.25; done"
+    with subprocess.Popen([str(ROOT / "scripts" / "mpirun-local"), "-n", "1", "sh", "-c", wait], env=environment(),
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGUSR1)
+        return "heard" in process.stdout.read()
 
 
 def launcher(kind, ranks):

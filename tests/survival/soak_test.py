@@ -4,7 +4,6 @@
 Memory, file descriptors and threads of every process, as /proc tells them, late in a run beside early in it; with
 checkpoints, evaluations and several epochs in between."""
 
-import shutil
 import signal
 import statistics
 import sys
@@ -59,7 +58,7 @@ class Soak(Small):
     def test_one_process(self):
         self.soak(1, "alone", *((1000, 10_000) if LONG else (200, 1000)))
 
-    @unittest.skipUnless(shutil.which("mpirun"), "there is no mpirun")
+    @unittest.skipUnless(small.mpirun_passes_signals(), "there is no mpirun that passes signals on")
     def test_two_ranks(self):
         self.soak(2, "openmpi", *((1000, 10_000) if LONG else (100, 400)))
 

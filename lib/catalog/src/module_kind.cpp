@@ -29,6 +29,9 @@ struct FeedsFeatures {
 struct NoProducts {
   static Flops flops(const auto&) { return {}; }
 };
+struct AnyExtents {
+  static std::optional<Extents> extents(const auto&, const Shape&) { return std::nullopt; }
+};
 /// [n, places, width].
 struct TakesTokens {
   static std::optional<int> place_dim(const auto&) { return 1; }
@@ -44,7 +47,7 @@ struct Kind;
 
 template <>
 struct Kind<TokenEmbedding>
-    : EachPlaceAlone, KeepsShape, NoAttention, FeedsFeatures, NoProducts, TakesTokens {
+    : EachPlaceAlone, KeepsShape, NoAttention, FeedsFeatures, NoProducts, TakesTokens, AnyExtents {
   static constexpr Role role = Role::entry;
 };
 
@@ -58,6 +61,9 @@ struct Kind<PatchEmbedding> : NoAttention, FeedsFeatures {
   static std::optional<int> place_dim(const PatchEmbedding&) { return std::nullopt; }
   static std::int64_t places_behind(const PatchEmbedding& p, std::int64_t) {
     return p.leading() + p.patches();
+  }
+  static std::optional<Extents> extents(const PatchEmbedding& p, const Shape&) {
+    return Extents{1, p.side(), p.side()};
   }
   static Range places_before(const PatchEmbedding&, Range, std::int64_t before) { return {0, before}; }
   static Shape shape_behind(const PatchEmbedding& p, const Shape&, std::int64_t places) {
@@ -77,19 +83,25 @@ struct Kind<Conv1d> : NoAttention, FeedsFeatures, TakesFrames {
     return {std::max<std::int64_t>(0, behind.begin * c.stride - 1),
             std::min(before, (behind.end - 1) * c.stride + 2)};
   }
+  static std::optional<Extents> extents(const Conv1d&, const Shape& item_shape) {
+    return Extents{1, 1, item_shape.at(1)};
+  }
   static Shape shape_behind(const Conv1d& c, const Shape&, std::int64_t places) { return {c.out, places}; }
 };
 
 template <>
 struct Kind<AddPositions> : EachPlaceAlone, NoAttention, FeedsFeatures, NoProducts, TakesFrames {
   static constexpr Role role = Role::entry;
+  static std::optional<Extents> extents(const AddPositions& a, const Shape&) {
+    return Extents{1, 1, a.positions};
+  }
   static Shape shape_behind(const AddPositions& a, const Shape&, std::int64_t places) {
     return {places, a.hidden};
   }
 };
 
 template <>
-struct Kind<BlockSpec> : EachPlaceAlone, KeepsShape, FeedsFeatures, TakesTokens {
+struct Kind<BlockSpec> : EachPlaceAlone, KeepsShape, FeedsFeatures, TakesTokens, AnyExtents {
   static constexpr Role role = Role::layer;
   static const AttentionSpec* attention(const BlockSpec& b) { return &b.attention; }
   static Flops flops(const BlockSpec& b) {
@@ -106,7 +118,7 @@ struct Kind<BlockSpec> : EachPlaceAlone, KeepsShape, FeedsFeatures, TakesTokens 
 };
 
 template <>
-struct Kind<AvgPool> : NoAttention, FeedsFeatures, NoProducts, TakesTokens {
+struct Kind<AvgPool> : NoAttention, FeedsFeatures, NoProducts, TakesTokens, AnyExtents {
   static constexpr Role role = Role::entry;
   // Of several rows, squares of one row of them need the same rows.
   static std::int64_t dealt_together(const AvgPool& p) { return p.rows == 1 ? 1 : p.pooled_columns(); }
@@ -126,29 +138,30 @@ struct Kind<AvgPool> : NoAttention, FeedsFeatures, NoProducts, TakesTokens {
 };
 
 template <>
-struct Kind<Norm> : EachPlaceAlone, KeepsShape, NoAttention, NoProducts, TakesTokens {
+struct Kind<Norm> : EachPlaceAlone, KeepsShape, NoAttention, NoProducts, TakesTokens, AnyExtents {
   static constexpr Role role = Role::norm;
   static bool feeds_features(const Norm& n) { return !n.pooled_only; }
 };
 
 template <>
-struct Kind<LmHead> : EachPlaceAlone, KeepsShape, NoAttention, FeedsFeatures, TakesTokens {
+struct Kind<LmHead> : EachPlaceAlone, KeepsShape, NoAttention, FeedsFeatures, TakesTokens, AnyExtents {
   static constexpr Role role = Role::head;
   static Flops flops(const LmHead& h) { return {flops_of(h.linear)}; }
 };
 
 template <>
-struct Kind<Projector> : NoAttention, FeedsFeatures, TakesTokens {
+struct Kind<Projector> : NoAttention, FeedsFeatures, TakesTokens, AnyExtents {
   static constexpr Role role = Role::projector;
   using Pool = Kind<AvgPool>;
   static std::int64_t dealt_together(const Projector& p) {
     return p.pool ? Pool::dealt_together(*p.pool) : 1;
   }
   static std::int64_t places_behind(const Projector& p, std::int64_t before) {
-    return p.pool ? p.pool->places() : before;
+    return (p.pool ? p.pool->places() : before) / p.merged;
   }
   static Range places_before(const Projector& p, Range behind, std::int64_t before) {
-    return p.pool ? Pool::places_before(*p.pool, behind, before) : behind;
+    const Range parts = {behind.begin * p.merged, behind.end * p.merged};
+    return p.pool ? Pool::places_before(*p.pool, parts, before) : parts;
   }
   static Flops flops(const Projector& p) {
     return {(p.in_proj ? flops_of(*p.in_proj) : 0) + flops_of(p.out_proj)};
@@ -199,9 +212,23 @@ Range places_before(const ModuleSpec& module, Range behind, std::int64_t before)
   return of(module, [&](auto kind, const auto& body) { return kind.places_before(body, behind, before); });
 }
 
+std::optional<Extents> extents_taken(const ModuleSpec& first, const Shape& item_shape) {
+  return of(first, [&](auto kind, const auto& body) { return kind.extents(body, item_shape); });
+}
+
 Shape shape_behind(const ModuleSpec& module, Shape before, std::int64_t places) {
   return of(module,
             [&](auto kind, const auto& body) { return kind.shape_behind(body, std::move(before), places); });
+}
+
+std::optional<Extents> fixed_extents(const ModelSpec& encoder) {
+  return extents_taken(encoder.modules.front(), encoder.item_shape);
+}
+
+std::int64_t last_places(const ModelSpec& encoder, const Extents& item) {
+  std::int64_t places = item.places();
+  for (const ModuleSpec& module : encoder.modules) places = places_behind(module, places);
+  return places;
 }
 
 }  // namespace cornstarch::catalog

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "projector_file.h"
 #include "resolve_context.h"
 
@@ -117,6 +118,13 @@ void check_sharding(const Context& context, const std::vector<const Modality*>& 
 }
 
 }  // namespace
+
+std::int64_t features_of(const Modality& encoder, const Extents& item) {
+  std::int64_t places = item.places();
+  for (const ModuleSpec& module : encoder.spec.modules)
+    places = places_behind(module, places - (is_projector(module) ? encoder.drop_tokens : 0));
+  return places;
+}
 
 std::optional<Modalities> resolve(const config::Loaded& loaded, Diagnostics& diagnostics) {
   const Context context{loaded, diagnostics};

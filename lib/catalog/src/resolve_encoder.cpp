@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "activation.h"
 #include "build.h"
 #include "cornstarch/base/text.h"
@@ -13,10 +11,9 @@ constexpr double kProjectorStd = 0.02;
 
 /// The grid of an item's tokens, without those that are no patch.
 AvgPool grid_of(const ModelSpec& spec) {
-  const std::int64_t tokens = spec.tokens_per_item - spec.leading_tokens;
-  if (spec.kind != ModelKind::vision) return {1, tokens};
-  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(tokens))));
-  return {side, side};
+  const Extents item = fixed_extents(spec).value_or(Extents{});
+  if (item.h > 1) return {item.h, item.w};
+  return {1, last_places(spec, item) - spec.leading_tokens};
 }
 
 /// What the projector averages, or nothing.
@@ -107,8 +104,6 @@ void select_features(const Context& context, const config::Encoder& encoder, con
                     "use feature_select: full");
     }
   }
-  const auto& pool = std::get<Projector>(spec.modules.back().body).pool;
-  modality.features_per_item = pool ? pool->places() : spec.tokens_per_item - modality.drop_tokens;
 }
 
 void check_placeholders(const Context& context) {

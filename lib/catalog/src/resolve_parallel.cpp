@@ -51,10 +51,9 @@ void check_tp(const Context& context, const std::string& path, const Modality& m
 
 void check_sp(const Context& context, const std::string& path, const Modality& modality) {
   // Every rank of an encoder takes a part of each item.
-  if (!is_llm(modality)) {
-    const ModuleSpec& last = modality.spec.modules.back();
-    const std::int64_t rows = dealt_together(last);
-    const std::int64_t parts = places_behind(last, modality.spec.tokens_per_item) / rows;
+  if (const auto item = is_llm(modality) ? std::nullopt : fixed_extents(modality.spec)) {
+    const std::int64_t rows = dealt_together(modality.spec.modules.back());
+    const std::int64_t parts = last_places(modality.spec, *item) / rows;
     if (parts < modality.sp)
       return context.error(
           "sp_too_large", path + ".sp",

@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "hub_name.h"
 #include "resolve_context.h"
 
@@ -31,10 +32,13 @@ void check_length(const Context& context, const std::vector<const Modality*>& al
           "max_position_embeddings in its config.json sets them, and the factor of a rope_scaling of type "
           "dynamic");
     }
-    if (!is_llm(*modality) && modality->features_per_item >= length) {
+    if (is_llm(*modality)) continue;
+    const auto item = fixed_extents(spec);
+    const std::int64_t features = item ? features_of(*modality, *item) : 0;
+    if (features >= length) {
       context.error("bad_batch", path,
-                    cat("one item of '", modality->name, "' takes ", modality->features_per_item, " of ",
-                        length, " tokens: no sample with one fits"),
+                    cat("one item of '", modality->name, "' takes ", features, " of ", length,
+                        " tokens: no sample with one fits"),
                     "placeholders count as many tokens as their item has features");
     }
   }

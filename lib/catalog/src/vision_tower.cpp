@@ -113,7 +113,6 @@ void build_vision_tower(const VisionTower& tower, ModelSpec& spec) {
   spec.heads = spec.kv_heads = tower.heads;
   spec.item_shape = {tower.channels, tower.image, tower.image};
   spec.leading_tokens = patches.leading();
-  spec.tokens_per_item = patches.leading() + patches.patches();
 }
 
 }  // namespace cornstarch::catalog

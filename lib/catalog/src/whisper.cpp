@@ -105,11 +105,9 @@ void build_whisper(const Whisper& whisper, std::int64_t pool, ModelSpec& spec) {
   spec.modules.push_back(convolution({whisper.hidden, whisper.hidden, 2, false, "conv2"}, whisper.std));
   spec.modules.push_back(positions(whisper));
   for (std::int64_t i = 0; i < whisper.layers; ++i) spec.modules.push_back(layer(whisper, i));
-  spec.tokens_per_item = whisper.positions;
   if (pool > 1) {
     const AvgPool pooler{.columns = whisper.positions, .column_stride = pool};
     spec.modules.push_back({.name = "avg_pooler", .body = pooler});
-    spec.tokens_per_item = pooler.places();
   }
   spec.modules.push_back(norm_module("layer_norm", whisper.norm("layer_norm")));
   spec.hidden_size = whisper.hidden;

@@ -58,8 +58,8 @@ const std::array<ChatTemplate, 5>& all() {
 /// Collects text until something stands in it that is no text, and tokenises what was collected as one.
 class RowBuilder {
  public:
-  RowBuilder(const Tokenizer& tokenizer, const std::vector<MediaSource>& media)
-      : tokenizer_(tokenizer), media_(media) {}
+  RowBuilder(const Tokenizer& tokenizer, const std::vector<MediaSource>& media, const SampleExtents& items)
+      : tokenizer_(tokenizer), media_(media), items_(items), next_(items.size(), 0) {}
 
   /// `begins`: what follows is spelled as at the start of a text.
   Result<void> add_token(std::int64_t id, bool learn, bool begins) {
@@ -99,7 +99,8 @@ class RowBuilder {
       }
       auto done = flush();
       if (!done) return done;
-      const auto features = media_[static_cast<std::size_t>(stretch.encoder)].features_per_item;
+      const auto e = static_cast<std::size_t>(stretch.encoder);
+      const std::int64_t features = media_[e].features(items_.at(e).at(next_.at(e)++));
       for (std::int64_t i = 0; i < features; ++i) add(placeholder_id(stretch.encoder), false);
       begins_ = false;
     }
@@ -142,6 +143,8 @@ class RowBuilder {
 
   const Tokenizer& tokenizer_;
   const std::vector<MediaSource>& media_;
+  const SampleExtents& items_;
+  std::vector<std::size_t> next_;  ///< per encoder: its item for the next placeholder
   std::vector<Span> spans_;
   bool begins_ = true;
   TextRow row_;
@@ -182,9 +185,9 @@ Result<void> add_turn(const ChatTemplate& chat, const Turn& turn, const std::str
 }
 
 Result<TextRow> build(const ChatTemplate& chat, std::span<const Turn> turns, const Tokenizer& tokenizer,
-                      const std::vector<MediaSource>& media, bool asks) {
+                      const std::vector<MediaSource>& media, const SampleExtents& items, bool asks) {
   Result<void> done = check_turns(chat, turns);
-  RowBuilder row(tokenizer, media);
+  RowBuilder row(tokenizer, media, items);
   if (done && chat.adds_begin && tokenizer.adds_begin())
     done = row.add_token(*tokenizer.begin_id(), false, true);
   if (done) done = row.add_frame(chat.start, false);
@@ -248,13 +251,13 @@ std::vector<std::string> missing_tokens(const ChatTemplate& chat, const Tokenize
 }
 
 Result<TextRow> make_row(const ChatTemplate& chat, std::span<const Turn> turns, const Tokenizer& tokenizer,
-                         const std::vector<MediaSource>& media) {
-  return build(chat, turns, tokenizer, media, false);
+                         const std::vector<MediaSource>& media, const SampleExtents& items) {
+  return build(chat, turns, tokenizer, media, items, false);
 }
 
 Result<TextRow> make_prompt(const ChatTemplate& chat, std::span<const Turn> turns, const Tokenizer& tokenizer,
-                            const std::vector<MediaSource>& media) {
-  return build(chat, turns, tokenizer, media, true);
+                            const std::vector<MediaSource>& media, const SampleExtents& items) {
+  return build(chat, turns, tokenizer, media, items, true);
 }
 
 }  // namespace cornstarch::dataio

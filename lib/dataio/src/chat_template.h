@@ -43,11 +43,11 @@ std::vector<std::string> missing_tokens(const ChatTemplate& chat, const Tokenize
 std::optional<std::int64_t> end_of_answer(const ChatTemplate& chat, const Tokenizer& tokenizer);
 
 /// Ids and labels of turns, placeholders expanded, without padding. Learnt is what the assistant says: its
-/// text and what ends it.
+/// text and what ends it. `items`: those that the placeholders stand for.
 Result<TextRow> make_row(const ChatTemplate& chat, std::span<const Turn> turns, const Tokenizer& tokenizer,
-                         const std::vector<MediaSource>& media);
+                         const std::vector<MediaSource>& media, const SampleExtents& items);
 /// The same up to where the assistant's next answer begins.
 Result<TextRow> make_prompt(const ChatTemplate& chat, std::span<const Turn> turns, const Tokenizer& tokenizer,
-                            const std::vector<MediaSource>& media);
+                            const std::vector<MediaSource>& media, const SampleExtents& items);
 
 }  // namespace cornstarch::dataio

@@ -24,6 +24,9 @@ struct Preparer {
 };
 
 Result<Preparer> make_preparer(const MediaSource& source) {
+  if (!source.extents)
+    return fail(ExitCode::bad_data,
+                cat("no preprocessor keeps the sizes of what '", source.placeholder, "' stands for"));
   Preparer preparer;
   if (source.kind == MediaKind::image) {
     auto image = ImagePreprocessor::parse(source.preprocessor_json, source.item_shape);
@@ -94,6 +97,9 @@ struct ConversationDataset::State {
     error.message = cat(at.file->place(at.index), ": ", error.message);
     return tl::unexpected(std::move(error));
   }
+  /// The files of a sample that an encoder takes, in the order of its placeholders.
+  Result<std::vector<std::string>> files_of(const Conversation& conversation, std::size_t encoder) const;
+  Result<SampleExtents> extents_of(const Conversation& conversation) const;
   Result<void> open_files();
 
   ConversationOptions options;
@@ -109,6 +115,27 @@ Result<void> check_source(const MediaSource& source) {
   const auto preparer = make_preparer(source);
   if (!preparer) return tl::unexpected(preparer.error());
   return {};
+}
+
+Result<std::vector<std::string>> ConversationDataset::State::files_of(const Conversation& conversation,
+                                                                      std::size_t encoder) const {
+  const MediaKind kind = options.media.at(encoder).kind;
+  const auto encoders = assign_files(conversation, kind, options.media);
+  if (!encoders) return tl::unexpected(encoders.error());
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < encoders->size(); ++i)
+    if ((*encoders)[i] == static_cast<int>(encoder)) out.push_back(conversation.of(kind)[i]);
+  return out;
+}
+
+Result<SampleExtents> ConversationDataset::State::extents_of(const Conversation& conversation) const {
+  SampleExtents out;
+  for (std::size_t e = 0; e < options.media.size(); ++e) {
+    const auto taken = files_of(conversation, e);
+    if (!taken) return tl::unexpected(taken.error());
+    out.emplace_back(taken->size(), *options.media[e].extents);
+  }
+  return out;
 }
 
 Result<void> ConversationDataset::State::open_files() {
@@ -204,13 +231,24 @@ SampleInfo ConversationDataset::info(std::int64_t sample) const {
   return info;
 }
 
+Result<SampleExtents> ConversationDataset::extents(std::int64_t sample) const {
+  SampleExtents out;
+  const SampleInfo known = info(sample);
+  for (std::size_t e = 0; e < known.items.size(); ++e)
+    out.emplace_back(static_cast<std::size_t>(known.items[e]), *state_->options.media[e].extents);
+  return out;
+}
+
 Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
   const auto state = state_;
   const auto at = state->locate(sample);
   const Reading reading(at.file->place(at.index));
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
-  auto row = make_row(*state->chat_template, conversation->turns, state->tokenizer, state->options.media);
+  const auto items = state->extents_of(*conversation);
+  if (!items) return State::failure(items.error(), at);
+  auto row =
+      make_row(*state->chat_template, conversation->turns, state->tokenizer, state->options.media, *items);
   if (!row) return State::failure(row.error(), at);
   const std::int64_t wanted = state->options.sequence_length;
   if (row->length > wanted) {
@@ -235,13 +273,10 @@ Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, i
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   const auto e = static_cast<std::size_t>(encoder);
-  const MediaKind kind = state->options.media.at(e).kind;
-  auto encoders = assign_files(*conversation, kind, state->options.media);
-  if (!encoders) return State::failure(encoders.error(), at);
+  const auto files = state->files_of(*conversation, e);
+  if (!files) return State::failure(files.error(), at);
   std::vector<MediaItem> items;
-  for (std::size_t i = 0; i < encoders->size(); ++i) {
-    if ((*encoders)[i] != encoder) continue;
-    const std::string& name = conversation->of(kind)[i];
+  for (const std::string& name : *files) {
     reading.emplace(cat(place, ": '", name, "'"));
     auto path = at.file->media(name);
     if (!path) return State::failure(path.error(), at);
@@ -265,8 +300,10 @@ Result<Question> ConversationDataset::question(std::int64_t sample) const {
   std::size_t answer = conversation->turns.size();
   while (answer > 0 && !conversation->turns[answer - 1].learn()) --answer;
   if (answer == 0) return State::failure({ExitCode::bad_data, "the conversation has no answer", {}}, at);
+  const auto items = state->extents_of(*conversation);
+  if (!items) return State::failure(items.error(), at);
   auto prompt = make_prompt(*state->chat_template, {conversation->turns.data(), answer - 1}, state->tokenizer,
-                            state->options.media);
+                            state->options.media, *items);
   if (!prompt) return State::failure(prompt.error(), at);
   if (prompt->length >= state->options.sequence_length)
     return State::failure({ExitCode::bad_data,

@@ -1,8 +1,10 @@
 #include "cornstarch/dataio/run_data.h"
 
 #include <filesystem>
+#include <memory>
 
 #include "cornstarch/base/files.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "json_text.h"
 
 namespace cornstarch::dataio {
@@ -29,7 +31,10 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
   MediaSource source;
   source.placeholder = encoder.placeholder;
   source.kind = catalog::media_of(encoder.spec.kind);
-  source.features_per_item = encoder.features_per_item;
+  source.features = [of = std::make_shared<const catalog::Modality>(encoder)](const catalog::Extents& item) {
+    return catalog::features_of(*of, item);
+  };
+  source.extents = catalog::fixed_extents(encoder.spec);
   source.item_shape = encoder.spec.item_shape;
   source.preprocessor_json = encoder.spec.preprocessor;
   if (!encoder.pretrained) return source;

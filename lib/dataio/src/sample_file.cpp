@@ -30,7 +30,7 @@ Result<std::vector<std::int64_t>> check(const Conversation& conversation,
     if (!encoders) return tl::unexpected(encoders.error());
     for (const int e : *encoders) {
       ++items[static_cast<std::size_t>(e)];
-      features += options.media[static_cast<std::size_t>(e)].features_per_item;
+      features += options.media[static_cast<std::size_t>(e)].least_features();
     }
   }
   if (features <= options.sequence_length) return items;
@@ -54,9 +54,11 @@ SampleFile::SampleFile(const ConversationFile& source, DataFile data, SampleInde
                        const ConversationOptions& options)
     : options_(&options), data_(std::move(data)), index_(std::move(index)), media_(source.media_root) {
   const auto& all = index_.placeholders();
-  for (const MediaSource& each : options.media)
+  for (const MediaSource& each : options.media) {
     columns_.push_back(
         static_cast<std::size_t>(std::find(all.begin(), all.end(), each.placeholder) - all.begin()));
+    least_features_.push_back(each.least_features());
+  }
 }
 
 std::string SampleFile::place(std::int64_t sample) const {
@@ -77,7 +79,7 @@ bool SampleFile::sound(std::int64_t sample) const {
     const MediaSource& source = options_->media[e];
     const std::int64_t items = index_.counts(sample)[columns_[e]];
     unplaced[static_cast<std::size_t>(source.kind)] -= items;
-    features += items * source.features_per_item;
+    features += items * least_features_[e];
   }
   return features <= options_->sequence_length && unplaced == decltype(unplaced){};
 }

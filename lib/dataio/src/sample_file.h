@@ -41,7 +41,8 @@ class SampleFile {
   DataFile data_;
   SampleIndex index_;
   MediaFolder media_;
-  std::vector<std::size_t> columns_;  ///< per encoder: its placeholder's among the index's
+  std::vector<std::size_t> columns_;          ///< per encoder: its placeholder's among the index's
+  std::vector<std::int64_t> least_features_;  ///< per encoder: of an item
 };
 
 /// What a look through samples has found.

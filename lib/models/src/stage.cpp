@@ -17,7 +17,7 @@
 #include "cornstarch/nn/replay.h"
 #include "cornstarch/nn/sequence_parallel.h"
 #include "cornstarch/nn/tensor_parallel.h"
-#include "cornstarch/plan/item_parts.h"
+#include "cornstarch/plan/item_layout.h"
 #include "layers.h"
 
 namespace cornstarch::models {
@@ -59,7 +59,7 @@ struct Stage::Impl {
   at::ScalarType dtype;
   ParameterSet parameters;
   LayerContext context;
-  std::optional<Range> media;  // of an item, where the stage begins with media
+  bool takes_media = false;
   std::optional<VocabParallel> embedding;
   std::vector<LayerPtr> layers;
   std::vector<int> layer_modules;  // of each layer: its index in the spec
@@ -71,7 +71,7 @@ struct Stage::Impl {
   void add(const std::vector<int>& modules, std::size_t i) {
     const auto module = static_cast<std::size_t>(modules[i]);
     if (!modality.used.at(module)) return;
-    if (module == 0 && !catalog::is_llm(modality)) media = places_behind(-1);
+    takes_media = takes_media || (module == 0 && !catalog::is_llm(modality));
     const auto body = [&](std::size_t at) -> const catalog::ModuleBody* {
       return at < modules.size() ? &modality.spec.modules.at(static_cast<std::size_t>(modules[at])).body
                                  : nullptr;
@@ -87,8 +87,12 @@ struct Stage::Impl {
     return {p.value, parameters.part(name), vocab, padding_idx, p.sum};
   }
 
-  /// Of an encoder's item: what this rank holds of it behind a module.
-  Range places_behind(int module) const { return plan::item_places(modality.spec, module, sp, cp); }
+  /// Of an item, where all are of one size: what this rank holds of it behind a module.
+  Range places_behind(int module) const {
+    const auto item = catalog::fixed_extents(modality.spec);
+    if (!item) throw Failure(ExitCode::internal, cat(modality.name, " takes items of any size"));
+    return plan::held_places(modality.spec, *item, sp, cp)[static_cast<std::size_t>(module + 1)];
+  }
 
   Padding padding_of(const catalog::Conv1d& conv, int module) const {
     if (sp == 1) return {1, 1};
@@ -171,22 +175,27 @@ struct Stage::Impl {
     return x;
   }
 
-  /// Media as the first module takes it: where it can, only the places that this rank needs.
+  /// Media as the first module takes them: where it can, only the places that this rank needs. Those of any
+  /// size come so.
   at::Tensor own_media(const at::Tensor& x) const {
     const auto dim = catalog::place_dim(modality.spec.modules.front());
-    return dim ? x.narrow(*dim, media->begin, media->size()) : x;
+    if (!dim || !catalog::fixed_extents(modality.spec)) return x;
+    const Range own = places_behind(-1);
+    return x.narrow(*dim, own.begin, own.size());
   }
 
   at::Tensor project(at::Tensor x, const Tokens& tokens) const {
-    const std::int64_t first = places_behind(last_module() - 1).begin;
-    const std::int64_t drop = std::clamp<std::int64_t>(modality.drop_tokens - first, 0, x.size(1));
-    if (drop > 0) x = x.narrow(1, drop, x.size(1) - drop);
+    if (modality.drop_tokens > 0) {
+      const std::int64_t first = places_behind(last_module() - 1).begin;
+      const std::int64_t drop = std::clamp<std::int64_t>(modality.drop_tokens - first, 0, x.size(1));
+      x = x.narrow(1, drop, x.size(1) - drop);
+    }
     return observed(last_module(), [&] { return projector->forward(x, {}, tokens).flatten(0, 1); });
   }
 
   /// All modules of the stage but embedding and head.
   at::Tensor compute(const at::Tensor& input, const Tokens& tokens) const {
-    const at::Tensor own = media ? own_media(input) : input;
+    const at::Tensor own = takes_media ? own_media(input) : input;
     const at::Tensor hidden = run(own.to(dtype), tokens);
     return projector ? project(hidden, tokens) : hidden;
   }

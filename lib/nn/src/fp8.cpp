@@ -12,6 +12,7 @@ namespace cornstarch::nn {
 namespace {
 
 constexpr std::int64_t kRoles = 3;
+constexpr std::int64_t kApart = 4;  // cuBLASLt takes inverses at multiples of 16 bytes only
 
 // The powers of two that bring values in fp32, of which the largest are given, to at most half of e4m3's
 // largest. Bits are read and made, since a logarithm may be off by a digit.
@@ -33,10 +34,12 @@ std::int64_t Fp8Scales::add(std::string weight) {
 
 void Fp8Scales::place(at::Device device, bool weights_stay) {
   const auto layers = std::ssize(weights_);
-  for (at::Tensor* each : {&largest_, &scales_, &inverses_})
-    *each = at::zeros({layers, kRoles}, at::TensorOptions(device).dtype(at::kFloat));
-  const at::Tensor largest = largest_.view(-1), scales = scales_.view(-1), inverses = inverses_.view(-1);
-  for (std::int64_t i = 0; i < layers * kRoles; ++i) sites_.push_back({largest[i], scales[i], inverses[i]});
+  const at::TensorOptions numbers = at::TensorOptions(device).dtype(at::kFloat);
+  for (at::Tensor* each : {&largest_, &scales_}) *each = at::zeros({layers, kRoles}, numbers);
+  inverses_ = at::zeros({layers, kRoles, kApart}, numbers).select(2, 0);
+  for (std::int64_t layer = 0; layer < layers; ++layer)
+    for (std::int64_t role = 0; role < kRoles; ++role)
+      sites_.push_back({largest_[layer][role], scales_[layer][role], inverses_[layer][role]});
   known_.assign(sites_.size(), false);
   looked_ = true;
   weights_stay_ = weights_stay;

@@ -58,7 +58,7 @@ Operand weight_of(const Linear& layer, Forms forms) {
     return take(layer.weight, layer.fp8, Fp8Scales::Role::weight, in_fp8, forms);
   const Forms missing{forms.rows && !kept->rows.defined(), forms.columns && !kept->columns.defined()};
   if (!missing.rows && !missing.columns) return {{}, *kept};
-  const Operand taken = take(layer.weight, layer.fp8, Fp8Scales::Role::weight, in_fp8, missing);
+  Operand taken = take(layer.weight, layer.fp8, Fp8Scales::Role::weight, in_fp8, missing);
   if (!taken.in_fp8()) return taken;
   const Fp8Matrix before = *kept;
   *kept = taken.fp8;

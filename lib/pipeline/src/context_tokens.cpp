@@ -2,26 +2,16 @@
 
 #include <algorithm>
 
-#include "cornstarch/catalog/module_kind.h"
-#include "cornstarch/plan/item_parts.h"
-
 namespace cornstarch::pipeline {
 
-models::Tokens split_items(const TokenSplit& split, int items, const catalog::ModelSpec& encoder) {
-  const int ranks = split.group->size();
-  const auto layer = std::find_if(encoder.modules.begin(), encoder.modules.end(), catalog::is_layer);
-  const auto at = static_cast<int>(layer - encoder.modules.begin());
-  const std::int64_t tokens = plan::item_places(encoder, at, 1, 0).size();
-  plan::TokenShares shares(static_cast<std::size_t>(ranks));
-  for (int c = 0; c < ranks; ++c)
-    for (int i = 0; i < items; ++i) {
-      const Range own = plan::item_places(encoder, at, ranks, c);
-      for (auto t = own.begin; t < own.end; ++t)
-        shares[static_cast<std::size_t>(c)].push_back(i * tokens + t);
-    }
-  return {nn::context_layout(plan::item_pattern(items, tokens), shares, split.mode, split.comm, split.group),
-          {},
-          0};
+models::Tokens split_items(const TokenSplit& split, const plan::ItemLayout& items) {
+  models::Tokens tokens{
+      nn::context_layout(items.pattern(), items.shares(), split.mode, split.comm, split.group), {}, 0};
+  if (items.one_size()) return tokens;
+  const auto own = items.positions(split.cp);
+  tokens.positions = models::index_tensor(own);
+  tokens.length = own.empty() ? 0 : *std::max_element(own.begin(), own.end()) + 1;
+  return tokens;
 }
 
 models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, const catalog::ModelSpec& llm,

@@ -15,7 +15,7 @@ struct TokenSplit {
 };
 
 /// Of an encoder: each item's tokens in contiguous shares.
-models::Tokens split_items(const TokenSplit& split, int items, const catalog::ModelSpec& encoder);
+models::Tokens split_items(const TokenSplit& split, const plan::ItemLayout& items);
 
 /// Of the LLM.
 models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, const catalog::ModelSpec& llm,

@@ -30,7 +30,7 @@ struct Flight {
   at::Tensor output;               ///< activations, or the loss on the LLM's last stage
 };
 
-/// Layouts of an encoder's items that are kept, one for each number of items.
+/// Layouts of an encoder's items that are kept, one for each microbatch of other items.
 constexpr std::size_t kItemTokens = 64;
 
 using StepKey = std::pair<int, int>;  // (stage or seam, microbatch)
@@ -260,9 +260,9 @@ struct Executor::Impl {
   at::Tensor forward_encoder(const Pass& pass, HeldStage& h, Flight& flight, int m) {
     const auto e = static_cast<std::size_t>(stage_plan(h.stage).modality);
     const auto microbatch = static_cast<std::size_t>(m);
-    at::Tensor out = h.module.forward(
-        is_first(h.stage) ? pass.inputs.media[e][microbatch] : flight.inputs.front(),
-        tokens_of_items(h, pass.activity.items(static_cast<int>(e), m)), launches(pass, h, m));
+    at::Tensor out =
+        h.module.forward(is_first(h.stage) ? pass.inputs.media[e][microbatch] : flight.inputs.front(),
+                         tokens_of_items(h, pass.inputs.items[e][microbatch]), launches(pass, h, m));
     if (!is_last(h.stage) || plan.llm().sp == 1) return out;
     return out.index_select(0, pass.inputs.leaving[e][microbatch]);
   }
@@ -273,12 +273,12 @@ struct Executor::Impl {
   }
 
   /// How the tokens of an encoder's items lie on its context-parallel ranks.
-  const models::Tokens& tokens_of_items(HeldStage& h, int items) {
+  const models::Tokens& tokens_of_items(HeldStage& h, const plan::ItemLayout& items) {
     if (h.item_tokens.size() > kItemTokens) h.item_tokens.clear();
-    models::Tokens& tokens = h.item_tokens[items];
-    if (h.sp->size() > 1 && !tokens.layout)
-      tokens =
-          models::on_device(split_items(split_of(h), items, modality(h.stage).spec), options.stage.device);
+    models::Tokens& tokens = h.item_tokens[items.items()];
+    const bool whole_rows = h.sp->size() == 1 && items.one_size();
+    if (!whole_rows && !tokens.layout)
+      tokens = models::on_device(split_items(split_of(h), items), options.stage.device);
     return tokens;
   }
 

@@ -24,7 +24,8 @@ struct HeldStage {
   std::unique_ptr<Store> store;  ///< null where nothing trains and nothing is shared
   std::vector<int> seams_in;     ///< indices into the plan's seams, in order
   int seam_out = -1;
-  std::map<int, models::Tokens> item_tokens;  ///< of an encoder with sp > 1, by number of items
+  /// Of an encoder whose items are not whole rows, by what items they are.
+  std::map<std::vector<catalog::Extents>, models::Tokens> item_tokens;
 };
 
 /// A rank's groups, by what they are for and whose stage's work it is.

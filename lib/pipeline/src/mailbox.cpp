@@ -4,7 +4,6 @@
 #include <ATen/ops/zeros.h>
 
 #include "cornstarch/base/text.h"
-#include "cornstarch/pipeline/shapes.h"
 #include "describe.h"
 
 namespace cornstarch::pipeline {
@@ -64,9 +63,8 @@ std::vector<std::int64_t> Mailbox::shape_of(const plan::Seam& seam, int microbat
     const plan::FeatureRoute& route = route_of(seam, microbatch);
     return {own.stage == seam.from ? route.leaving_rows(own.cp) : route.arriving_rows(own.cp), hidden};
   }
-  auto shape = item_shape_after(modality, from.modules.back(), plan_.modality_of(seam.from).sp, own.cp);
-  shape.insert(shape.begin(), activity_->items(from.modality, microbatch));
-  return shape;
+  const auto& items = inputs_->items.at(static_cast<std::size_t>(from.modality));
+  return items.at(static_cast<std::size_t>(microbatch)).shape(from.modules.back(), own.cp);
 }
 
 std::vector<Mailbox::Stretch> Mailbox::stretches(const plan::Seam& seam, int microbatch,

@@ -11,32 +11,54 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 class Builder {
  public:
-  Builder(std::int64_t size, const std::vector<std::int64_t>& item_rows, AttentionMask mask)
-      : item_rows_(item_rows), mask_(mask) {
+  Builder(std::int64_t size, AttentionMask mask) : mask_(mask) {
     pattern_.begin.assign(at(size), 0);
     pattern_.end.assign(at(size), 0);
     pattern_.only.assign(at(size), -1);
     pattern_.kind.assign(at(size), kPadding);
   }
 
-  /// One sample, which begins at `first` of the microbatch.
-  void add(std::span<const std::int64_t> ids, std::int64_t first) {
-    std::vector<std::int64_t> seen(item_rows_.size(), 0);  // tokens of each encoder so far
-    const auto length = static_cast<std::int64_t>(ids.size());
-    for (std::int64_t i = 0; i < length; ++i) {
-      const std::int64_t id = ids[at(i)];
-      const int kind = id < 0 ? static_cast<int>(-1 - id) : kText;
-      const std::int64_t left = kind == kText ? 1 : left_of_item(kind, seen[at(kind)]++);
-      set(first + i, first, kind, first + i + left, first + length);
+  /// A row, which begins at `first` of the microbatch.
+  void add(const PatternRow& row, std::int64_t first) {
+    Cursor cursor(row.items);
+    std::int64_t begin = 0;
+    for (std::size_t s = 0; s <= row.starts.size(); ++s) {
+      const std::int64_t end = s < row.starts.size() ? row.starts[s] : std::ssize(row.ids);
+      add(row.ids.subspan(at(begin), at(end - begin)), first + begin, cursor);
+      begin = end;
     }
   }
 
   AttentionPattern take() { return std::move(pattern_); }
 
  private:
-  std::int64_t left_of_item(int encoder, std::int64_t seen) const {
-    const std::int64_t rows = item_rows_[at(encoder)];
-    return rows - seen % rows;
+  /// Where in a row's items one is.
+  class Cursor {
+   public:
+    explicit Cursor(const std::vector<std::vector<std::int64_t>>& items)
+        : items_(items), next_(items.size(), 0), left_(items.size(), 0) {}
+    /// Tokens up to the item's end, of the encoder's next token.
+    std::int64_t advance(int encoder) {
+      std::int64_t& left = left_.at(at(encoder));
+      while (left == 0) left = items_[at(encoder)].at(next_[at(encoder)]++);
+      return left--;
+    }
+
+   private:
+    const std::vector<std::vector<std::int64_t>>& items_;
+    std::vector<std::size_t> next_;
+    std::vector<std::int64_t> left_;
+  };
+
+  /// One sample.
+  void add(std::span<const std::int64_t> ids, std::int64_t first, Cursor& cursor) {
+    const auto length = std::ssize(ids);
+    for (std::int64_t i = 0; i < length; ++i) {
+      const std::int64_t id = ids[at(i)];
+      const int kind = id < 0 ? static_cast<int>(-1 - id) : kText;
+      const std::int64_t left = kind == kText ? 1 : cursor.advance(kind);
+      set(first + i, first, kind, first + i + left, first + length);
+    }
   }
 
   void set(std::int64_t token, std::int64_t first, int kind, std::int64_t item_end, std::int64_t sample_end) {
@@ -47,7 +69,6 @@ class Builder {
     pattern_.kind[at(token)] = kind;
   }
 
-  const std::vector<std::int64_t>& item_rows_;
   AttentionMask mask_;
   AttentionPattern pattern_;
 };
@@ -110,29 +131,39 @@ AttentionPart part_of(const AttentionPattern& pattern, const std::vector<std::in
 }  // namespace
 
 AttentionPattern attention_pattern(const std::vector<PatternRow>& rows, std::int64_t row_length,
-                                   const std::vector<std::int64_t>& item_rows, AttentionMask mask) {
-  Builder builder(static_cast<std::int64_t>(rows.size()) * row_length, item_rows, mask);
+                                   AttentionMask mask) {
+  Builder builder(std::ssize(rows) * row_length, mask);
   std::int64_t first = 0;
   for (const PatternRow& row : rows) {
-    std::int64_t begin = 0;
-    for (std::size_t s = 0; s <= row.starts.size(); ++s) {
-      const std::int64_t end =
-          s < row.starts.size() ? row.starts[s] : static_cast<std::int64_t>(row.ids.size());
-      builder.add(row.ids.subspan(at(begin), at(end - begin)), first + begin);
-      begin = end;
-    }
+    builder.add(row, first);
     first += row_length;
   }
   return builder.take();
 }
 
-AttentionPattern item_pattern(std::int64_t items, std::int64_t item_tokens) {
-  const std::size_t size = at(items * item_tokens);
-  AttentionPattern pattern{{}, {}, std::vector<int>(size, -1), std::vector<int>(size, kText)};
-  for (std::int64_t i = 0; i < items; ++i) {
-    pattern.begin.insert(pattern.begin.end(), at(item_tokens), i * item_tokens);
-    pattern.end.insert(pattern.end.end(), at(item_tokens), (i + 1) * item_tokens);
+AttentionPattern attention_pattern(std::vector<PatternRow> rows, std::int64_t row_length,
+                                   const std::vector<std::int64_t>& item_rows, AttentionMask mask) {
+  for (PatternRow& row : rows) {
+    row.items.clear();
+    for (std::size_t e = 0; e < item_rows.size(); ++e) {
+      const auto tokens = std::count(row.ids.begin(), row.ids.end(), -1 - static_cast<std::int64_t>(e));
+      const std::int64_t items = tokens == 0 ? 0 : (tokens - 1) / item_rows[e] + 1;
+      row.items.emplace_back(at(items), item_rows[e]);
+    }
   }
+  return attention_pattern(rows, row_length, mask);
+}
+
+AttentionPattern item_pattern(const std::vector<std::int64_t>& item_tokens) {
+  AttentionPattern pattern;
+  std::int64_t first = 0;
+  for (const std::int64_t tokens : item_tokens) {
+    pattern.begin.insert(pattern.begin.end(), at(tokens), first);
+    first += tokens;
+    pattern.end.insert(pattern.end.end(), at(tokens), first);
+  }
+  pattern.only.assign(at(first), -1);
+  pattern.kind.assign(at(first), kText);
   return pattern;
 }
 

@@ -15,15 +15,15 @@ std::int64_t FeatureRoute::arriving_rows(int llm_rank) const {
   return rows;
 }
 
-FeatureRoute route_features(const std::vector<Range>& held, const std::vector<int>& takers, int llm_ranks) {
+FeatureRoute route_features(const ItemLayout& items, const std::vector<int>& takers, int llm_ranks) {
   const auto receivers = static_cast<std::size_t>(llm_ranks);
   FeatureRoute route;
   route.arriving.resize(receivers);
-  const std::int64_t per_item = held.back().end;
-  const auto rows = static_cast<std::int64_t>(takers.size());
-  for (const Range& own : held) {
+  for (int c = 0; c < items.sp(); ++c) {
     std::vector<std::vector<std::int64_t>> local(receivers);  // this encoder rank's rows for each LLM rank
-    for (std::int64_t first = 0, number = 0; first < rows; first += per_item) {
+    std::int64_t first = 0, number = 0;
+    for (std::size_t i = 0; i < items.items().size(); first += items.features(i++)) {
+      const Range own = items.features(i, c);
       for (std::int64_t row = first + own.begin; row < first + own.end; ++row, ++number) {
         const auto taker = static_cast<std::size_t>(takers[static_cast<std::size_t>(row)]);
         local[taker].push_back(number);

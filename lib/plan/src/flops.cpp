@@ -1,7 +1,7 @@
 #include "cornstarch/plan/flops.h"
 
 #include "cornstarch/catalog/module_kind.h"
-#include "cornstarch/plan/item_parts.h"
+#include "cornstarch/plan/item_layout.h"
 
 namespace cornstarch::plan {
 namespace {
@@ -23,33 +23,34 @@ bool for_each_pass(const catalog::Modality& modality, bool upstream, Visit visit
   for (std::size_t m = 0; m < modality.spec.modules.size(); ++m) {
     if (!modality.used[m]) continue;
     const catalog::ModuleSpec& module = modality.spec.modules[m];
-    visit(static_cast<int>(m), pass_flops(module, upstream));
+    visit(m, pass_flops(module, upstream));
     upstream = upstream || catalog::trains(module);
   }
   return upstream;
 }
 
-/// Of one item in an encoder's module.
-double item_flops(const catalog::Modality& encoder, int m, const catalog::Flops& of) {
-  const catalog::ModuleSpec& module = encoder.spec.modules[static_cast<std::size_t>(m)];
-  const auto places = static_cast<double>(
-      catalog::is_projector(module) ? encoder.features_per_item : item_places(encoder.spec, m, 1, 0).size());
-  return of.per_place * places + of.per_pair * places * places;
-}
-
 }  // namespace
+
+double item_flops(const catalog::Modality& encoder, const catalog::Extents& item) {
+  const std::vector<Range> places = held_places(encoder.spec, item, 1, 0);
+  double sum = 0;
+  for_each_pass(encoder, false, [&](std::size_t m, const catalog::Flops& of) {
+    const catalog::ModuleSpec& module = encoder.spec.modules[m];
+    const auto rows = static_cast<double>(catalog::is_projector(module) ? catalog::features_of(encoder, item)
+                                                                        : places[m + 1].size());
+    sum += of.per_place * rows + of.per_pair * rows * rows;
+  });
+  return sum;
+}
 
 StepFlops step_flops(const catalog::Modalities& modalities, const StepCounts& counts) {
   StepFlops flops;
   bool trains = false;
-  for (std::size_t e = 0; e + 1 < modalities.size(); ++e) {
-    trains |= for_each_pass(modalities[e], false, [&](int m, const catalog::Flops& of) {
-      flops.masked += counts.items.at(e) * item_flops(modalities[e], m, of);
-    });
-  }
-  flops.full_attention = flops.masked;
-  for_each_pass(modalities.back(), trains, [&](int m, const catalog::Flops& of) {
-    const catalog::ModuleSpec& module = modalities.back().spec.modules[static_cast<std::size_t>(m)];
+  for (std::size_t e = 0; e + 1 < modalities.size(); ++e)
+    trains |= for_each_pass(modalities[e], false, [](std::size_t, const catalog::Flops&) {});
+  flops.masked = flops.full_attention = counts.items;
+  for_each_pass(modalities.back(), trains, [&](std::size_t m, const catalog::Flops& of) {
+    const catalog::ModuleSpec& module = modalities.back().spec.modules[m];
     const bool head = catalog::role_of(module) == catalog::Role::head;
     const double linear = of.per_place * (head ? counts.targets : counts.tokens);
     flops.masked += linear + of.per_pair * counts.visible_pairs;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cornstarch/base/random.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/plan/distribution.h"
 
 namespace cornstarch::plan {
@@ -12,6 +13,9 @@ using Ids = std::vector<std::int64_t>;
 
 constexpr std::int64_t kTextId = 0;
 constexpr std::int64_t kShortest = 64, kLongest = 4096;
+
+/// Rows of an item where each has its own: a picture of 448 x 448 pixels in Qwen2-VL, say.
+constexpr std::int64_t kTypicalRows = 256;
 
 void append(Ids& ids, std::int64_t count, std::int64_t id) {
   ids.insert(ids.end(), static_cast<std::size_t>(std::max<std::int64_t>(count, 0)), id);
@@ -74,8 +78,10 @@ std::vector<MixBalance> llm_balance(const Plan& plan, const catalog::Modalities&
   if (where.sp == 1) return {};
   const catalog::Modality& llm = modalities.back();
   std::vector<std::int64_t> item_rows;
-  for (std::size_t e = 0; e + 1 < modalities.size(); ++e)
-    item_rows.push_back(modalities[e].features_per_item);
+  for (std::size_t e = 0; e + 1 < modalities.size(); ++e) {
+    const auto item = catalog::fixed_extents(modalities[e].spec);
+    item_rows.push_back(item ? catalog::features_of(modalities[e], *item) : kTypicalRows);
+  }
   std::vector<MixBalance> out;
   for (Mix& mix : typical_mixes(plan.sequence_length, item_rows, llm.attention_mask)) {
     if (const std::int64_t window = catalog::common_window(llm.spec); window > 0)

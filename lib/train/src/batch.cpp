@@ -11,7 +11,10 @@
 
 #include "cornstarch/base/checked.h"
 #include "cornstarch/base/parallel.h"
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/nn/upload.h"
+#include "cornstarch/plan/flops.h"
 #include "placement.h"
 
 namespace cornstarch::train {
@@ -22,9 +25,17 @@ Range block_of(const plan::Plan& plan, int dp) {
   return {dp * size, (dp + 1) * size};
 }
 
+std::size_t numbers_in(const catalog::Modality& encoder, const catalog::Extents& item) {
+  const std::int64_t one = checked_numel(encoder.spec.item_shape).value_or(0);
+  return static_cast<std::size_t>(catalog::fixed_extents(encoder.spec) ? one : one * item.places());
+}
+
 /// Reads one sample's parts into place `at` of the block; returns what went wrong, or "".
 std::string read_sample(RankBatch& out, const dataio::Dataset& dataset, std::int64_t sample, std::size_t at,
-                        const Needs& needs) {
+                        const Needs& needs, const catalog::Modalities& modalities) {
+  auto extents = dataset.extents(sample);
+  if (!extents) return extents.error().message;
+  out.extents[at] = std::move(*extents);
   if (needs.text) {
     auto row = dataset.text(sample);
     if (!row) return row.error().message;
@@ -34,6 +45,12 @@ std::string read_sample(RankBatch& out, const dataio::Dataset& dataset, std::int
     if (!needs.media[e]) continue;
     auto items = dataset.media(sample, static_cast<int>(e));
     if (!items) return items.error().message;
+    const auto& wanted = out.extents[at][e];
+    const bool fit = std::equal(items->begin(), items->end(), wanted.begin(), wanted.end(),
+                                [&](const dataio::MediaItem& item, const catalog::Extents& seemed) {
+                                  return item.values.size() == numbers_in(modalities[e], seemed);
+                                });
+    if (!fit) return cat(dataset.place(sample), ": its media are not of the size that they seemed to have");
     out.media[e][at] = std::move(*items);
   }
   return {};
@@ -58,19 +75,41 @@ std::vector<std::vector<int>> items_of_anyone(const std::vector<dataio::SampleIn
   return items;
 }
 
-/// The items of the samples in `range` (of the block), stacked; undefined if there are none.
+/// Of the samples in `range` (of the block), one after the other.
+std::vector<catalog::Extents> extents_in(const RankBatch& batch, std::size_t encoder, Range range) {
+  std::vector<catalog::Extents> out;
+  for (auto i = range.begin; i < range.end; ++i) {
+    const dataio::SampleExtents& of = batch.extents[static_cast<std::size_t>(i)];
+    if (!of.empty()) out.insert(out.end(), of[encoder].begin(), of[encoder].end());
+  }
+  return out;
+}
+
+/// The items of the samples in `range` (of the block) as an encoder's rank takes them; undefined if there are
+/// none.
 at::Tensor stack_media(const std::vector<std::vector<dataio::MediaItem>>& samples, Range range,
-                       const catalog::Shape& item_shape, at::ScalarType dtype) {
-  std::vector<const dataio::MediaItem*> items;
-  for (auto i = range.begin; i < range.end; ++i)
-    for (const auto& item : samples[static_cast<std::size_t>(i)]) items.push_back(&item);
-  if (items.empty()) return {};
-  auto shape = item_shape;
-  shape.insert(shape.begin(), static_cast<std::int64_t>(items.size()));
-  at::Tensor out = at::empty(shape, at::kFloat);
+                       const plan::ItemLayout& layout, int cp, at::ScalarType dtype) {
+  if (layout.items().empty()) return {};
+  at::Tensor out = at::empty(layout.shape(-1, cp), at::kFloat);
   float* to = out.data_ptr<float>();
-  for (const auto* item : items) to = std::copy(item->values.begin(), item->values.end(), to);
+  std::size_t number = 0;
+  for (auto i = range.begin; i < range.end; ++i)
+    for (const dataio::MediaItem& item : samples[static_cast<std::size_t>(i)]) {
+      // Of one size they come whole; else the places that this rank holds.
+      const auto size = static_cast<std::int64_t>(item.values.size());
+      const std::int64_t of_place = layout.one_size() ? 0 : size / layout.items()[number].places();
+      const Range own = layout.places(number++, -1, cp);
+      const Range part = layout.one_size() ? Range{0, size} : Range{own.begin * of_place, own.end * of_place};
+      to = std::copy(item.values.begin() + part.begin, item.values.begin() + part.end, to);
+    }
   return out.to(dtype);
+}
+
+/// The rank's place among those that share the encoder's tokens.
+int cp_in(const plan::RankPlan& where, std::size_t encoder) {
+  for (const plan::Part& part : where.parts)
+    if (part.modality == static_cast<int>(encoder)) return part.cp;
+  return 0;
 }
 
 /// One of a row's lists for the samples in `range` as [b, t]; `fill` where the row is empty.
@@ -92,6 +131,12 @@ std::span<const dataio::TextRow> rows_of(const RankBatch& batch, const plan::Pla
                             : std::span(batch.rows).subspan(static_cast<std::size_t>(m) * size, size);
 }
 
+/// Their samples' extents.
+std::span<const dataio::SampleExtents> extents_of(const RankBatch& batch, const plan::Plan& plan, int m) {
+  const auto size = static_cast<std::size_t>(plan.microbatch_size);
+  return std::span(batch.extents).subspan(static_cast<std::size_t>(m) * size, size);
+}
+
 /// Bad samples become empty: no text, no media, on every rank.
 std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range block, const plan::Plan& plan,
                       const catalog::Modalities& modalities) {
@@ -105,13 +150,15 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
     if (position < block.begin || position >= block.end) continue;
     const auto at = static_cast<std::size_t>(position - block.begin);
     if (!batch.rows.empty()) batch.rows[at] = {};
+    batch.extents[at].clear();
     changed.insert(static_cast<int>(at) / plan.microbatch_size);
     for (auto& samples : batch.media)
       if (!samples.empty()) samples[at].clear();
   }
   if (!batch.placed.empty())
     for (const int m : changed)
-      batch.placed[static_cast<std::size_t>(m)] = place_tokens(rows_of(batch, plan, m), plan, modalities);
+      batch.placed[static_cast<std::size_t>(m)] =
+          place_tokens(rows_of(batch, plan, m), extents_of(batch, plan, m), plan, modalities);
   return dropped;
 }
 
@@ -224,6 +271,7 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
   out.bad.assign(out.samples.size(), 0);
   const auto block_size = static_cast<std::size_t>(block.size());
   if (needs.text) out.rows.resize(block_size);
+  out.extents.resize(block_size);
   out.media.resize(num_encoders);
   for (std::size_t e = 0; e < needs.media.size(); ++e)
     if (needs.media[e]) out.media[e].resize(block_size);
@@ -234,7 +282,7 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
   std::vector<std::string> problems(block_size);
   parallel_for(block_size, workers, [&](std::size_t at) {
     const std::int64_t sample = out.samples[begin + at];
-    if (sample >= 0) problems[at] = read_sample(out, dataset, sample, at, needs);
+    if (sample >= 0) problems[at] = read_sample(out, dataset, sample, at, needs, modalities);
   });
   for (std::size_t at = 0; at < block_size; ++at) {
     if (problems[at].empty()) continue;
@@ -244,7 +292,9 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
   if (!needs.text || !places_tokens(plan, modalities)) return out;
   out.placed.resize(static_cast<std::size_t>(plan.num_microbatches));
   parallel_for(out.placed.size(), workers, [&](std::size_t m) {
-    out.placed[m] = place_tokens(rows_of(out, plan, static_cast<int>(m)), plan, modalities);
+    const int microbatch = static_cast<int>(m);
+    out.placed[m] =
+        place_tokens(rows_of(out, plan, microbatch), extents_of(out, plan, microbatch), plan, modalities);
   });
   return out;
 }
@@ -260,34 +310,37 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
   const std::int64_t cut = cut_items(batch, plan, where);
 
   std::vector<bool> reached;
-  std::vector<double> total_items;
   std::vector<std::vector<int>> items(encoders);
+  double flops_of_items = 0;
   pipeline::StepInputs inputs;
+  inputs.items.resize(encoders);
   inputs.media.resize(encoders);
   inputs.routes.resize(encoders);
   inputs.leaving.resize(encoders);
-  for (std::size_t e = 0; e < encoders; ++e) {
-    total_items.push_back(items_in(batch.infos, e, {0, static_cast<std::int64_t>(batch.infos.size())}));
-    reached.push_back(total_items.back() > 0);
-  }
+  for (std::size_t e = 0; e < encoders; ++e)
+    reached.push_back(items_in(batch.infos, e, {0, static_cast<std::int64_t>(batch.infos.size())}) > 0);
   reached.push_back(true);
   for (int m = 0; m < plan.num_microbatches; ++m) {
     const Range rows = {static_cast<std::int64_t>(m) * plan.microbatch_size,
                         static_cast<std::int64_t>(m + 1) * plan.microbatch_size};
-    std::vector<int> in_microbatch;
+    std::vector<plan::ItemLayout> layouts;
     for (std::size_t e = 0; e < encoders; ++e) {
-      in_microbatch.push_back(items_in(batch.infos, e, {block.begin + rows.begin, block.begin + rows.end}));
-      items[e].push_back(in_microbatch.back());
+      layouts.emplace_back(modalities[e], plan.modalities[e].sp, extents_in(batch, e, rows));
+      const plan::ItemLayout& layout = layouts.back();
+      items[e].push_back(static_cast<int>(layout.items().size()));
+      for (const catalog::Extents& item : layout.items())
+        flops_of_items += plan::item_flops(modalities[e], item);
       if (!batch.media[e].empty())
-        inputs.media[e].push_back(stack_media(batch.media[e], rows, modalities[e].spec.item_shape, dtype));
+        inputs.media[e].push_back(stack_media(batch.media[e], rows, layout, cp_in(where, e), dtype));
     }
     const auto* placed = batch.placed.empty() ? nullptr : &batch.placed[static_cast<std::size_t>(m)];
-    const auto routes = route_microbatch(in_microbatch, rows_of(batch, plan, m), placed, plan, modalities);
+    const auto routes = route_microbatch(layouts, rows_of(batch, plan, m), placed, plan);
     for (std::size_t e = 0; e < encoders; ++e) {
       if (last.modality == static_cast<int>(e) && plan.llm().sp > 1)
         inputs.leaving[e].push_back(
             models::index_tensor(routes[e].leaving[static_cast<std::size_t>(last.cp)]));
       inputs.routes[e].push_back(routes[e]);
+      inputs.items[e].push_back(std::move(layouts[e]));
     }
     if (plan.llm().fp8 && !batch.rows.empty() && !placed) inputs.counted.push_back(counted(batch, plan, m));
     if (reads_text) inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
@@ -307,7 +360,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
           tokens,
           token_pairs,
           visible,
-          std::move(total_items),
+          flops_of_items,
           skipped,
           cut};
 }

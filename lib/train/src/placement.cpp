@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
-#include "cornstarch/plan/item_parts.h"
 
 namespace cornstarch::train {
 namespace {
@@ -24,6 +23,15 @@ std::vector<std::vector<int>> takers_of(std::span<const dataio::TextRow> rows, s
   return takers;
 }
 
+/// Per encoder, the rows that each item of a sample gives.
+std::vector<std::vector<std::int64_t>> features_of(const dataio::SampleExtents& items,
+                                                   const catalog::Modalities& modalities) {
+  std::vector<std::vector<std::int64_t>> out(items.size());
+  for (std::size_t e = 0; e < items.size(); ++e)
+    for (const catalog::Extents& item : items[e]) out[e].push_back(catalog::features_of(modalities[e], item));
+  return out;
+}
+
 }  // namespace
 
 bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities) {
@@ -33,18 +41,18 @@ bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities
          catalog::notices_length(llm.spec, plan.sequence_length);
 }
 
-pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const plan::Plan& plan,
+pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows,
+                                    std::span<const dataio::SampleExtents> items, const plan::Plan& plan,
                                     const catalog::Modalities& modalities) {
   std::vector<plan::PatternRow> pattern_rows;
-  for (const dataio::TextRow& row : rows)
-    pattern_rows.push_back({std::span(row.ids).first(static_cast<std::size_t>(row.length)), {}});
-  std::vector<std::int64_t> item_rows;
-  for (const catalog::Modality& m : modalities)
-    if (!catalog::is_llm(m)) item_rows.push_back(m.features_per_item);
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    pattern_rows.push_back({std::span(rows[r].ids).first(static_cast<std::size_t>(rows[r].length)),
+                            {},
+                            features_of(items[r], modalities)});
   const catalog::Modality& llm = modalities.back();
   pipeline::PlacedTokens out;
   for (const dataio::TextRow& row : rows) out.lengths.push_back(row.length);
-  out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, item_rows, llm.attention_mask);
+  out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, llm.attention_mask);
   if (const std::int64_t window = catalog::common_window(llm.spec); window > 0)
     out.pattern = plan::windowed(std::move(out.pattern), window);
   const plan::ModalityPlan& ranks = plan.llm();
@@ -53,24 +61,21 @@ pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const
   return out;
 }
 
-std::vector<plan::FeatureRoute> route_microbatch(const std::vector<int>& items,
+std::vector<plan::FeatureRoute> route_microbatch(const std::vector<plan::ItemLayout>& items,
                                                  std::span<const dataio::TextRow> rows,
-                                                 const pipeline::PlacedTokens* placed, const plan::Plan& plan,
-                                                 const catalog::Modalities& modalities) {
+                                                 const pipeline::PlacedTokens* placed,
+                                                 const plan::Plan& plan) {
   const int llm_sp = plan.llm().sp;
   std::vector<std::vector<int>> takers;
   if (llm_sp > 1) takers = takers_of(rows, plan.sequence_length, placed->shares, items.size());
   std::vector<plan::FeatureRoute> out;
   for (std::size_t e = 0; e < items.size(); ++e) {
-    const auto features = static_cast<std::size_t>(items[e] * modalities[e].features_per_item);
+    const auto features = static_cast<std::size_t>(items[e].features());
     if (llm_sp == 1) takers.emplace_back(features, 0);
     if (takers[e].size() != features)
       throw Failure(ExitCode::internal, cat("encoder ", e, ": ", takers[e].size(), " placeholders for ",
                                             features, " feature rows"));
-    const int sp = plan.modalities[e].sp;
-    std::vector<Range> held;
-    for (int c = 0; c < sp; ++c) held.push_back(plan::item_features(modalities[e], sp, c));
-    out.push_back(plan::route_features(held, takers[e], llm_sp));
+    out.push_back(plan::route_features(items[e], takers[e], llm_sp));
   }
   return out;
 }

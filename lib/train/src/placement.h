@@ -15,14 +15,16 @@ namespace cornstarch::train {
 /// mask is another than causal.
 bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities);
 
-pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows, const plan::Plan& plan,
+/// `items`: of the same samples.
+pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows,
+                                    std::span<const dataio::SampleExtents> items, const plan::Plan& plan,
                                     const catalog::Modalities& modalities);
 
 /// Per encoder: the route of its features of one microbatch. `items`: per encoder; `rows`, `placed`: of the
 /// microbatch, used where the LLM's tokens are split over ranks.
-std::vector<plan::FeatureRoute> route_microbatch(const std::vector<int>& items,
+std::vector<plan::FeatureRoute> route_microbatch(const std::vector<plan::ItemLayout>& items,
                                                  std::span<const dataio::TextRow> rows,
-                                                 const pipeline::PlacedTokens* placed, const plan::Plan& plan,
-                                                 const catalog::Modalities& modalities);
+                                                 const pipeline::PlacedTokens* placed,
+                                                 const plan::Plan& plan);
 
 }  // namespace cornstarch::train

@@ -6,7 +6,7 @@ namespace cornstarch::train {
 
 std::vector<double*> Report::fields() {
   std::vector<double*> out = {&loss,          &targets, &squared_norm, &dropped, &tokens,  &token_pairs,
-                              &visible_pairs, &cut,     &saved,        &unsaved, &save_due};
+                              &visible_pairs, &items,   &cut,          &saved,   &unsaved, &save_due};
   for (double& ranks : stops) out.push_back(&ranks);
   for (Times& t : previous)
     out.insert(out.end(), {&t.ranks, &t.compute, &t.bubble, &t.communication, &t.peak_memory});

@@ -154,7 +154,6 @@ void Trainer::Impl::take_step(int step) {
   Issued out{step, begun, batch.samples, batch.bad};
   const Step inputs = to_step(std::move(batch), train_data);
   out.skipped = inputs.skipped;
-  out.items = inputs.items;
   out.reached = inputs.reached;
   out.spike_above = spike_above(step);
   const pipeline::StepSums sums =
@@ -184,6 +183,7 @@ void Trainer::Impl::issue(Issued out, const Step& inputs, const pipeline::StepSu
     report.tokens = static_cast<double>(inputs.tokens);
     report.token_pairs = inputs.token_pairs;
     report.visible_pairs = inputs.visible_pairs;
+    report.items = inputs.items;
   }
   steps_issued = out.step + 1;
   report.previous = times_of(out.step - 1);

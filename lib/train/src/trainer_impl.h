@@ -31,7 +31,6 @@ struct Issued {
   std::vector<std::int64_t> samples;  ///< of the global batch
   std::vector<double> bad;            ///< the same
   std::int64_t skipped = 0;
-  std::vector<double> items = {};
   std::vector<bool> reached = {};
   double spike_above = 0;  ///< a loss
   Report report = {};

@@ -34,7 +34,7 @@ void Trainer::Impl::record(const Issued& step) {
 void Trainer::Impl::add_speed(telemetry::StepRecord& record, const Issued& step) {
   const Report& report = step.report;
   const plan::StepFlops flops = plan::step_flops(
-      modalities, {report.tokens, report.token_pairs, report.visible_pairs, report.targets, step.items});
+      modalities, {report.tokens, report.token_pairs, report.visible_pairs, report.targets, report.items});
   record.model_flops = flops.masked;
   record.model_flops_full_attention = flops.full_attention;
   // Until the next one began: reports that are read later than that come in pairs at a run's stops.

@@ -215,7 +215,8 @@ TEST_CASE("clip's parameters, shapes, splits and initial values") {
               l + "mlp.fc2.bias [16] zeros"});
   CHECK(spec.kind == ModelKind::vision);
   CHECK(spec.item_shape == Shape{3, 30, 30});
-  CHECK(spec.tokens_per_item == 10);
+  CHECK(fixed_extents(spec) == Extents{1, 3, 3});
+  CHECK(last_places(spec, {1, 3, 3}) == 10);
   CHECK(spec.leading_tokens == 1);
   CHECK(std::get<BlockSpec>(spec.modules[2].body).feed_forward.activation == Activation::quick_gelu);
   CHECK_FALSE(std::get<BlockSpec>(spec.modules[2].body).attention.causal);
@@ -259,7 +260,8 @@ TEST_CASE("whisper's parameters, shapes and splits") {
             "layers.0.fc1.weight [20,16] split(0,1) normal(0.125)", "layers.0.fc1.bias [20] split(0,1) zeros",
             "layers.0.fc2.weight [16,20] split(1,1) normal(0.125)", "layers.0.fc2.bias [16] zeros"});
   CHECK(spec.item_shape == Shape{8, 100});
-  CHECK(spec.tokens_per_item == 50);
+  CHECK(fixed_extents(spec) == Extents{1, 1, 100});
+  CHECK(last_places(spec, {1, 1, 100}) == 50);
   CHECK(spec.leading_tokens == 0);
   CHECK(flops_of(spec.modules[0]).per_place == 2.0 * 3 * 8 * 16);  // of each frame: 100 behind it
   CHECK(flops_of(spec.modules[1]).per_place == 2.0 * 3 * 16 * 16);
@@ -335,7 +337,7 @@ TEST_CASE("qwen2_audio's encoder is Whisper's with two tokens made one") {
   CHECK(module_names(spec) ==
         Lines{"conv1", "conv2", "embed_positions", "layers.0", "avg_pooler", "layer_norm"});
   CHECK(spec.item_shape == Shape{8, 102});
-  CHECK(spec.tokens_per_item == 25);
+  CHECK(last_places(spec, *fixed_extents(spec)) == 25);
   const auto& pool = std::get<AvgPool>(spec.modules[4].body);
   CHECK((pool.rows == 1 && pool.columns == 51 && pool.row_stride == 1 && pool.column_stride == 2));
   CHECK(spec.modules[4].params.empty());
@@ -343,7 +345,8 @@ TEST_CASE("qwen2_audio's encoder is Whisper's with two tokens made one") {
         Lines{"conv2.weight [16,16,3] split(1,1) normal(0.125)", "conv2.bias [16] zeros"});
   const ModelSpec published = spec_of("qwen2_audio_encoder", "{}");
   CHECK(total_params(published) == 636968960);  // as Whisper's largest
-  CHECK((published.tokens_per_item == 750 && published.num_layers == 32));
+  CHECK(last_places(published, *fixed_extents(published)) == 750);
+  CHECK(published.num_layers == 32);
   CHECK(problems_of("qwen2_audio_encoder", R"({"max_source_positions": 1})") ==
         Lines{"max_source_positions: two positions become one token: expected at least 2, got 1"});
   CHECK(weight_names("qwen2_audio_encoder", "conv1.bias") ==
@@ -362,7 +365,8 @@ TEST_CASE("dinov2 has scales for what layers add; with use_swiglu_ffn two produc
   };
   const ModelSpec plain = spec(R"(, "use_mask_token": true)");
   CHECK(module_names(plain) == Lines{"embeddings", "encoder.layer.0", "layernorm"});
-  CHECK((plain.tokens_per_item == 5 && plain.leading_tokens == 1));
+  CHECK(last_places(plain, *fixed_extents(plain)) == 5);
+  CHECK(plain.leading_tokens == 1);
   CHECK(described(plain.modules[0]) ==
         Lines{"embeddings.cls_token [1,1,16] normal(0.02)",
               "embeddings.patch_embeddings.projection.weight [16,3,4,4] normal(0.02)",

@@ -79,6 +79,22 @@ TEST_CASE("averages need whole strides, and a rank of several rows whole rows") 
   CHECK(role_of(grid) == Role::entry);
 }
 
+TEST_CASE("a projector may make one feature of several tokens") {
+  const ModuleSpec merger = module(Projector{std::nullopt, {}, {"", 20, 9}, {}, 4});
+  CHECK(places_behind(merger, 12) == 3);
+  CHECK(places_before(merger, {1, 3}, 12) == Range{4, 12});
+}
+
+TEST_CASE("the extents that an encoder takes are its first module's to say") {
+  CHECK(extents_taken(kPatches, {3, 8, 8}) == Extents{1, 4, 4});
+  CHECK(extents_taken(kSlow, {3, 7}) == Extents{1, 1, 7});
+  CHECK(extents_taken(module(AddPositions{4, 7, "p"}), {7, 4}) == Extents{1, 1, 4});
+  CHECK_FALSE(extents_taken(module(BlockSpec{}), {7}));
+  ModelSpec spec;
+  spec.modules = {kSlow, kFast, module(BlockSpec{})};
+  CHECK(last_places(spec, {1, 1, 7}) == 4);
+}
+
 TEST_CASE("the shape of an item behind each kind") {
   CHECK(shape_behind(kPatches, {3, 8, 8}, 17) == Shape{17, 5});
   CHECK(shape_behind(kFast, {5, 8}, 4) == Shape{7, 4});

@@ -170,11 +170,11 @@ TEST_CASE("what is used and what trains") {
   CHECK(all[0].used == Flags{true, true, true, true, true, false, false, true});
   CHECK(trained(all[0]) == Flags{false, false, false, false, false, false, false, true});
   CHECK(all[0].drop_tokens == 1);
-  CHECK(all[0].features_per_item == 4);
+  CHECK(features_of(all[0], *fixed_extents(all[0].spec)) == 4);
   // conv1, conv2, embed_positions (fixed), layers 0-1, layer_norm, projector
   CHECK(all[1].used == Flags(7, true));
   CHECK(trained(all[1]) == Flags{true, true, false, true, true, true, true});
-  CHECK(all[1].features_per_item == 10);
+  CHECK(features_of(all[1], *fixed_extents(all[1].spec)) == 10);
   CHECK(trained(all[2]) == Flags(9, true));
   CHECK(all[2].used == Flags(9, true));
 }
@@ -585,7 +585,8 @@ TEST_CASE("a projector may average features: squares of a picture's patches, nei
   };
   CHECK((pool_of(all[0]).rows == 2 && pool_of(all[0]).columns == 2 && pool_of(all[0]).row_stride == 2));
   CHECK((pool_of(all[1]).rows == 1 && pool_of(all[1]).columns == 10 && pool_of(all[1]).column_stride == 3));
-  CHECK((all[0].features_per_item == 1 && all[1].features_per_item == 3));
+  CHECK(features_of(all[0], *fixed_extents(all[0].spec)) == 1);
+  CHECK(features_of(all[1], *fixed_extents(all[1].spec)) == 3);
   CHECK(all[0].projector_config.find(R"("avg_pool": 2)") != std::string::npos);
   CHECK_FALSE(std::get<Projector>(resolved({vision + pool + "1"})[0].spec.modules.back().body).pool);
   const Folder folder;

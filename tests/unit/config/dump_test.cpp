@@ -17,6 +17,7 @@ TEST_CASE("The dump spells every key out") {
       ignore_weights: []
       projector:
         type: linear
+        avg_pool: 1
         activation: gelu
       train:
         encoder: true

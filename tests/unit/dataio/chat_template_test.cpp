@@ -8,7 +8,11 @@ using Ids = std::vector<std::int64_t>;
 
 namespace {
 
-const std::vector<MediaSource> kImage = {{"<image>", MediaKind::image, 2, {3, 2, 2}, ""}};
+const std::vector<MediaSource> kImage = {
+    {"<image>", MediaKind::image, [](const auto& item) { return item.places(); }, {3, 2, 2}, ""}};
+
+/// More than any sample has, of two rows each.
+const SampleExtents kItems = {std::vector<cornstarch::catalog::Extents>(9, {1, 1, 2})};
 
 std::vector<Turn> turns_of(const nlohmann::json& messages) {
   std::vector<Turn> turns;
@@ -37,7 +41,7 @@ const ChatTemplate& chat(const std::string& name) {
 std::string problem(const std::string& name, const std::vector<Turn>& turns) {
   const Tokenizer tokenizer =
       cornstarch::value_or_throw(Tokenizer::load(golden::path("tokenizer_llama2.json")));
-  const auto row = make_row(chat(name), turns, tokenizer, {});
+  const auto row = make_row(chat(name), turns, tokenizer, {}, {});
   return row ? "" : row.error().message;
 }
 
@@ -52,8 +56,8 @@ TEST_CASE("rows are those of Hugging Face's chat templates, and only answers are
     const ChatTemplate& frame = chat(made["template"].get<std::string>());
     CAPTURE(made["template"], made["tokenizer"], made["text"]);
     REQUIRE(missing_tokens(frame, tokenizer).empty());
-    const auto row = made["asks"].get<bool>() ? make_prompt(frame, turns, tokenizer, kImage)
-                                              : make_row(frame, turns, tokenizer, kImage);
+    const auto row = made["asks"].get<bool>() ? make_prompt(frame, turns, tokenizer, kImage, kItems)
+                                              : make_row(frame, turns, tokenizer, kImage, kItems);
     REQUIRE(row);
     Ids ids, labels;
     for (std::size_t i = 0; i < made["ids"].size(); ++i) {
@@ -77,7 +81,7 @@ TEST_CASE("plain: each turn by itself, a newline where nothing else ends it") {
       cornstarch::value_or_throw(Tokenizer::load(golden::path("tokenizer_gpt2.json")));
   const std::vector<Turn> turns = {
       {Role::system, "Hello"}, {Role::user, "a<image>b"}, {Role::assistant, "seven"}};
-  const auto row = cornstarch::value_or_throw(make_row(chat("plain"), turns, tokenizer, kImage));
+  const auto row = cornstarch::value_or_throw(make_row(chat("plain"), turns, tokenizer, kImage, kItems));
   Ids ids = *tokenizer.encode("Hello\n"), labels;
   for (const std::string text : {"a", "b\n"}) {
     const Ids more = *tokenizer.encode(text);
@@ -91,6 +95,20 @@ TEST_CASE("plain: each turn by itself, a newline where nothing else ends it") {
   labels.insert(labels.end(), answer.begin(), answer.end());
   CHECK(row.ids == ids);
   CHECK(row.labels == labels);
+}
+
+TEST_CASE("a placeholder takes as many tokens as its item has features") {
+  const Tokenizer tokenizer =
+      cornstarch::value_or_throw(Tokenizer::load(golden::path("tokenizer_gpt2.json")));
+  std::vector<MediaSource> media = kImage;
+  media.push_back({"<sound>", MediaKind::audio, [](const auto& item) { return item.w / 3; }, {8, 9}, ""});
+  const std::vector<Turn> turns = {{Role::user, "<image>a<sound><image>"}, {Role::assistant, "<image>b"}};
+  const SampleExtents items = {{{1, 2, 3}, {1, 1, 1}, {2, 1, 1}}, {{1, 1, 9}}};
+  const auto row = cornstarch::value_or_throw(make_row(chat("plain"), turns, tokenizer, media, items));
+  Ids placeholders;
+  for (const auto id : row.ids)
+    if (id < 0) placeholders.push_back(id);
+  CHECK(placeholders == Ids{-1, -1, -1, -1, -1, -1, -2, -2, -2, -1, -1, -1});
 }
 
 TEST_CASE("turns that a template does not take") {

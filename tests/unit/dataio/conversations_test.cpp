@@ -17,6 +17,11 @@ using Ids = std::vector<std::int64_t>;
 
 namespace {
 
+/// So many rows an item.
+std::function<std::int64_t(const cornstarch::catalog::Extents&)> each(std::int64_t rows) {
+  return [rows](const cornstarch::catalog::Extents&) { return rows; };
+}
+
 /// A data set in a folder of its own: two pictures, a recording, a tokenizer, and what the test writes.
 struct Fixture {
   Fixture() {
@@ -30,8 +35,8 @@ struct Fixture {
     options.tokenizer = folder.path() / "tokenizer.json";
     options.chat_template = "plain";
     options.sequence_length = 48;
-    options.media = {{"<image>", MediaKind::image, 3, {3, 12, 12}, ""},
-                     {"<sound>", MediaKind::audio, 2, {8, 100}, ""}};
+    options.media = {{"<image>", MediaKind::image, each(3), {3, 12, 12}, ""},
+                     {"<sound>", MediaKind::audio, each(2), {8, 100}, ""}};
   }
 
   void file(const std::string& name, const std::string& content, double weight = 1) {
@@ -140,9 +145,9 @@ TEST_CASE("a begin token is put first; without an end token a newline ends the a
 
 TEST_CASE("each encoder gets the files of its placeholders, in order") {
   Fixture f;
-  f.options.media = {{"<image>", MediaKind::image, 1, {3, 8, 8}, ""},
-                     {"<image2>", MediaKind::image, 2, {3, 4, 4}, ""},
-                     {"<sound>", MediaKind::audio, 1, {4, 100}, ""}};
+  f.options.media = {{"<image>", MediaKind::image, each(1), {3, 8, 8}, ""},
+                     {"<image2>", MediaKind::image, each(2), {3, 4, 4}, ""},
+                     {"<sound>", MediaKind::audio, each(1), {4, 100}, ""}};
   f.file(
       "train.jsonl",
       R"({"conversations": [{"from": "human", "value": "<image2>x<sound><image> <image2>"}, {"from": "gpt", "value": "y"}],)"

@@ -64,6 +64,7 @@ TEST_CASE("a preprocessor_config.json that names no class is of its family's") {
   const auto read = [&](const std::string& text) {
     std::ofstream(folder.path() / "preprocessor_config.json") << text;
     cornstarch::catalog::Modality encoder;
+    encoder.spec.modules.emplace_back();
     encoder.spec.preprocessor = R"({"image_processor_type": "SiglipImageProcessor", "size": 8})";
     encoder.pretrained = folder.path().string();
     return media_source(encoder).value().preprocessor_json;

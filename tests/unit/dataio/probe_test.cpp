@@ -16,6 +16,7 @@ class Samples : public Dataset {
   std::int64_t size() const override { return 10; }
   std::int64_t pad_id() const override { return 0; }
   SampleInfo info(std::int64_t) const override { return {{1, 1}}; }
+  Result<SampleExtents> extents(std::int64_t) const override { return SampleExtents{{{}}, {{}}}; }
   Result<TextRow> text(std::int64_t s) const override {
     if (s == 3) return fail(ExitCode::bad_data, "a.jsonl:4: no text");
     return TextRow{{1, 2, 0}, {kIgnoreLabel, 2, kIgnoreLabel}, 2};

@@ -42,7 +42,6 @@ inline Modality modality(const std::string& name, const std::string& family, con
     m.used.push_back(norm == nullptr || !norm->pooled_only);
     cornstarch::catalog::set_trains(module, m.used.back());
   }
-  m.features_per_item = m.spec.tokens_per_item;
   return m;
 }
 

@@ -9,7 +9,6 @@
 
 #include "catch.h"
 #include "cornstarch/nn/linear.h"
-#include "cornstarch/pipeline/shapes.h"
 
 using namespace cornstarch;
 
@@ -255,31 +254,4 @@ TEST_CASE("products add themselves to the store's gradients, the first in place 
     store.finish();  // nothing came
     CHECK(store.segments()[0].gradient.eq(0).all().item<bool>());
   });
-}
-
-TEST_CASE("what crosses a stage boundary of an encoder") {
-  catalog::Modality whisper;
-  whisper.spec.item_shape = {80, 100};
-  const auto add = [&](catalog::ModuleBody body) {
-    catalog::ModuleSpec module;
-    module.body = std::move(body);
-    whisper.spec.modules.push_back(module);
-  };
-  add(catalog::Conv1d{80, 64, 1, true, "conv1"});
-  add(catalog::Conv1d{64, 64, 2, false, "conv2"});
-  add(catalog::AddPositions{50, 64, "embed_positions"});
-  add(catalog::BlockSpec{});
-  using Shape = std::vector<std::int64_t>;
-  CHECK(pipeline::item_shape_after(whisper, 0) == Shape{64, 100});
-  CHECK(pipeline::item_shape_after(whisper, 1) == Shape{64, 50});
-  CHECK(pipeline::item_shape_after(whisper, 2) == Shape{50, 64});
-  CHECK(pipeline::item_shape_after(whisper, 3) == Shape{50, 64});
-
-  catalog::Modality clip;
-  clip.spec.item_shape = {3, 32, 32};
-  catalog::ModuleSpec embeddings;
-  embeddings.body = catalog::PatchEmbedding{
-      .image_size = 32, .patch_size = 8, .hidden = 64, .class_token = "class_embedding"};
-  clip.spec.modules.push_back(embeddings);
-  CHECK(pipeline::item_shape_after(clip, 0) == Shape{17, 64});
 }

@@ -112,12 +112,12 @@ TEST_CASE("a window: a token sees no further back") {
 }
 
 TEST_CASE("an encoder's tokens see all of their item and no other") {
-  const AttentionPattern p = item_pattern(2, 3);
+  const AttentionPattern p = item_pattern({3, 3});
   CHECK(p.begin == List{0, 0, 0, 3, 3, 3});
   CHECK(p.end == List{3, 3, 3, 6, 6, 6});
   CHECK(p.only == std::vector<int>(6, -1));
   CHECK(p.kind == std::vector<int>(6, kText));
-  CHECK(item_pattern(0, 3).size() == 0);
+  CHECK(item_pattern({}).size() == 0);
 }
 
 TEST_CASE("a pattern falls into as few stretches as there are samples and items") {

@@ -61,7 +61,7 @@ TEST_CASE("makespan deals blocks that are as large as evenness allows") {
       CHECK(dealt(p, ranks, mode) == distribute(p, ranks, Distribution::zigzag, mode));
     }
   // Alike wherever they stand: one stretch each.
-  const AttentionPattern items = item_pattern(16, kBlock);
+  const AttentionPattern items = item_pattern(std::vector<std::int64_t>(16, kBlock));
   CHECK(dealt(items, 4, SpMode::all_to_all) ==
         distribute(items, 4, Distribution::uniform, SpMode::all_to_all));
   // Of 509 blocks, four times 127 or 128: no rank holds 128 more than an even share.

@@ -124,7 +124,7 @@ note: 6 of 16 tp groups span two nodes or more (ranks 6-9; 14-17; 22-25; ...), n
   - 4 replicas, on 108 ranks
 
 attention of a row of 1024 tokens over 2 sp ranks, by makespan: the heaviest / the mean is
-  1.00 on text, 1.00 on packed samples
+  1.00 on text, 1.00 on half pictures, 1.00 on packed samples
 )");
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("the plan as JSON: a line for each rank, null for what does not apply"
     {"stage":0,"modality":"vision","stage_in_modality":0,"ranks":[[0]],"nodes":[0],"params_per_rank":32,"trains":["layers.0","projector"],"frozen":[],"passes_gradients":false,"modules":["layers.0","projector"],"not_computed":[]},
     {"stage":1,"modality":"llm","stage_in_modality":0,"ranks":[[1,2]],"nodes":[0],"params_per_rank":32,"trains":["layers.0","layers.1"],"frozen":[],"passes_gradients":true,"modules":["layers.0","layers.1"],"not_computed":[]}
   ],
-  "llm_attention_heaviest_over_mean": {"text":1.0,"packed samples":1.0},
+  "llm_attention_heaviest_over_mean": {"text":1.0,"half pictures":1.0,"packed samples":1.0},
   "ranks": [
     {"rank":0,"node":0,"dp":0,"parts":[{"modality":"vision","stage":0,"stage_in_modality":0,"sp":0,"tp":0,"modules":["layers.0","projector"]}],"receives_from":[],"sends_to":[1,2]},
     {"rank":1,"node":0,"dp":0,"parts":[{"modality":"llm","stage":1,"stage_in_modality":0,"sp":0,"tp":0,"modules":["layers.0","layers.1"]}],"receives_from":[0],"sends_to":[]},

@@ -13,6 +13,7 @@ class Samples : public dataio::Dataset {
   std::int64_t size() const override { return 5000; }
   std::int64_t pad_id() const override { return 0; }
   dataio::SampleInfo info(std::int64_t) const override { return {{1}}; }
+  Result<dataio::SampleExtents> extents(std::int64_t) const override { return dataio::SampleExtents{{{}}}; }
   Result<dataio::TextRow> text(std::int64_t s) const override {
     if (s == 15) return fail(ExitCode::bad_data, "a.jsonl:16: no text");
     return dataio::TextRow{};

@@ -13,6 +13,10 @@ using namespace cornstarch;
 
 namespace {
 
+std::vector<dataio::MediaItem> items_of(int n, std::int64_t s) {
+  return std::vector<dataio::MediaItem>(static_cast<std::size_t>(n), {{static_cast<float>(s)}, {1}});
+}
+
 /// Sample s: text of s + 1 tokens with id s, and s % 3 media items of one value; sample 2 has a broken
 /// picture.
 class Samples : public dataio::Dataset {
@@ -20,6 +24,10 @@ class Samples : public dataio::Dataset {
   std::int64_t size() const override { return 8; }
   std::int64_t pad_id() const override { return 9; }
   dataio::SampleInfo info(std::int64_t s) const override { return {{static_cast<int>(s % 3)}}; }
+  Result<dataio::SampleExtents> extents(std::int64_t s) const override {
+    return dataio::SampleExtents{
+        std::vector<catalog::Extents>(static_cast<std::size_t>(info(s).items[0]), catalog::Extents{})};
+  }
   Result<dataio::TextRow> text(std::int64_t s) const override {
     dataio::TextRow row;
     row.length = s + 1;
@@ -31,7 +39,7 @@ class Samples : public dataio::Dataset {
   }
   Result<std::vector<dataio::MediaItem>> media(std::int64_t s, int) const override {
     if (s == 2) return fail(ExitCode::bad_data, "train.jsonl:3: 'two.png' is no picture");
-    return std::vector<dataio::MediaItem>(static_cast<std::size_t>(s % 3), {{static_cast<float>(s)}, {1}});
+    return items_of(static_cast<int>(s % 3), s);
   }
 };
 
@@ -40,6 +48,11 @@ struct World {
   plan::Plan plan;
   explicit World(int microbatch_size = 1) : modalities({test::encoder("vision", 1, 1), test::llm(2, 1)}) {
     modalities[0].spec.item_shape = {1};
+    modalities[0].drop_tokens = 1;  // an item of one place has no features
+    catalog::BlockSpec layer;
+    layer.attention.q = {"", 1, 5};
+    modalities[0].spec.modules[0].body = layer;
+    modalities[0].spec.modules[1].body = catalog::Projector{std::nullopt, {}, {"", 1, 5}};
     modalities[1].spec.vocab_size = 10;
     auto config = test::config(2);
     config.batch.microbatch_size = microbatch_size;
@@ -60,12 +73,17 @@ class Broken : public Samples {
     if (s == 35 && readers_ > 1) later_.wait();
     if (s == 42) later_.count_down();
     if (s % 7 == 0) return fail(ExitCode::bad_data, cat("text ", s));
-    return dataio::TextRow{{s, s, -1, 9}, {s, dataio::kIgnoreLabel, dataio::kIgnoreLabel, s}, 1 + s % 4};
+    dataio::TextRow row{{s, s, s, 9}, {s, dataio::kIgnoreLabel, dataio::kIgnoreLabel, s}, 1 + s % 4};
+    for (int i = 0; i < items(s); ++i) row.ids[static_cast<std::size_t>(i)] = -1;
+    return row;
   }
+  dataio::SampleInfo info(std::int64_t s) const override { return {{items(s)}}; }
   Result<std::vector<dataio::MediaItem>> media(std::int64_t s, int) const override {
     if (s % 10 == 9) return fail(ExitCode::bad_data, cat("media ", s));
-    return std::vector<dataio::MediaItem>(static_cast<std::size_t>(s % 3), {{static_cast<float>(s)}, {1}});
+    return items_of(items(s), s);
   }
+
+  static int items(std::int64_t s) { return static_cast<int>(std::min(s % 3, 1 + s % 4)); }
 
  private:
   int readers_;
@@ -104,27 +122,24 @@ TEST_CASE("a replica works on its block; what its microbatches contain is known 
   CHECK(step.tokens == 5 + 6);
   CHECK(step.token_pairs == 25 + 36);
   CHECK(step.visible_pairs == step.token_pairs / 2);
-  CHECK(step.items == std::vector<double>{0 + 1 + 1 + 2});
+  CHECK(step.items == 3 * 10 * (1 + 2));
   CHECK(step.reached == std::vector<bool>{true, true});
 }
 
-TEST_CASE("where products round, every rank of the LLM knows which rows are no padding") {
-  World w(2);
-  CHECK_FALSE(train::needs_of(w.plan, w.modalities, 0).text);
-  for (plan::ModalityPlan& m : w.plan.modalities) m.fp8 = true;
-  CHECK_FALSE(train::needs_of(w.plan, w.modalities, 0).text);
-  const auto counted = [&](std::vector<std::int64_t> samples, std::vector<double> bad) {
+TEST_CASE("where products round, the LLM's ranks know which rows are no padding") {
+  World w;
+  const auto counted = [&](std::vector<std::int64_t> samples, const std::vector<double>& bad) {
     auto batch = w.read(Samples(), std::move(samples), 2);
     return train::assemble(std::move(batch), bad, w.plan, w.modalities, 2, 9, at::kDouble).inputs.counted;
   };
-  const auto some = counted({0, 1, 4, 5}, {0, 0, 0, 0});
-  REQUIRE(some.size() == 1);
-  CHECK(some[0].equal(at::tensor({1, 0, 0, 0, 1, 1, 0, 0}, at::kInt).to(at::kBool)));
-  const auto all = counted({3, 3, 4, 5}, {0, 0, 0, 0});
-  REQUIRE(all.size() == 1);
-  CHECK_FALSE(all[0].defined());
-  CHECK(counted({3, 3, 4, 5}, {0, 1, 0, 0})[0].equal(
-      at::tensor({1, 1, 1, 1, 0, 0, 0, 0}, at::kInt).to(at::kBool)));
+  CHECK(counted({0, 3, 4, 5}, no_bad).empty());
+  w.plan.modalities.back().fp8 = true;
+  CHECK_FALSE(train::needs_of(w.plan, w.modalities, 0).text);
+  const auto rows = counted({0, 3, 4, 5}, no_bad);
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].equal(at::tensor({1, 0, 0, 0}, at::kInt).to(at::kBool)));
+  CHECK_FALSE(rows[1].defined());
+  CHECK(counted({0, 3, 4, 5}, {0, 1, 0, 0})[1].equal(at::tensor({0, 0, 0, 0}, at::kInt).to(at::kBool)));
 }
 
 TEST_CASE("nobody reaches an encoder that no sample of the global batch has media for") {
@@ -168,13 +183,16 @@ TEST_CASE("rows beyond the end of an evaluation are empty") {
 
 TEST_CASE("pairs of tokens count as far as the mask shows them") {
   World w;
-  w.modalities[0].features_per_item = 2;
+  w.modalities[0].drop_tokens = 0;
   w.modalities[1].attention_mask = config::AttentionMask::image_bidirectional;
   class Pictures : public Samples {
     Result<dataio::TextRow> text(std::int64_t) const override {
       return dataio::TextRow{{1, -1, -1, 9}, std::vector<std::int64_t>(4, dataio::kIgnoreLabel), 3};
     }
     dataio::SampleInfo info(std::int64_t) const override { return {{1}}; }
+    Result<dataio::SampleExtents> extents(std::int64_t) const override {
+      return dataio::SampleExtents{{{1, 1, 2}}};
+    }
   };
   auto batch = w.read(Pictures(), {0, 1, 4, 5}, 3);
   const auto step = train::assemble(std::move(batch), no_bad, w.plan, w.modalities, 3, 9, at::kDouble);
@@ -183,9 +201,68 @@ TEST_CASE("pairs of tokens count as far as the mask shows them") {
         2 * (1 + 3 + 3));  // two rows: text sees itself, the picture all of it and the text
 }
 
+namespace {
+
+/// Every sample has a picture of 2 x 1 places and one of 1 x 3, of two values each.
+class Sizes : public Samples {
+ public:
+  explicit Sizes(float lost = 0) : lost_(lost) {}
+  dataio::SampleInfo info(std::int64_t) const override { return {{2}}; }
+  Result<dataio::SampleExtents> extents(std::int64_t) const override {
+    return dataio::SampleExtents{{{1, 2, 1}, {1, 1, 3}}};
+  }
+  Result<std::vector<dataio::MediaItem>> media(std::int64_t s, int) const override {
+    const auto first = static_cast<float>(100 * s);
+    std::vector<dataio::MediaItem> out(2);
+    for (int i = 0; i < 4; ++i) out[0].values.push_back(first + static_cast<float>(i));
+    for (int i = 4; i < 10; ++i) out[1].values.push_back(first + static_cast<float>(i));
+    if (lost_ != 0) out[1].values.pop_back();
+    return out;
+  }
+
+ private:
+  float lost_;
+};
+
+}  // namespace
+
+TEST_CASE("items of different sizes lie one behind the other, each dealt to the ranks of sp") {
+  World w;
+  w.modalities = {test::encoder("vision", 1, 1, 2), test::llm(1, 1)};
+  w.modalities[0].spec.item_shape = {2};
+  w.modalities[1].spec.vocab_size = 10;
+  auto config = test::config(1);
+  config.batch.microbatch_size = 2;
+  config.batch.sequence_length = 4;
+  w.plan = value_or_throw(plan::make_plan(config, w.modalities, 3));
+  const auto media = [&](int rank) {
+    auto step =
+        train::assemble(w.read(Sizes(), {1, 2}, rank), {0, 0}, w.plan, w.modalities, rank, 9, at::kDouble);
+    CHECK(step.activity.items(0, 0) == 4);
+    CHECK(step.inputs.items[0][0].features() == 10);
+    CHECK(step.inputs.routes[0][0].leaving_rows(rank) == step.inputs.media[0][0].size(1));
+    const at::Tensor rows = step.inputs.media[0][0];
+    CHECK(rows.size(0) == 1);
+    CHECK(rows.size(2) == 2);
+    const at::Tensor flat = rows.flatten().contiguous();
+    return std::vector<double>(flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel());
+  };
+  CHECK(media(0) == std::vector<double>{100, 101, 104, 105, 200, 201, 204, 205});
+  CHECK(media(1) == std::vector<double>{102, 103, 106, 107, 108, 109, 202, 203, 206, 207, 208, 209});
+}
+
+TEST_CASE("media that are not of the size that their header says make a sample bad") {
+  World w;
+  w.modalities[0].spec.item_shape = {2};
+  CHECK(w.read(Sizes(), {1, 1, 1, 1}, 0).problems.empty());
+  const auto batch = w.read(Sizes(1), {1, 1, 1, 1}, 0);
+  CHECK(batch.bad == std::vector<double>{1, 1, 0, 0});
+  CHECK(batch.problems[0] == "sample 1: its media are not of the size that they seemed to have");
+}
+
 TEST_CASE("what is read is the same for any number of readers") {
   World w(16);
-  w.modalities[0].features_per_item = 1;
+  w.modalities[0].drop_tokens = 0;
   w.modalities[1].attention_mask = config::AttentionMask::image_bidirectional;
   std::vector<std::int64_t> samples(64);
   std::iota(samples.begin(), samples.end(), 0);
@@ -203,7 +280,7 @@ TEST_CASE("what is read is the same for any number of readers") {
       CAPTURE(s);
       const auto i = static_cast<std::size_t>(s);
       const bool empty = samples[i] < 0, no_text = s % 7 == 0, no_media = s % 10 == 9;
-      CHECK(batch.infos[i].items == std::vector<int>{empty ? 0 : static_cast<int>(s % 3)});
+      CHECK(batch.infos[i].items == std::vector<int>{empty ? 0 : Broken::items(s)});
       if (s < 32) {
         CHECK(batch.bad[i] == 0);  // the other replica's
         continue;
@@ -211,9 +288,10 @@ TEST_CASE("what is read is the same for any number of readers") {
       CHECK(batch.bad[i] == (!empty && (no_text || no_media) ? 1 : 0));
       const dataio::TextRow& row = batch.rows[i - 32];
       CHECK(row.length == (empty || no_text ? 0 : 1 + s % 4));
-      CHECK(row.ids == (empty || no_text ? std::vector<std::int64_t>{} : std::vector{s, s, -1L, 9L}));
+      CHECK(row.ids.size() == (empty || no_text ? 0 : 4));
+      CHECK(std::count(row.ids.begin(), row.ids.end(), -1) == (empty || no_text ? 0 : Broken::items(s)));
       const auto& items = batch.media[0][i - 32];
-      REQUIRE(items.size() == (empty || no_text || no_media ? 0 : i % 3));
+      REQUIRE(std::ssize(items) == (empty || no_text || no_media ? 0 : Broken::items(s)));
       for (const dataio::MediaItem& item : items)
         CHECK(item.values == std::vector<float>{static_cast<float>(s)});
     }

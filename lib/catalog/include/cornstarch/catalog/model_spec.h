@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "cornstarch/catalog/extents.h"
+
 /// A model family as data: an ordered list of modules (the names that a stage list may use) with their
 /// parameters, shapes and the way tensor parallelism splits them. Validation, the plan, the stage builder,
 /// Hugging Face import and export all read this one description.
@@ -168,7 +170,8 @@ struct PatchEmbedding {
   std::string positions;         ///< the parameter's name
 
   std::int64_t leading() const { return class_token.empty() ? 0 : 1; }
-  std::int64_t patches() const { return (image_size / patch_size) * (image_size / patch_size); }
+  std::int64_t side() const { return image_size / patch_size; }
+  std::int64_t patches() const { return side() * side(); }
 };
 
 /// [n, in, frames] -> gelu(conv) [n, out, frames / stride], kernel 3, padding 1. Split over tp by output
@@ -209,14 +212,16 @@ struct LmHead {
 };
 
 /// [n, t, in] -> [n, t, out]: one linear layer, or in_proj, activation, out_proj (hidden width = out), of
-/// means of features where there is a pool. Parameters "projector.projection.*" (linear) or
-/// "projector.in_proj.*", "projector.out_proj.*" (mlp). Over tp: linear is replicated; mlp splits in_proj by
-/// rows and out_proj by columns.
+/// means of features where there is a pool; with `merged` > 1, of so many consecutive tokens as one: [n, t /
+/// merged, merged x in]. Parameters "projector.projection.*" (linear) or "projector.in_proj.*",
+/// "projector.out_proj.*" (mlp). Over tp: linear is replicated; mlp splits in_proj by rows and out_proj by
+/// columns.
 struct Projector {
   std::optional<LinearSpec> in_proj;
   Activation activation = Activation::gelu;
   LinearSpec out_proj;
   std::optional<AvgPool> pool = {};
+  std::int64_t merged = 1;
 };
 
 /// What a kind knows stands in module_kind.cpp.
@@ -252,11 +257,11 @@ struct ModelSpec {
   std::int64_t vocab_size = 0;     ///< llm
   std::int64_t max_positions = 0;  ///< llm: longest sequence; 0: no limit
   bool tied_embeddings = false;    ///< llm
-  /// Encoders: the shape of one media item as the first module takes it ([3, H, W] or [mels, frames]).
+  /// Encoders: the shape of one media item as the first module takes it ([3, H, W] or [mels, frames]); where
+  /// each item has extents of its own (fixed_extents), that of one of its places ([width]).
   Shape item_shape = {};
-  /// Encoders: tokens of one item as the last layer gives them, and how many of the first are no patch
-  /// (CLIP's class token: 1), which feature_select `patch` drops.
-  std::int64_t tokens_per_item = 0;
+  /// Encoders: how many of the first tokens of an item are no patch (CLIP's class token: 1), which
+  /// feature_select `patch` drops.
   std::int64_t leading_tokens = 0;
   /// Encoders: the preprocessor_config.json where a folder has none, or "": CLIP's and Whisper's defaults.
   std::string preprocessor = {};

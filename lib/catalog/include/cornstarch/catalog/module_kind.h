@@ -52,7 +52,18 @@ std::int64_t places_behind(const ModuleSpec& module, std::int64_t before);
 /// The places in front of the module, of `before`, that it takes to give those in `behind`.
 Range places_before(const ModuleSpec& module, Range behind, std::int64_t before);
 
+/// The extents of every item where this module comes first and takes one size only; nothing where each item
+/// has its own. `item_shape` is the spec's.
+std::optional<Extents> extents_taken(const ModuleSpec& first, const Shape& item_shape);
+
 /// The shape of an item, or of a rank's `places` of it, behind the module.
 Shape shape_behind(const ModuleSpec& module, Shape before, std::int64_t places);
+
+/// The extents of every item of an encoder, or nothing where each has its own. Then hidden states are
+/// [1, places, width], an item's places behind those of the one before.
+std::optional<Extents> fixed_extents(const ModelSpec& encoder);
+
+/// Places of an item behind the encoder's last module.
+std::int64_t last_places(const ModelSpec& encoder, const Extents& item);
 
 }  // namespace cornstarch::catalog

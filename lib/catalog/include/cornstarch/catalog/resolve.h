@@ -30,7 +30,6 @@ struct Modality {
   // Encoders only:
   std::string placeholder = {};
   std::int64_t drop_tokens = 0;                ///< leading tokens that feature_select drops from every item
-  std::int64_t features_per_item = 0;          ///< rows that one item gives the LLM
   std::string projector_config = {};           ///< what lies beside the projector's weights, as JSON
   std::optional<std::string> pretrained = {};  ///< folder with weights, or nothing: drawn at random
 };
@@ -39,6 +38,9 @@ struct Modality {
 using Modalities = std::vector<Modality>;
 
 inline bool is_llm(const Modality& m) { return m.spec.kind == ModelKind::llm; }
+
+/// Rows that an item gives the LLM.
+std::int64_t features_of(const Modality& encoder, const Extents& item);
 
 /// Checks a config that was loaded (what load() reports is not reported again) against its model families:
 /// families and folders exist, templates list every module once and in order, heads divide, placeholders are

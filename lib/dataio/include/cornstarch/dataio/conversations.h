@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,10 +20,15 @@ using catalog::MediaKind;
 struct MediaSource {
   std::string placeholder;  ///< "<image>"
   MediaKind kind = MediaKind::image;
-  std::int64_t features_per_item = 0;    ///< ids that a placeholder expands to
+  /// How many ids a placeholder expands to, by its item.
+  std::function<std::int64_t(const catalog::Extents&)> features;
   std::vector<std::int64_t> item_shape;  ///< [3, H, W] or [mels, frames]
   std::string preprocessor_json;  ///< text of preprocessor_config.json, or "" for the HF class's defaults
                                   ///< that fit item_shape
+  std::optional<catalog::Extents> extents = catalog::Extents{};  ///< of every item; nothing: each its own
+
+  /// Ids that a placeholder expands to at least.
+  std::int64_t least_features() const { return extents ? features(*extents) : 0; }
 };
 
 /// Whether media can be prepared in this way as the encoder takes them.
@@ -69,6 +75,7 @@ class ConversationDataset : public Dataset {
 
   std::int64_t size() const override;
   SampleInfo info(std::int64_t sample) const override;
+  Result<SampleExtents> extents(std::int64_t sample) const override;
   Result<TextRow> text(std::int64_t sample) const override;
   Result<std::vector<MediaItem>> media(std::int64_t sample, int encoder) const override;
   std::int64_t pad_id() const override;

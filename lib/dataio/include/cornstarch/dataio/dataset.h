@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cornstarch/base/result.h"
+#include "cornstarch/catalog/extents.h"
 
 /// Samples without tensors.
 namespace cornstarch::dataio {
@@ -14,6 +15,9 @@ namespace cornstarch::dataio {
 struct SampleInfo {
   std::vector<int> items;  ///< per encoder, in order of declaration: media items in the sample
 };
+
+/// Per encoder, the extents of a sample's media items in the order of their placeholders.
+using SampleExtents = std::vector<std::vector<catalog::Extents>>;
 
 /// One row of text: `sequence_length` ids and labels, padded on the right. A placeholder is expanded to one
 /// id per feature row: -(1 + encoder index). Labels are NOT shifted; -100 where nothing is to be learnt
@@ -27,7 +31,8 @@ struct TextRow {
 inline constexpr std::int64_t kIgnoreLabel = -100;
 inline std::int64_t placeholder_id(int encoder) { return -(1 + static_cast<std::int64_t>(encoder)); }
 
-/// One media item as its encoder takes it, row-major: pixels [3, H, W] or log-mel [mels, frames].
+/// One media item as its encoder takes it, row-major: pixels [3, H, W], log-mel [mels, frames] or, where each
+/// item has extents of its own, [places, width].
 struct MediaItem {
   std::vector<float> values;
   std::vector<std::int64_t> shape;
@@ -41,7 +46,9 @@ class Dataset {
   virtual ~Dataset() = default;
   virtual std::int64_t size() const = 0;
   virtual SampleInfo info(std::int64_t sample) const = 0;
-  /// Errors name the file and line of the sample.
+  /// What a rank must know of its replica's samples without decoding them: as many items as info() says.
+  /// Errors, here and below, name the file and line of the sample.
+  virtual Result<SampleExtents> extents(std::int64_t sample) const = 0;
   virtual Result<TextRow> text(std::int64_t sample) const = 0;
   /// The items of encoder `encoder` in the order of their placeholders.
   virtual Result<std::vector<MediaItem>> media(std::int64_t sample, int encoder) const = 0;

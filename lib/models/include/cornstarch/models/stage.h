@@ -80,10 +80,11 @@ class Stage {
   void observe(ModuleObserver* observer);
 
   /// An encoder's stage: media [n, ...item_shape] in the first one, hidden states elsewhere; the last one
-  /// returns features [n x features_per_item, llm hidden] (feature_select applied, then the projector). What
-  /// crosses to the next stage is whole on every tp rank, wherever the cut: [n, tokens, hidden], or [n,
-  /// channels, frames] after a convolution. With sp > 1 a rank computes its part of each item
-  /// (plan/item_parts.h): media come whole, all else is its own tokens, frames and features.
+  /// returns features [rows, llm hidden] (feature_select applied, then the projector). What crosses to the
+  /// next stage is whole on every tp rank, wherever the cut: [n, tokens, hidden], or [n, channels, frames]
+  /// after a convolution. Where items have sizes of their own it is [1, tokens, hidden], one item behind the
+  /// other, and media are [1, places, width]. With sp > 1 a rank computes its part of each item
+  /// (plan/item_layout.h): media of one size come whole, all else is its own places, tokens and features.
   at::Tensor forward(const at::Tensor& input, const Tokens& tokens = {},
                      Launches launches = Launches::one_by_one);
 

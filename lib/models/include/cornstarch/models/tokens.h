@@ -12,11 +12,13 @@
 namespace cornstarch::models {
 
 /// Where a microbatch's tokens stand. By default hidden states are whole rows [b, t, hidden], each token
-/// seeing its own row. With a layout they are this context-parallel rank's tokens: [1, n, hidden] in the LLM,
-/// [items, its places of each, hidden] in an encoder.
+/// seeing its own row. With a layout they are this context-parallel rank's tokens: [1, n, hidden] in the LLM
+/// and in encoders whose items have sizes of their own, one behind the other; [items, its places of each,
+/// hidden] in other encoders.
 struct Tokens {
   nn::ContextLayoutPtr layout;
-  at::Tensor positions;     ///< [n] int64, in their samples; undefined without a layout, and in encoders
+  at::Tensor positions;     ///< [n] int64, in their samples or items; undefined without a layout, and
+                            ///< in encoders of one size
   std::int64_t length = 0;  ///< positions are smaller than this
   std::map<std::int64_t, nn::ContextLayoutPtr> windowed = {};  ///< the layout of each window that is noticed
   nn::RowLengths rows = {};  ///< where rotary embeddings depend on the lengths of samples

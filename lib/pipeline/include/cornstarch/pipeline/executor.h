@@ -15,6 +15,7 @@
 #include "cornstarch/plan/activity.h"
 #include "cornstarch/plan/distribution.h"
 #include "cornstarch/plan/feature_route.h"
+#include "cornstarch/plan/item_layout.h"
 #include "cornstarch/plan/plan.h"
 
 namespace cornstarch::pipeline {
@@ -29,9 +30,9 @@ struct PlacedTokens {
 
 /// What this rank's stages take from the data in one step. Ranks that need none of it leave it empty.
 struct StepInputs {
-  std::vector<models::Text> text;  ///< [microbatch]: the LLM's first and last stage
-  std::vector<std::vector<at::Tensor>>
-      media;  ///< [encoder][microbatch] of [n, ...]: an encoder's first stage
+  std::vector<models::Text> text;                       ///< [microbatch]: the LLM's first and last stage
+  std::vector<std::vector<plan::ItemLayout>> items;     ///< [encoder][microbatch]: every rank
+  std::vector<std::vector<at::Tensor>> media;           ///< [encoder][microbatch]: an encoder's first stage
   std::vector<std::vector<plan::FeatureRoute>> routes;  ///< [encoder][microbatch]: every rank
   /// [encoder][microbatch]: the order in which an encoder's last stage sends its rows, if the LLM's tokens
   /// are split.

@@ -28,18 +28,23 @@ struct AttentionPattern {
 struct PatternRow {
   std::span<const std::int64_t> ids;  ///< of real tokens; -(1 + e) where encoder e's features go
   std::vector<std::int64_t> starts;   ///< where the second and later samples begin, ascending
+  std::vector<std::vector<std::int64_t>> items = {};  ///< [encoder][item of the row]: its tokens
 };
 
-/// The pattern of rows that are padded to `row_length`. Encoder e's items have item_rows[e] tokens each.
+/// The pattern of rows that are padded to `row_length`.
 ///   causal             every token sees itself and what precedes it in its sample
 ///   image_bidirectional  the tokens of one item also see each other both ways (Gemma 3, PaliGemma)
 ///   modality_isolated  text is causal over everything; an encoder's tokens see those of their own encoder in
 ///                      their sample, both ways, and nothing else (Cornstarch)
 AttentionPattern attention_pattern(const std::vector<PatternRow>& rows, std::int64_t row_length,
+                                   config::AttentionMask mask);
+
+/// The same where all items of encoder e have item_rows[e] tokens, whatever the rows say.
+AttentionPattern attention_pattern(std::vector<PatternRow> rows, std::int64_t row_length,
                                    const std::vector<std::int64_t>& item_rows, config::AttentionMask mask);
 
-/// An encoder's: `items` of `item_tokens` tokens, each token seeing all of its item.
-AttentionPattern item_pattern(std::int64_t items, std::int64_t item_tokens);
+/// An encoder's: items of so many tokens, each token seeing all of its item.
+AttentionPattern item_pattern(const std::vector<std::int64_t>& item_tokens);
 
 /// The same where no token sees further back than `window` tokens, itself among them; but what sees each
 /// other both ways (image_bidirectional's items) still sees all of itself, as in transformers.

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cornstarch/base/checked.h"
+#include "cornstarch/plan/item_layout.h"
 
 namespace cornstarch::plan {
 
@@ -22,8 +22,7 @@ struct FeatureRoute {
   std::int64_t arriving_rows(int llm_rank) const;
 };
 
-/// `held`: the rows of each item that encoder rank c computes, together all of them. `takers`: for every row
-/// of the microbatch (item by item) the LLM's rank that takes it, of `llm_ranks`.
-FeatureRoute route_features(const std::vector<Range>& held, const std::vector<int>& takers, int llm_ranks);
+/// `takers`: for every row of the microbatch (item by item) the LLM's rank that takes it, of `llm_ranks`.
+FeatureRoute route_features(const ItemLayout& items, const std::vector<int>& takers, int llm_ranks);
 
 }  // namespace cornstarch::plan

@@ -25,7 +25,8 @@ struct RankBatch {
   std::vector<dataio::SampleInfo> infos;       ///< the same
   std::vector<double> bad;                     ///< the same: 1 where this rank could not read its part
   std::vector<std::string> problems;           ///< one line for each of those
-  std::vector<dataio::TextRow> rows;           ///< of this replica's block, if needed
+  std::vector<dataio::SampleExtents> extents;  ///< of this replica's block; empty where a sample is bad
+  std::vector<dataio::TextRow> rows;           ///< the same, if needed
   std::vector<pipeline::PlacedTokens> placed;  ///< of its microbatches, if tokens have to be placed
   std::vector<std::vector<std::vector<dataio::MediaItem>>> media;  ///< [encoder][sample of the block]
 };
@@ -42,13 +43,13 @@ struct Step {
   plan::Activity anyone;      ///< the same, of all replicas together
   std::vector<bool> reached;  ///< per modality: whether any sample of the global batch reaches it
   pipeline::StepInputs inputs;
-  std::int64_t tokens = 0;    ///< of this replica, padding excluded; zero on ranks without text
-  double token_pairs = 0;     ///< the sum over those samples of their tokens squared
-  double visible_pairs = 0;   ///< as plan::StepCounts has it
-  std::vector<double> items;  ///< per encoder: of the global batch
-  std::int64_t skipped = 0;   ///< bad samples of the global batch
-  std::int64_t cut = 0;       ///< recordings of this replica that are longer than their encoder takes; each
-                              ///< is counted on one rank
+  std::int64_t tokens = 0;   ///< of this replica, padding excluded; zero on ranks without text
+  double token_pairs = 0;    ///< the sum over those samples of their tokens squared
+  double visible_pairs = 0;  ///< as plan::StepCounts has it, and
+  double items = 0;          ///< this too: of this replica
+  std::int64_t skipped = 0;  ///< bad samples of the global batch
+  std::int64_t cut = 0;      ///< recordings of this replica that are longer than their encoder takes; each
+                             ///< is counted on one rank
 };
 
 /// `bad`: over all ranks, per sample of the global batch.

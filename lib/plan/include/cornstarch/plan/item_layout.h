@@ -1,0 +1,62 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "cornstarch/base/checked.h"
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/plan/distribution.h"
+
+namespace cornstarch::plan {
+
+/// The places (frames or patches, later tokens) of an encoder's item behind each module of its spec, the
+/// first being those of the medium itself, that context-parallel rank `cp` of `sp` holds. What is behind the
+/// last module is dealt evenly, in rows of the grid where features are averaged; before a convolution a rank
+/// also holds the neighbours that its kernel reaches: every rank computes its tokens from what it has.
+std::vector<Range> held_places(const catalog::ModelSpec& encoder, const catalog::Extents& item, int sp,
+                               int cp);
+
+/// The media items of one microbatch as an encoder holds them: each dealt to the context-parallel ranks by
+/// itself, a rank's parts one behind the other.
+class ItemLayout {
+ public:
+  /// `encoder` must stay where it is.
+  ItemLayout(const catalog::Modality& encoder, int sp, std::vector<catalog::Extents> items);
+
+  const std::vector<catalog::Extents>& items() const { return items_; }
+  int sp() const { return sp_; }
+
+  /// What rank `cp` holds of an item behind a module; -1: of the medium.
+  Range places(std::size_t item, int module, int cp) const;
+  /// Of an item's feature rows, those that rank `cp` makes; and all of them.
+  Range features(std::size_t item, int cp) const;
+  std::int64_t features(std::size_t item) const;
+  std::int64_t features() const;
+
+  /// Whether the encoder takes items of one size only, which then lie as rows of a batch.
+  bool one_size() const { return one_size_; }
+
+  /// The shape of all that rank `cp` holds behind a module: [items, ...] of one size, else [1, ...] with
+  /// the items' places one behind the other.
+  catalog::Shape shape(int module, int cp) const;
+
+  /// Of the tokens that the layers work on: which see each other, and which rank holds them.
+  AttentionPattern pattern() const;
+  TokenShares shares() const;
+  /// Where the tokens of rank `cp` stand in their items.
+  std::vector<std::int64_t> positions(int cp) const;
+
+ private:
+  using Held = std::vector<std::vector<Range>>;  // [cp][module + 1]; with the whole item behind the last cp
+  const Held& held(std::size_t item) const { return held_.at(items_[item]); }
+  std::int64_t tokens(std::size_t item) const;
+
+  const catalog::Modality* encoder_;
+  int sp_;
+  bool one_size_;
+  int layers_;  ///< the module that gives the first layer its tokens
+  std::vector<catalog::Extents> items_;
+  std::map<catalog::Extents, Held> held_;
+};
+
+}  // namespace cornstarch::plan
