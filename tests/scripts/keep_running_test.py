@@ -10,19 +10,20 @@ import time
 import unittest
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "keep-running"
-# The n-th start takes the n-th line of `ends`: an exit code, and the step of a checkpoint that it leaves. Or it says what
-# becomes of a run under MPICH, whose launcher ends with 0: done, cut off, or, as with `wait`, stopped by a signal.
+# The n-th start takes the n-th line of `ends`: an exit code, and the step of a checkpoint that it leaves; or how it ends
+# once there is a signal: `wait` as asked, `forgotten` with 0, `done` with 0 and a model.
 COMMAND = """
 echo "$@" >> "$0/starts"
 read -r code step < <(sed -n "$(wc -l < "$0/starts")p" "$0/ends")
 [[ -z $step ]] || { mkdir -p "$0/run/checkpoints/$step"; touch "$0/run/checkpoints/$step/manifest.json"; }
-case $code in
-  done | cut | stopped) mkdir -p "$0/run"; touch "$0/run/metrics.jsonl" ;;&
-  done) mkdir "$0/run/model" ;;&
-  wait) trap 'exit 75' USR1 ;;&
-  stopped) trap 'exit 0' USR1 ;;&
-  wait | stopped) echo there > "$0/there"; while true; do sleep 0.05; done ;;
-  done | cut) exit 0 ;;
+at_end() {
+  [[ $code != done ]] || { mkdir -p "$0/run/model/llm"; touch "$0/run/model/llm/model.safetensors"; }
+  [[ $code == wait ]] && exit 75 || exit 0
+}
+case $code in wait | forgotten | done)
+  trap at_end USR1
+  echo there > "$0/there"
+  while true; do sleep 0.05; done ;;
 esac
 exit "$code"
 """
@@ -63,20 +64,17 @@ class KeepRunning(unittest.TestCase):
                                "keep-running: exit code 137; again from step-00000010 (restart 2 of 2)\n"
                                "keep-running: exit code 76, and 2 restarts brought no newer checkpoint\n")
 
-    def test_an_exit_code_that_the_launcher_lost(self):
-        code, said, starts = self.ends("cut", "done")
-        self.assertEqual((code, len(starts)), (0, 2))
-        self.assertEqual(said, "keep-running: exit code 1; again from the first step (restart 1 of 2)\n")
-        shutil.rmtree(self.folder / "run" / "model")
-        self.assertEqual(self.ends("done")[:2], (0, ""))
-        # A model of an earlier run is none of this one's.
-        self.assertEqual(self.ends("cut", "76", "76")[0], 76)
-
     def test_a_signal_is_passed_on_and_ends_it(self):
-        for end in ("wait", "stopped"):
-            self.ends_by_a_signal(end)
+        self.assertEqual(self.end_by_a_signal("wait"), 75)
 
-    def ends_by_a_signal(self, end):
+    def test_an_exit_code_that_the_launcher_forgets(self):
+        self.assertEqual(self.end_by_a_signal("forgotten"), 75)
+        self.assertEqual(self.end_by_a_signal("done"), 0)
+        # That model is none of the next run's.
+        self.assertEqual(self.end_by_a_signal("forgotten"), 75)
+        self.assertEqual(self.end_by_a_signal("done"), 0)
+
+    def end_by_a_signal(self, end):
         (self.folder / "there").unlink(missing_ok=True)
         process = subprocess.Popen(self.words(["137", end]), stderr=subprocess.PIPE)
         self.addCleanup(lambda: process.poll() is None and process.kill())
@@ -85,8 +83,9 @@ class KeepRunning(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.02)
         process.send_signal(signal.SIGUSR1)
-        self.assertEqual(process.wait(timeout=30), 75)
+        code = process.wait(timeout=30)
         process.stderr.close()
+        return code
 
     def test_the_folder_has_to_be_known(self):
         done = subprocess.run([SCRIPT, "--", "true"], capture_output=True, text=True, check=False)

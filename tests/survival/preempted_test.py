@@ -174,6 +174,11 @@ class Killed(Preempted):
     def test_restarted_by_the_script(self):
         self.by_the_script("openmpi", 4)
 
+    @unittest.skipUnless(LONG and "--mpich" in sys.argv, "--long, and a program for MPICH")
+    def test_restarted_by_the_script_under_mpich(self):
+        self.program = options.mpich
+        self.by_the_script("mpich", 2)
+
     @unittest.skipUnless(LONG and "SLURM_CONF" in os.environ, "--long, and a Slurm")
     def test_restarted_by_the_script_under_slurm(self):
         self.by_the_script("srun", 2)
