@@ -6,6 +6,7 @@
 #include "console.h"
 #include "cornstarch/base/checked.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 #include "verbs.h"
 #include "worker.h"
 
@@ -18,6 +19,7 @@ using checkpoint::Checkpoint;
 
 struct Args {
   std::string action, folder, to;
+  bool merge = false;
 };
 
 /// Where a user's word leads to: a folder of checkpoints, or that of a run, which has one.
@@ -80,16 +82,13 @@ ExitCode show(const fs::path& path) {
                         m.world_size == 1 ? " rank" : " ranks", " of cornstarch-train ", m.trainer, "\n\n");
   for (const checkpoint::Reference& reference : m.references)
     out += cat("weights of ", reference.modality, " that do not train are in ", reference.folder, "\n");
-  for (const auto& [name, tensor] : opened->tensors()) {
-    std::vector<std::string> sizes;
-    for (const std::int64_t size : tensor.shape) sizes.push_back(std::to_string(size));
-    out += cat(name, "  ", formats::name_of(tensor.dtype), " [", join(sizes, ", "), "]\n");
-  }
+  for (const auto& [name, tensor] : opened->tensors())
+    out += cat(name, "  ", formats::name_of(tensor.dtype), " ", describe_shape(tensor.shape), "\n");
   return print_out(cat(out, "\n", m.config));
 }
 
 /// The worker makes models of weights.
-ExitCode export_model(const fs::path& path, const std::string& to) {
+ExitCode export_model(const fs::path& path, const std::string& to, bool merge) {
   if (to.empty())
     return complain({ExitCode::usage, "checkpoint export: --to is missing", "--to FOLDER, which it makes"});
   const auto opened = Checkpoint::open(path);
@@ -98,6 +97,7 @@ ExitCode export_model(const fs::path& path, const std::string& to) {
   start.config_yaml = opened->manifest().config;
   start.export_from = path.string();
   start.export_to = to;
+  start.merge = merge;
   return complain(become_worker(start));
 }
 
@@ -109,7 +109,7 @@ ExitCode run(const Args& args) {
   const auto path = find_one(args.folder);
   if (!path) return complain(path.error());
   if (args.action == "verify") return verify(*path);
-  return args.action == "show" ? show(*path) : export_model(*path, args.to);
+  return args.action == "show" ? show(*path) : export_model(*path, args.to, args.merge);
 }
 
 }  // namespace
@@ -121,6 +121,7 @@ Run declare_checkpoint(Options& options) {
                "A checkpoint, or a run's folder or that of its checkpoints: then the newest");
   options.text("--to", args->to, "export: the folder for a Hugging Face folder of each modality",
                Flag::Takes::file);
+  options.flag("--merge", args->merge, "export: whole models, adapters added to their weights");
   return [args] { return run(*args); };
 }
 

@@ -28,7 +28,8 @@ const std::vector<Verb>& verbs() {
       {"checkpoint", "List, check, show or export what a run saved",
        "  cornstarch-train checkpoint list runs/demo\n"
        "  cornstarch-train checkpoint verify runs/demo/checkpoints/step-00000200\n"
-       "  cornstarch-train checkpoint export runs/demo --to model    # of the newest\n",
+       "  cornstarch-train checkpoint export runs/demo --to model    # of the newest\n"
+       "  cornstarch-train checkpoint export runs/lora --to model --merge\n",
        declare_checkpoint},
       {"env", "Show what this program sees: launcher, host, GPUs, libraries",
        "  cornstarch-train env\n"

@@ -77,6 +77,7 @@ Error become_worker(const WorkerStart& start) {
     words.insert(words.end(), {"--trace", std::to_string(first), std::to_string(last)});
   }
   if (!start.export_from.empty()) words.insert(words.end(), {"--export", start.export_from, start.export_to});
+  if (start.merge) words.emplace_back("--merge");
   return become_worker(words);
 }
 

@@ -18,6 +18,7 @@ struct WorkerStart {
   bool overwrite = false;
   std::optional<std::pair<int, int>> traced_steps = {};  ///< from 1, both included
   std::string export_from = {}, export_to = {};  ///< not to train: a checkpoint, and its model's folder
+  bool merge = false;                            ///< its adapters are added to the weights
 };
 
 /// Where cornstarch-worker is: beside this program or in ../libexec.

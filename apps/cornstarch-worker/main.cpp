@@ -2,7 +2,7 @@
 // then becomes this program (same process id):
 //
 //   cornstarch-worker --config-fd N [--said-fd N] [--local-ranks N] [--overwrite] [--trace FIRST LAST]
-//   cornstarch-worker --config-fd N --export CHECKPOINT FOLDER
+//   cornstarch-worker --config-fd N --export CHECKPOINT FOLDER [--merge]
 //   cornstarch-worker --selftest [--device cpu|cuda] [--local-ranks N] [--size BYTES] [--deadline SECONDS]
 //                     [--format text|json]
 
@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     if (flag == "--overwrite") options.overwrite = true;
+    if (flag == "--merge") exported.merge = true;
     if (i + 1 < argc && flag == "--config-fd") descriptor = std::atoi(argv[++i]);
     if (i + 1 < argc && flag == "--said-fd") options.said = read_descriptor(std::atoi(argv[++i]));
     if (i + 1 < argc && flag == "--local-ranks") options.local_ranks = std::atoi(argv[++i]);
@@ -58,7 +59,8 @@ int main(int argc, char** argv) {
       i += 2;
     }
     if (i + 2 < argc && flag == "--export") {
-      exported = {argv[i + 1], argv[i + 2]};
+      exported.from = argv[i + 1];
+      exported.to = argv[i + 2];
       i += 2;
     }
   }

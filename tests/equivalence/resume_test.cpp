@@ -184,6 +184,14 @@ test::LayoutCase in_parts(test::LayoutCase c) {
   return c;
 }
 
+/// The layout with adapters in place of the models' own weights.
+test::LayoutCase adapted(test::LayoutCase c) {
+  c.name += ", adapters";
+  c.llm_lora = true;
+  c.encoders.front().lora = true;
+  return c;
+}
+
 fs::path step_folder(const fs::path& dir, int step) { return checkpoint::whole_folder(dir, step); }
 
 /// A run that was interrupted and went on in the same layout, beside one that was not.
@@ -230,6 +238,8 @@ TEST_CASE("A run goes on from its checkpoint bit by bit", "[resume]") {
   for (const std::size_t i : {5, 11, 13})
     check_same_layout({in_parts(all[i]), Precision::fp32}, folder.path());
   for (const std::size_t i : {7, 13}) check_same_layout({all[i], Precision::fp8_in_fp64}, folder.path(), 1);
+  for (const std::size_t i : {11, 13, 15})
+    check_same_layout({adapted(all[i]), Precision::fp32}, folder.path());
 }
 
 TEST_CASE("What one layout saves another goes on from", "[resume]") {
@@ -242,6 +252,9 @@ TEST_CASE("What one layout saves another goes on from", "[resume]") {
   check_pair({in_parts(all[13])}, {in_parts(all[9])}, folder.path());
   check_pair({tied[6]}, {tied[13]}, folder.path());
   check_pair({tied[12]}, {tied[11]}, folder.path());
+  for (const auto& [from, to] : std::vector<std::pair<int, int>>{{0, 11}, {7, 15}, {13, 9}, {16, 4}})
+    check_pair({adapted(all[static_cast<std::size_t>(from)])}, {adapted(all[static_cast<std::size_t>(to)])},
+               folder.path());
   const auto scales = config::Precision::fp8_in_fp64;
   check_pair({all[7], scales}, {all[15], scales}, folder.path());
 }

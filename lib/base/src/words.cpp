@@ -26,6 +26,12 @@ std::string describe_duration(std::chrono::duration<double> duration) {
   return text.data();
 }
 
+std::string describe_shape(const std::vector<std::int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (const std::int64_t size : shape) sizes.push_back(std::to_string(size));
+  return cat("[", join(sizes, ", "), "]");
+}
+
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 && name[0] ? name.data() : "?";

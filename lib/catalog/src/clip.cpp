@@ -41,6 +41,7 @@ const Family& clip_family() {
       .build = build,
       .cut_prefix = "vision_model.",
       .weight_prefixes = {"vision_model.", ""},
+      .adapter_prefixes = {"", "vision_model."},
       .ignored_weights = {"text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale",
                           "*embeddings.position_ids"},
       .telltales = {{"*head.attention.in_proj_weight", "a head that pools by attention is SigLIP's"},

@@ -68,6 +68,15 @@ std::string exported(const Family& family, const ModelSpec& spec, Json section) 
   return section.dump(2) + "\n";
 }
 
+/// A parameter's name with each of the prefixes in place of the family's own.
+std::vector<std::string> names_under(const std::vector<std::string>& prefixes, const Family& family,
+                                     const std::string& param) {
+  const std::string stem = param.substr(family.cut_prefix.size());
+  std::vector<std::string> names;
+  for (const std::string& prefix : prefixes) names.push_back(prefix + stem);
+  return names;
+}
+
 /// Sizes are bounded one by one; their products must fit, too.
 void check_numel(const ModelSpec& spec, HfConfig& config) {
   std::optional<std::int64_t> total = 0;
@@ -155,15 +164,15 @@ std::vector<std::string> weight_names(const std::string& family_name, const std:
   const Family* family = find_family(family_name);
   const bool ours = family && param.rfind(family->cut_prefix, 0) == 0 && param.rfind("projector.", 0) != 0;
   if (!ours) return {param};
-  const std::string stem = param.substr(family->cut_prefix.size());
-  std::vector<std::string> names;
-  for (const std::string& prefix : family->weight_prefixes) names.push_back(prefix + stem);
-  return names;
+  return names_under(family->weight_prefixes, *family, param);
 }
 
-std::vector<std::string> weight_names(const std::string& family, const ParamSpec& param) {
-  std::vector<std::string> names = weight_names(family, stored_name(param));
-  if (param.of_adapter) return {"base_model.model." + names.front()};
+std::vector<std::string> weight_names(const std::string& family_name, const ParamSpec& param) {
+  if (!param.of_adapter) return weight_names(family_name, stored_name(param));
+  const Family& family = *find_family(family_name);
+  const auto& prefixes = family.adapter_prefixes.empty() ? family.weight_prefixes : family.adapter_prefixes;
+  std::vector<std::string> names = names_under(prefixes, family, stored_name(param));
+  for (std::string& name : names) name.insert(0, "base_model.model.");
   return names;
 }
 

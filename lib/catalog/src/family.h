@@ -27,6 +27,8 @@ struct Family {
   /// first.
   std::string cut_prefix;
   std::vector<std::string> weight_prefixes;
+  /// The same of adapters, which PEFT keeps as the class names its modules now; none: of weights.
+  std::vector<std::string> adapter_prefixes = {};
   /// Weights beside the family's own that a folder may hold: patterns as fnmatch(3).
   std::vector<std::string> ignored_weights = {};
   std::vector<Telltale> telltales = {};  ///< of other weights; the first that fits one of them is told

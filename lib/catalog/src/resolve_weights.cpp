@@ -2,6 +2,7 @@
 #include <set>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/catalog/families.h"
 #include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/formats/safetensors.h"
@@ -15,12 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using formats::DType;
 using formats::WeightsFolder;
-
-std::string shown_shape(const Shape& shape) {
-  std::vector<std::string> sizes;
-  for (const std::int64_t size : shape) sizes.push_back(std::to_string(size));
-  return cat("[", join(sizes, ", "), "]");
-}
 
 bool is_float(DType dtype) {
   return dtype == DType::f64 || dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
@@ -70,7 +65,7 @@ bool compare(const Context& context, const std::string& path, const fs::path& fo
                   fits ? cat("'", folder.string(), "': weight '", name, "' is of dtype ",
                              name_of(located.entry->dtype), ", no floating-point numbers")
                        : cat("'", folder.string(), "': weight '", name, "' has the shape ",
-                             shown_shape(located.entry->shape), ", expected ", shown_shape(shape)));
+                             describe_shape(located.entry->shape), ", expected ", describe_shape(shape)));
   }
   if (wrong > kShown) {
     context.error("bad_weights", path,
@@ -142,8 +137,10 @@ void check_adapters(const Context& context, const std::string& path, const fs::p
   std::set<std::string> expected;
   for (const ModuleSpec& module : spec.modules)
     for (const ParamSpec& param : module.params)
-      if (param.of_adapter && expected.insert(weight_names(spec.family, param).front()).second)
+      if (param.of_adapter) {
         params.push_back(&param);
+        for (std::string& name : weight_names(spec.family, param)) expected.insert(std::move(name));
+      }
   if (!compare(context, path, folder, spec, params, *weights)) return;
   std::vector<std::string> surplus;
   for (const std::string& name : weights->names())

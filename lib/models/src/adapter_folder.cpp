@@ -5,19 +5,42 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
 #include "cornstarch/nn/linear.h"
 
 namespace cornstarch::models {
 namespace {
 
-constexpr std::string_view kA = ".lora_A.weight", kB = ".lora_B.weight";
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kBase = "base_model.model.", kA = ".lora_A.weight", kB = ".lora_B.weight";
 
 bool of_adapter(const std::string& name) { return name.ends_with(kA) || name.ends_with(kB); }
+
+/// What names have in front where our model is a part of PEFT's, as in Whisper; else "".
+std::string prefix_of(const catalog::Modality& modality) {
+  for (const catalog::ModuleSpec& module : modality.spec.modules)
+    for (const catalog::ParamSpec& param : module.params) {
+      if (!param.of_adapter) continue;
+      const std::string theirs =
+          catalog::weight_names(modality.spec.family, param).front().substr(kBase.size());
+      return theirs.ends_with("." + param.name) ? theirs.substr(0, theirs.size() - param.name.size()) : "";
+    }
+  return "";
+}
+
+/// The layers' names, or an expression where layers of other parts have such names, too.
+Json targets_of(const catalog::Modality& modality) {
+  std::string prefix = prefix_of(modality);
+  if (prefix.empty()) return modality.lora->targets;
+  for (std::size_t i = 0; (i = prefix.find('.', i)) != std::string::npos; i += 2) prefix.insert(i, "\\");
+  return cat(prefix, ".*\\.(", join(modality.lora->targets, "|"), ")");
+}
 
 }  // namespace
 
 std::string adapter_config(const catalog::Modality& modality) {
-  using Json = nlohmann::ordered_json;
   const config::Lora& lora = *modality.lora;
   const Json none;
   const Json json = {{"peft_type", "LORA"},
@@ -26,7 +49,7 @@ std::string adapter_config(const catalog::Modality& modality) {
                      {"r", lora.rank},
                      {"lora_alpha", lora.alpha},
                      {"lora_dropout", 0.0},
-                     {"target_modules", lora.targets},
+                     {"target_modules", targets_of(modality)},
                      {"bias", "none"},
                      {"fan_in_fan_out", false},
                      {"init_lora_weights", true},

@@ -15,6 +15,7 @@
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/catalog/families.h"
 #include "cornstarch/formats/safetensors.h"
 #include "cornstarch/models/dtypes.h"
@@ -27,12 +28,6 @@ using formats::DType;
 using formats::WeightsFolder;
 
 bool of_projector(const std::string& name) { return name.rfind("projector.", 0) == 0; }
-
-std::string shown(const std::vector<std::int64_t>& shape) {
-  std::vector<std::string> sizes;
-  for (const std::int64_t size : shape) sizes.push_back(std::to_string(size));
-  return cat("[", join(sizes, ", "), "]");
-}
 
 /// The tensor where the file has it, no copy, unless it lies at an odd address.
 at::Tensor mapped(std::span<const std::byte> bytes, const std::vector<std::int64_t>& shape,
@@ -90,8 +85,8 @@ class Loader {
     const auto dtype = scalar_type(found.entry->dtype);
     const catalog::Shape expected = catalog::stored_shape(*p.spec);
     if (found.entry->shape != expected) {
-      problems_.push_back(
-          cat("shape of ", name, ": expected ", shown(expected), ", got ", shown(found.entry->shape)));
+      problems_.push_back(cat("shape of ", name, ": expected ", describe_shape(expected), ", got ",
+                              describe_shape(found.entry->shape)));
     } else if (!dtype) {
       problems_.push_back(
           cat("type of ", name, ": ", formats::name_of(found.entry->dtype), " is no floating-point type"));

@@ -8,6 +8,7 @@
 
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/words.h"
 #include "cornstarch/config/load.h"
 
 namespace cornstarch::train {
@@ -82,6 +83,27 @@ Result<void> check_references(const checkpoint::Checkpoint& from, const catalog:
                     "give the run the weights that it began with, or start a run of its own");
     }
   return {};
+}
+
+/// That what both have is of one size.
+Result<void> check_shapes(const checkpoint::Checkpoint& from, const std::string& where,
+                          const catalog::Modalities& modalities) {
+  std::int64_t others = 0;
+  std::string first;
+  for (const catalog::Modality& m : modalities)
+    for (const catalog::ModuleSpec& module : m.spec.modules)
+      for (const catalog::ParamSpec& p : module.params) {
+        const auto found = from.tensors().find(cat(kParameter, m.name, "/", p.name));
+        if (!p.trains || found == from.tensors().end() || found->second.shape == p.shape) continue;
+        if (++others == 1)
+          first = cat(m.name, "/", p.name, ": ", describe_shape(found->second.shape), " there, ",
+                      describe_shape(p.shape), " here");
+      }
+  if (others == 0) return {};
+  return fail(ExitCode::usage,
+              cat("the run cannot go on from ", where, ": ", others,
+                  " parameters are of another shape, the first of them ", first),
+              "set the model and the rank of its adapters as they were, or start a run of its own");
 }
 
 /// What happens to the parameters that only one of the two has.
@@ -162,6 +184,7 @@ Result<std::vector<std::string>> compare(const checkpoint::Checkpoint& from, con
                 "give it the same data, or start a run of its own from the model: cornstarch-train "
                 "checkpoint export");
   if (const auto ok = check_references(from, modalities); !ok) return tl::unexpected(ok.error());
+  if (const auto ok = check_shapes(from, where, modalities); !ok) return tl::unexpected(ok.error());
   auto out = compare_parameters(from, where, modalities);
   if (!out) return out;
   std::vector<std::string> shown_changes;

@@ -24,6 +24,11 @@ TEST_CASE("durations have three digits, long ones whole seconds") {
   CHECK(describe_duration(Seconds(1'234.6)) == "1235 s");
 }
 
+TEST_CASE("shapes are lists") {
+  CHECK(describe_shape({3, 40, 5}) == "[3, 40, 5]");
+  CHECK(describe_shape({}) == "[]");
+}
+
 TEST_CASE("a host's name is what the system says") {
   char name[HOST_NAME_MAX + 1] = {};
   REQUIRE(::gethostname(name, HOST_NAME_MAX) == 0);

@@ -499,6 +499,21 @@ TEST_CASE("weights are looked for under the names of old and new files") {
   CHECK(weight_names("whisper", "projector.projection.weight") == Lines{"projector.projection.weight"});
 }
 
+TEST_CASE("adapters are written as PEFT names them today, and read from older files, too") {
+  const auto names = [](const std::string& family, const std::string& layer) {
+    ParamSpec param{.name = layer + ".lora_A.weight"};
+    param.of_adapter = true;
+    return weight_names(family, param);
+  };
+  const std::string base = "base_model.model.", end = ".lora_A.weight";
+  for (const std::string family : {"clip_vision_model", "siglip_vision_model"})
+    CHECK(
+        names(family, "vision_model.encoder.layers.0.mlp.fc1") ==
+        Lines{base + "encoder.layers.0.mlp.fc1" + end, base + "vision_model.encoder.layers.0.mlp.fc1" + end});
+  CHECK(names("llama", "model.layers.0.mlp.up_proj").front() == base + "model.layers.0.mlp.up_proj" + end);
+  CHECK(names("whisper", "layers.0.fc1").front() == base + "model.encoder.layers.0.fc1" + end);
+}
+
 TEST_CASE("an exported Whisper's decoder, which nobody uses, can be built beside the encoder") {
   const auto says = [](const std::string& decoder, const std::string& line) {
     const std::string given = R"({"d_model": 16, "encoder_attention_heads": 4)" + decoder + "}";

@@ -190,6 +190,28 @@ TEST_CASE("adapters are written as PEFT has them, read again, or added to the we
   }
 }
 
+TEST_CASE("PEFT is told the layers' names, of a part of its class with where they are", "[models]") {
+  const auto told = [](Modality m) {
+    const std::vector<std::string> targets{"q_proj",
+                                           m.spec.kind == catalog::ModelKind::llm ? "up_proj" : "fc1"};
+    catalog::add_adapters(m.spec, targets, {3, 2.5});
+    m.lora.emplace();
+    m.lora->targets = targets;
+    const Folder folder;
+    Stage stage = fixture::whole(m);
+    models::save_pretrained(folder.path(), m, tensors_of(stage), at::kDouble);
+    const std::string text = value_or_throw(read_file(folder.path() / "adapter_config.json"));
+    const std::size_t from = text.find("\"target_modules\": "), to = text.find("\"bias\"");
+    std::string out;
+    for (const char c : text.substr(from, to - from))
+      if (c != ' ' && c != '\n') out += c;
+    return out;
+  };
+  CHECK(told(fixture::llama(false)) == R"("target_modules":["q_proj","up_proj"],)");
+  CHECK(told(clip_with(true)) == R"("target_modules":["q_proj","fc1"],)");
+  CHECK(told(fixture::whisper()) == R"x("target_modules":"model\\.encoder\\..*\\.(q_proj|fc1)",)x");
+}
+
 TEST_CASE("first values of some elements of a shard, read or drawn", "[models]") {
   const Folder folder;
   const Modality clip = clip_with(true);

@@ -46,8 +46,8 @@ std::string config_json(const ModelSpec& spec, const std::string& torch_dtype);
 /// "embeddings.class_embedding".
 std::vector<std::string> weight_names(const std::string& family, const std::string& param);
 
-/// Of a parameter: where files hold several as one, of that; an adapter's in adapter_model.safetensors, as
-/// PEFT writes it: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".
+/// Of a parameter: where files hold several as one, of that; an adapter's in adapter_model.safetensors, the
+/// first as PEFT writes it: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".
 std::vector<std::string> weight_names(const std::string& family, const ParamSpec& param);
 
 }  // namespace cornstarch::catalog

@@ -24,8 +24,9 @@ struct RunOptions {
 int run(const std::string& config_text, const RunOptions& options);
 
 struct ExportOptions {
-  std::string from;  ///< a whole checkpoint
-  std::string to;    ///< a folder, made if need be: a Hugging Face folder of each modality goes into it
+  std::string from;    ///< a whole checkpoint
+  std::string to;      ///< a folder, made if need be: a Hugging Face folder of each modality goes into it
+  bool merge = false;  ///< adapters are added to the weights, as with `lora.merge`
 };
 
 /// Writes the model of a checkpoint as its run would have at its end. What the run read (data, tokenizer,
