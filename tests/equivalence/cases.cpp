@@ -55,6 +55,19 @@ EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector) 
   return e;
 }
 
+EncoderLayout split(EncoderLayout e, int sp, config::SpMode mode) {
+  e.sp = sp;
+  e.mode = mode;
+  return e;
+}
+
+LayoutCase& split(LayoutCase& c, int sp, config::SpMode mode, config::Distribution distribution) {
+  c.llm_sp = sp;
+  c.mode = mode;
+  c.distribution = distribution;
+  return c;
+}
+
 LayoutCase& Table::add(std::vector<EncoderLayout> encoders, int llm_tp, int llm_stages, int dp,
                        std::string name) {
   LayoutCase c;

@@ -8,21 +8,6 @@ using config::AttentionMask;
 using config::Distribution;
 using config::SpMode;
 
-constexpr SpMode kModes[] = {SpMode::all_to_all, SpMode::ring_attn, SpMode::ring};
-
-EncoderLayout split(EncoderLayout e, int sp, SpMode mode) {
-  e.sp = sp;
-  e.mode = mode;
-  return e;
-}
-
-LayoutCase& split(LayoutCase& c, int sp, SpMode mode, Distribution distribution = Distribution::uniform) {
-  c.llm_sp = sp;
-  c.mode = mode;
-  c.distribution = distribution;
-  return c;
-}
-
 void add_llm(Table& table) {
   for (const SpMode mode : kModes) {
     split(table.add({}, 1, 1, 1), 2, mode);

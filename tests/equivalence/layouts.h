@@ -87,6 +87,13 @@ EncoderLayout whisper(int tp = 1, int stages = 1);
 EncoderLayout sizes(int tp = 1, int stages = 1, int merged = 1);
 EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector);
 
+inline constexpr config::SpMode kModes[] = {config::SpMode::all_to_all, config::SpMode::ring_attn,
+                                            config::SpMode::ring};
+/// The encoder, or the LLM, with its tokens spread over `sp` ranks.
+EncoderLayout split(EncoderLayout e, int sp, config::SpMode mode);
+LayoutCase& split(LayoutCase& c, int sp, config::SpMode mode,
+                  config::Distribution distribution = config::Distribution::uniform);
+
 /// Layouts with context parallelism, and attention masks.
 void add_context_parallel(Table& table);
 

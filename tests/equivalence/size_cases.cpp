@@ -1,28 +1,11 @@
 #include "layouts.h"
 
 namespace cornstarch::test {
-namespace {
 
 using config::AttentionMask;
 using config::Checkpointing;
 using config::Distribution;
 using config::SpMode;
-
-constexpr SpMode kModes[] = {SpMode::all_to_all, SpMode::ring_attn, SpMode::ring};
-
-EncoderLayout split(EncoderLayout e, int sp, SpMode mode) {
-  e.sp = sp;
-  e.mode = mode;
-  return e;
-}
-
-LayoutCase& split(LayoutCase& c, int sp, SpMode mode) {
-  c.llm_sp = sp;
-  c.mode = mode;
-  return c;
-}
-
-}  // namespace
 
 void add_sizes(Table& table) {
   for (const int merged : {1, 4}) {
@@ -30,8 +13,7 @@ void add_sizes(Table& table) {
     table.add({sizes(3, 2, merged)}, 2, 2, 2);
     for (const SpMode mode : kModes) {
       table.add({split(sizes(1, 2, merged), 2, mode)}, 2, 1, 1);
-      split(table.add({split(sizes(2, 1, merged), 3, mode)}, 1, 2, 1), 2, mode).distribution =
-          Distribution::zigzag;
+      split(table.add({split(sizes(2, 1, merged), 3, mode)}, 1, 2, 1), 2, mode, Distribution::zigzag);
     }
   }
   EncoderLayout dealt = sizes(2, 2, 4);

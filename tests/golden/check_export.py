@@ -86,12 +86,15 @@ def check_pictures(folder, family):
     assert model(pixel_values=pixels).last_hidden_state.isfinite().all()
 
 
-def check_sound(folder):
-    model, extractor = load(folder, WhisperModel), AutoFeatureExtractor.from_pretrained(folder)
-    load(folder, WhisperForConditionalGeneration)
+def check_sound(folder, family):
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    encoder = load(folder, family)
+    if family is WhisperModel:
+        load(folder, WhisperForConditionalGeneration)
+        encoder = encoder.encoder
     sound = numpy.random.default_rng(0).standard_normal(8000)
     features = extractor(sound, sampling_rate=extractor.sampling_rate, return_tensors="pt")["input_features"]
-    assert model.encoder(features.to(model.dtype)).last_hidden_state.isfinite().all()
+    assert encoder(features.to(encoder.dtype)).last_hidden_state.isfinite().all()
 
 
 def check_text(folder):
@@ -119,7 +122,10 @@ def check_projector(folder):
 
 def check_run(model):
     checks = {"clip_vision_model": lambda folder: check_pictures(folder, CLIPVisionModel),
-              "siglip_vision_model": lambda folder: check_pictures(folder, SiglipVisionModel), "whisper": check_sound,
+              "siglip_vision_model": lambda folder: check_pictures(folder, SiglipVisionModel),
+              "dinov2": lambda folder: check_pictures(folder, Dinov2Model),
+              "whisper": lambda folder: check_sound(folder, WhisperModel),
+              "qwen2_audio_encoder": lambda folder: check_sound(folder, Qwen2AudioEncoder),
               "llama": check_text, "mistral": check_text, "gemma2": check_text, "gemma3_text": check_text,
               "olmo2": check_text, "qwen2": check_text, "qwen3": check_text}
     folders = sorted(path.parent for path in model.glob("*/config.json"))

@@ -5,6 +5,7 @@
 #include "cornstarch/base/checked.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/untrusted.h"
+#include "cornstarch/catalog/lora.h"
 #include "family.h"
 #include "model_type.h"
 
@@ -172,7 +173,7 @@ std::vector<std::string> weight_names(const std::string& family_name, const Para
   const Family& family = *find_family(family_name);
   const auto& prefixes = family.adapter_prefixes.empty() ? family.weight_prefixes : family.adapter_prefixes;
   std::vector<std::string> names = names_under(prefixes, family, stored_name(param));
-  for (std::string& name : names) name.insert(0, "base_model.model.");
+  for (std::string& name : names) name.insert(0, kPeftPrefix);
   return names;
 }
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "build.h"
-
 namespace cornstarch::catalog {
 namespace {
 
@@ -15,11 +13,11 @@ void add_adapter(ModuleSpec& module, LinearSpec& linear, const LoraSpec& lora) {
                           return p.name == linear.prefix + ".weight";
                         })->split;
   // A has the variance of PEFT's (Kaiming's uniform distribution with a = sqrt(5)).
-  ParamSpec a{.name = linear.prefix + ".lora_A.weight",
+  ParamSpec a{.name = lora_a(linear),
               .shape = {lora.rank, linear.in},
               .init = Init::normal,
               .init_std = 1 / std::sqrt(3.0 * static_cast<double>(linear.in))};
-  ParamSpec b{.name = linear.prefix + ".lora_B.weight", .shape = {linear.out, lora.rank}};
+  ParamSpec b{.name = lora_b(linear), .shape = {linear.out, lora.rank}};
   if (split.dim == 0) b.split = split;
   if (split.dim == 1) a.split = split;
   a.sums_over_tp = split.dim == 0;
@@ -39,7 +37,6 @@ std::vector<std::string> lora_targets(const ModelSpec& spec) {
     const auto* block = std::get_if<BlockSpec>(&module.body);
     if (block == nullptr) continue;
     for (const LinearSpec* linear : linears_of(*block)) {
-      // What files hold as one has one adapter in PEFT's.
       if (linear->stacked || std::find(out.begin(), out.end(), target_of(*linear)) != out.end()) continue;
       out.push_back(target_of(*linear));
     }
@@ -55,6 +52,15 @@ void add_adapters(ModelSpec& spec, const std::vector<std::string>& targets, cons
       if (std::find(targets.begin(), targets.end(), target_of(*linear)) != targets.end())
         add_adapter(module, *linear, lora);
   }
+}
+
+std::vector<const LinearSpec*> adapted_layers(const ModelSpec& spec) {
+  std::vector<const LinearSpec*> out;
+  for (const ModuleSpec& module : spec.modules)
+    if (const auto* block = std::get_if<BlockSpec>(&module.body))
+      for (const LinearSpec* linear : linears_of(*block))
+        if (linear->lora) out.push_back(linear);
+  return out;
 }
 
 }  // namespace cornstarch::catalog

@@ -7,6 +7,7 @@
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
+#include "cornstarch/catalog/lora.h"
 #include "cornstarch/nn/linear.h"
 
 namespace cornstarch::models {
@@ -14,17 +15,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kBase = "base_model.model.", kA = ".lora_A.weight", kB = ".lora_B.weight";
-
-bool of_adapter(const std::string& name) { return name.ends_with(kA) || name.ends_with(kB); }
-
 /// What names have in front where our model is a part of PEFT's, as in Whisper; else "".
 std::string prefix_of(const catalog::Modality& modality) {
   for (const catalog::ModuleSpec& module : modality.spec.modules)
     for (const catalog::ParamSpec& param : module.params) {
       if (!param.of_adapter) continue;
       const std::string theirs =
-          catalog::weight_names(modality.spec.family, param).front().substr(kBase.size());
+          catalog::weight_names(modality.spec.family, param).front().substr(catalog::kPeftPrefix.size());
       return theirs.ends_with("." + param.name) ? theirs.substr(0, theirs.size() - param.name.size()) : "";
     }
   return "";
@@ -59,19 +56,20 @@ std::string adapter_config(const catalog::Modality& modality) {
 }
 
 std::vector<NamedTensor> merged(const catalog::Modality& modality, std::vector<NamedTensor> tensors) {
-  std::map<std::string, at::Tensor> adapters;
-  for (const NamedTensor& t : tensors)
-    if (of_adapter(t.name)) adapters[t.name] = t.value;
-  std::erase_if(tensors, [](const NamedTensor& t) { return of_adapter(t.name); });
-  const double scale = modality.lora->alpha / modality.lora->rank;
-  for (NamedTensor& t : tensors) {
-    if (!t.name.ends_with(".weight")) continue;
-    const std::string prefix = t.name.substr(0, t.name.size() - std::string_view(".weight").size());
-    const auto a = adapters.find(prefix + std::string(kA)), b = adapters.find(prefix + std::string(kB));
-    if (a == adapters.end() || b == adapters.end()) continue;
-    const at::ScalarType wide = t.value.element_size() < 4 ? at::kFloat : t.value.scalar_type();
-    t.value = t.value.to(wide).add(nn::weight_of({{a->second.to(wide)}, {b->second.to(wide)}, scale}));
+  std::map<std::string, at::Tensor> values;
+  for (const NamedTensor& t : tensors) values[t.name] = t.value;
+  for (const catalog::LinearSpec* layer : catalog::adapted_layers(modality.spec)) {
+    at::Tensor& weight = values.at(layer->prefix + ".weight");
+    const at::ScalarType wide = weight.element_size() < 4 ? at::kFloat : weight.scalar_type();
+    const auto take = [&](const std::string& name) {
+      return nn::Linear{values.extract(name).mapped().to(wide)};
+    };
+    const nn::Adapter adapter{take(catalog::lora_a(*layer)), take(catalog::lora_b(*layer)),
+                              layer->lora->scale};
+    weight = weight.to(wide).add(nn::weight_of(adapter));
   }
+  std::erase_if(tensors, [&](const NamedTensor& t) { return !values.contains(t.name); });
+  for (NamedTensor& t : tensors) t.value = values.at(t.name);
   return tensors;
 }
 

@@ -1,20 +1,21 @@
 #include "linear.h"
 
+#include "cornstarch/catalog/lora.h"
 #include "cornstarch/nn/layers.h"
 #include "cornstarch/nn/tensor_parallel.h"
 
 namespace cornstarch::models {
 
 Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec) {
-  const auto weight_of = [&](const std::string& end) {
-    const Parameter& weight = parameters.at(spec.prefix + end);
+  const auto weight_of = [&](const std::string& name) {
+    const Parameter& weight = parameters.at(name);
     return Linear{weight.value, {}, weight.sum};
   };
-  Linear out = weight_of(".weight");
+  Linear out = weight_of(spec.prefix + ".weight");
   out.bias = parameters.find(spec.prefix + ".bias");
   if (spec.lora)
     out.adapter = std::make_shared<nn::Adapter>(
-        nn::Adapter{weight_of(".lora_A.weight"), weight_of(".lora_B.weight"), spec.lora->scale});
+        nn::Adapter{weight_of(catalog::lora_a(spec)), weight_of(catalog::lora_b(spec)), spec.lora->scale});
   return out;
 }
 

@@ -501,7 +501,8 @@ TEST_CASE("weights are looked for under the names of old and new files") {
 
 TEST_CASE("adapters are written as PEFT names them today, and read from older files, too") {
   const auto names = [](const std::string& family, const std::string& layer) {
-    ParamSpec param{.name = layer + ".lora_A.weight"};
+    ParamSpec param;
+    param.name = layer + ".lora_A.weight";
     param.of_adapter = true;
     return weight_names(family, param);
   };
