@@ -29,6 +29,7 @@ from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
 from transformers.image_utils import load_image
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 OUT = Path(__file__).parent / "dataio"
 
@@ -623,6 +624,55 @@ def make_clip():
     (OUT / "clip.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
+def make_patches():
+    """Patches of pictures, and how many there are of pictures of many sizes."""
+    half = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.25, 0.125]}
+    small = {"patch_size": 4, "temporal_patch_size": 2, "merge_size": 2}
+    pixels = {"size": {"shortest_edge": 256, "longest_edge": 1024}}
+    cases = [
+        ("default", "photos/jpeg_rgb.jpg", None),
+        ("as_it_is", "photos/jpeg_rgb.jpg", {**small, **pixels}),
+        ("shrunk", "photos/jpeg_large.jpg", {**small, **pixels, **half}),
+        ("grown", "photos/jpeg_turned6.jpg", {**small, **pixels}),
+        ("limits", "pictures/rgba.png", {**small, "min_pixels": 512, "max_pixels": 640}),
+        ("lower_limit", "pictures/grey.png", {**small, **pixels, "min_pixels": 900}),
+        ("one_by_one", "pictures/rgb.png", {"patch_size": 5, "temporal_patch_size": 1, "merge_size": 1, **pixels}),
+        ("three", "pictures/rgb16.png", {"patch_size": 3, "temporal_patch_size": 3, "merge_size": 3, **pixels}),
+        ("bilinear", "pictures/interlaced.png", {**small, **pixels, "resample": 2, "image_mean": 0.5, "image_std": 0.5}),
+        ("bytes", "pictures/palette.png", {**small, **pixels, "do_rescale": False, "do_normalize": False}),
+        ("no_resize", "pictures/grey_alpha.png", {"do_resize": False, "patch_size": 1, "merge_size": 1}),
+    ]  # fmt: skip
+    index = []
+    for name, picture, config in cases:
+        # Copies: the class changes what it is given, and its own defaults.
+        given = {"size": Qwen2VLImageProcessorPil.size, **(config or {})}
+        processor = Qwen2VLImageProcessorPil(**json.loads(json.dumps(given)))
+        made = processor(load_image(str(OUT / picture)), return_tensors="np")
+        values = made["pixel_values"].astype("<f4")
+        (OUT / f"patches_{name}.bin").write_bytes(values.tobytes())
+        text = "" if config is None else processor.to_json_string() if name == "bytes" else json.dumps(config)
+        index.append({"name": name, "picture": picture, "preprocessor_json": text, "shape": list(values.shape)})
+        index[-1]["grid"] = made["image_grid_thw"][0].tolist()
+    (OUT / "patches.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def make_patch_counts():
+    """[width, height, rows and columns of patches] or, where it is refused, [width, height]."""
+    edges = [1, 13, 14, 15, 27, 28, 41, 42, 43, 56, 69, 70, 71, 84, 98, 126, 200, 201, 336, 999, 2800, 2801, 8000, 32768]
+    index = []
+    for patch, merge, least, most in [(14, 2, 3136, 1003520), (14, 2, 3136, 12845056), (16, 1, 50176, 200704), (7, 3, 1, 441)]:
+        counts = []
+        for width in edges:
+            for height in edges:
+                try:
+                    h, w = smart_resize(height, width, patch * merge, least, most)
+                    counts.append([width, height, h // patch, w // patch])
+                except ValueError:
+                    counts.append([width, height])
+        index.append({"patch_size": patch, "merge_size": merge, "min_pixels": least, "max_pixels": most, "counts": counts})
+    (OUT / "patch_counts.json").write_text(json.dumps(index, separators=(",", ":")) + "\n")
+
+
 # ---- recordings ------------------------------------------------------------------------------------------------
 
 
@@ -729,5 +779,7 @@ if __name__ == "__main__":
     make_photos()
     make_bomb()
     make_clip()
+    make_patches()
+    make_patch_counts()
     make_whisper(make_recordings())
     write_versions()

@@ -8,50 +8,18 @@
 #include "chat_template.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
-#include "cornstarch/dataio/preprocess.h"
 #include "cornstarch/dataio/reading.h"
+#include "preparer.h"
 #include "sample_file.h"
 
 namespace cornstarch::dataio {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 /// Of an epoch: their order takes 8 bytes each.
 constexpr std::int64_t kMostSamples = std::int64_t{1} << 31;
-
-struct Preparer {
-  std::optional<ImagePreprocessor> image;
-  std::optional<LogMel> audio;
-};
-
-Result<Preparer> make_preparer(const MediaSource& source) {
-  if (!source.extents)
-    return fail(ExitCode::bad_data,
-                cat("no preprocessor keeps the sizes of what '", source.placeholder, "' stands for"));
-  Preparer preparer;
-  if (source.kind == MediaKind::image) {
-    auto image = ImagePreprocessor::parse(source.preprocessor_json, source.item_shape);
-    if (!image) return tl::unexpected(image.error());
-    preparer.image = std::move(*image);
-  } else {
-    auto audio = LogMel::parse(source.preprocessor_json, source.item_shape);
-    if (!audio) return tl::unexpected(audio.error());
-    preparer.audio = std::move(*audio);
-  }
-  return preparer;
-}
-
-Result<MediaItem> prepare(const Preparer& preparer, const std::filesystem::path& path) {
-  if (preparer.image) {
-    auto image = read_image(path);
-    if (!image) return tl::unexpected(image.error());
-    return (*preparer.image)(*image);
-  }
-  const LogMel::Options& wanted = preparer.audio->options();
-  // A little more than is taken: enough to see that there is more.
-  auto audio = read_audio(path, wanted.sampling_rate, wanted.n_samples + wanted.hop_length + 1);
-  if (!audio) return tl::unexpected(audio.error());
-  return (*preparer.audio)(std::move(*audio));
-}
 
 /// Whether the findings allow to go on; what is tolerated is said.
 Result<void> judge(Findings& found, double max_bad_fraction) {
@@ -99,7 +67,13 @@ struct ConversationDataset::State {
   }
   /// The files of a sample that an encoder takes, in the order of its placeholders.
   Result<std::vector<std::string>> files_of(const Conversation& conversation, std::size_t encoder) const;
-  Result<SampleExtents> extents_of(const Conversation& conversation) const;
+  /// What `make` makes of each. `reading` ends with the caller.
+  template <class T>
+  Result<std::vector<T>> make_all(const Sample& at, const Conversation& conversation, std::size_t encoder,
+                                  std::optional<Reading>& reading,
+                                  Result<T> (Preparer::*make)(const fs::path&) const) const;
+  Result<SampleExtents> extents_of(const Sample& at, const Conversation& conversation,
+                                   std::optional<Reading>& reading) const;
   Result<void> open_files();
 
   ConversationOptions options;
@@ -112,7 +86,7 @@ struct ConversationDataset::State {
 };
 
 Result<void> check_source(const MediaSource& source) {
-  const auto preparer = make_preparer(source);
+  const auto preparer = Preparer::make(source);
   if (!preparer) return tl::unexpected(preparer.error());
   return {};
 }
@@ -128,12 +102,40 @@ Result<std::vector<std::string>> ConversationDataset::State::files_of(const Conv
   return out;
 }
 
-Result<SampleExtents> ConversationDataset::State::extents_of(const Conversation& conversation) const {
+template <class T>
+Result<std::vector<T>> ConversationDataset::State::make_all(
+    const Sample& at, const Conversation& conversation, std::size_t encoder, std::optional<Reading>& reading,
+    Result<T> (Preparer::*make)(const fs::path&) const) const {
+  const auto names = files_of(conversation, encoder);
+  if (!names) return tl::unexpected(names.error());
+  std::vector<T> out;
+  for (const std::string& name : *names) {
+    reading.emplace(cat(at.file->place(at.index), ": '", name, "'"));
+    const auto path = at.file->media(name);
+    if (!path) return tl::unexpected(path.error());
+    auto made = (preparers[encoder].*make)(*path);
+    if (!made) {
+      Error error = made.error();
+      error.message = cat("'", name, "': ", error.message);
+      return tl::unexpected(std::move(error));
+    }
+    out.push_back(std::move(*made));
+  }
+  return out;
+}
+
+Result<SampleExtents> ConversationDataset::State::extents_of(const Sample& at,
+                                                             const Conversation& conversation,
+                                                             std::optional<Reading>& reading) const {
   SampleExtents out;
   for (std::size_t e = 0; e < options.media.size(); ++e) {
-    const auto taken = files_of(conversation, e);
-    if (!taken) return tl::unexpected(taken.error());
-    out.emplace_back(taken->size(), *options.media[e].extents);
+    if (const auto& all = options.media[e].extents) {
+      out.emplace_back(static_cast<std::size_t>(at.file->items(at.index, e)), *all);
+      continue;
+    }
+    auto each = make_all(at, conversation, e, reading, &Preparer::extents);
+    if (!each) return tl::unexpected(each.error());
+    out.push_back(std::move(*each));
   }
   return out;
 }
@@ -191,10 +193,9 @@ Result<std::unique_ptr<ConversationDataset>> ConversationDataset::open(const Con
   if (!tokenizer) return tl::unexpected(tokenizer.error());
   auto state = std::make_unique<State>(options, std::move(*tokenizer), chat_template);
   for (MediaSource& source : state->options.media) {
-    auto preparer = make_preparer(source);
+    auto preparer = Preparer::make(source);
     if (!preparer) return tl::unexpected(preparer.error());
-    if (source.preprocessor_json.empty())
-      source.preprocessor_json = preparer->image ? preparer->image->to_json() : preparer->audio->to_json();
+    if (source.preprocessor_json.empty()) source.preprocessor_json = preparer->to_json();
     state->preparers.push_back(std::move(*preparer));
   }
   auto opened = state->open_files();
@@ -232,20 +233,30 @@ SampleInfo ConversationDataset::info(std::int64_t sample) const {
 }
 
 Result<SampleExtents> ConversationDataset::extents(std::int64_t sample) const {
-  SampleExtents out;
-  const SampleInfo known = info(sample);
-  for (std::size_t e = 0; e < known.items.size(); ++e)
-    out.emplace_back(static_cast<std::size_t>(known.items[e]), *state_->options.media[e].extents);
-  return out;
+  const auto state = state_;
+  const auto at = state->locate(sample);
+  bool asks = false;
+  for (std::size_t e = 0; e < state->options.media.size(); ++e)
+    asks = asks || (!state->options.media[e].extents && at.file->items(at.index, e) > 0);
+  std::optional<Reading> reading;
+  Result<Conversation> conversation;
+  if (asks) {
+    reading.emplace(at.file->place(at.index));
+    conversation = at.file->read(at.index);
+    if (!conversation) return State::failure(conversation.error(), at);
+  }
+  auto items = state->extents_of(at, *conversation, reading);
+  if (!items) return State::failure(items.error(), at);
+  return items;
 }
 
 Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
   const auto state = state_;
   const auto at = state->locate(sample);
-  const Reading reading(at.file->place(at.index));
+  std::optional<Reading> reading(at.file->place(at.index));
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
-  const auto items = state->extents_of(*conversation);
+  const auto items = state->extents_of(at, *conversation, reading);
   if (!items) return State::failure(items.error(), at);
   auto row =
       make_row(*state->chat_template, conversation->turns, state->tokenizer, state->options.media, *items);
@@ -268,39 +279,25 @@ Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
 Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, int encoder) const {
   const auto state = state_;
   const auto at = state->locate(sample);
-  const std::string place = at.file->place(at.index);
-  std::optional<Reading> reading(place);
+  std::optional<Reading> reading(at.file->place(at.index));
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
-  const auto e = static_cast<std::size_t>(encoder);
-  const auto files = state->files_of(*conversation, e);
-  if (!files) return State::failure(files.error(), at);
-  std::vector<MediaItem> items;
-  for (const std::string& name : *files) {
-    reading.emplace(cat(place, ": '", name, "'"));
-    auto path = at.file->media(name);
-    if (!path) return State::failure(path.error(), at);
-    auto item = prepare(state->preparers[e], *path);
-    if (!item) {
-      Error error = item.error();
-      error.message = cat("'", name, "': ", error.message);
-      return State::failure(std::move(error), at);
-    }
-    items.push_back(std::move(*item));
-  }
+  auto items =
+      state->make_all(at, *conversation, static_cast<std::size_t>(encoder), reading, &Preparer::operator());
+  if (!items) return State::failure(items.error(), at);
   return items;
 }
 
 Result<Question> ConversationDataset::question(std::int64_t sample) const {
   const auto state = state_;
   const auto at = state->locate(sample);
-  const Reading reading(at.file->place(at.index));
+  std::optional<Reading> reading(at.file->place(at.index));
   auto conversation = at.file->read(at.index);
   if (!conversation) return State::failure(conversation.error(), at);
   std::size_t answer = conversation->turns.size();
   while (answer > 0 && !conversation->turns[answer - 1].learn()) --answer;
   if (answer == 0) return State::failure({ExitCode::bad_data, "the conversation has no answer", {}}, at);
-  const auto items = state->extents_of(*conversation);
+  const auto items = state->extents_of(at, *conversation, reading);
   if (!items) return State::failure(items.error(), at);
   auto prompt = make_prompt(*state->chat_template, {conversation->turns.data(), answer - 1}, state->tokenizer,
                             state->options.media, *items);

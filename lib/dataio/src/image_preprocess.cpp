@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <cmath>
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/dataio/preprocess.h"
-#include "preprocessor_json.h"
+#include "pixel_values.h"
 
 namespace cornstarch::dataio {
 namespace {
@@ -59,31 +58,6 @@ std::string read_crop_size(const Json& json, ImagePreprocessor& p) {
   return problem.empty() ? read_key(*size, "width", p.crop_width) : problem;
 }
 
-std::string read_filter(const Json& json, ImagePreprocessor& p) {
-  const Json* value = find(json, "resample");
-  if (value == nullptr) return {};
-  for (const Filter filter : {Filter::bilinear, Filter::bicubic}) {
-    if (*value != static_cast<int>(filter)) continue;
-    p.filter = filter;
-    return {};
-  }
-  return cat("'resample' ", value->dump(), " is not implemented; implemented: 2 (bilinear), 3 (bicubic)");
-}
-
-std::string read_triple(const Json& json, const char* key, std::vector<double>& out) {
-  const Json* value = find(json, key);
-  if (value == nullptr) return {};
-  if (value->is_number()) {
-    out.assign(3, value->get<double>());
-    return {};
-  }
-  const bool good = value->is_array() && value->size() == 3 &&
-                    std::all_of(value->begin(), value->end(), [](const Json& v) { return v.is_number(); });
-  if (!good) return cat("'", key, "' must be three numbers");
-  out = value->get<std::vector<double>>();
-  return {};
-}
-
 std::string read_all(const Json& json, ImagePreprocessor& p) {
   for (const char* key : {"do_pad", "use_square_size"}) {
     bool value = false;
@@ -91,16 +65,9 @@ std::string read_all(const Json& json, ImagePreprocessor& p) {
     if (!problem.empty()) return problem;
     if (value) return cat("'", key, "' is not implemented");
   }
-  std::string problem = first_problem(
-      {read_key(json, "do_resize", p.do_resize), read_size(json, p), read_filter(json, p),
-       read_key(json, "do_center_crop", p.do_center_crop), read_crop_size(json, p),
-       read_key(json, "do_rescale", p.do_rescale), read_key(json, "rescale_factor", p.rescale_factor),
-       read_key(json, "do_normalize", p.do_normalize), read_triple(json, "image_mean", p.image_mean),
-       read_triple(json, "image_std", p.image_std)});
-  if (!problem.empty()) return problem;
-  if (std::find(p.image_std.begin(), p.image_std.end(), 0.0) != p.image_std.end())
-    return "'image_std' must not contain 0";
-  return {};
+  return first_problem({read_key(json, "do_resize", p.do_resize), read_size(json, p),
+                        read_filter(json, p.filter), read_key(json, "do_center_crop", p.do_center_crop),
+                        read_crop_size(json, p), read_values(json, p)});
 }
 
 /// The shape that comes out of any picture, where the config fixes it.
@@ -171,11 +138,7 @@ std::string ImagePreprocessor::to_json() const {
   json["resample"] = static_cast<int>(filter);
   json["do_center_crop"] = do_center_crop;
   if (do_center_crop) json["crop_size"] = {{"height", crop_height}, {"width", crop_width}};
-  json["do_rescale"] = do_rescale;
-  json["rescale_factor"] = rescale_factor;
-  json["do_normalize"] = do_normalize;
-  json["image_mean"] = image_mean;
-  json["image_std"] = image_std;
+  write_values(json, *this);
   return json.dump(2) + "\n";
 }
 
@@ -190,16 +153,9 @@ Result<MediaItem> ImagePreprocessor::operator()(const Image& original) const {
                                         ", the encoder takes ", shape_text(item_shape)));
   const std::size_t pixels = image->rgb.size() / 3;
   item.values.resize(image->rgb.size());
-  for (std::size_t c = 0; c < 3; ++c) {
-    const auto mean = static_cast<float>(image_mean[c]);
-    const auto std_dev = static_cast<float>(image_std[c]);
-    for (std::size_t i = 0; i < pixels; ++i) {
-      const double byte = image->rgb[3 * i + c];
-      auto value = static_cast<float>(do_rescale ? byte * rescale_factor : byte);
-      if (do_normalize) value = (value - mean) / std_dev;
-      item.values[c * pixels + i] = value;
-    }
-  }
+  const auto table = this->table();
+  for (std::size_t c = 0; c < 3; ++c)
+    for (std::size_t i = 0; i < pixels; ++i) item.values[c * pixels + i] = table[c][image->rgb[3 * i + c]];
   return item;
 }
 

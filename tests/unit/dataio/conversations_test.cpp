@@ -171,6 +171,50 @@ TEST_CASE("each encoder gets the files of its placeholders, in order") {
   CHECK((*dataset->media(0, 2))[0].shape == Ids{4, 100});
 }
 
+TEST_CASE("each picture has a size of its own, and as many rows") {
+  Fixture f;
+  std::filesystem::copy_file(golden::path("photos/jpeg_turned6.jpg"), f.folder.path() / "turned.jpg");
+  f.options.media[0] = {"<image>",
+                        MediaKind::image,
+                        [](const auto& item) { return item.places() / 4; },
+                        {96},
+                        R"({"patch_size": 4, "min_pixels": 64, "max_pixels": 512})",
+                        {}};
+  f.file(
+      "train.jsonl",
+      R"({"conversations": [{"from": "human", "value": "<image>x<image>"}, {"from": "gpt", "value": "y"}],)"
+      R"( "images": ["turned.jpg", "a.png"]})"
+      "\n" +
+          kText + "\n" +
+          R"({"conversations": [{"from": "human", "value": "<image>"}], "images": ["a.wav"]})");
+  f.options.max_bad_fraction = 0.5;
+  const auto dataset = f.open();
+  using Items = std::vector<cornstarch::catalog::Extents>;
+  const auto extents = dataset->extents(0);
+  REQUIRE(extents);
+  // 6 x 9 pixels once it stands upright, and 33 x 21.
+  CHECK(*extents == SampleExtents{Items{{1, 2, 2}, {1, 4, 6}}, {}});
+  CHECK(dataset->extents(1).value() == SampleExtents{{}, {}});
+  CHECK(f.without_folder(dataset->extents(2).error().message) ==
+        "train.jsonl:3: 'a.wav': a WAV recording, which is not read");
+  const auto row = dataset->text(0);
+  REQUIRE(row);
+  CHECK(Ids(row->ids.begin(), row->ids.begin() + 8 - 1 + std::ssize(f.ids("x"))) ==
+        Ids{-1} + f.ids("x") + Ids{-1, -1, -1, -1, -1, -1});
+  const auto media = dataset->media(0, 0);
+  REQUIRE(media);
+  REQUIRE(media->size() == 2);
+  CHECK((*media)[0].shape == Ids{4, 96});
+  CHECK((*media)[1].shape == Ids{24, 96});
+  CHECK(dataset->preprocessor_json(0) == f.options.media[0].preprocessor_json);
+}
+
+TEST_CASE("a recording has no size of its own") {
+  Fixture f;
+  f.options.media[1].extents.reset();
+  CHECK(f.problem() == "no preprocessor keeps the lengths of what '<sound>' stands for");
+}
+
 TEST_CASE("a placeholder in an answer is not learnt") {
   Fixture f;
   f.file("train.jsonl",

@@ -1,0 +1,55 @@
+#include "preparer.h"
+
+#include <utility>
+
+#include "cornstarch/base/text.h"
+
+namespace cornstarch::dataio {
+namespace {
+
+Result<MediaItem> prepare(const LogMel& mel, const std::filesystem::path& path) {
+  const LogMel::Options& wanted = mel.options();
+  // A little more than is taken: enough to see that there is more.
+  auto audio = read_audio(path, wanted.sampling_rate, wanted.n_samples + wanted.hop_length + 1);
+  if (!audio) return tl::unexpected(audio.error());
+  return mel(std::move(*audio));
+}
+
+Result<MediaItem> prepare(const auto& processor, const std::filesystem::path& path) {
+  const auto image = read_image(path);
+  if (!image) return tl::unexpected(image.error());
+  return processor(*image);
+}
+
+}  // namespace
+
+Result<Preparer> Preparer::make(const MediaSource& source) {
+  const auto with = [&](auto processor) -> Result<Preparer> {
+    if (!processor) return tl::unexpected(processor.error());
+    return Preparer(std::move(*processor), source.extents);
+  };
+  const bool image = source.kind == MediaKind::image;
+  if (image && source.extents)
+    return with(ImagePreprocessor::parse(source.preprocessor_json, source.item_shape));
+  if (image) return with(PatchPreprocessor::parse(source.preprocessor_json, source.item_shape));
+  if (source.extents) return with(LogMel::parse(source.preprocessor_json, source.item_shape));
+  return fail(ExitCode::bad_data,
+              cat("no preprocessor keeps the lengths of what '", source.placeholder, "' stands for"));
+}
+
+Result<catalog::Extents> Preparer::extents(const std::filesystem::path& path) const {
+  if (extents_) return *extents_;
+  const auto info = probe_image(path);
+  if (!info) return tl::unexpected(info.error());
+  return std::get<PatchPreprocessor>(processor_).extents(info->width, info->height);
+}
+
+Result<MediaItem> Preparer::operator()(const std::filesystem::path& path) const {
+  return std::visit([&](const auto& processor) { return prepare(processor, path); }, processor_);
+}
+
+std::string Preparer::to_json() const {
+  return std::visit([](const auto& processor) { return processor.to_json(); }, processor_);
+}
+
+}  // namespace cornstarch::dataio
