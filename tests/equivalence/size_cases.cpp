@@ -7,6 +7,29 @@ using config::Checkpointing;
 using config::Distribution;
 using config::SpMode;
 
+namespace {
+
+/// Pictures whose tokens the LLM turns by row and column.
+void add_grids(Table& table) {
+  const auto add = [&](std::vector<EncoderLayout> encoders, int tp, int stages, int dp) -> LayoutCase& {
+    LayoutCase& c = table.add(std::move(encoders), tp, stages, dp);
+    c.llm = "qwen2_vl_text";
+    return c;
+  };
+  add({sizes(1, 1)}, 2, 1, 1);
+  add({sizes(2, 2), whisper()}, 3, 2, 2);
+  for (const SpMode mode : kModes)
+    split(add({split(sizes(1, 2), 2, mode)}, 1, 2, 1), 2, mode).distribution = Distribution::zigzag;
+  LayoutCase& packed = split(add({sizes(), clip()}, 2, 1, 2), 2, SpMode::ring_attn);
+  packed.packing = true;
+  packed.mask = AttentionMask::image_bidirectional;
+  LayoutCase& dealt = add({sizes(2)}, 2, 2, 1);
+  dealt.llm_blocks = {Checkpointing::full, true};
+  add({sizes()}, 2, 1, 2).sharding = config::Sharding::zero3;
+}
+
+}  // namespace
+
 void add_sizes(Table& table) {
   for (const int merged : {1, 4}) {
     table.add({sizes(1, 1, merged)}, 1, 1, 1);
@@ -36,6 +59,7 @@ void add_sizes(Table& table) {
     c.train_llm = bits & 4;
     c.mix.text_tail = true;
   }
+  add_grids(table);
 }
 
 }  // namespace cornstarch::test

@@ -16,9 +16,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from transformers.modeling_outputs import CausalLMOutput
 from transformers import (CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM,
                           Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
                           Olmo2Config, Olmo2ForCausalLM, Qwen2AudioEncoder, Qwen2AudioEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
+                          Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, Qwen2VLTextConfig, Qwen2VLTextModel,
                           SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperModel)
 
 ROOT = Path(__file__).parent / "models"
@@ -87,6 +89,14 @@ CASES = {
     "qwen2_options": ("qwen2", dict(num_key_value_heads=1, hidden_act="gelu", rms_norm_eps=0.1, tie_word_embeddings=True,
                                     pad_token_id=5, rope_parameters=YARN, use_sliding_window=True, sliding_window=5,
                                     max_window_layers=1), {}),
+    "qwen2vl": ("qwen2_vl_text", dict(hidden_size=32, num_key_value_heads=2, rope_parameters=dict(
+        rope_type="default", rope_theta=100.0, mrope_section=[1, 2, 1])), {}),
+    "qwen2vl_options": ("qwen2_vl_text", dict(
+        hidden_size=32, num_key_value_heads=1, hidden_act="gelu", rms_norm_eps=0.1, tie_word_embeddings=True, pad_token_id=5,
+        rope_parameters=dict(YARN, mrope_section=[1, 1, 1, 1]), use_sliding_window=True, sliding_window=5,
+        max_window_layers=1), dict(old_config=True)),
+    "qwen25vl": ("qwen2_5_vl_text", dict(hidden_size=32, num_key_value_heads=2, rope_parameters=dict(
+        type="mrope", rope_theta=100.0, mrope_section=[2, 1, 1])), {}),
     "qwen3": ("qwen3", dict(num_key_value_heads=2, head_dim=6), {}),
     "qwen3_options": ("qwen3", dict(num_key_value_heads=4, head_dim=4, hidden_act="relu", rms_norm_eps=0.1,
                                     attention_bias=True, tie_word_embeddings=True, pad_token_id=5, rope_parameters=YARN),
@@ -167,7 +177,34 @@ def decoder(config_class, model_class):
     return build
 
 
-def run_decoder(model, golden):
+class Headed(torch.nn.Module):
+    """A text model with a head, as the class of the whole has it."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.config, self.model = model.config, model
+        self.lm_head = torch.nn.Linear(self.config.hidden_size, self.config.vocab_size, bias=False)
+        if self.config.tie_word_embeddings:
+            self.lm_head.weight = model.embed_tokens.weight
+
+    def forward(self, inputs_embeds, position_ids):
+        hidden = self.model(inputs_embeds=inputs_embeds, position_ids=position_ids).last_hidden_state
+        return CausalLMOutput(logits=self.lm_head(hidden))
+
+
+def text_part(config_class, model_class):
+    def build(config):
+        model = Headed(model_class._from_config(config_class(**config), attn_implementation="eager"))
+        return model, {name: p for name, p in model.named_parameters()}
+    return build
+
+
+def run_text_part(model, golden):
+    golden["positions"] = torch.randint(0, 9, (3, 2, 9))
+    run_decoder(model, golden, position_ids=golden["positions"])
+
+
+def run_decoder(model, golden, **more):
     c = model.config
     record(golden, model.model.norm, "model.norm")
     for i, layer in enumerate(model.model.layers):
@@ -183,7 +220,7 @@ def run_decoder(model, golden):
         where = (ids == -1 - e).unsqueeze(-1).expand_as(embedded)
         embedded = embedded.masked_scatter(where, rows)
     golden["hidden.model.embed_tokens"] = embedded.detach()
-    logits = model(inputs_embeds=embedded).logits
+    logits = model(inputs_embeds=embedded, **more).logits
     loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), reduction="sum")
     loss.backward()
     golden.update(ids=ids, labels=labels, logits=logits.detach(), loss=loss.detach())
@@ -266,6 +303,8 @@ def encoder_loss(out, golden):
 FAMILIES = {"llama": (LLAMA, decoder(LlamaConfig, LlamaForCausalLM), run_decoder),
             "mistral": (LLAMA, decoder(MistralConfig, MistralForCausalLM), run_decoder),
             "qwen2": (LLAMA, decoder(Qwen2Config, Qwen2ForCausalLM), run_decoder),
+            "qwen2_vl_text": (LLAMA, text_part(Qwen2VLTextConfig, Qwen2VLTextModel), run_text_part),
+            "qwen2_5_vl_text": (LLAMA, text_part(Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel), run_text_part),
             "qwen3": (LLAMA, decoder(Qwen3Config, Qwen3ForCausalLM), run_decoder),
             "gemma2": (LLAMA, decoder(Gemma2Config, Gemma2ForCausalLM), run_decoder),
             "gemma3_text": (LLAMA, decoder(Gemma3TextConfig, Gemma3ForCausalLM), run_decoder),

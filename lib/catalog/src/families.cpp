@@ -13,10 +13,13 @@ namespace cornstarch::catalog {
 namespace {
 
 const std::vector<const Family*>& all_families() {
-  static const std::vector<const Family*> list = {&clip_family(),    &siglip_family(),      &dinov2_family(),
-                                                  &whisper_family(), &qwen2_audio_family(), &llama_family(),
-                                                  &mistral_family(), &qwen2_family(),       &qwen3_family(),
-                                                  &gemma2_family(),  &gemma3_text_family(), &olmo2_family()};
+  static const std::vector<const Family*> list = {&clip_family(),          &siglip_family(),
+                                                  &dinov2_family(),        &whisper_family(),
+                                                  &qwen2_audio_family(),   &llama_family(),
+                                                  &mistral_family(),       &qwen2_family(),
+                                                  &qwen2_vl_text_family(), &qwen2_5_vl_text_family(),
+                                                  &qwen3_family(),         &gemma2_family(),
+                                                  &gemma3_text_family(),   &olmo2_family()};
   return list;
 }
 
@@ -58,7 +61,8 @@ std::string exported(const Family& family, const ModelSpec& spec, Json section) 
       if (rope.contains("rope_theta")) section["rope_theta"] = rope["rope_theta"];
       rope.erase("rope_theta");
       rope.erase("partial_rotary_factor");
-      const bool scaled = rope.value("rope_type", rope.value("type", Json("default"))) != "default";
+      const bool scaled = rope.value("rope_type", rope.value("type", Json("default"))) != "default" ||
+                          rope.contains("mrope_section");
       section["rope_scaling"] = scaled ? rope : Json();
     }
   }

@@ -44,6 +44,8 @@ const Family& qwen2_audio_family();
 const Family& llama_family();
 const Family& mistral_family();
 const Family& qwen2_family();
+const Family& qwen2_vl_text_family();
+const Family& qwen2_5_vl_text_family();
 const Family& qwen3_family();
 const Family& gemma2_family();
 const Family& gemma3_text_family();

@@ -231,6 +231,24 @@ void HfConfig::longrope_scaling(const Json& scaling, const std::string& name, st
       "attention_factor", rope.factor <= 1 ? 1.0 : std::sqrt(1 + std::log(rope.factor) / std::log(original)));
 }
 
+void HfConfig::three_parts(const Json& scaling, const std::string& name, std::int64_t head_dim,
+                           const std::vector<std::int64_t>& fallback, RopeSpec& rope) {
+  const std::string key = "mrope_section";
+  const Json list = scaling.is_object() && scaling.contains(key) ? scaling[key] : Json(fallback);
+  std::int64_t sum = 0;
+  for (const Json& each : list) {
+    const bool good = each.is_number_integer() && each >= 1 && each <= head_dim;
+    rope.sections.push_back(good ? each.get<std::int64_t>() : head_dim);
+    sum += rope.sections.back();
+  }
+  if (!list.is_array() || sum != head_dim / 2)
+    problem(cat(name, ".", key), cat("expected whole numbers whose sum is ", head_dim / 2,
+                                     ", half of a head's size, got ", shown(list)));
+  if (rope.depends_on_length())
+    problem(name,
+            cat(key, " with frequencies that depend on the length (dynamic, longrope) is not supported"));
+}
+
 RopeSpec HfConfig::rope(std::int64_t max_positions, std::int64_t head_dim, const RopeKeys& keys) {
   RopeSpec rope;
   rope.theta = positive(keys.theta, keys.default_theta);
@@ -247,7 +265,11 @@ RopeSpec HfConfig::rope(std::int64_t max_positions, std::int64_t head_dim, const
     name = "rope_scaling";
   }
   require_number("partial_rotary_factor", 1.0, "only 1 is supported");
-  if (!parameters || parameters->is_null()) return rope;
+  const bool parts = !keys.sections.empty();
+  if (!parameters || parameters->is_null()) {
+    if (parts) three_parts({}, name, head_dim, keys.sections, rope);
+    return rope;
+  }
   if (!parameters->is_object()) {
     problem(name, cat("expected a map, got ", shown(*parameters)));
     return rope;
@@ -274,11 +296,12 @@ RopeSpec HfConfig::rope(std::int64_t max_positions, std::int64_t head_dim, const
   } else if (type == "longrope") {
     rope.type = RopeSpec::Type::longrope;
     longrope_scaling(*parameters, name, max_positions, head_dim, rope);
-  } else if (type != "default") {
+  } else if (type != "default" && !(parts && type == "mrope")) {
     problem(cat(name, ".", key),
             cat("rope of type ", shown(type),
                 " is not supported; known are default, dynamic, linear, llama3, longrope, yarn"));
   }
+  if (parts) three_parts(*parameters, name, head_dim, keys.sections, rope);
   return rope;
 }
 

@@ -17,8 +17,9 @@ using Json = nlohmann::ordered_json;
 struct RopeKeys {
   const char* theta = "rope_theta";
   double default_theta = 10000.0;
-  bool scaled = true;            ///< rope_scaling is of it
-  const char* layers = nullptr;  ///< the key of these layers' own part of rope_parameters
+  bool scaled = true;                       ///< rope_scaling is of it
+  const char* layers = nullptr;             ///< the key of these layers' own part of rope_parameters
+  std::vector<std::int64_t> sections = {};  ///< M-RoPE: where mrope_section is absent
 };
 
 /// Reads the keys of one HF config.json section. A missing key gives the default of the HF class; whatever is
@@ -69,6 +70,8 @@ class HfConfig {
   void yarn_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions, RopeSpec& rope);
   void longrope_scaling(const Json& scaling, const std::string& name, std::int64_t max_positions,
                         std::int64_t head_dim, RopeSpec& rope);
+  void three_parts(const Json& scaling, const std::string& name, std::int64_t head_dim,
+                   const std::vector<std::int64_t>& fallback, RopeSpec& rope);
 
   Json json_;
   std::set<std::string> known_;

@@ -6,6 +6,16 @@
 #include "cornstarch/catalog/module_kind.h"
 
 namespace cornstarch::catalog {
+namespace {
+
+bool any_rope(const ModelSpec& spec, const auto& holds) {
+  return std::any_of(spec.modules.begin(), spec.modules.end(), [&](const ModuleSpec& module) {
+    const AttentionSpec* attention = attention_of(module);
+    return attention != nullptr && attention->rope && holds(*attention->rope);
+  });
+}
+
+}  // namespace
 
 const char* name_of(ModelKind kind) {
   switch (kind) {
@@ -49,11 +59,13 @@ std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length) {
 }
 
 bool notices_length(const ModelSpec& spec, std::int64_t length) {
-  return std::any_of(spec.modules.begin(), spec.modules.end(), [&](const ModuleSpec& module) {
-    const AttentionSpec* attention = attention_of(module);
-    return attention != nullptr && attention->rope && attention->rope->depends_on_length() &&
-           length > attention->rope->original_max_positions;
+  return any_rope(spec, [&](const RopeSpec& rope) {
+    return rope.depends_on_length() && length > rope.original_max_positions;
   });
+}
+
+bool notices_grids(const ModelSpec& spec) {
+  return any_rope(spec, [](const RopeSpec& rope) { return !rope.sections.empty(); });
 }
 
 bool trains(const ModuleSpec& module) {

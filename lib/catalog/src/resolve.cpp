@@ -126,6 +126,14 @@ std::int64_t features_of(const Modality& encoder, const Extents& item) {
   return places;
 }
 
+std::optional<Extents> feature_grid(const Modality& encoder, const Extents& item) {
+  const ModelSpec& spec = encoder.spec;
+  const Extents grid{item.t, item.h / spec.patch_block, item.w / spec.patch_block};
+  const bool fills =
+      spec.kind == ModelKind::vision && !fixed_extents(spec) && grid.places() == features_of(encoder, item);
+  return fills ? std::optional(grid) : std::nullopt;
+}
+
 std::optional<Modalities> resolve(const config::Loaded& loaded, Diagnostics& diagnostics) {
   const Context context{loaded, diagnostics};
   Read llm = read_llm(context);

@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
@@ -208,6 +209,16 @@ RopeTable Rope::table(std::int64_t length, at::TensorOptions activations) {
   return {longest_.cos.narrow(0, 0, length), longest_.sin.narrow(0, 0, length)};
 }
 
+/// [n, head_dim / 2]: the part of each position [3, n] that turns with each frequency.
+at::Tensor Rope::by_frequency(const at::Tensor& positions) const {
+  std::vector<at::Tensor> turns;
+  for (const std::int64_t frequencies : spec_.sections) {
+    const auto part = static_cast<std::int64_t>(turns.size()) % 3;
+    turns.push_back(positions[part].unsqueeze(1).expand({-1, frequencies}));
+  }
+  return at::cat(turns, 1);
+}
+
 RopeTable Rope::table_at(const at::Tensor& positions, std::int64_t length, const RowLengths& rows,
                          at::TensorOptions activations) {
   const at::ScalarType dtype = wide(at::typeMetaToScalarType(activations.dtype()));
@@ -215,7 +226,10 @@ RopeTable Rope::table_at(const at::Tensor& positions, std::int64_t length, const
   last_positions_ = positions;
   if (!spec_.depends_on_length() || !rows.rows.defined()) {
     const RopeTable all = table(length, activations);
-    return last_ = {all.cos.index_select(0, positions), all.sin.index_select(0, positions)};
+    if (positions.dim() == 1)
+      return last_ = {all.cos.index_select(0, positions), all.sin.index_select(0, positions)};
+    const at::Tensor places = by_frequency(positions);
+    return last_ = {all.cos.gather(0, places), all.sin.gather(0, places)};
   }
   std::vector<at::Tensor> by_row;
   for (const std::int64_t each : rows.lengths) by_row.push_back(frequencies_of(spec_, head_dim_, each));

@@ -3,6 +3,17 @@
 #include <algorithm>
 
 namespace cornstarch::pipeline {
+namespace {
+
+/// [3, n], of these tokens.
+at::Tensor take(const plan::PartPositions& positions, const std::vector<std::int64_t>& tokens) {
+  std::vector<std::int64_t> out;
+  for (const auto& part : positions)
+    for (const std::int64_t token : tokens) out.push_back(part[static_cast<std::size_t>(token)]);
+  return models::index_tensor(out).view({3, -1});
+}
+
+}  // namespace
 
 models::Tokens split_items(const TokenSplit& split, const plan::ItemLayout& items) {
   models::Tokens tokens{
@@ -27,6 +38,7 @@ models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, c
     tokens.windowed[window] = layout_of(plan::windowed(placed.pattern, window));
   const auto common = tokens.windowed.find(catalog::common_window(llm));
   tokens.layout = common != tokens.windowed.end() ? common->second : layout_of(placed.pattern);
+  if (!placed.positions[0].empty()) tokens.positions = take(placed.positions, own);
   return tokens;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/module_kind.h"
 
 namespace cornstarch::train {
 namespace {
@@ -32,13 +33,35 @@ std::vector<std::vector<std::int64_t>> features_of(const dataio::SampleExtents& 
   return out;
 }
 
+/// Adds those of a row that is padded to `length`.
+void add_positions(const dataio::TextRow& row, std::int64_t length, const dataio::SampleExtents& items,
+                   const catalog::Modalities& modalities, plan::PartPositions& out) {
+  std::vector<std::vector<catalog::Extents>> grids(items.size());
+  for (std::size_t e = 0; e < items.size(); ++e)
+    for (const catalog::Extents& item : items[e])
+      if (const auto grid = catalog::feature_grid(modalities[e], item)) grids[e].push_back(*grid);
+  plan::PartPositions own =
+      plan::rope_positions(std::span(row.ids).first(static_cast<std::size_t>(row.length)), grids);
+  for (std::size_t part = 0; part < own.size(); ++part) {
+    own[part].resize(static_cast<std::size_t>(length), 0);
+    out[part].insert(out[part].end(), own[part].begin(), own[part].end());
+  }
+}
+
+/// Whether the LLM turns the tokens of pictures by where in them they lie.
+bool turns_by_grid(const catalog::Modalities& modalities) {
+  return catalog::notices_grids(modalities.back().spec) &&
+         std::any_of(modalities.begin(), modalities.end() - 1,
+                     [](const catalog::Modality& encoder) { return !catalog::fixed_extents(encoder.spec); });
+}
+
 }  // namespace
 
 bool places_tokens(const plan::Plan& plan, const catalog::Modalities& modalities) {
   const catalog::Modality& llm = modalities.back();
   return plan.packing || plan.llm().sp > 1 || llm.attention_mask != config::AttentionMask::causal ||
          !catalog::windows_of(llm.spec, plan.sequence_length).empty() ||
-         catalog::notices_length(llm.spec, plan.sequence_length);
+         catalog::notices_length(llm.spec, plan.sequence_length) || turns_by_grid(modalities);
 }
 
 pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows,
@@ -52,6 +75,9 @@ pipeline::PlacedTokens place_tokens(std::span<const dataio::TextRow> rows,
   const catalog::Modality& llm = modalities.back();
   pipeline::PlacedTokens out;
   for (const dataio::TextRow& row : rows) out.lengths.push_back(row.length);
+  if (turns_by_grid(modalities))
+    for (std::size_t r = 0; r < rows.size(); ++r)
+      add_positions(rows[r], plan.sequence_length, items[r], modalities, out.positions);
   out.pattern = plan::attention_pattern(pattern_rows, plan.sequence_length, llm.attention_mask);
   if (const std::int64_t window = catalog::common_window(llm.spec); window > 0)
     out.pattern = plan::windowed(std::move(out.pattern), window);

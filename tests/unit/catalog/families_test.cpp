@@ -451,6 +451,47 @@ TEST_CASE("rope by the length of a sample") {
   CHECK(!notices_length(spec(R"({"type": "linear", "factor": 4})"), 1000));
 }
 
+TEST_CASE("rope by the parts of a position") {
+  const auto read = [](const std::string& more) {
+    return make_spec("qwen2_vl_text", R"({"model_type": "qwen2_vl_text", "hidden_size": 16,
+        "num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 1)" +
+                                          more + "}");
+  };
+  const auto rope = [&](const std::string& more) {
+    return *std::get<BlockSpec>(read(more).spec.value().modules[1].body).attention.rope;
+  };
+  const RopeSpec wanted{.theta = 1e6, .sections = {1, 2, 1}};
+  CHECK(rope(R"(, "rope_scaling": {"type": "mrope", "mrope_section": [1, 2, 1]})") == wanted);
+  CHECK(rope(R"(, "rope_parameters": {"rope_type": "default", "type": "mrope", "rope_theta": 1000000.0,
+                                      "mrope_section": [1, 2, 1]})") == wanted);
+  CHECK(rope(R"(, "rope_scaling": {"type": "yarn", "factor": 2, "mrope_section": [2, 2]})").type ==
+        RopeSpec::Type::yarn);
+  CHECK(make_spec("qwen2_5_vl_text", R"({"hidden_size": 128, "num_attention_heads": 1, "num_hidden_layers": 1,
+                                         "num_key_value_heads": 1})")
+            .spec.value()
+            .modules.size() == 4);  // three sections by default, which make a head of 128
+  CHECK(notices_grids(read(R"(, "rope_scaling": {"mrope_section": [4]})").spec.value()));
+  CHECK_FALSE(notices_grids(make_spec("qwen2", R"({"num_hidden_layers": 1})").spec.value()));
+
+  const std::string must = "expected whole numbers whose sum is 4, half of a head's size, got ";
+  CHECK(read("").problems == Lines{"rope_parameters.mrope_section: " + must + "[16,24,24]"});
+  CHECK(read(R"(, "rope_scaling": {"type": "mrope", "mrope_section": [1, 4, -1]})").problems ==
+        Lines{"rope_scaling.mrope_section: " + must + "[1,4,-1]"});
+  CHECK(read(R"(, "rope_scaling": {"mrope_section": 4})").problems ==
+        Lines{"rope_scaling.mrope_section: " + must + "4"});
+  CHECK(read(R"(, "rope_scaling": {"type": "dynamic", "factor": 2, "mrope_section": [4]})").problems ==
+        Lines{"rope_scaling: mrope_section with frequencies that depend on the length (dynamic, longrope) is "
+              "not supported"});
+  // What is written is read again, here and by transformers.
+  for (const std::string config : {R"(, "rope_scaling": {"type": "mrope", "mrope_section": [1, 2, 1]})",
+                                   R"(, "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0,
+                                                            "mrope_section": [1, 2, 1]})"}) {
+    const SpecResult again = make_spec("qwen2_vl_text", config_json(read(config).spec.value(), "float32"));
+    REQUIRE(again.spec);
+    CHECK(std::get<BlockSpec>(again.spec->modules[1].body).attention.rope == wanted);
+  }
+}
+
 TEST_CASE("problems of rope") {
   const auto rope = [](const std::string& value) {
     return problems_of("llama", R"({"rope_scaling": )" + value + "}");

@@ -42,8 +42,9 @@ Lines refused(const std::string& model, const Lines& families) {
 
 const std::string kEncoders =
     "known encoders: clip_vision_model, siglip_vision_model, dinov2, whisper, qwen2_audio_encoder";
-const std::string kBoth =
-    kEncoders + "; known language models: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, olmo2";
+const std::string kBoth = kEncoders +
+                          "; known language models: llama, mistral, qwen2, qwen2_vl_text, qwen2_5_vl_text, "
+                          "qwen3, gemma2, gemma3_text, olmo2";
 const Lines kAny = {"whisper", "llama", "mistral", "clip_vision_model"};
 
 std::string whole(const std::string& type) {
@@ -88,11 +89,9 @@ TEST_CASE("whole checkpoints whose parts are not known") {
     return cat("it is made of ", parts, ", and ", unknown, " not known here; ", kBoth);
   };
   CHECK(refused("Qwen2-VL-7B-Instruct", kAny) ==
-        Lines{whole("qwen2_vl"),
-              made_of("qwen2_vl_vision and qwen2_vl_text", "qwen2_vl_vision and qwen2_vl_text are")});
+        Lines{whole("qwen2_vl"), made_of("qwen2_vl_vision and qwen2_vl_text", "qwen2_vl_vision is")});
   CHECK(refused("Qwen2.5-VL-7B-Instruct", kAny) ==
-        Lines{whole("qwen2_5_vl"),
-              made_of("qwen2_5_vl_vision and qwen2_5_vl_text", "qwen2_5_vl_vision and qwen2_5_vl_text are")});
+        Lines{whole("qwen2_5_vl"), made_of("qwen2_5_vl_vision and qwen2_5_vl_text", "qwen2_5_vl_vision is")});
   CHECK(refused("Qwen3-VL-8B-Instruct", kAny) ==
         Lines{whole("qwen3_vl"),
               made_of("qwen3_vl_vision and qwen3_vl_text", "qwen3_vl_vision and qwen3_vl_text are")});
@@ -117,7 +116,8 @@ TEST_CASE("models of families that are not known") {
         Lines{"model_type: family 'siglip2_vision_model' is not known", kEncoders});
   CHECK(said("llama", R"({"model_type": "phi3"})") ==
         Lines{"model_type: family 'phi3' is not known",
-              "known language models: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, olmo2"});
+              "known language models: llama, mistral, qwen2, qwen2_vl_text, qwen2_5_vl_text, qwen3, gemma2, "
+              "gemma3_text, olmo2"});
 }
 
 TEST_CASE("models of another family than the config says") {

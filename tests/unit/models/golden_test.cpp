@@ -112,7 +112,8 @@ class Pipeline {
     at::Tensor x = stages_[0].embed(text, features_);
     const auto shape = x.sizes().vec();
     values["hidden." + names_[0]] = x.detach().clone();
-    const models::Tokens tokens = tokens_of(text);
+    models::Tokens tokens = tokens_of(text);
+    if (golden.count("positions")) tokens.positions = golden.at("positions").view({3, -1});
     if (tokens.layout) x = x.view({1, -1, shape[2]});
     for (std::size_t i = 1; i + 1 < stages_.size(); ++i) {
       x = stages_[i].transform(x, tokens);
@@ -124,12 +125,13 @@ class Pipeline {
     return stages_.back().loss(x, text);
   }
 
-  /// Whole rows, or, where a window or a sample's length is noticed, all their tokens in one list.
+  /// Whole rows, or, where a window, a sample's length or a position's parts are noticed, all their tokens in
+  /// one list.
   models::Tokens tokens_of(const models::Text& text) const {
     const std::int64_t rows = text.ids.size(0), length = text.ids.size(1);
     const auto windows = catalog::windows_of(m_.spec, length);
     const bool by_length = catalog::notices_length(m_.spec, length);
-    if (windows.empty() && !by_length) return {};
+    if (windows.empty() && !by_length && !catalog::notices_grids(m_.spec)) return {};
     const std::int64_t* ids = text.ids.const_data_ptr<std::int64_t>();
     std::vector<plan::PatternRow> pattern_rows;
     for (std::int64_t r = 0; r < rows; ++r)
@@ -218,6 +220,8 @@ TEST_CASE("language models compute what transformers does", "[models][golden]") 
   expect_parity("mistral", 2);
   expect_parity("olmo2", 2);
   expect_parity("qwen2", 2);
+  expect_parity("qwen2_vl_text", 2);
+  expect_parity("qwen2_5_vl_text", 1);
   expect_parity("qwen3", 2);
 }
 

@@ -50,6 +50,8 @@ inline std::string family_of(const std::string& golden) {
   const std::string family = golden.substr(0, golden.find('_'));
   if (family == "gemma3") return "gemma3_text";
   if (family == "qwen2audio") return "qwen2_audio_encoder";
+  if (family == "qwen2vl") return "qwen2_vl_text";
+  if (family == "qwen25vl") return "qwen2_5_vl_text";
   return family == "clip" || family == "siglip" ? family + "_vision_model" : family;
 }
 

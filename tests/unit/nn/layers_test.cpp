@@ -253,6 +253,24 @@ TEST_CASE("rotary tables follow transformers", "[nn]") {
     CHECK_THROWS_WITH(Rope(spec, 4).table(9, at::kDouble),
                       "rotary embedding by samples' lengths over whole rows of 9");
   }
+  SECTION("frequencies turn by the parts of a position, in sections") {
+    const at::Tensor parts = at::tensor({2, 5, 8, 3, 6, 9, 4, 7, 10}, at::kLong).view({3, 3});
+    const auto turned = [&](catalog::RopeSpec spec, std::int64_t token, std::int64_t i) {
+      spec.theta = 16;
+      spec.sections = {1, 2, 0, 1};
+      const RopeTable table = Rope(spec, 8).table_at(parts, 11, {}, at::kDouble);
+      CHECK(table.cos.sizes() == at::IntArrayRef({3, 4}));
+      return std::atan2(table.sin[token][i].item<double>(), table.cos[token][i].item<double>());
+    };
+    CHECK(turned({}, 0, 0) == Approx(2.0));
+    CHECK(turned({}, 1, 1) == Approx(6 / 2.0));
+    CHECK(turned({}, 2, 2) == Approx(9 / 4.0));
+    CHECK(turned({}, 2, 3) == Approx(8 / 8.0));
+    CHECK(turned({.type = Type::linear, .factor = 4}, 1, 1) == Approx(6 / 8.0));
+    const at::Tensor same = at::arange(3, at::kLong).expand({3, 3});
+    Rope three({.sections = {1, 1}}, 4), plain({}, 4);
+    CHECK(three.table_at(same, 3, {}, at::kDouble).sin.equal(plain.table(3, at::kDouble).sin));
+  }
   SECTION("a longer request grows the table, a shorter one takes a part of it") {
     Rope rope({}, 4);
     const RopeTable ten = rope.table(10, at::kDouble);

@@ -251,6 +251,43 @@ TEST_CASE("items of different sizes lie one behind the other, each dealt to the 
   CHECK(media(1) == std::vector<double>{102, 103, 106, 107, 108, 109, 202, 203, 206, 207, 208, 209});
 }
 
+TEST_CASE("where rotary positions have parts, the tokens of pictures stand by rows and columns") {
+  class Seen : public Sizes {
+    Result<dataio::TextRow> text(std::int64_t) const override {
+      return dataio::TextRow{
+          {1, -1, -1, 1, -1, -1, -1, 9}, std::vector<std::int64_t>(8, dataio::kIgnoreLabel), 7};
+    }
+  };
+  World w;
+  w.modalities = {test::encoder("vision", 1, 1), test::llm(1, 1)};
+  w.modalities[0].spec.item_shape = {2};
+  w.modalities[1].spec.vocab_size = 10;
+  catalog::BlockSpec layer;
+  layer.attention.rope = catalog::RopeSpec{.sections = {1, 1}};
+  w.modalities[1].spec.modules[0].body = layer;
+  auto config = test::config(1);
+  config.batch.microbatch_size = 2;
+  config.batch.sequence_length = 8;
+  w.plan = value_or_throw(plan::make_plan(config, w.modalities, 2));
+  CHECK(w.read(Seen(), {1, -1}, 0).placed.empty());
+  auto batch = w.read(Seen(), {1, -1}, 1);
+  REQUIRE(batch.placed.size() == 1);
+  using Ids = std::vector<std::int64_t>;
+  const Ids none(8, 0);
+  const auto padded = [&](Ids ids) {
+    ids.insert(ids.end(), none.begin(), none.end());
+    return ids;
+  };
+  CHECK(batch.placed[0].positions == plan::PartPositions{padded({0, 1, 1, 3, 4, 4, 4, 0}),
+                                                         padded({0, 1, 2, 3, 4, 4, 4, 0}),
+                                                         padded({0, 1, 1, 3, 4, 5, 6, 0})});
+  const auto step = train::assemble(std::move(batch), {1, 0}, w.plan, w.modalities, 1, 9, at::kDouble);
+  CHECK(step.inputs.placed[0].positions == plan::PartPositions{padded(none), padded(none), padded(none)});
+  layer.attention.rope->sections.clear();
+  w.modalities[1].spec.modules[0].body = layer;
+  CHECK(w.read(Seen(), {1, -1}, 1).placed.empty());
+}
+
 TEST_CASE("media that are not of the size that their header says make a sample bad") {
   World w;
   w.modalities[0].spec.item_shape = {2};

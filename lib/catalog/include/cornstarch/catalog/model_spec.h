@@ -81,6 +81,9 @@ struct RopeSpec {
   double attention_factor = 1.0;  ///< what cosines and sines are multiplied by
   /// longrope: what wavelengths are multiplied by, in samples of up to the original length and in longer ones
   std::vector<double> short_factors = {}, long_factors = {};
+  /// M-RoPE: a position is a time, a row and a column, and the frequencies are dealt to these three in turns
+  /// of so many (mrope_section). Empty: a position is one number.
+  std::vector<std::int64_t> sections = {};
 
   /// Whether a sample's frequencies depend on its own length, where that is beyond the original.
   bool depends_on_length() const { return type == Type::dynamic || type == Type::longrope; }
@@ -260,6 +263,8 @@ struct ModelSpec {
   /// Encoders: the shape of one media item as the first module takes it ([3, H, W] or [mels, frames]); where
   /// each item has extents of its own (fixed_extents), that of one of its places ([width]).
   Shape item_shape = {};
+  /// Encoders: patches of an item lie in squares of so many a side, one behind the other.
+  std::int64_t patch_block = 1;
   /// Encoders: how many of the first tokens of an item are no patch (CLIP's class token: 1), which
   /// feature_select `patch` drops.
   std::int64_t leading_tokens = 0;
@@ -279,6 +284,9 @@ std::set<std::int64_t> windows_of(const ModelSpec& spec, std::int64_t length);
 
 /// Whether samples of up to `length` tokens can have rotary embeddings that depend on their own length.
 bool notices_length(const ModelSpec& spec, std::int64_t length);
+
+/// Whether rotary embeddings tell apart where in a picture a token lies.
+bool notices_grids(const ModelSpec& spec);
 
 /// Whether any of a module's parameters trains.
 bool trains(const ModuleSpec& module);

@@ -42,6 +42,10 @@ inline bool is_llm(const Modality& m) { return m.spec.kind == ModelKind::llm; }
 /// Rows that an item gives the LLM.
 std::int64_t features_of(const Modality& encoder, const Extents& item);
 
+/// How these lie in the picture: the rows and columns that they fill, row by row. Nothing where they are a
+/// line: those of an encoder that takes one size only, and of a recording.
+std::optional<Extents> feature_grid(const Modality& encoder, const Extents& item);
+
 /// Checks a config that was loaded (what load() reports is not reported again) against its model families:
 /// families and folders exist, templates list every module once and in order, heads divide, placeholders are
 /// sound, the batch is possible. Every problem goes to `diagnostics`; a result only if there is no error.

@@ -51,13 +51,15 @@ class Rope {
  public:
   Rope(const catalog::RopeSpec& spec, std::int64_t head_dim);
   RopeTable table(std::int64_t length, at::TensorOptions activations);  ///< on their device
-  /// The rows of the table at `positions` [n] int64, which are smaller than `length`. Where frequencies
-  /// depend on the lengths of samples, those of each token's own; without `rows`, none is beyond the original
-  /// length.
+  /// The rows of the table at `positions` [n] int64, or [3, n] where they have parts, which are smaller than
+  /// `length`. Where frequencies depend on the lengths of samples, those of each token's own; without `rows`,
+  /// none is beyond the original length.
   RopeTable table_at(const at::Tensor& positions, std::int64_t length, const RowLengths& rows,
                      at::TensorOptions activations);
 
  private:
+  at::Tensor by_frequency(const at::Tensor& positions) const;
+
   catalog::RopeSpec spec_;
   std::int64_t head_dim_;
   RopeTable longest_;

@@ -17,6 +17,7 @@
 #include "cornstarch/plan/feature_route.h"
 #include "cornstarch/plan/item_layout.h"
 #include "cornstarch/plan/plan.h"
+#include "cornstarch/plan/rope_positions.h"
 
 namespace cornstarch::pipeline {
 
@@ -25,6 +26,7 @@ struct PlacedTokens {
   plan::AttentionPattern pattern;
   plan::TokenShares shares;
   std::vector<std::int64_t> lengths;  ///< of the rows' samples
+  plan::PartPositions positions;      ///< where rotary positions have parts; else empty
   models::Tokens tokens;              ///< what this rank's layers take of it, if prepared ahead of time
 };
 
