@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <mutex>
 #include <tuple>
+#include <utility>
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
@@ -69,7 +72,7 @@ config::RunConfig config_of(const Kind& kind, const fs::path& dir) {
 
 /// Trains to the end, from `from` or the beginning, and saves on the way; the losses of its steps.
 std::vector<double> trained(const Kind& kind, const fs::path& dir, const fs::path& from = {},
-                            int report_lag = 0) {
+                            int report_lag = 0, train::Observer observer = {}) {
   const config::RunConfig config = config_of(kind, dir);
   const catalog::Modalities modalities = test::resolve_or_throw(config);
   const plan::Plan plan = value_or_throw(plan::make_plan(config, modalities, test::world_size(kind.layout)));
@@ -79,10 +82,10 @@ std::vector<double> trained(const Kind& kind, const fs::path& dir, const fs::pat
     train::Setup setup{config, modalities, plan, comm, data};
     setup.bucket_bytes = 4096;
     setup.report_lag = report_lag;
-    train::Observer observer;
+    train::Observer own = observer;
     if (comm->rank() == 0)
-      observer.on_step = [&](const telemetry::StepRecord& record) { losses.push_back(record.loss); };
-    train::Trainer trainer(setup, observer);
+      own.on_step = [&](const telemetry::StepRecord& record) { losses.push_back(record.loss); };
+    train::Trainer trainer(setup, own);
     if (!from.empty()) {
       auto opened = value_or_throw(checkpoint::Checkpoint::open(from));
       trainer.restore(opened);
@@ -275,6 +278,48 @@ TEST_CASE("What replicas hold alike they share the writing of", "[resume]") {
     // The heaviest stage's replicas have at most all of it between them.
     CHECK(most < sum / layout.dp + sum / 20);
   }
+}
+
+namespace {
+
+/// Holds the copying of the first checkpoint until the gradients of the next step are there, and then as long
+/// as an update that does not wait for it needs to be over.
+class HeldCopy {
+ public:
+  void has_gradients(std::int64_t step) {
+    const std::lock_guard lock(mutex_);
+    step_ = step;
+    changed_.notify_all();
+  }
+  void hold() {
+    std::unique_lock lock(mutex_);
+    if (std::exchange(held_, true)) return;
+    beside_a_step_ = changed_.wait_for(lock, std::chrono::seconds(60), [&] { return step_ >= kSaved; });
+    changed_.wait_for(lock, std::chrono::seconds(1), [&] { return step_ > kSaved; });
+  }
+  bool beside_a_step() const { return beside_a_step_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::int64_t step_ = -1;
+  bool held_ = false, beside_a_step_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("What is copied beside the next step is the state before its update", "[resume]") {
+  const Folder folder;
+  const Kind kind{layouts("mha")[0], config::Precision::fp32};
+  HeldCopy copy;
+  train::Observer observer;
+  observer.on_gradients = [&](std::int64_t step, const auto&) { copy.has_gradients(step); };
+  observer.on_copy = [&] { copy.hold(); };
+  trained(kind, folder.path() / "free");
+  trained(kind, folder.path() / "held", {}, 0, observer);
+  CHECK(copy.beside_a_step());
+  CHECK(differing(state_in(step_folder(folder.path() / "free", kSaved)),
+                  state_in(step_folder(folder.path() / "held", kSaved))) == std::vector<std::string>());
 }
 
 TEST_CASE("Every layout goes on from its checkpoint bit by bit", "[.][resume_all]") {

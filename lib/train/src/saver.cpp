@@ -92,6 +92,7 @@ void Saver::begin(checkpoint::Manifest manifest, const std::vector<StateTensor>&
     copied_->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
   } else if (!waits) {
     copying_ = in_background(rank_, [this] {
+                 if (options_.on_copy) options_.on_copy();
                  copy();
                  return Result<void>();
                }).share();

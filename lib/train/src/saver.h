@@ -27,6 +27,7 @@ struct SaverOptions {
   std::vector<std::pair<std::string, std::string>> references = {};
   /// Asked while a rank waits for what it writes; throws where that is in vain, as another rank has failed.
   std::function<void()> check = {};
+  std::function<void()> on_copy = {};  ///< Observer's
 };
 
 /// Writes a rank's part of checkpoints while training goes on. All ranks begin one together, tell each other

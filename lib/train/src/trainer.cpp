@@ -54,7 +54,7 @@ bool has_frozen(const catalog::Modality& m) {
 }
 
 SaverOptions saver_options(const config::RunConfig& config, const catalog::Modalities& modalities,
-                           const comm::CommunicatorPtr& comm) {
+                           const comm::CommunicatorPtr& comm, const Observer& observer) {
   const config::Checkpoint& wanted = config.checkpoint;
   SaverOptions out{config::checkpoint_folder(config), wanted.keep, wanted.keep_every,
                    wanted.on_error == config::OnSaveError::fail};
@@ -63,6 +63,7 @@ SaverOptions saver_options(const config::RunConfig& config, const catalog::Modal
   for (const catalog::Modality& m : modalities)
     if (m.pretrained && has_frozen(m)) out.references.emplace_back(m.name, *m.pretrained);
   out.check = [comm] { comm->check(); };
+  out.on_copy = observer.on_copy;
   return out;
 }
 
@@ -96,7 +97,7 @@ Trainer::Impl::Impl(const Setup& s, Observer o)
                 pipeline::ExecutorOptions{}.run_ahead,
                 drops(s.drops)}),
       optimizer(config.optimizer, executor.segments()),
-      saver(saver_options(config, modalities, comm), comm->rank(), device) {}
+      saver(saver_options(config, modalities, comm, observer), comm->rank(), device) {}
 
 /// Not of ranks that share layers on GPUs: they would have to wait for these to agree.
 std::function<bool()> Trainer::Impl::drops(const std::function<bool()>& given) {

@@ -52,6 +52,8 @@ struct Observer {
   std::function<void(const telemetry::EvalRecord&)> on_eval;
   /// After the gradients of a step are reduced, scaled and clipped, before the update.
   std::function<void(std::int64_t step, const std::vector<pipeline::Segment>&)> on_gradients;
+  /// On the host, in a thread of its own, before the state of a checkpoint is copied beside the next step.
+  std::function<void()> on_copy = {};
 };
 
 class Trainer {
