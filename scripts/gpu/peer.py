@@ -1,12 +1,14 @@
-"""peer.py [--model 1b|7b|1b-clip|7b-clip] [--parallel ddp|fsdp2|context] [--compile] ROWS LENGTH MICROBATCHES
+"""peer.py [--model 1b|7b|1b-clip|7b-clip] [--parallel ddp|fsdp2|context] [--compile] [--recompute] ROWS LENGTH MICROBATCHES
 
 The shapes of bench-gpu as users of Hugging Face train them: transformers' LlamaForCausalLM (or, behind a frozen CLIP
 ViT-L/14 336, LlavaForConditionalGeneration with one picture a row), all bf16, ATen's attention, gradients clipped, the
-fused AdamW; on several GPUs as torchrun starts them, with DDP, FSDP2, or torch's context_parallel. Rank 0 prints the
-median step in ms and its GPU's memory at most in GiB, as JSON. Needs torch and transformers."""
+fused AdamW; on several GPUs as torchrun starts them, with DDP, FSDP2, or torch's context_parallel, as accelerate sets it
+up; --recompute: gradient checkpointing of every layer. Rank 0 prints the median step in ms and its GPU's memory at most in
+GiB, as JSON. Needs torch and transformers. After a minute in which no step ended, each rank says where it is."""
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import os
 import statistics
@@ -14,9 +16,14 @@ import time
 
 import torch
 import torch.distributed as dist
+from torch.utils.checkpoint import checkpoint
 from transformers import CLIPVisionConfig, LlamaConfig, LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration
+from transformers.modeling_outputs import CausalLMOutput
 
 STEPS, WARM_UP = 10, 4
+LONG, LONG_STEPS, LONG_WARM_UP = 65536, 6, 2
+SLICES = 16  # of a long row's tokens, for the loss
+SILENCE = 60  # seconds without a step until each rank says where it is
 PICTURE = 576  # tokens
 LLAMA = {
     "1b": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
@@ -65,6 +72,33 @@ def fill(model):
                 dist.broadcast(parameter.data, 0)
 
 
+class SlicedLoss(torch.nn.Module):
+    """The mean loss of long rows, its logits a slice of the tokens at a time: all of them would be 17 GB in fp32."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def of(self, hidden, labels):
+        return torch.nn.functional.cross_entropy(self.model.lm_head(hidden).float(), labels, reduction="sum")
+
+    def forward(self, input_ids, position_ids, shift_labels):
+        hidden = self.model.model(input_ids=input_ids, position_ids=position_ids).last_hidden_state
+        slices = zip(hidden.flatten(0, 1).chunk(SLICES), shift_labels.flatten().chunk(SLICES))
+        total = sum(checkpoint(self.of, *each, use_reentrant=False) for each in slices)
+        return CausalLMOutput(loss=total / shift_labels.numel())
+
+
+def without_masks(layers):
+    """As accelerate does for context_parallel. transformers takes a rank's positions, the head and the tail of the row,
+    for two packed samples and makes a mask, which context_parallel refuses; on the last rank, which has the middle, it
+    does not: one rank would end, the others wait for it."""
+    def hook(_, inputs, named):
+        return inputs, {**named, "attention_mask": None, "is_causal": True}
+    for layer in layers:
+        layer.self_attn.register_forward_pre_hook(hook, with_kwargs=True)
+
+
 def spread(model, layers, arguments):
     if arguments.parallel == "fsdp2":
         from torch.distributed.fsdp import fully_shard
@@ -75,6 +109,11 @@ def spread(model, layers, arguments):
         fully_shard(model)
     fill(model)
     model.train()
+    if arguments.recompute:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if arguments.parallel == "context":
+        without_masks(layers)
+        model = SlicedLoss(model)
     if arguments.parallel in ("ddp", "context"):
         device = torch.cuda.current_device()
         model = torch.nn.parallel.DistributedDataParallel(model, device_ids=[device], gradient_as_bucket_view=True)
@@ -96,17 +135,19 @@ def batches(arguments, vocab):
 
 
 def in_context(batch, mesh):
-    """torch's context_parallel over one sample's tokens; what it shards must not be changed by it for ever."""
+    """torch's context_parallel over one sample's tokens, of which a rank keeps its share."""
     from torch.distributed.tensor.experimental import context_parallel
     shifted = torch.nn.functional.pad(batch["labels"], (0, 1), value=-100)[:, 1:].contiguous()
-    positions = torch.arange(shifted.size(1), device="cuda").unsqueeze(0)
+    positions = torch.arange(shifted.size(1), device="cuda").repeat(shifted.size(0), 1)
     ours = {"input_ids": batch["input_ids"].clone(), "position_ids": positions, "shift_labels": shifted}
     buffers = list(ours.values())
-    return ours, context_parallel(mesh, buffers=buffers, buffer_seq_dims=[1] * len(buffers))
+    return ours, context_parallel(mesh, buffers=buffers, buffer_seq_dims=[1] * len(buffers),
+                                  no_restore_buffers=set(buffers))
 
 
 def main(arguments):
     world = int(os.environ.get("WORLD_SIZE", "1"))
+    faulthandler.dump_traceback_later(SILENCE)
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     mesh = None
     if world > 1:
@@ -121,22 +162,25 @@ def main(arguments):
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
     data = list(batches(arguments, vocab))
+    steps, warm_up = (LONG_STEPS, LONG_WARM_UP) if arguments.length >= LONG else (STEPS, WARM_UP)
     times = []
-    for _ in range(STEPS):
+    for _ in range(steps):
         begin = time.perf_counter()
         for batch in data:
             inputs, context = in_context(batch, mesh) if mesh else (batch, contextlib.nullcontext())
             with context:
-                loss = model(**inputs, **({"labels": inputs["shift_labels"]} if mesh else {})).loss
+                loss = model(**inputs).loss
                 (loss / len(data)).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         torch.cuda.synchronize()
         times.append(time.perf_counter() - begin)
+        faulthandler.dump_traceback_later(SILENCE)  # from here on
+    faulthandler.cancel_dump_traceback_later()
     free, total = torch.cuda.mem_get_info()
     if int(os.environ.get("RANK", "0")) == 0:
-        step = 1e3 * statistics.median(times[WARM_UP:])
+        step = 1e3 * statistics.median(times[warm_up:])
         print(json.dumps({"step_ms": step, "gib": (total - free) / 2**30, "loss": loss.item()}))
     if world > 1:
         dist.destroy_process_group()
@@ -146,6 +190,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--model", choices=["1b", "7b", "1b-clip", "7b-clip"], default="1b")
 parser.add_argument("--parallel", choices=["none", "ddp", "fsdp2", "context"], default="none")
 parser.add_argument("--compile", action="store_true")
+parser.add_argument("--recompute", action="store_true")
 for name in ("rows", "length", "microbatches"):
     parser.add_argument(name, type=int)
 main(parser.parse_args())
