@@ -1,6 +1,7 @@
 """What programs of build/gpu-kit need to run on this machine, whose Python torch brings LibTorch, CUDA and NCCL."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -41,3 +42,9 @@ def ranks_of(ranks):
     meeting = {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1",
                "MASTER_PORT": str(free_port())}
     return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **meeting} for rank in range(ranks)]
+
+
+def why(code, words):
+    """Of a program that failed and what it said, in one line."""
+    lines = [line for line in words.splitlines() if re.search("FATAL|[Ee]rror:", line)] or [" ".join(words[-300:].split())]
+    return f"exit code {code}: {lines[-1][:200]}"

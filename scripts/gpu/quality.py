@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import queue
-import re
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from kit import environment, probe  # noqa: E402
+from kit import environment, probe, why  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLACES = (sysconfig.get_paths()["purelib"], sysconfig.get_paths()["stdlib"], "/usr/lib/python3", "/usr/include",
@@ -79,7 +78,7 @@ def files():
 
 
 def texts(most):
-    """Texts of `most` bytes at most, each once: no file of whose lines more than a third stood in one before."""
+    """Texts of `most` bytes or little more, each once: no file of whose lines more than a third stood in one before."""
     seen, size = set(), 0
     for path in files():
         try:
@@ -96,10 +95,10 @@ def texts(most):
         except UnicodeDecodeError:
             continue
         seen |= lines
+        yield text
         size += len(content)
         if size > most:
             return
-        yield text
 
 
 def blocks_of(pieces):
@@ -144,8 +143,8 @@ def prepare(folder, sizes, steps):
     """Texts, tokenizer and config as users would write them; says what there is."""
     begin = time.monotonic()
     wanted = steps * sizes["rows"] + EVAL_ROWS
-    most = wanted * sizes["row"] * 6  # bytes; a token is three to five of them
-    blocks = list(blocks_of(texts(min(most, 100_000_000))))
+    most = wanted * sizes["row"] * 4  # bytes: a token is hardly less than 3.4
+    blocks = list(blocks_of(texts(most)))
     read = time.monotonic()
     tokenizer = train_tokenizer(blocks[::4], sizes["vocab"], folder / "tokenizer.json")
     (folder / "tokenizer_config.json").write_text('{"bos_token": null, "eos_token": "</s>", "pad_token": "<pad>"}')
@@ -158,6 +157,8 @@ def prepare(folder, sizes, steps):
         with open(folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
             file.writelines(json.dumps({"conversations": [{"from": "gpt", "value": row}]}) + "\n" for row in some)
     if len(rows) < wanted:
+        if len(rows) < EVAL_ROWS + sizes["rows"]:
+            sys.exit(f"the texts here are {len(rows)} rows, hardly more than the {EVAL_ROWS} that are held out")
         steps = (len(rows) - EVAL_ROWS) // sizes["rows"]
         print(f"not {wanted} rows: each is read once, in {steps} steps")
     (folder / "config.yaml").write_text(CONFIG.format(steps=steps, eval_rows=EVAL_ROWS, **sizes))
@@ -179,9 +180,8 @@ def train(folder, kit, env, precision, seed, gpu, limit):
             return "not ended in time"
         log.seek(0)
         said = log.read()
-    lines = [line for line in said.splitlines() if re.search("FATAL|[Ee]rror", line)] or [said[-300:]]
     if code != 0:
-        return f"exit code {code}: {lines[-1][:200]}"
+        return why(code, said)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = [record["loss"] for record in records if "loss" in record]
     held_out = [record["eval_loss"] for record in records if "eval_loss" in record]
