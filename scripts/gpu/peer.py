@@ -2,9 +2,9 @@
 
 The shapes of bench-gpu as users of Hugging Face train them: transformers' LlamaForCausalLM (or, behind a frozen CLIP
 ViT-L/14 336, LlavaForConditionalGeneration with one picture a row), all bf16, ATen's attention, gradients clipped, the
-fused AdamW; on several GPUs as torchrun starts them, with DDP, FSDP2, or torch's context_parallel, as accelerate sets it
-up; --recompute: gradient checkpointing of every layer. Rank 0 prints the median step in ms and its GPU's memory at most in
-GiB, as JSON. Needs torch and transformers. After a minute in which no step ended, each rank says where it is."""
+fused AdamW; on several GPUs as torchrun starts them, with DDP, FSDP2, or torch's context_parallel; --recompute: gradient
+checkpointing of every layer. Rank 0 prints the median step in ms and its GPU's memory at most in GiB, as JSON. After a
+minute in which no step ended, each rank says where it is. Needs torch and transformers."""
 
 import argparse
 import contextlib
@@ -89,14 +89,12 @@ class SlicedLoss(torch.nn.Module):
         return CausalLMOutput(loss=total / shift_labels.numel())
 
 
-def without_masks(layers):
-    """As accelerate does for context_parallel. transformers takes a rank's positions, the head and the tail of the row,
-    for two packed samples and makes a mask, which context_parallel refuses; on the last rank, which has the middle, it
-    does not: one rank would end, the others wait for it."""
-    def hook(_, inputs, named):
-        return inputs, {**named, "attention_mask": None, "is_causal": True}
-    for layer in layers:
-        layer.self_attn.register_forward_pre_hook(hook, with_kwargs=True)
+def without_masks():
+    """transformers takes a rank's positions, the head and the tail of the row, for two packed samples and makes a mask,
+    which context_parallel refuses; on the last rank, which has the middle, it does not: that one would wait for the
+    others, which have ended. (accelerate lets it make the mask and drops it.) Layers without one are causal."""
+    from transformers.models.llama import modeling_llama
+    modeling_llama.create_causal_mask = lambda *_, **__: None
 
 
 def spread(model, layers, arguments):
@@ -112,7 +110,7 @@ def spread(model, layers, arguments):
     if arguments.recompute:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if arguments.parallel == "context":
-        without_masks(layers)
+        without_masks()
         model = SlicedLoss(model)
     if arguments.parallel in ("ddp", "context"):
         device = torch.cuda.current_device()
