@@ -129,7 +129,8 @@ Error current_error() {
   try {
     throw;
   } catch (const c10::Error& error) {
-    return {ExitCode::internal, error.what_without_backtrace(), {}};
+    const Error known = error_of(error);
+    return known.code == ExitCode::internal ? Error{known.code, error.what_without_backtrace(), {}} : known;
   } catch (const std::exception& error) {
     return error_of(error);
   } catch (...) {

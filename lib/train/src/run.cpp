@@ -163,8 +163,8 @@ Error explained(const std::exception& e) {
         "lower batch.microbatch_size, let backward compute again (activation_checkpointing), deal the state "
         "over replicas (sharding), or do without cuda_graphs"};
   Error error = error_of(e);
-  if (const auto* torch = dynamic_cast<const c10::Error*>(&e))
-    error.message = torch->what_without_backtrace();
+  const auto* torch = dynamic_cast<const c10::Error*>(&e);
+  if (torch != nullptr && error.code == ExitCode::internal) error.message = torch->what_without_backtrace();
   return error;
 }
 

@@ -12,6 +12,12 @@ TEST_CASE("Memory and threads that the system does not give are no bugs") {
   const Error memory = error_of(std::bad_alloc());
   CHECK(memory.code == ExitCode::device);
   CHECK(memory.message == "out of memory");
+  const Error of_torch =
+      error_of(std::runtime_error("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't "
+                                  "allocate memory: you tried to "
+                                  "allocate 596736 bytes. Error code 12 (Cannot allocate memory)"));
+  CHECK(of_torch.code == ExitCode::device);
+  CHECK(of_torch.message == "out of memory");
   const Error threads =
       error_of(std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again)));
   CHECK(threads.code == ExitCode::device);
