@@ -2,8 +2,10 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "cornstarch/base/log.h"
+#include "cornstarch/base/text.h"
 #include "cornstarch/launch/stop.h"
 #include "trainer_impl.h"
 
@@ -32,6 +34,16 @@ void Trainer::Impl::read_held_out(std::int64_t count) {
         return read(*eval_data, std::move(samples));
       },
       0, (count + global_batch - 1) / global_batch, 1, data_deadline());
+}
+
+/// All ranks know the same loss. Of a model that is to be written next, one that is no number is the end.
+void Trainer::Impl::judge_held_out(const telemetry::EvalRecord& record) const {
+  if (std::isfinite(record.loss)) return;
+  const std::string what = cat("step ", record.step, ": the held-out loss is not finite");
+  if (record.step == config.steps)
+    throw Failure(ExitCode::numerics, cat(what, "; the model is not written"),
+                  "lower optimizer.lr, or add warm-up");
+  if (comm->rank() == 0) log::warning(what);
 }
 
 telemetry::EvalRecord Trainer::Impl::evaluate(std::int64_t step) {
@@ -69,6 +81,7 @@ telemetry::EvalRecord Trainer::Impl::evaluate(std::int64_t step) {
   record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;
   course.evaluated = static_cast<int>(step);
   if (observer.on_eval) observer.on_eval(record);
+  judge_held_out(record);
   return record;
 }
 

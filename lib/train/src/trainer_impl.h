@@ -150,6 +150,7 @@ struct Trainer::Impl {
   bool stops();
   void read_held_out(std::int64_t count);
   telemetry::EvalRecord evaluate(std::int64_t step);
+  void judge_held_out(const telemetry::EvalRecord& record) const;
 };
 
 }  // namespace cornstarch::train
