@@ -54,4 +54,9 @@ function(cornstarch_test room)
   set_target_properties(${room}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME unit.${room} COMMAND ${room}_test)
   set_tests_properties(unit.${room} PROPERTIES LABELS unit TIMEOUT 300)
+  if(CORNSTARCH_SANITIZE MATCHES thread)
+    # Tests fork to see what becomes of a process; LibTorch's own locks are not for us to judge.
+    set_tests_properties(unit.${room} PROPERTIES
+      ENVIRONMENT "TSAN_OPTIONS=die_after_fork=0 suppressions=${CMAKE_CURRENT_SOURCE_DIR}/support/tsan.supp")
+  endif()
 endfunction()
