@@ -43,11 +43,6 @@ class Clock(Small):
         times = [datetime.fromisoformat(r["time"].replace("Z", "+00:00")).timestamp() for r in self.records()]
         return sum(abs(b - a) > 1000 for a, b in zip(times, times[1:]))
 
-    def stop(self, process):
-        """Tells one rank: where a rank's host is made by another process, mpirun's signals would end that."""
-        os.kill(next((pid for pid in self.left() if self.rank_of(pid) == 0), process.pid), signal.SIGUSR1)
-        self.assertEqual(self.end(process), 75, self.text())
-
     def measured(self):
         for record in self.records():
             stages = record.get("previous_step", [])

@@ -110,6 +110,11 @@ class Small(unittest.TestCase):
     def train(self, *sets, code=0, **kinds):
         self.assertEqual(self.end(self.start(*self.command(*sets, **kinds))), code, self.text())
 
+    def stop(self, process):
+        """Asks one rank to: not every mpirun passes signals on."""
+        os.kill(next((pid for pid in self.left() if self.rank_of(pid) == 0), process.pid), signal.SIGUSR1)
+        self.assertEqual(self.end(process), 75, self.text())
+
     def text(self):
         return self.said.read_text()
 
@@ -174,8 +179,13 @@ def main(**added):
     for name, help_text in added.items():
         parser.add_argument("--" + name, help=help_text)
     parser.add_argument("--long", action="store_true", help="the long form")
+    parser.add_argument("--cases", action="store_true", help="only name the cases")
     known, rest = parser.parse_known_args()
     vars(options).update(vars(known))
+    if known.cases:
+        suites = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+        print(*(case.id().split(".")[-1] for suite in suites for case in suite), sep="\n")
+        return
     # Whoever ends the test early ends what it has started, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

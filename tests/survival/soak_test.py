@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Thousands of steps cost no more than the first: soak_test.py PROGRAM [--long] [unittest arguments].
+"""Thousands of steps cost no more than the first, and the last one no more than a copy of the model: soak_test.py PROGRAM
+[--long] [unittest arguments].
 
 Memory, file descriptors and threads of every process, as /proc tells them, late in a run beside early in it; with
 checkpoints, evaluations and several epochs in between."""
 
-import signal
+import os
+import shutil
 import statistics
 import sys
 import time
@@ -45,8 +47,7 @@ class Soak(Small):
             self.await_true(lambda: self.step() >= steps, limit=600, while_runs=process)
             self.assertIsNone(process.poll(), self.text())
             seen.append(self.looks())
-        process.send_signal(signal.SIGUSR1)
-        self.assertEqual(self.end(process), 75, self.text())
+        self.stop(process)
         (memory, files, threads), (later, files_later, threads_later) = seen
         self.assertEqual(len(memory), 1 if kind == "threads" else ranks)
         for before, after in zip(memory, later, strict=True):
@@ -58,7 +59,23 @@ class Soak(Small):
     def test_one_process(self):
         self.soak(1, "alone", *((1000, 10_000) if LONG else (200, 1000)))
 
-    @unittest.skipUnless(small.mpirun_passes_signals(), "there is no mpirun that passes signals on")
+    def peak(self, hidden):
+        """Bytes that a run takes at most, and those of its parameters: two layers, and embeddings on both sides."""
+        sizes = [f"model.llm.config.{key}={value}" for key, value in (("hidden_size", hidden), ("intermediate_size", 4 * hidden))]
+        process = self.start(*self.command(*sizes, name=f"run-{hidden}", steps=2))
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0, self.text())
+        return 1024 * usage.ru_maxrss, 4 * (2 * 15 * hidden * hidden + 2 * 400 * hidden)
+
+    def test_a_model_is_written_from_one_copy_of_it(self):
+        """Beside parameters, gradients and two moments. Were it three copies, it would be seven of the parameters in all."""
+        (small_one, few), (large_one, many) = self.peak(16), self.peak(1024)
+        copies = (large_one - small_one) / (many - few)
+        print(f"{copies:.2f} copies of the parameters at most", flush=True)
+        self.assertLess(copies, 6)
+
+    @unittest.skipUnless(shutil.which("mpirun"), "there is no mpirun")
     def test_two_ranks(self):
         self.soak(2, "openmpi", *((1000, 10_000) if LONG else (100, 400)))
 
