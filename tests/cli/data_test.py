@@ -187,21 +187,41 @@ class Train(Case):
             self.assertIn("1 of 8 samples cannot be used and will be skipped:\n"
                           "train.jsonl:4: the sample has no list 'conversations' of turns\n", err)
 
+    def under_way(self, layout, data):
+        """A run of many steps that has done the first."""
+        shutil.rmtree(self.folder / "run", ignore_errors=True)
+        process = subprocess.Popen([program, *self.arguments(data), *layout, "--set", "steps=100000"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   env={**os.environ, "OMP_NUM_THREADS": "1"})
+        self.addCleanup(process.kill)
+        metrics = self.folder / "run" / "metrics.jsonl"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size > 0):
+            time.sleep(0.1)
+        return process
+
     def test_a_data_set_that_is_cut_short_under_a_run_ends_it_by_name(self):
         for layout in LAYOUTS:
             self.write("train.jsonl", [sample()] * 50)
-            shutil.rmtree(self.folder / "run", ignore_errors=True)
-            process = subprocess.Popen([program, *self.arguments("train.jsonl"), *layout, "--set", "steps=100000"],
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                       env={**os.environ, "OMP_NUM_THREADS": "1"})
-            metrics = self.folder / "run" / "metrics.jsonl"
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size > 0):
-                time.sleep(0.1)
+            process = self.under_way(layout, "train.jsonl")
             os.truncate(self.data / "train.jsonl", 100)
             _, errors = process.communicate(timeout=60)
             self.assertEqual(process.returncode, 65, errors)
             self.assertIn(f"'{self.data / 'train.jsonl'}' was changed while it was in use", errors)
+
+    def test_a_picture_that_becomes_a_pipe_under_a_run_ends_it_by_name(self):
+        """Nobody writes to it: to open it would be to wait for ever."""
+        self.write("train.jsonl", [sample("<image>", image="seven.png")] * 8)
+        for layout in LAYOUTS:
+            process = self.under_way(layout, "train.jsonl")
+            picture = self.data / "seven.png"
+            kept = picture.rename(self.folder / "kept.png")
+            os.mkfifo(picture)
+            _, errors = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 65, errors)
+            self.assertRegex(errors, r"train\.jsonl:[1-8]: 'seven\.png'")
+            picture.unlink()
+            kept.rename(picture)
 
 
 if __name__ == "__main__":

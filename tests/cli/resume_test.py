@@ -54,6 +54,20 @@ class Resuming(Training):
         for a, b in zip(was, is_now):
             self.assertAlmostEqual(a[1], b[1], delta=1e-5 * a[1])
 
+    def test_a_modality_may_come_and_go_and_it_is_said(self):
+        data = self.data / "conversations.jsonl"
+        data.write_text("".join(line for line in data.read_text().splitlines(keepends=True) if "audio" not in line))
+        single = {"layout": ("--layout", "single"), "name": "run"}
+        self.train(*self.SAVING, steps=2, **single)
+        where = self.folder / "run" / "checkpoints"
+        gone = self.train("--resume", "--set", "model.encoders.audio=null", *self.SAVING, steps=4, **single).stderr
+        self.assertIn(f"what '{where}/step-00000002' has of audio is left out: this run has no such modality\n", gone)
+        self.assertNotIn("\nparameter/audio/", self.checkpoint("show", where / "step-00000004"))
+        back = self.train("--resume", *self.SAVING, steps=6, **single).stderr
+        self.assertIn(f"nothing of audio is in '{where}/step-00000004': it begins with its first values\n", back)
+        self.assertIn("\nparameter/audio/", self.checkpoint("show", where / "step-00000006"))
+        self.assertEqual([r[0] for r in self.losses("run")[0]], [1, 2, 3, 4, 5, 6])
+
     def test_a_chain_of_stops_changes_nothing(self):
         pace = ("--set", "lr_schedule.type=constant", "--set", "eval.every=7")
         process = self.start(*pace, name="chain", signals_after=2)

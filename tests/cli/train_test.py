@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -376,12 +377,42 @@ class Training(unittest.TestCase):
         lines = [json.loads(line) for line in (self.folder / "run" / "metrics.jsonl").read_text().splitlines()]
         self.assertEqual([r.get("left_out", False) for r in lines], [False, True, True, True, True])
         # A state that is not finite itself is never written, neither on the way nor as a model.
-        for extra, code in ((("--set", "checkpoint.every=1"), 80), ((), 80)):
-            failed = self.train("--set", "optimizer.lr=1e39", *steep, *extra, name=f"inf-{len(extra)}", steps=1, code=code)
+        for extra in (("--set", "checkpoint.every=1"), ()):
+            failed = self.train("--set", "optimizer.lr=1e39", "--set", "data.eval=[]", *steep, *extra, name=f"inf-{len(extra)}",
+                                steps=1, code=80)
             self.assertRegex(failed.stderr, r"the model is not written: \S+ is not finite\n")
             self.assertEqual(self.checkpoints(f"inf-{len(extra)}"), [])
             self.assertEqual(self.files(f"inf-{len(extra)}"), {})
         self.assertRegex(self.log("inf-2"), r"the checkpoint of step 1 is not saved: \S+ is not finite; training goes on\n")
+
+    def test_a_held_out_loss_that_is_no_number_is_said_and_in_the_end_the_model_is_not_written(self):
+        failed = self.train("--set", "optimizer.lr=1e30", "--set", "lr_schedule.warmup_steps=0", "--set", "eval.every=1",
+                            "--set", "lr_schedule.type=constant", "--set", "optimizer.max_bad_steps=9", steps=2, code=80)
+        self.assertEqual(failed.stderr.count("step 1: the held-out loss is not finite\n"), 1, failed.stderr)
+        self.assertRegex(failed.stderr, r"error: (rank [0-9]: )?step 2: the held-out loss is not finite; the model is not "
+                                        r"written\n  help: lower optimizer.lr, or add warm-up\n")
+        self.assertEqual([r["eval_loss"] for r in self.metrics()[1]], [None, None])
+        self.assertEqual((self.checkpoints("run"), self.files("run")), ([2], {}))
+
+    def test_weights_that_are_no_numbers_are_named_and_never_saved(self):
+        self.train(steps=1)
+        llm = self.folder / "run" / "model" / "llm"
+        file = llm / "model.safetensors"
+        sound = file.read_bytes()
+        (size,) = struct.unpack_from("<Q", sound)
+        offsets = {name: entry["data_offsets"][0] for name, entry in json.loads(sound[8:8 + size]).items() if name != "__metadata__"}
+        one = ("--layout", "single")
+        # The last token's embedding, which no sample has, and a weight that every sample meets.
+        for name, at, warned in (("model.embed_tokens.weight", 4 * (400 * 96 - 1), False), ("model.norm.weight", 0, True)):
+            begin = 8 + size + offsets[name] + at
+            file.write_bytes(sound[:begin] + struct.pack("<f", float("inf")) + sound[begin + 4:])
+            failed = self.train("--set", f"model.llm.pretrained={llm}", "--set", "model.llm.config=null", "--set", "checkpoint.every=1",
+                                "--set", "data.eval=[]", "--overwrite", name="again", layout=one, steps=2, code=80)
+            self.assertIn(f"the model is not written: llm/{name} is not finite\n", failed.stderr)
+            self.assertIn(f"the checkpoint of step 1 is not saved: parameter/llm/{name} is not finite; training goes on\n",
+                          failed.stderr)
+            self.assertEqual("nothing is learnt from it" in failed.stderr, warned, failed.stderr)
+            self.assertEqual((self.checkpoints("again"), self.files("again", "model/llm")), ([], {}))
 
     def test_a_bad_sample_ends_the_run_or_is_counted(self):
         (self.data / "seven.png").write_bytes((self.data / "seven.png").read_bytes()[:60])
@@ -422,6 +453,23 @@ class Training(unittest.TestCase):
                 self.assertAlmostEqual(answers["eval_loss"], expected["eval_loss"], delta=1e-5 * expected["eval_loss"])
                 self.assertEqual(answers["eval_samples"], expected["eval_samples"])
                 self.assertEqual(answers["eval_accuracy"], expected["eval_accuracy"])
+
+    def test_memory_that_a_process_may_not_have_is_said(self):
+        """From address space in which LibTorch does not even start, before any line of ours, to more than a run takes."""
+        outcomes = set()
+        for mib in range(400, 1300, 100):
+            shutil.rmtree(self.folder / "run", ignore_errors=True)
+            done = subprocess.run(self.command(steps=1, launcher=("sh", "-c", f'ulimit -v {mib * 1024}; exec "$@"', "sh")),
+                                  capture_output=True, text=True, env=environment(), timeout=120, check=False)
+            if done.returncode in (127, -signal.SIGABRT) and "ranks = " not in done.stderr:
+                continue
+            if "could not create a primitive" in done.stderr:
+                continue  # oneDNN does not say why
+            outcomes.add(done.returncode)
+            if done.returncode != 0:
+                self.assertEqual(done.returncode, 71, (mib, done.stderr))
+                self.assertRegex(done.stderr, r"error: (rank [0-9]: )?(out of memory|could not start its thread: )")
+        self.assertEqual(outcomes, {0, 71})
 
     def test_a_world_that_does_not_fit(self):
         refused = self.train(code=78, layout=("--local-ranks", "5"))

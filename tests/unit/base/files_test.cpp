@@ -12,6 +12,7 @@
 
 #include "catch.h"
 #include "cornstarch/base/text.h"
+#include "synced.h"
 #include "temporary_folder.h"
 
 namespace cornstarch {
@@ -117,6 +118,19 @@ TEST_CASE("Writing replaces the content and leaves nothing beside it") {
       write_file_atomically(file, std::vector<std::string_view>{"one", "", " behind the other"}).has_value());
   CHECK(*read_file(file) == "one behind the other");
   CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
+}
+
+TEST_CASE("What has been written outlives the power: the file, its name, and the folders that are new") {
+  const Folder folder;
+  const std::string root = folder.path().string();
+  test::synced.clear();
+  REQUIRE(make_folders(folder.path() / "run" / "model"));
+  REQUIRE(write_file_atomically(folder.path() / "run" / "model" / "a", "b"));
+  CHECK(test::synced.size() == 4);
+  CHECK(test::synced.at(0) == root);
+  CHECK(test::synced.at(1) == root + "/run");
+  CHECK(test::synced.at(2).starts_with(root + "/run/model/"));  // under a name that it bears for as long
+  CHECK(test::synced.at(3) == root + "/run/model");
 }
 
 TEST_CASE("A failed write leaves nothing behind") {

@@ -13,9 +13,11 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <regex>
 #include <set>
 
 #include "catch.h"
+#include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/words.h"
 #include "cornstarch/control/secret.h"
@@ -135,6 +137,25 @@ TEST_CASE("messages go both ways, and an end is noticed") {
   one.reset();
   REQUIRE(becomes_true([&] { return server.notes.all() == std::vector<std::string>{"2: up", "1 lost"}; }));
   CHECK_FALSE(server.star->connected(1));
+}
+
+TEST_CASE("where all ranks are on one host, other hosts find nothing to connect to") {
+  for (const bool one_host : {true, false}) {
+    Notes notes;
+    Meeting place = private_meeting();
+    const auto star = value_or_throw(Star::serve(place, 2, one_host));
+    // Of /proc/net/tcp and tcp6: the local address in hexadecimal, and 0A for one that listens.
+    std::string listening;
+    for (const std::string table : {"/proc/net/tcp", "/proc/net/tcp6"})
+      for (const std::string& line : split(value_or_throw(read_file(table)), '\n')) {
+        const std::regex entry(R"( *\d+: (\w+):(\w+) \w+:\w+ 0A .*)");
+        std::smatch found;
+        if (std::regex_match(line, found, entry) && std::stoi(found[2], nullptr, 16) == place.ports.front())
+          listening = found[1];
+      }
+    CHECK((listening == "0100007F") == one_host);
+    CHECK_FALSE(listening.empty());
+  }
 }
 
 TEST_CASE("once all are in nobody else gets a connection") {

@@ -8,6 +8,7 @@
 #include "catch.h"
 #include "golden.h"
 #include "index_format.h"
+#include "peak_memory.h"
 
 using namespace cornstarch::dataio;
 namespace fs = std::filesystem;
@@ -187,6 +188,8 @@ TEST_CASE("a sample that is too long to be one is refused with its line") {
   for (const std::string name : {"a.jsonl", "a.json"}) {
     const std::string text = name == "a.json" ? "[{},\n" + bomb + "]" : "{}\n" + bomb + "\n";
     const auto file = value_or_throw(DataFile::open(folder.write(name, text)));
+    CHECK(cornstarch::test::peak_memory_of([&] { return !SampleIndex::open(file, {}); }) < std::int64_t{256}
+                                                                                               << 20);
     const auto index = SampleIndex::open(file, {});
     REQUIRE_FALSE(index);
     CHECK(index.error().code == cornstarch::ExitCode::bad_data);

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "catch.h"
+#include "synced.h"
 
 using namespace cornstarch;
 using namespace cornstarch::telemetry;
@@ -156,6 +157,18 @@ TEST_CASE("Nor does one that a full disk cut short") {
   CHECK_FALSE(nothing);
   REQUIRE(file->write(record()));
   CHECK(content(path) == "{\"time\":\"20\n" + to_json_line(record(), kTime) + "\n");
+}
+
+TEST_CASE("Lines of a run that has ended are on the disk") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path / "metrics.jsonl";
+  {
+    auto file = MetricsFile::open(path);
+    REQUIRE(file);
+    REQUIRE(file->write(record()));
+    test::synced.clear();
+  }
+  CHECK(test::synced == std::vector<std::string>{path});
 }
 
 TEST_CASE("Lines that nobody will find are said to be lost") {
