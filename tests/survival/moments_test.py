@@ -69,19 +69,22 @@ class Moments(Small):
         seed = int(options.seed or random.randrange(10**6))
         print(f"\n{self.id().split('.')[-1]}: --seed {seed}", flush=True)
         self.random = random.Random(seed)
-        right, slowest = 0, 0
+        right, slowest, mpis = 0, 0, 0
         for moment in moments:
             rank, gone = self.kill_one(flags, moment)
+            slowest = max(slowest, gone)
+            self.assertLess(gone, 10, self.text())
+            if flags and "MPI_INIT has failed" in self.text():
+                mpis += 1  # before there is anything of ours: MPI ends the others, in its own words
+                continue
             named = re.findall(r"^FATAL rank=(\S+) ", self.text(), re.M)
             if not named and not flags:  # too early for a line of ours
                 named = re.findall(r"^\w+run noticed that process rank (\d+) with PID \d+ .* exited on\s+signal 9", self.text(), re.M)
             right += named == [str(rank)]
             if named != [str(rank)]:
                 print(f"rank {rank}, named {named}: {self.text()}", flush=True)
-            self.assertLess(gone, 10, self.text())
-            slowest = max(slowest, gone)
-        print(f"{right} of {len(moments)} named, gone after {slowest:.1f} s at most", flush=True)
-        self.assertGreaterEqual(right, len(moments) * 95 // 100)
+        print(f"{right} of {len(moments)} named, {mpis} within MPI's own start, gone after {slowest:.1f} s at most", flush=True)
+        self.assertGreaterEqual(right, (len(moments) - mpis) * 95 // 100)
 
 
 def add(name, flags, *moments):
@@ -99,6 +102,7 @@ if version_of_mpi():
             add(f"{name}_at_a_step", flags, *["steps"] * 65)
         else:
             add(name, flags, "start", "steps", "steps")
+
 
 if __name__ == "__main__":
     if not version_of_mpi():

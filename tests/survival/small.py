@@ -103,7 +103,7 @@ class Small(unittest.TestCase):
         try:
             code = process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
-            self.fail(f"still there after {limit} s: {self.text()}")
+            self.fail(f"still there after {limit} s, with {self.left() or 'none'} of ours: {self.text()}")
         self.await_true(lambda: not self.left(), limit=10)
         return code
 
