@@ -9,7 +9,8 @@
 
 namespace cornstarch::test {
 
-/// What has been synced, by its path, in order. For one file of a test program: its fsync() stands before the C library's.
+/// What has been synced, by its path, in order. For one file of a test program: its fsync() stands before the
+/// C library's.
 inline std::vector<std::string> synced;
 
 }  // namespace cornstarch::test

@@ -27,6 +27,7 @@ class Override {
       : flag_(flag), source_(std::make_shared<const SourceText>(kSetName, flag)), report_(report) {}
 
   void apply(Node& root) {
+    if (!is_text(flag_)) return refuse("a value of --set is no UTF-8 text", whole(source_));
     equals_ = flag_.find('=');
     if (equals_ == std::string::npos) {
       return refuse("'--set' takes KEY=VALUE", place(0, flag_.size()),

@@ -211,6 +211,8 @@ Result<Audio> read_audio(const std::filesystem::path& path, int rate, std::int64
     any = true;
   }
   if (!any) return fail(ExitCode::bad_data, "a recording without samples");
+  if (audio.samples.empty())
+    return fail(ExitCode::bad_data, cat("a recording that is shorter than a sample at ", rate, " Hz"));
   if (audio.samples.size() > wanted) audio.samples.resize(wanted);
   return audio;
 }

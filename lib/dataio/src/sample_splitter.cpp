@@ -1,6 +1,7 @@
 #include "sample_splitter.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cornstarch/base/text.h"
 
@@ -50,7 +51,8 @@ Result<std::size_t> SampleSplitter::split(std::string_view text, bool last,
 /// Tells lines from a list by the first letter, and goes there.
 std::size_t SampleSplitter::begin(std::string_view text, bool last) {
   if (text.size() < kByteOrderMark.size() && !last) return 0;
-  const std::size_t start = line_ == 1 && text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  const bool marked = !std::exchange(begun_, true) && text.starts_with(kByteOrderMark);
+  const std::size_t start = marked ? kByteOrderMark.size() : 0;
   const std::size_t first = text.find_first_not_of(kBlank, start);
   count_lines(text.substr(0, first));
   if (first == std::string_view::npos) return text.size();

@@ -38,6 +38,7 @@ class SampleSplitter {
   tl::unexpected<Error> problem(const char* what) const;
 
   Where where_ = Where::at_start;
+  bool begun_ = false;  ///< whether the file's first bytes were looked at
   std::int64_t line_ = 1;
 };
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 
 #include "cornstarch/base/text.h"
@@ -8,6 +9,7 @@ namespace {
 
 constexpr std::size_t kMaxHosts = 100'000;
 constexpr std::size_t kMaxDigits = 15;
+constexpr std::size_t kMaxName = 255;  // letters, as POSIX allows a host's name
 
 tl::unexpected<Error> bad(const std::string& text, const std::string& why) {
   return fail(ExitCode::launch, cat("host list '", text, "': ", why), "it looks like n[01-03,7],login");
@@ -48,6 +50,8 @@ Result<std::vector<std::string>> expand_item(const std::string& text, std::strin
   std::vector<std::string> names{""};
   while (!item.empty()) {
     const auto open = item.find('[');
+    if (names[0].size() + std::min(open, item.size()) > kMaxName)
+      return bad(text, cat("a name is longer than ", kMaxName, " letters"));
     for (auto& name : names) name += item.substr(0, open);
     if (open == std::string_view::npos) break;
     const auto close = item.find(']', open);

@@ -76,6 +76,12 @@ TEST_CASE("Paths in --set are relative to the current directory, also in lists a
   CHECK(c.data.train.at(0).path == "/base/a.jsonl");
 }
 
+TEST_CASE("--set takes text alone") {
+  for (const char* flag : {"model.llm.config={a: \xD4}", "\xD4=1", "\xD4"})
+    CHECK(try_load(kSmall, {flag}).problems.find("error: a value of --set is no UTF-8 text [bad_override]") !=
+          std::string::npos);
+}
+
 TEST_CASE("--set mends what is wrong in the file") {
   CHECK(good(kSmall + "seed: x\n", {"seed=3"}).config.seed == 3);
   CHECK(good("model: {llm: {family: llama, config: {}}}\n"

@@ -189,6 +189,8 @@ TEST_CASE("recordings that are not read") {
   CHECK(problem(folder.write("sound.wav", m4a)).starts_with("an M4A recording that cannot be read: "));
   CHECK(problem(folder.write("page.wav", "<html>404")).starts_with("an HTML page that cannot be read: "));
   CHECK(problem(folder.write("empty.wav", wav({}, 16000))) == "a recording without samples");
+  CHECK(problem(folder.write("short.wav", wav({1}, 500000))) ==
+        "a recording that is shorter than a sample at 16000 Hz");
 }
 
 TEST_CASE("samples that are no numbers, or so loud that sums overflow, are refused") {

@@ -35,6 +35,10 @@ TEST_CASE("host lists that cannot be are refused") {
   REQUIRE(message("n[1-2-3]") == "host list 'n[1-2-3]': '1-2-3' is no range");
   REQUIRE(message("n[0-999999999]") == "host list 'n[0-999999999]': too many hosts");
   REQUIRE(message("n[1-1000]x[1-1000]") == "host list 'n[1-1000]x[1-1000]': too many hosts");
+  const std::string longest(250, 'n');
+  REQUIRE(expand_hostlist(longest + "[1-2]ab"));
+  REQUIRE(message(longest + "[1-2]abcdef") ==
+          "host list '" + longest + "[1-2]abcdef': a name is longer than 255 letters");
   REQUIRE(message("n[99999999999999999999]") ==
           "host list 'n[99999999999999999999]': '99999999999999999999' is no range");
 }
