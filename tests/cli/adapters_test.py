@@ -95,6 +95,19 @@ class Adapters(unittest.TestCase):
                          ["adapter_config.json", "adapter_model.safetensors", "generation_config.json", "tokenizer.json",
                           "tokenizer_config.json"])
 
+    def test_what_is_dropped_does_not_depend_on_the_layout(self):
+        model = self.config()["model"]
+        model["llm"]["lora"]["dropout"] = 0.3
+        said = self.train("split", model=model, steps=6)
+        self.assertIn(f"warning: the adapters in '{GOLDEN / 'begun'}' were trained with lora_dropout 0.0 (adapter_config.json), "
+                      "the config says 0.3", said)
+        self.train("single", "--layout", "single", ranks=1, model=model, steps=6)
+        whole = json.loads((GOLDEN / "trained" / "losses.json").read_text())
+        for split, single, without in zip(self.losses("split"), self.losses("single"), whole):
+            self.assertAlmostEqual(split, single, delta=1e-9 * single)
+            self.assertGreater(abs(single - without), 1e-4 * without)
+        self.assertEqual(json.loads((self.model("split") / "adapter_config.json").read_text())["lora_dropout"], 0.3)
+
     def test_merged_weights_are_sums(self):
         self.train("run")
         shown = self.config()["model"]

@@ -31,9 +31,9 @@ std::string describe(const LayoutCase& c) {
   if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
   if (c.packing) out += " packed";
-  return cat(out, c.train_llm ? "" : " frozen", c.llm_lora ? " lora" : "", describe(c.llm_listed),
-             describe(c.llm_blocks), ", dp", c.dp,
-             c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)),
+  return cat(out, c.train_llm ? "" : " frozen", c.llm_lora ? " lora" : "",
+             c.lora_dropout > 0 ? " dropout" : "", describe(c.llm_listed), describe(c.llm_blocks), ", dp",
+             c.dp, c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)),
              c.whole_replicas ? ", single" : "", c.own_rates ? ", own rates" : "");
 }
 

@@ -294,7 +294,8 @@ const Outcome& reference(const Trial& trial) {
   std::string key = cat(c.llm, c.train_llm, " ", c.dp * c.num_microbatches, "x", c.microbatch_size, " ",
                         c.mix.media, c.mix.text_tail, c.mix.no_targets, " ", static_cast<int>(c.mask), " ",
                         static_cast<int>(trial.optimizer), static_cast<int>(trial.precision));
-  key += cat(c.own_rates, c.llm_lora, join(c.llm_listed.only, "+"), "-", join(c.llm_listed.except, "+"));
+  key += cat(c.own_rates, c.llm_lora, c.lora_dropout, join(c.llm_listed.only, "+"), "-",
+             join(c.llm_listed.except, "+"));
   for (const auto& e : c.encoders)
     key += cat(" ", e.family, e.train_encoder, e.train_projector, e.feature_layer, e.patch_only, e.mlp,
                e.avg_pool, e.lora, e.own_sizes, e.merged, join(e.listed.only, "+"), "-",

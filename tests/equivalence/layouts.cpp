@@ -125,15 +125,16 @@ void set_blocks(const Blocks& blocks, bool single, config::Checkpointing& checkp
 }
 
 /// A rank that tp does not divide, and a scale that is not 1.
-config::Lora adapters() {
+config::Lora adapters(double dropout) {
   config::Lora lora;
   lora.rank = 3;
   lora.alpha = 7;
+  lora.dropout = dropout;
   lora.targets = {"all-linear"};
   return lora;
 }
 
-config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, bool single) {
+config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, bool single, double dropout) {
   config::Encoder e;
   e.name =
       cat(layout.family == "whisper" || layout.family == "qwen2_audio_encoder" ? "audio" : "vision", index);
@@ -155,7 +156,7 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, b
   set_blocks(layout.blocks, single, e.activation_checkpointing, *e.parallel);
   if (!layout.listed.only.empty()) e.train_only = layout.listed.only;
   e.train_except = layout.listed.except;
-  if (layout.lora) e.lora = adapters();
+  if (layout.lora) e.lora = adapters(dropout);
   return e;
 }
 
@@ -210,13 +211,13 @@ bool LayoutCase::plain_blocks() const {
 config::RunConfig run_config(const LayoutCase& c, bool single) {
   config::RunConfig r;
   for (std::size_t i = 0; i < c.encoders.size(); ++i)
-    r.model.encoders.push_back(encoder_config(c.encoders[i], i, single));
+    r.model.encoders.push_back(encoder_config(c.encoders[i], i, single, c.lora_dropout));
   r.model.llm.family = family_of(c.llm);
   r.model.llm.config_json = configs().at(c.llm);
   r.model.llm.train = c.train_llm;
   if (!c.llm_listed.only.empty()) r.model.llm.train_only = c.llm_listed.only;
   r.model.llm.train_except = c.llm_listed.except;
-  if (c.llm_lora) r.model.llm.lora = adapters();
+  if (c.llm_lora) r.model.llm.lora = adapters(c.lora_dropout);
   r.model.llm.parallel.emplace();
   r.model.llm.attention_mask = c.mask;
   r.model.llm.parallel->tp = c.llm_tp;

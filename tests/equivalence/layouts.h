@@ -19,6 +19,7 @@ struct Blocks {
 /// Lists of modules: which train, and which do not.
 struct Listed {
   std::vector<std::string> only = {}, except = {};
+  bool operator==(const Listed&) const = default;
 };
 
 struct EncoderLayout {
@@ -64,7 +65,8 @@ struct LayoutCase {
   bool whole_replicas = false;  ///< layout single: each of dp ranks is one
   Listed llm_listed = {};
   bool llm_lora = false;
-  bool own_rates = false;  ///< every part has a learning rate and a weight decay of its own
+  double lora_dropout = 0;  ///< of all adapters
+  bool own_rates = false;   ///< every part has a learning rate and a weight decay of its own
 
   /// Whether no modality recomputes anything or deals tokens to the ranks of tp.
   bool plain_blocks() const;

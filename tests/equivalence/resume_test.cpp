@@ -195,6 +195,13 @@ test::LayoutCase adapted(test::LayoutCase c) {
   return c;
 }
 
+test::LayoutCase dropping(test::LayoutCase c) {
+  c = adapted(std::move(c));
+  c.name += ", dropout";
+  c.lora_dropout = 0.3;
+  return c;
+}
+
 fs::path step_folder(const fs::path& dir, int step) { return checkpoint::whole_folder(dir, step); }
 
 /// A run that was interrupted and went on in the same layout, beside one that was not.
@@ -243,6 +250,8 @@ TEST_CASE("A run goes on from its checkpoint bit by bit", "[resume]") {
   for (const std::size_t i : {7, 13}) check_same_layout({all[i], Precision::fp8_in_fp64}, folder.path(), 1);
   for (const std::size_t i : {11, 13, 15})
     check_same_layout({adapted(all[i]), Precision::fp32}, folder.path());
+  for (const std::size_t i : {7, 15})
+    check_same_layout({dropping(all[i]), Precision::fp32}, folder.path(), 1);
 }
 
 TEST_CASE("What one layout saves another goes on from", "[resume]") {
@@ -258,8 +267,76 @@ TEST_CASE("What one layout saves another goes on from", "[resume]") {
   for (const auto& [from, to] : std::vector<std::pair<int, int>>{{0, 11}, {7, 15}, {13, 9}, {16, 4}})
     check_pair({adapted(all[static_cast<std::size_t>(from)])}, {adapted(all[static_cast<std::size_t>(to)])},
                folder.path());
+  check_pair({dropping(all[7])}, {dropping(all[15])}, folder.path());
   const auto scales = config::Precision::fp8_in_fp64;
   check_pair({all[7], scales}, {all[15], scales}, folder.path());
+}
+
+namespace {
+
+/// The same twelve samples in every step.
+class Repeated : public test::SyntheticDataset {
+ public:
+  using SyntheticDataset::SyntheticDataset;
+  dataio::SampleInfo info(std::int64_t sample) const override { return SyntheticDataset::info(sample % 12); }
+  Result<dataio::SampleExtents> extents(std::int64_t sample) const override {
+    return SyntheticDataset::extents(sample % 12);
+  }
+  Result<dataio::TextRow> text(std::int64_t sample) const override {
+    return SyntheticDataset::text(sample % 12);
+  }
+  Result<std::vector<dataio::MediaItem>> media(std::int64_t sample, int encoder) const override {
+    return SyntheticDataset::media(sample % 12, encoder);
+  }
+};
+
+/// Losses of two steps behind a checkpoint that learn next to nothing, and of an evaluation.
+std::vector<double> losses_behind(const fs::path& saved, test::LayoutCase layout, double dropout,
+                                  const fs::path& dir) {
+  layout.lora_dropout = dropout;
+  config::RunConfig config = config_of({layout}, dir);
+  config.steps = kSteps + 2;
+  config.optimizer.lr = 1e-15;
+  config.data.shuffle = false;
+  config.eval.max_samples = 12;
+  const catalog::Modalities modalities = test::resolve_or_throw(config);
+  const plan::Plan plan = value_or_throw(plan::make_plan(config, modalities, test::world_size(layout)));
+  const Repeated data(modalities, config.batch.sequence_length, {});
+  std::vector<double> losses;
+  comm::run_threads(plan.world_size, {std::chrono::seconds(120)}, [&](const comm::CommunicatorPtr& comm) {
+    train::Observer observer;
+    if (comm->rank() == 0) {
+      observer.on_step = [&](const telemetry::StepRecord& record) { losses.push_back(record.loss); };
+      observer.on_eval = [&](const telemetry::EvalRecord& record) { losses.push_back(record.loss); };
+    }
+    train::Trainer trainer({config, modalities, plan, comm, data, &data}, observer);
+    auto opened = value_or_throw(checkpoint::Checkpoint::open(saved));
+    trainer.restore(opened);
+    trainer.publish();
+    trainer.run();
+  });
+  return losses;
+}
+
+}  // namespace
+
+TEST_CASE("Adapters drop some of what they take in every step anew, and none of it in evaluation",
+          "[resume]") {
+  const Folder folder;
+  const test::LayoutCase layout = adapted(layouts("mha")[3]);
+  trained({layout}, folder.path() / "a");
+  const fs::path saved = step_folder(folder.path() / "a", kSteps);
+  const auto whole = losses_behind(saved, layout, 0, folder.path() / "b");
+  const auto dropped = losses_behind(saved, layout, 0.5, folder.path() / "c");
+  const auto again = losses_behind(saved, layout, 0.5, folder.path() / "d");
+  REQUIRE(whole.size() == 3);
+  REQUIRE(dropped.size() == 3);
+  CHECK(again == dropped);
+  const auto near = [](double a, double b) { return std::abs(a - b) < 1e-9; };
+  CHECK(near(whole[0], whole[1]));
+  CHECK_FALSE(near(whole[0], dropped[0]));
+  CHECK_FALSE(near(dropped[0], dropped[1]));
+  CHECK(near(whole[2], dropped[2]));
 }
 
 TEST_CASE("What replicas hold alike they share the writing of", "[resume]") {

@@ -31,6 +31,11 @@ void check_adapter_config(const Context& context, const std::string& own, const 
   };
   compare("r", "rank", lora.rank);
   compare("lora_alpha", "alpha", lora.alpha);
+  if (const Json said = json.value("lora_dropout", Json(0.0)); said != lora.dropout)
+    context.warning("other_dropout", own + ".dropout",
+                    cat("the adapters in '", folder.string(), "' were trained with lora_dropout ",
+                        said.dump(), " (adapter_config.json), the config says ", lora.dropout),
+                    said.is_number() ? cat("to go on as they were trained, set dropout: ", said.dump()) : "");
   // What would make other numbers of the same weights.
   for (const char* key :
        {"use_rslora", "use_dora", "fan_in_fan_out", "lora_bias", "rank_pattern", "alpha_pattern"}) {
@@ -61,7 +66,7 @@ void resolve_lora(const Context& context, const std::optional<config::Lora>& lor
                   cat("'", modality.name, "' has no layers called '", targets[i], "'"),
                   cat(guess, guess.empty() ? "it has " : " It has ", join(known, ", ")));
   }
-  add_adapters(modality.spec, targets, {lora->rank, lora->alpha / lora->rank});
+  add_adapters(modality.spec, targets, {lora->rank, lora->alpha / lora->rank, lora->dropout});
   modality.lora = lora;
   modality.lora->targets = targets;
   if (!lora->pretrained) return;

@@ -152,6 +152,10 @@ struct Describe<Lora> : NoGroups {
         field("alpha", &Lora::alpha,
               "What the adapter's share is multiplied by, before it is divided by rank.",
               {.above = 0, .hints = {"lora_alpha"}}),
+        field("dropout", &Lora::dropout,
+              "While training, this share of what an adapter takes is zero, and the rest divided by 1 - "
+              "dropout; what is dropped does not depend on the layout.",
+              {.min = 0, .below = 1, .hints = {"lora_dropout"}}),
         field("targets", &Lora::targets,
               "The layers that get adapters, by the last part of their names (q_proj, v_proj, down_proj); "
               "`all-linear`: every linear layer of the model's blocks.",
@@ -551,9 +555,9 @@ struct Describe<RunConfig> : NoGroups {
               "Records the layers of a stage as CUDA graphs and replays them for every microbatch of the "
               "same shape. Faster where launching kernels takes longer than computing them, as in small "
               "microbatches; the recordings keep memory that nothing else can use. Applies to modalities "
-              "with a tp and sp of 1, to the LLM without `batch.packing` and with the causal mask only; "
-              "with several replicas not to a step's last microbatch, under whose backward gradients are "
-              "reduced.",
+              "with a tp and sp of 1 and without `lora.dropout`, to the LLM without `batch.packing` and with "
+              "the causal mask only; with several replicas not to a step's last microbatch, under whose "
+              "backward gradients are reduced.",
               {.hints = {"cuda_graph", "enable_cuda_graph", "use_cuda_graphs", "cudagraph"}}),
         field("deterministic", &RunConfig::deterministic,
               "Whether GPUs compute the same bits in every run of a config on machines that are alike, at "

@@ -34,7 +34,7 @@ const std::vector<Foreign>& foreign_keys() {
       {{"bf16", "bfloat16", "mixed_precision", "torch_amp"}, "write precision: bf16"},
       {{"fp8", "float8", "fp8_format", "fp8_recipe"}, "write precision: fp8"},
       {{"fp16", "float16", "half"}, "there is no fp16: precision: bf16 is as small"},
-      {{"lora_dropout", "lora_enable", "use_lora", "finetuning_type", "qlora"},
+      {{"lora_enable", "use_lora", "finetuning_type", "qlora"},
        "write lora: {rank: 8, alpha: 16, targets: [q_proj, v_proj]} in an encoder or the LLM"},
       {{"load_in_4bit", "load_in_8bit", "quantization", "quantization_bit", "bits"},
        "weights are not quantised: 'precision' is their type"},

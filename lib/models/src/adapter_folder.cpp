@@ -45,7 +45,7 @@ std::string adapter_config(const catalog::Modality& modality) {
                      {"base_model_name_or_path", modality.pretrained ? Json(*modality.pretrained) : none},
                      {"r", lora.rank},
                      {"lora_alpha", lora.alpha},
-                     {"lora_dropout", 0.0},
+                     {"lora_dropout", lora.dropout},
                      {"target_modules", targets_of(modality)},
                      {"bias", "none"},
                      {"fan_in_fan_out", false},

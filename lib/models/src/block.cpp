@@ -64,13 +64,12 @@ class Block : public Layer {
       // Added into the products' own memory, which autograd does not need again.
       const at::Tensor middle = attended.add_(x);
       const auto normed = [this, shape](at::TensorList in) { return enter(through(norm2_, in[0]), shape); };
-      return added(feed_forward_norm_, feed_forward_scale_, feed_forward(normed, middle, tokens.counted))
+      return added(feed_forward_norm_, feed_forward_scale_, feed_forward(normed, middle, tokens.facts))
           .add_(middle);
     }
     const nn::NormedSum middle = before_feed_forward(attended, x);
     const auto entered = [this, shape](at::TensorList in) { return enter(in[0], shape); };
-    return added(feed_forward_norm_, feed_forward_scale_,
-                 feed_forward(entered, middle.normed, tokens.counted))
+    return added(feed_forward_norm_, feed_forward_scale_, feed_forward(entered, middle.normed, tokens.facts))
         .add_(middle.sum);
   }
 
@@ -113,7 +112,7 @@ class Block : public Layer {
 
   at::Tensor attend(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const {
     const auto normed = [this, shape](at::TensorList in) { return enter(through(norm1_, in[0]), shape); };
-    const std::vector<at::Tensor> qkv = products(normed, x, qkv_, tokens.counted);
+    const std::vector<at::Tensor> qkv = products(normed, x, qkv_, tokens.facts);
     at::Tensor q = of_heads(q_norm_, qkv[0]), k = of_heads(k_norm_, qkv[1]);
     if (q_scale_ != 1) q = q * q_scale_;
     if (rope_) {
@@ -123,23 +122,23 @@ class Block : public Layer {
               : rope_->table(q.size(1), q.options());
       std::tie(q, k) = nn::rotate(q, k, table);
     }
-    return leave(nn::linear(attention(q, k, qkv[2], tokens), partial(o_), tokens.counted), o_);
+    return leave(nn::linear(attention(q, k, qkv[2], tokens), partial(o_), tokens.facts), o_);
   }
 
   at::Tensor feed_forward(const nn::Recomputed& normed, const at::Tensor& x,
-                          const at::Tensor& counted) const {
+                          const nn::RowFacts& facts) const {
     const auto activated = [kind = activation_](at::TensorList in) {
       return in.size() == 2 ? nn::gated(kind, in[1], in[0]) : nn::activation(kind, in[0]);
     };
-    const std::vector<at::Tensor> inner = products(normed, x, up_gate_, counted);
-    return leave(products(activated, inner, {partial(down_)}, counted)[0], down_);
+    const std::vector<at::Tensor> inner = products(normed, x, up_gate_, facts);
+    return leave(products(activated, inner, {partial(down_)}, facts)[0], down_);
   }
 
   /// f(inputs) through each of the layers; what f computes is kept or computed again.
   std::vector<at::Tensor> products(const nn::Recomputed& f, at::TensorList inputs,
-                                   const std::vector<Linear>& layers, const at::Tensor& counted) const {
-    if (checkpointing_ == Checkpointing::selective) return nn::recomputed_linear(f, inputs, layers, counted);
-    return nn::linears(f(inputs), layers, counted);
+                                   const std::vector<Linear>& layers, const nn::RowFacts& facts) const {
+    if (checkpointing_ == Checkpointing::selective) return nn::recomputed_linear(f, inputs, layers, facts);
+    return nn::linears(f(inputs), layers, facts);
   }
 
   /// Tokens between the halves as column-parallel products take them: [b, t, hidden], all on every rank.

@@ -38,6 +38,7 @@ struct LayerContext {
   comm::GroupPtr tp;
   bool shares_rows;  ///< between the products of blocks, each rank of tp holds its share of the rows
   config::Checkpointing checkpointing;
+  std::uint64_t seed;
   std::map<std::pair<catalog::RopeSpec, std::int64_t>, std::shared_ptr<nn::Rope>> ropes;  // by head_dim, too
   std::shared_ptr<nn::Fp8Scales> fp8 = nullptr;  // where the products of blocks round
 

@@ -1,26 +1,32 @@
 #include "linear.h"
 
+#include "cornstarch/base/random.h"
 #include "cornstarch/catalog/lora.h"
 #include "cornstarch/nn/layers.h"
 #include "cornstarch/nn/tensor_parallel.h"
 
 namespace cornstarch::models {
+namespace {
+
+nn::Adapter adapter_of(const LayerContext& context, const catalog::LinearSpec& spec) {
+  const Parameter& a = context.parameters.at(catalog::lora_a(spec));
+  const Parameter& b = context.parameters.at(catalog::lora_b(spec));
+  nn::Adapter out{{a.value, {}, a.sum}, {b.value, {}, b.sum}, spec.lora->scale};
+  out.a.dropout = {Philox(context.seed, "dropout before " + a.full_name()).key(), spec.lora->dropout,
+                   a.offset};
+  return out;
+}
+
+}  // namespace
 
 Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec) {
-  const auto weight_of = [&](const std::string& name) {
-    const Parameter& weight = parameters.at(name);
-    return Linear{weight.value, {}, weight.sum};
-  };
-  Linear out = weight_of(spec.prefix + ".weight");
-  out.bias = parameters.find(spec.prefix + ".bias");
-  if (spec.lora)
-    out.adapter = std::make_shared<nn::Adapter>(
-        nn::Adapter{weight_of(catalog::lora_a(spec)), weight_of(catalog::lora_b(spec)), spec.lora->scale});
-  return out;
+  const Parameter& weight = parameters.at(spec.prefix + ".weight");
+  return {weight.value, parameters.find(spec.prefix + ".bias"), weight.sum};
 }
 
 Linear layer_of(const LayerContext& context, const catalog::LinearSpec& spec) {
   Linear out = linear_of(context.parameters, spec);
+  if (spec.lora) out.adapter = std::make_shared<nn::Adapter>(adapter_of(context, spec));
   if (context.fp8) out.fp8 = {context.fp8, context.fp8->add(spec.prefix + ".weight")};
   return out;
 }

@@ -10,7 +10,7 @@ namespace cornstarch::models {
 using nn::Linear;
 
 Linear linear_of(const ParameterSet& parameters, const catalog::LinearSpec& spec);
-/// The same of a block, whose products may be in fp8.
+/// The same of a block, which may have an adapter, and whose products may be in fp8.
 Linear layer_of(const LayerContext& context, const catalog::LinearSpec& spec);
 
 /// Replicated or column-parallel: whatever rows of the weight this rank has.

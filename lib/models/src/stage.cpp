@@ -48,7 +48,8 @@ struct Stage::Impl {
         cp(options.cp),
         dtype(options.dtype),
         parameters(modality, modules, *tp, options),
-        context{parameters, tp, options.where.tp_sequence_parallel, options.where.checkpointing, {}} {
+        context{parameters,   tp, options.where.tp_sequence_parallel, options.where.checkpointing,
+                options.seed, {}} {
     if (options.where.fp8) context.fp8 = std::make_shared<nn::Fp8Scales>();
     for (std::size_t i = 0; i < modules.size(); ++i) add(modules, i);
   }
@@ -202,7 +203,8 @@ struct Stage::Impl {
 
   at::Tensor launch(const at::Tensor& input, const Tokens& tokens, Launches launches) {
     const bool alone = tp->size() == 1 && sp == 1 && observer == nullptr;
-    const bool replays = launches == Launches::replayed && alone && !tokens.layout;
+    const bool replays =
+        launches == Launches::replayed && alone && !tokens.layout && !tokens.facts.names.of.defined();
     return replays ? replayed(input) : compute(input, tokens);
   }
 

@@ -90,6 +90,19 @@ struct GatedGrads {
 };
 void gated_backward(const Gated& args, const GatedGrads& grads, Type type, Stream stream);
 
+/// out [rows, size] = scale * x, or 0 where the word of the element (base/normal_draw.h) of row names[row]
+/// and feature first + column is below the threshold. out may be x.
+struct Drop {
+  const void* x;
+  void* out;
+  const std::int64_t* names;
+  std::int64_t rows, size, first;
+  std::uint64_t key;
+  std::uint32_t step, threshold;
+  double scale;
+};
+void drop(const Drop& args, Type type, Stream stream);
+
 /// For each row of logits [rows, columns], wide: the maximum, the sum of exp(logit - maximum), and the logit
 /// of column targets[row] - first, 0 where that is none of these.
 struct LogitStatistics {

@@ -146,6 +146,17 @@ GatedGradTensors gated_backward(catalog::Activation kind, const at::Tensor& grad
   return out;
 }
 
+void drop(const at::Tensor& x, const Dropout& dropout, std::uint32_t threshold, const RowNames& names,
+          const at::Tensor& out) {
+  require_same_type(x, out);
+  require(x.is_contiguous() && out.is_contiguous() && names.of.is_contiguous() && names.of.is_cuda(),
+          "a tensor of dropout is not contiguous, or its names are not on the device");
+  drop({x.const_data_ptr(), out.mutable_data_ptr(), names.of.const_data_ptr<std::int64_t>(), x.size(0),
+        x.size(1), dropout.first, dropout.key, names.step, threshold, 1 / (1 - dropout.p)},
+       type_of(x), stream_of(x));
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
 void logit_statistics(const at::Tensor& logits, const at::Tensor& targets, std::int64_t first,
                       const at::Tensor& own) {
   if (logits.numel() == 0) return;

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "cornstarch/nn/dropout.h"
 #include "cornstarch/nn/layers.h"
 
 /// The kernels over tensors of a CUDA device, on the current stream; nothing is recorded for autograd. Inputs
@@ -41,6 +42,10 @@ struct GatedGradTensors {
 };
 GatedGradTensors gated_backward(catalog::Activation kind, const at::Tensor& grad, const at::Tensor& gate,
                                 const at::Tensor& up);
+
+/// See nn::drop; elements are dropped whose word is below the threshold.
+void drop(const at::Tensor& x, const Dropout& dropout, std::uint32_t threshold, const RowNames& names,
+          const at::Tensor& out);
 
 /// For each row of logits [n, columns]: own[0] its maximum, own[1] the sum of exp(logit - maximum), own[2]
 /// the logit of column targets - first, 0 where there is none. own [3, n] is fp32, or fp64 for fp64.

@@ -55,19 +55,19 @@ namespace {
 
 /// The layers without their adapters.
 std::vector<at::Tensor> without_adapters(const at::Tensor& x, const std::vector<Linear>& layers,
-                                         const at::Tensor& counted) {
+                                         const RowFacts& facts) {
   std::vector<at::Tensor> parents{x}, weights;
   for (const Linear& layer : layers) {
     parents.insert(parents.end(), {layer.weight, layer.bias});
     weights.push_back(layer.weight);
   }
-  const Operand input = input_of(x, layers, {true, records(weights)}, counted);
-  const std::vector<at::Tensor> outputs = products(input, x.sizes(), layers, records({x}));
+  const Operand input = input_of(x, layers, {true, records(weights)}, facts.counted);
+  const std::vector<at::Tensor> outputs = products(input, x.sizes(), layers, records({x}), facts.names);
   if (!records(parents)) return outputs;
   differentiable("Linear", outputs, parents,
-                 [kept = kept(input), shape = x.sizes().vec(), layers](const std::vector<at::Tensor>& grads,
-                                                                       const std::vector<bool>& needed) {
-                   const LinearGrads of = linear_grads(kept, needed[0], layers, grads, needed, 1);
+                 [kept = kept(input), shape = x.sizes().vec(), layers, names = facts.names](
+                     const std::vector<at::Tensor>& grads, const std::vector<bool>& needed) {
+                   const LinearGrads of = linear_grads(kept, needed[0], layers, grads, needed, 1, names);
                    std::vector<at::Tensor> out{of.x.defined() ? of.x.view(shape) : at::Tensor()};
                    out.insert(out.end(), of.of_layers.begin(), of.of_layers.end());
                    return out;
@@ -101,12 +101,12 @@ std::vector<at::Tensor> adapted(std::vector<at::Tensor> products, const std::vec
 }
 
 std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers,
-                                const at::Tensor& counted) {
-  return adapted(without_adapters(x, with_adapters(layers), counted), layers);
+                                const RowFacts& facts) {
+  return adapted(without_adapters(x, with_adapters(layers), facts), layers);
 }
 
-at::Tensor linear(const at::Tensor& x, const Linear& layer, const at::Tensor& counted) {
-  return linears(x, {layer}, counted)[0];
+at::Tensor linear(const at::Tensor& x, const Linear& layer, const RowFacts& facts) {
+  return linears(x, {layer}, facts)[0];
 }
 
 }  // namespace cornstarch::nn

@@ -30,6 +30,8 @@ GatedGradTensors gated_backward(catalog::Activation, const at::Tensor&, const at
   refuse();
 }
 
+void drop(const at::Tensor&, const Dropout&, std::uint32_t, const RowNames&, const at::Tensor&) { refuse(); }
+
 void logit_statistics(const at::Tensor&, const at::Tensor&, std::int64_t, const at::Tensor&) { refuse(); }
 
 void logit_gradient(const at::Tensor&, const at::Tensor&, std::int64_t, const at::Tensor&,

@@ -7,6 +7,7 @@
 #include <ATen/ops/maximum.h>
 
 #include <algorithm>
+#include <array>
 
 #include "cuda_operand.h"
 
@@ -99,6 +100,12 @@ at::Tensor learn(const Linear& layer, const Operand& grad, const Operand& x) {
   return out;
 }
 
+/// What a layer takes of an input of those sizes. It is computed again in backward, not kept.
+Operand left(const Operand& x, at::IntArrayRef sizes, const Linear& layer, const RowNames& names) {
+  if (!drops(layer.dropout, names)) return x;
+  return {drop(x.rows(layer.weight.scalar_type()), layer.dropout, names).view(sizes), {}};
+}
+
 at::Tensor through(const Operand& x, at::IntArrayRef shape, const Linear& layer, bool flows) {
   const at::NoGradGuard no_grad;
   const Operand weight = weight_of(layer, {true, flows});
@@ -126,32 +133,35 @@ Operand input_of(const at::Tensor& x, const std::vector<Linear>& layers, Forms f
 }
 
 std::vector<at::Tensor> products(const Operand& x, at::IntArrayRef sizes, const std::vector<Linear>& layers,
-                                 bool flows) {
+                                 bool flows, const RowNames& names) {
   std::vector<at::Tensor> out;
   for (const Linear& layer : layers) {
     std::vector<std::int64_t> shape = sizes.vec();
     shape.back() = layer.weight.size(0);
-    out.push_back(through(x, shape, layer, flows));
+    out.push_back(through(left(x, sizes, layer, names), shape, layer, flows));
   }
   return out;
 }
 
 LinearGrads linear_grads(const Operand& x, bool x_needed, const std::vector<Linear>& layers,
                          const std::vector<at::Tensor>& grads, const std::vector<bool>& needed,
-                         std::size_t first) {
+                         std::size_t first, const RowNames& names) {
   LinearGrads out{{}, std::vector<at::Tensor>(2 * layers.size())};
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (!grads[i].defined()) continue;
     const at::Tensor rows = rows_of(grads[i]);
+    const std::array in{rows.size(0), layers[i].weight.size(1)};
     const bool weight_needed = needed[first + 2 * i];
     if (needed[first + 2 * i + 1]) out.of_layers[2 * i + 1] = rows.sum(0);
     if (!x_needed && !weight_needed) continue;
     const Operand grad = gradient_of(rows, layers[i], {x_needed, weight_needed});
-    if (weight_needed) out.of_layers[2 * i] = learn(layers[i], grad, x);
+    if (weight_needed) out.of_layers[2 * i] = learn(layers[i], grad, left(x, in, layers[i], names));
     if (!x_needed) continue;
-    const bool adds = out.x.defined();
-    if (!adds) out.x = at::empty({rows.size(0), layers[i].weight.size(1)}, rows.options());
-    flow_back(out.x, grad, layers[i], adds);
+    const bool drops_some = drops(layers[i].dropout, names), adds = out.x.defined() && !drops_some;
+    const at::Tensor into = adds ? out.x : at::empty(in, rows.options());
+    flow_back(into, grad, layers[i], adds);
+    if (drops_some) drop(into, layers[i].dropout, names, into);
+    out.x = out.x.defined() && !adds ? out.x.add_(into) : into;
   }
   return out;
 }

@@ -26,13 +26,13 @@ struct Forms {
   bool columns = false;
 };
 
-/// The input x [..., in] of layers. `counted`: see linears().
+/// The input x [..., in] of layers. `counted`: see RowFacts.
 Operand input_of(const at::Tensor& x, const std::vector<Linear>& layers, Forms forms,
                  const at::Tensor& counted = {});
 
 /// An input of those sizes through each layer; `flows`: its gradient will be asked for.
 std::vector<at::Tensor> products(const Operand& x, at::IntArrayRef sizes, const std::vector<Linear>& layers,
-                                 bool flows);
+                                 bool flows, const RowNames& names);
 
 struct LinearGrads {
   at::Tensor x;  ///< rows [n, in]; undefined where not needed
@@ -44,6 +44,6 @@ struct LinearGrads {
 /// layer's weight and bias.
 LinearGrads linear_grads(const Operand& x, bool x_needed, const std::vector<Linear>& layers,
                          const std::vector<at::Tensor>& grads, const std::vector<bool>& needed,
-                         std::size_t first);
+                         std::size_t first, const RowNames& names);
 
 }  // namespace cornstarch::nn

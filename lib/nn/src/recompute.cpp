@@ -50,7 +50,7 @@ namespace {
 
 /// The layers without their adapters.
 std::vector<at::Tensor> recomputed_products(const Recomputed& f, at::TensorList inputs,
-                                            const std::vector<Linear>& layers, const at::Tensor& counted) {
+                                            const std::vector<Linear>& layers, const RowFacts& facts) {
   const at::Tensor h = f(inputs);
   std::vector<at::Tensor> parents = inputs.vec(), weights;
   bool recorded = h.requires_grad();
@@ -59,8 +59,8 @@ std::vector<at::Tensor> recomputed_products(const Recomputed& f, at::TensorList 
     recorded = recorded || records({layer.weight, layer.bias});
     weights.push_back(layer.weight);
   }
-  const std::vector<at::Tensor> outputs =
-      products(input_of(h, layers, {true, false}, counted), h.sizes(), layers, h.requires_grad());
+  const std::vector<at::Tensor> outputs = products(input_of(h, layers, {true, false}, facts.counted),
+                                                   h.sizes(), layers, h.requires_grad(), facts.names);
   if (!recorded) return outputs;
   differentiable("RecomputedLinear", outputs, parents,
                  [=, kept = detached(inputs), trains = records(weights)](const std::vector<at::Tensor>& grads,
@@ -68,8 +68,9 @@ std::vector<at::Tensor> recomputed_products(const Recomputed& f, at::TensorList 
                    const Again again(f, kept, needed);
                    const bool flows = again.output.requires_grad();
                    const at::NoGradGuard no_grad;
-                   const Operand x = input_of(again.output, layers, {false, trains}, counted);
-                   const LinearGrads of = linear_grads(x, flows, layers, grads, needed, kept.size());
+                   const Operand x = input_of(again.output, layers, {false, trains}, facts.counted);
+                   const LinearGrads of =
+                       linear_grads(x, flows, layers, grads, needed, kept.size(), facts.names);
                    std::vector<at::Tensor> out(kept.size());
                    if (flows) out = again.backward(of.x.view(again.output.sizes()));
                    out.insert(out.end(), of.of_layers.begin(), of.of_layers.end());
@@ -81,8 +82,8 @@ std::vector<at::Tensor> recomputed_products(const Recomputed& f, at::TensorList 
 }  // namespace
 
 std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList inputs,
-                                          const std::vector<Linear>& layers, const at::Tensor& counted) {
-  return adapted(recomputed_products(f, inputs, with_adapters(layers), counted), layers);
+                                          const std::vector<Linear>& layers, const RowFacts& facts) {
+  return adapted(recomputed_products(f, inputs, with_adapters(layers), facts), layers);
 }
 
 }  // namespace cornstarch::nn

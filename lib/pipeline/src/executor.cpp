@@ -260,9 +260,11 @@ struct Executor::Impl {
   at::Tensor forward_encoder(const Pass& pass, HeldStage& h, Flight& flight, int m) {
     const auto e = static_cast<std::size_t>(stage_plan(h.stage).modality);
     const auto microbatch = static_cast<std::size_t>(m);
+    models::Tokens tokens = tokens_of_items(h, pass.inputs.items[e][microbatch]);
+    tokens.facts = facts_of(pass, h, m);
     at::Tensor out =
-        h.module.forward(is_first(h.stage) ? pass.inputs.media[e][microbatch] : flight.inputs.front(),
-                         tokens_of_items(h, pass.inputs.items[e][microbatch]), launches(pass, h, m));
+        h.module.forward(is_first(h.stage) ? pass.inputs.media[e][microbatch] : flight.inputs.front(), tokens,
+                         launches(pass, h, m));
     if (!is_last(h.stage) || plan.llm().sp == 1) return out;
     return out.index_select(0, pass.inputs.leaving[e][microbatch]);
   }
@@ -286,15 +288,30 @@ struct Executor::Impl {
     return split_text(split_of(h), placed, modality(h.stage).spec, plan.sequence_length);
   }
 
+  /// Of the rows that a stage's layers take.
+  nn::RowFacts facts_of(const Pass& pass, const HeldStage& h, int m) const {
+    const StepInputs& inputs = pass.inputs;
+    const auto microbatch = static_cast<std::size_t>(m);
+    nn::RowFacts facts;
+    if (catalog::is_llm(modality(h.stage)) && !inputs.counted.empty())
+      facts.counted = inputs.counted[microbatch];
+    if (!pass.training || inputs.names.empty()) return facts;
+    const auto& names = inputs.names[static_cast<std::size_t>(stage_plan(h.stage).modality)];
+    if (!names.empty()) facts.names = {names[microbatch], inputs.step};
+    return facts;
+  }
+
   /// How the text's tokens lie on the LLM's context-parallel ranks.
   const models::Tokens& tokens_of_text(Pass& pass, const HeldStage& h, int m) const {
     models::Tokens& tokens = pass.text_tokens[m];
-    if (!pass.inputs.counted.empty()) tokens.counted = pass.inputs.counted[static_cast<std::size_t>(m)];
-    if (pass.inputs.placed.empty() || tokens.layout) return tokens;
-    const PlacedTokens& placed = pass.inputs.placed[static_cast<std::size_t>(m)];
-    // A microbatch of which a sample was dropped has been placed anew and not been prepared.
-    const bool prepared = placed.tokens.layout != nullptr;
-    return tokens = prepared ? placed.tokens : models::on_device(tokens_of(h, placed), options.stage.device);
+    if (!pass.inputs.placed.empty() && !tokens.layout) {
+      const PlacedTokens& placed = pass.inputs.placed[static_cast<std::size_t>(m)];
+      // A microbatch of which a sample was dropped has been placed anew and not been prepared.
+      const bool prepared = placed.tokens.layout != nullptr;
+      tokens = prepared ? placed.tokens : models::on_device(tokens_of(h, placed), options.stage.device);
+    }
+    tokens.facts = facts_of(pass, h, m);
+    return tokens;
   }
 
   at::Tensor forward_llm(Pass& pass, HeldStage& h, Flight& flight, int m) {

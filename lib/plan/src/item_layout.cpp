@@ -62,8 +62,6 @@ Range ItemLayout::places(std::size_t item, int module, int cp) const {
   return held(item)[at(cp)][at(module + 1)];
 }
 
-std::int64_t ItemLayout::tokens(std::size_t item) const { return places(item, layers_, sp_).size(); }
-
 Range ItemLayout::features(std::size_t item, int cp) const {
   // Where features are averaged, those that are dropped are gone already.
   const Range whole = held(item)[at(sp_)].back();
@@ -106,7 +104,7 @@ TokenShares ItemLayout::shares() const {
   std::int64_t first = 0;
   for (std::size_t i = 0; i < items_.size(); first += tokens(i++))
     for (int cp = 0; cp < sp_; ++cp) {
-      const Range own = places(i, layers_, cp);
+      const Range own = tokens(i, cp);
       for (auto t = own.begin; t < own.end; ++t) out[at(cp)].push_back(first + t);
     }
   return out;
@@ -115,7 +113,7 @@ TokenShares ItemLayout::shares() const {
 std::vector<std::int64_t> ItemLayout::positions(int cp) const {
   std::vector<std::int64_t> out;
   for (std::size_t i = 0; i < items_.size(); ++i) {
-    const Range own = places(i, layers_, cp);
+    const Range own = tokens(i, cp);
     for (auto t = own.begin; t < own.end; ++t) out.push_back(t);
   }
   return out;

@@ -13,6 +13,7 @@
 #include "cornstarch/base/parallel.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/module_kind.h"
+#include "cornstarch/nn/dropout.h"
 #include "cornstarch/nn/upload.h"
 #include "cornstarch/plan/flops.h"
 #include "placement.h"
@@ -245,6 +246,57 @@ at::Tensor counted(const RankBatch& batch, const plan::Plan& plan, int m) {
   return out;
 }
 
+/// The names of the items' tokens that rank `cp` holds: in each sample they are counted over its items.
+/// `block`: of the replica in the global batch; `rows`: of the microbatch in the block.
+at::Tensor names_of_items(const RankBatch& batch, std::size_t encoder, const plan::ItemLayout& layout,
+                          Range block, Range rows, int cp) {
+  std::vector<std::int64_t> names;
+  std::size_t item = 0;
+  for (auto row = rows.begin; row < rows.end; ++row) {
+    std::int64_t before = 0;
+    for (std::size_t n = extents_in(batch, encoder, {row, row + 1}).size(); n > 0; --n) {
+      const Range own = layout.tokens(item, cp);
+      for (auto t = own.begin; t < own.end; ++t) names.push_back(nn::row_name(block.begin + row, before + t));
+      before += layout.tokens(item++);
+    }
+  }
+  return models::index_tensor(names);
+}
+
+/// The same of the text's tokens; `placed`: null where they lie as padded rows.
+at::Tensor names_of_text(const pipeline::PlacedTokens* placed, std::int64_t length, Range block, Range rows,
+                         int cp) {
+  std::vector<std::int64_t> tokens(static_cast<std::size_t>(rows.size() * length));
+  std::iota(tokens.begin(), tokens.end(), std::int64_t{0});
+  if (placed) tokens = placed->shares[static_cast<std::size_t>(cp)];
+  for (std::int64_t& t : tokens) t = nn::row_name(block.begin + rows.begin + t / length, t % length);
+  return models::index_tensor(tokens);
+}
+
+/// Of the modalities of this rank whose adapters drop some of what they take.
+std::vector<std::vector<at::Tensor>> names_of(const RankBatch& batch,
+                                              const std::vector<std::vector<plan::ItemLayout>>& items,
+                                              const plan::Plan& plan, const catalog::Modalities& modalities,
+                                              const plan::RankPlan& where) {
+  std::vector<std::vector<at::Tensor>> out(modalities.size());
+  const Range block = block_of(plan, where.dp);
+  for (const plan::Part& part : where.parts) {
+    const auto modality = static_cast<std::size_t>(part.modality);
+    const auto& lora = modalities[modality].lora;
+    if (!lora || lora->dropout == 0) continue;
+    out[modality].clear();
+    for (std::int64_t m = 0; m < plan.num_microbatches; ++m) {
+      const Range rows = {m * plan.microbatch_size, (m + 1) * plan.microbatch_size};
+      const auto at = static_cast<std::size_t>(m);
+      out[modality].push_back(modality < items.size()
+                                  ? names_of_items(batch, modality, items[modality][at], block, rows, part.cp)
+                                  : names_of_text(batch.placed.empty() ? nullptr : &batch.placed[at],
+                                                  plan.sequence_length, block, rows, part.cp));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank) {
@@ -352,6 +404,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
     token_pairs += static_cast<double>(row.length) * static_cast<double>(row.length);
   }
   const double visible = visible_pairs(batch, modalities.back());
+  inputs.names = names_of(batch, inputs.items, plan, modalities, where);
   inputs.placed = std::move(batch.placed);
   return {plan::Activity(plan, std::move(items)),
           plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders)),
@@ -373,7 +426,7 @@ void move_inputs(pipeline::StepInputs& inputs, at::Device device) {
     for (at::Tensor& rows : text.placeholders) move(rows);
   }
   for (at::Tensor& each : inputs.counted) move(each);
-  for (auto* lists : {&inputs.media, &inputs.leaving})
+  for (auto* lists : {&inputs.media, &inputs.leaving, &inputs.names})
     for (auto& microbatches : *lists)
       for (at::Tensor& each : microbatches) move(each);
   for (pipeline::PlacedTokens& placed : inputs.placed)

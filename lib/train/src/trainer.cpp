@@ -153,7 +153,7 @@ void Trainer::Impl::take_step(int step) {
   RankBatch batch = std::move(upcoming.front());
   upcoming.pop_front();
   Issued out{step, begun, batch.samples, batch.bad};
-  const Step inputs = to_step(std::move(batch), train_data);
+  const Step inputs = to_step(std::move(batch), train_data, step);
   out.skipped = inputs.skipped;
   out.reached = inputs.reached;
   out.spike_above = spike_above(step);

@@ -58,9 +58,10 @@ void Trainer::Impl::agree_on_bad(RankBatch& batch) {
   batch.bad = report.next_bad;
 }
 
-Step Trainer::Impl::to_step(RankBatch batch, const dataio::Dataset& data) const {
+Step Trainer::Impl::to_step(RankBatch batch, const dataio::Dataset& data, int number) const {
   const std::vector<double> bad = batch.bad;
   Step step = assemble(std::move(batch), bad, plan, modalities, comm->rank(), data.pad_id(), dtype);
+  step.inputs.step = static_cast<std::uint32_t>(number);
   move_inputs(step.inputs, device);
   return step;
 }

@@ -69,7 +69,7 @@ bool Trainer::Impl::is_finite_with(std::vector<std::int64_t> samples, int step) 
   begin(step_time, step + 1, "looking for a bad sample");
   RankBatch batch = read(train_data, std::move(samples));
   agree_on_bad(batch);
-  const Step inputs = to_step(std::move(batch), train_data);
+  const Step inputs = to_step(std::move(batch), train_data, step);
   const pipeline::StepSums sums =
       executor.train(inputs.activity, inputs.anyone, inputs.reached, inputs.inputs);
   Report report;

@@ -108,7 +108,7 @@ struct Trainer::Impl {
   void begin_reading();
   RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const;
   void agree_on_bad(RankBatch& batch);
-  Step to_step(RankBatch batch, const dataio::Dataset& data) const;
+  Step to_step(RankBatch batch, const dataio::Dataset& data, int step = 0) const;
   std::chrono::duration<double> data_deadline() const;
   void sum_up() const;
 

@@ -229,11 +229,13 @@ TEST_CASE("a module trains with all of its parameters but the fixed ones") {
 }
 
 TEST_CASE("adapters train in place of the model's own weights, split over tp as their layers are") {
-  const Modalities all = resolved({"model.llm.lora={rank: 3, alpha: 6, targets: [q_proj, down_proj]}"});
+  const Modalities all =
+      resolved({"model.llm.lora={rank: 3, alpha: 6, dropout: 0.25, targets: [q_proj, down_proj]}"});
   CHECK(trained(all[2]) == Flags{false, true, true, true, true, true, true, false, false});
   const ModuleSpec& layer = all[2].spec.modules[1];
   const auto& block = std::get<BlockSpec>(layer.body);
   CHECK(block.attention.q.lora->scale == 2);
+  CHECK(block.attention.q.lora->dropout == 0.25);
   CHECK_FALSE(block.attention.k.lora);
   const auto find = [&](const std::string& end) {
     for (const ParamSpec& p : layer.params)
@@ -284,7 +286,8 @@ TEST_CASE("adapters that there cannot be") {
   CHECK(said("model.llm.lora={targets: [q_proj], pretrained: " + media + "}")
             .find("'$/media' has no adapter_config.json that can be read") != std::string::npos);
   std::ofstream(folder.path / "media" / "adapter_config.json")
-      << R"({"r": 4, "lora_alpha": 16, "use_dora": true, "use_rslora": false, "rank_pattern": {}})";
+      << R"({"r": 4, "lora_alpha": 16, "use_dora": true, "use_rslora": false, "rank_pattern": {},
+           "lora_dropout": 0.1})";
   const std::string text = said("model.llm.lora={rank: 8, targets: [q_proj], pretrained: " + media + "}");
   INFO(text);
   CHECK(text.find("the adapters in '$/media' have r 4 (adapter_config.json), the "
@@ -292,6 +295,10 @@ TEST_CASE("adapters that there cannot be") {
   CHECK(text.find("set rank: 4") != std::string::npos);
   CHECK(text.find("have use_dora true, which is not known") != std::string::npos);
   CHECK(text.find("lora_alpha") == std::string::npos);
+  CHECK(text.find(
+            "warning: the adapters in '$/media' were trained with lora_dropout 0.1 (adapter_config.json), "
+            "the config says 0") != std::string::npos);
+  CHECK(text.find("help: to go on as they were trained, set dropout: 0.1") != std::string::npos);
 }
 
 TEST_CASE("what shares a weight can be frozen together") {

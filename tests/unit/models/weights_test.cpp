@@ -197,10 +197,12 @@ TEST_CASE("PEFT is told the layers' names, of a part of its class with where the
     catalog::add_adapters(m.spec, targets, {3, 2.5});
     m.lora.emplace();
     m.lora->targets = targets;
+    m.lora->dropout = 0.05;
     const Folder folder;
     Stage stage = fixture::whole(m);
     models::save_pretrained(folder.path(), m, tensors_of(stage), at::kDouble);
     const std::string text = value_or_throw(read_file(folder.path() / "adapter_config.json"));
+    CHECK(text.find("\"lora_dropout\": 0.05,") != std::string::npos);
     const std::size_t from = text.find("\"target_modules\": "), to = text.find("\"bias\"");
     std::string out;
     for (const char c : text.substr(from, to - from))

@@ -133,8 +133,8 @@ TEST_CASE(
   const at::Tensor counted = at::tensor({1, 0}, at::kInt).to(at::kBool);
   const bool again = GENERATE(false, true);
   const auto through = [&] {
-    return again ? nn::recomputed_linear([](at::TensorList in) { return in[0]; }, {x}, layers, counted)
-                 : nn::linears(x, layers, counted);
+    return again ? nn::recomputed_linear([](at::TensorList in) { return in[0]; }, {x}, layers, {counted})
+                 : nn::linears(x, layers, {counted});
   };
   through();
   scales->agree({}, kSound);

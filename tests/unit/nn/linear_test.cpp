@@ -1,11 +1,13 @@
 #include "cornstarch/nn/linear.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 
 #include "catch.h"
+#include "cornstarch/nn/recompute.h"
 #include "expect_close.h"
 
 using namespace cornstarch;
@@ -168,4 +170,42 @@ TEST_CASE("adapters add scale * B A x to what layers give, and take their part o
     CAPTURE(i);
     expect_close(ours[i].grad(), theirs[i].grad(), 1e-13);
   }
+}
+
+TEST_CASE("what an adapter takes is dropped, what its layer takes is not, whether kept or computed again") {
+  const auto names = nn::RowNames{at::arange(10, at::kLong), 2};
+  const std::vector<nn::Dropout> dropouts{{1, 0.4}, {2, 0.6}};
+  const bool again = GENERATE(false, true);
+  std::vector<at::Tensor> ours, theirs;  // x, a weight, A and B of the first layer, A and B of the second
+  for (auto* leaves : {&ours, &theirs})
+    *leaves = {leaf(noise(kShape, 1)), leaf(noise({6, 8}, 2)), leaf(noise({3, 8}, 3)),
+               leaf(noise({6, 3}, 4)), leaf(noise({2, 8}, 5)), leaf(noise({6, 2}, 6))};
+  std::vector<nn::Linear> layers;
+  for (int i = 0; i < 2; ++i) {
+    nn::Adapter adapter{{ours[2 + 2 * i]}, {ours[3 + 2 * i]}, 2.5};
+    adapter.a.dropout = dropouts[i];
+    layers.push_back({ours[1], {}, nullptr, {}, std::make_shared<nn::Adapter>(adapter)});
+  }
+  const auto got = again ? nn::recomputed_linear([](at::TensorList in) { return in[0] * 2; }, {ours[0]},
+                                                 layers, {{}, names})
+                         : nn::linears(ours[0] * 2, layers, {{}, names});
+  const at::Tensor x = theirs[0] * 2;
+  at::Tensor ours_sum, theirs_sum;
+  for (int i = 0; i < 2; ++i) {
+    CAPTURE(again, i);
+    const at::Tensor mask = nn::drop(at::full({10, 8}, 1.0, at::kDouble), dropouts[i], names).view(kShape);
+    const at::Tensor want = at::linear(x, theirs[1]) +
+                            2.5 * at::linear(at::linear(x * mask, theirs[2 + 2 * i]), theirs[3 + 2 * i]);
+    expect_close(got[i], want, 1e-14);
+    const at::Tensor grad = noise({2, 5, 6}, 9 + i);
+    ours_sum = i == 0 ? (got[i] * grad).sum() : ours_sum + (got[i] * grad).sum();
+    theirs_sum = i == 0 ? (want * grad).sum() : theirs_sum + (want * grad).sum();
+  }
+  ours_sum.backward();
+  theirs_sum.backward();
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    CAPTURE(again, i);
+    expect_close(ours[i].grad(), theirs[i].grad(), 1e-13);
+  }
+  CHECK(nn::linears(ours[0], layers)[0].equal(nn::linears(ours[0], layers, {{}, {{}, 7}})[0]));
 }

@@ -1,6 +1,7 @@
 #include "cornstarch/train/batch.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/tensor.h>
 
 #include <latch>
@@ -124,6 +125,27 @@ TEST_CASE("a replica works on its block; what its microbatches contain is known 
   CHECK(step.visible_pairs == step.token_pairs / 2);
   CHECK(step.items == 3 * 10 * (1 + 2));
   CHECK(step.reached == std::vector<bool>{true, true});
+}
+
+TEST_CASE("where adapters drop some of what they take, tokens go by their place in the global batch") {
+  World w;
+  for (catalog::Modality& m : w.modalities) m.lora.emplace().dropout = 0.5;
+  const Samples data;
+  const auto names = [&](int rank, std::size_t modality, std::size_t microbatch) {
+    const auto step =
+        train::assemble(w.read(data, {0, 1, 4, 5}, rank), no_bad, w.plan, w.modalities, rank, 9, at::kDouble);
+    CHECK(step.inputs.names[1 - modality].empty());
+    return step.inputs.names[modality][microbatch];
+  };
+  const auto from = [](std::int64_t row, std::int64_t count) {
+    return at::arange(count, at::kLong) + (row << 32);
+  };
+  CHECK(names(3, 1, 0).equal(from(2, 4)));
+  CHECK(names(3, 1, 1).equal(from(3, 4)));
+  CHECK(names(4, 1, 1).equal(from(1, 4)));
+  const at::Tensor of_one_item = names(1, 0, 0), of_two = names(1, 0, 1);
+  CHECK(of_one_item.equal(from(2, of_one_item.numel())));
+  CHECK(of_two.equal(from(3, 2 * of_one_item.numel())));
 }
 
 TEST_CASE("where products round, the LLM's ranks know which rows are no padding") {

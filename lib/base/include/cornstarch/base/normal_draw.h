@@ -31,6 +31,13 @@ constexpr std::array<std::uint32_t, 4> philox_block(std::uint64_t key, std::uint
                     {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)});
 }
 
+/// 32 bits for each of the elements 4 block, ... 4 block + 3 of a row that has a name, anew in each step.
+constexpr std::array<std::uint32_t, 4> element_words(std::uint64_t key, std::uint32_t step,
+                                                     std::uint64_t name, std::uint32_t block) {
+  return philox4x32({block, static_cast<std::uint32_t>(name), static_cast<std::uint32_t>(name >> 32), step},
+                    {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)});
+}
+
 /// 53 bits of a block's first or second half.
 constexpr std::uint64_t bits53(const std::array<std::uint32_t, 4>& block, int half) {
   return ((std::uint64_t{half == 0 ? block[1] : block[3]} << 32) | (half == 0 ? block[0] : block[2])) >> 11;

@@ -90,10 +90,12 @@ struct RopeSpec {
   auto operator<=>(const RopeSpec&) const = default;
 };
 
-/// A low-rank adapter (Hu et al., "LoRA", 2021): scale * B A x is added, A [rank, in], B [out, rank].
+/// A low-rank adapter (Hu et al., "LoRA", 2021): scale * B A x is added, A [rank, in], B [out, rank]. While
+/// it trains, a share of x is dropped before A.
 struct LoraSpec {
   std::int64_t rank = 0;
   double scale = 0;
+  double dropout = 0;
 };
 
 /// One linear layer: y = x W^T + b with W [out, in]. `prefix` + ".weight" / ".bias" are its parameters, with

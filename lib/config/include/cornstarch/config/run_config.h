@@ -76,6 +76,7 @@ struct EncoderOptimizer {
 struct Lora {
   int rank = 8;
   double alpha = 16;
+  double dropout = 0;
   std::vector<std::string> targets;
   std::optional<std::string> pretrained;  ///< a folder in PEFT's format
   bool merge = false;

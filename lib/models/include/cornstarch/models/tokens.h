@@ -8,6 +8,7 @@
 
 #include "cornstarch/nn/context_attention.h"
 #include "cornstarch/nn/layers.h"
+#include "cornstarch/nn/linear.h"
 
 namespace cornstarch::models {
 
@@ -23,8 +24,7 @@ struct Tokens {
   std::map<std::int64_t, nn::ContextLayoutPtr> windowed = {};  ///< the layout of each window that is noticed
   nn::RowLengths rows = {};  ///< where rotary embeddings depend on the lengths of samples
 
-  /// [b x t] bool: which rows are no padding. Undefined where all are, or where nobody asks.
-  at::Tensor counted = {};
+  nn::RowFacts facts = {};  ///< of hidden states as products take them
 
   const nn::ContextLayoutPtr& layout_of(std::int64_t window) const {
     const auto found = windowed.find(window);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "cornstarch/nn/dropout.h"
 #include "cornstarch/nn/fp8.h"
 #include "cornstarch/nn/gradient_sum.h"
 
@@ -19,6 +20,7 @@ struct Linear {
   GradientSumPtr sum = nullptr;  ///< of the weight; null: autograd's
   Fp8Layer fp8 = {};             ///< scales of its operands, where they are rounded
   std::shared_ptr<const Adapter> adapter = nullptr;
+  Dropout dropout = {};  ///< of what it takes, where rows have names
 };
 
 /// LoRA: scale * b(a(x)) beside what a layer gives. Of a layer that is split over ranks, one of both is split
@@ -28,14 +30,19 @@ struct Adapter {
   double scale = 0;
 };
 
+/// What is known of the rows [n] of an input.
+struct RowFacts {
+  at::Tensor counted = {};  ///< bool: which are no padding. Undefined where all are, or where nobody asks
+  RowNames names = {};
+};
+
 /// x [..., in] through the layer.
-at::Tensor linear(const at::Tensor& x, const Linear& layer, const at::Tensor& counted = {});
+at::Tensor linear(const at::Tensor& x, const Linear& layer, const RowFacts& facts = {});
 
 /// x [..., in] through each of the layers. What flows back to x is added up by the products themselves. Of
-/// layers that round, x goes by the first one's scale, for which only rows are looked at that are `counted`
-/// [n] bool; undefined: all.
+/// layers that round, x goes by the first one's scale, for which only rows are looked at that are counted.
 std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<Linear>& layers,
-                                const at::Tensor& counted = {});
+                                const RowFacts& facts = {});
 
 // What those consist of where nothing is rounded, for operations with a backward of their own.
 

@@ -22,8 +22,8 @@ using Recomputed = std::function<at::Tensor(at::TensorList)>;
 at::Tensor checkpoint(const Recomputed& f, const at::Tensor& x);
 
 /// f(inputs) through each of the linear layers, keeping the inputs only: f runs again in backward, the
-/// layers' products do not. `counted`: see linears().
+/// layers' products do not.
 std::vector<at::Tensor> recomputed_linear(const Recomputed& f, at::TensorList inputs,
-                                          const std::vector<Linear>& layers, const at::Tensor& counted = {});
+                                          const std::vector<Linear>& layers, const RowFacts& facts = {});
 
 }  // namespace cornstarch::nn

@@ -42,8 +42,12 @@ struct StepInputs {
   /// [microbatch]: every rank of the LLM, and of encoders too if its tokens are split; empty where they lie
   /// as padded rows, each seeing what precedes it.
   std::vector<PlacedTokens> placed;
-  /// [microbatch]: models::Tokens::counted of the LLM's padded rows, where its products round.
+  /// [microbatch]: nn::RowFacts::counted of the LLM's padded rows, where its products round.
   std::vector<at::Tensor> counted;
+  /// [modality][microbatch]: nn::RowNames::of of this rank's tokens, where adapters drop some of what they
+  /// take.
+  std::vector<std::vector<at::Tensor>> names;
+  std::uint32_t step = 0;
 };
 
 /// Sums over this rank's microbatches; zero but on the LLM's last stage.

@@ -43,13 +43,15 @@ class ItemLayout {
   /// Of the tokens that the layers work on: which see each other, and which rank holds them.
   AttentionPattern pattern() const;
   TokenShares shares() const;
+  /// Of an item's tokens, those of rank `cp`; and how many there are.
+  Range tokens(std::size_t item, int cp) const { return places(item, layers_, cp); }
+  std::int64_t tokens(std::size_t item) const { return tokens(item, sp_).size(); }
   /// Where the tokens of rank `cp` stand in their items.
   std::vector<std::int64_t> positions(int cp) const;
 
  private:
   using Held = std::vector<std::vector<Range>>;  // [cp][module + 1]; with the whole item behind the last cp
   const Held& held(std::size_t item) const { return held_.at(items_[item]); }
-  std::int64_t tokens(std::size_t item) const;
 
   const catalog::Modality* encoder_;
   int sp_;
