@@ -1,7 +1,7 @@
 // Layouts that nobody thought of: drawn at random, each compared with one rank in fp64.
 //
 // CORNSTARCH_SEED=7 CORNSTARCH_LAYOUTS=1000 equivalence_test "[random]"; with CORNSTARCH_ONLY=42, the 42nd of
-// them. CORNSTARCH_SIZES=1: every encoder that can takes items of different sizes.
+// them. The same with "[sizes]": of each, an encoder takes items of different sizes.
 
 #include <algorithm>
 #include <cstdlib>
@@ -26,7 +26,8 @@ long number(const char* name, long otherwise) {
 
 class Draw {
  public:
-  explicit Draw(std::uint64_t seed) : random_(seed) {}
+  /// `sizes`: every encoder that can takes items of different sizes.
+  Draw(std::uint64_t seed, bool sizes) : random_(seed), sizes_(sizes) {}
 
   LayoutCase layout() {
     Table table;
@@ -54,6 +55,8 @@ class Draw {
     c.llm_listed = listed({"model.embed_tokens", "model.layers.0", "model.layers.1", "model.layers.2",
                            "model.layers.3", "model.norm", "lm_head"});
     c.own_rates = rarely();
+    c.llm_lora = c.train_llm && c.llm_listed == Listed{} && rarely();
+    c.lora_dropout = of({0.0, 0.4});
     if (c.sharding == config::Sharding::zero3) {
       c.llm_stages = 1;
       for (EncoderLayout& e : c.encoders) e.stages = 1;
@@ -108,12 +111,14 @@ class Draw {
     e.mode = mode(e.tp * e.sp, 12);
     const std::string layers = e.family == "whisper" ? "layers." : "vision_model.encoder.layers.";
     e.listed = listed({layers + "0", layers + "1", layers + "2", "projector"});
-    e.own_sizes = e.family != "whisper" && !e.patch_only && (number("CORNSTARCH_SIZES", 0) != 0 || rarely());
+    e.own_sizes = e.family != "whisper" && !e.patch_only && (sizes_ || rarely());
     e.merged = e.own_sizes ? of({1, 4}) : 1;
+    e.lora = e.train_encoder && e.listed == Listed{} && rarely();
     return e;
   }
 
   std::mt19937_64 random_;
+  bool sizes_;
 };
 
 bool trains(const LayoutCase& c) {
@@ -128,27 +133,59 @@ std::string refused(const LayoutCase& c) {
   return catalog::resolve({run_config(c, false), {}}, diagnostics) ? "" : render_text(diagnostics);
 }
 
-}  // namespace
+bool any_sizes(const LayoutCase& c) {
+  return std::ranges::any_of(c.encoders, [](const EncoderLayout& e) { return e.own_sizes; });
+}
 
-TEST_CASE("random layouts compute what one rank computes", "[.random]") {
+/// Compares so many layouts, unless the environment wants others; returns those that were drawn.
+std::vector<LayoutCase> compare(bool sizes, long usual) {
   const long seed = number("CORNSTARCH_SEED", 1), only = number("CORNSTARCH_ONLY", 0),
-             wanted = number("CORNSTARCH_LAYOUTS", std::max(300L, only));
-  Draw draw(static_cast<std::uint64_t>(seed));
+             wanted = number("CORNSTARCH_LAYOUTS", std::max(usual, only));
+  Draw draw(static_cast<std::uint64_t>(seed), sizes);
+  std::vector<LayoutCase> drawn;
   int refusals = 0;
-  for (long compared = 0; compared < wanted;) {
+  while (std::ssize(drawn) < wanted) {
     const Trial trial{draw.layout(), draw.optimizer(), config::Precision::fp64};
-    if (!trains(trial.layout) || test::world_size(trial.layout) > kMaxRanks) continue;
-    if (!refused(trial.layout).empty()) {
+    const LayoutCase& c = trial.layout;
+    if (!trains(c) || test::world_size(c) > kMaxRanks || (sizes && !any_sizes(c))) continue;
+    if (!refused(c).empty()) {
       ++refusals;
       REQUIRE(refusals < wanted);
       continue;
     }
-    if (++compared != only && only > 0) continue;
-    const LayoutCase& c = trial.layout;
-    INFO("layout " << compared << " of seed " << seed << ": " << trial.name() << ", " << c.num_microbatches
-                   << " x " << c.microbatch_size << ", media " << c.mix.media << " tail " << c.mix.text_tail
-                   << " silent " << c.mix.no_targets);
+    drawn.push_back(c);
+    if (std::ssize(drawn) != only && only > 0) continue;
+    INFO("layout " << drawn.size() << " of seed " << seed << ": " << trial.name() << ", "
+                   << c.num_microbatches << " x " << c.microbatch_size << ", media " << c.mix.media
+                   << " tail " << c.mix.text_tail << " silent " << c.mix.no_targets);
     CHECK(differences(run_as_threads(trial), trial, false) == std::vector<std::string>{});
   }
   std::cout << wanted << " layouts of seed " << seed << ", " << refusals << " more refused by validate\n";
+  return drawn;
+}
+
+}  // namespace
+
+TEST_CASE("random layouts compute what one rank computes", "[.random]") { compare(false, 300); }
+
+TEST_CASE("so do random layouts of items of different sizes", "[sizes]") {
+  const std::vector<LayoutCase> drawn = compare(true, 60);
+  if (drawn.size() < 60) return;
+  const auto of_sizes = [&](auto holds) {
+    return std::ranges::count_if(drawn, [&](const LayoutCase& c) {
+      return std::ranges::any_of(c.encoders, [&](const EncoderLayout& e) { return e.own_sizes && holds(e); });
+    });
+  };
+  const auto llms = [&](auto holds) { return std::ranges::count_if(drawn, holds); };
+  CHECK(of_sizes([](const EncoderLayout& e) { return e.tp > 1; }) >= 10);
+  CHECK(of_sizes([](const EncoderLayout& e) { return e.stages > 1; }) >= 10);
+  for (const config::SpMode mode : kModes) {
+    CAPTURE(config::name_of(mode));
+    CHECK(of_sizes([&](const EncoderLayout& e) { return e.sp > 1 && e.mode == mode; }) >= 5);
+    CHECK(llms([&](const LayoutCase& c) { return c.llm_sp > 1 && c.mode == mode; }) >= 3);
+  }
+  CHECK(llms([](const LayoutCase& c) { return c.dp > 1; }) >= 10);
+  CHECK(of_sizes([](const EncoderLayout& e) { return !e.train_encoder; }) >= 10);
+  CHECK(of_sizes([](const EncoderLayout& e) { return !e.train_projector; }) >= 10);
+  CHECK(llms([](const LayoutCase& c) { return !c.train_llm; }) >= 10);
 }
