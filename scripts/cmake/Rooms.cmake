@@ -56,7 +56,7 @@ function(cornstarch_test room)
   set_tests_properties(unit.${room} PROPERTIES LABELS unit TIMEOUT 300)
   if(CORNSTARCH_SANITIZE MATCHES thread)
     # Tests fork to see what becomes of a process; LibTorch's own locks are not for us to judge.
-    set_tests_properties(unit.${room} PROPERTIES
+    set_tests_properties(unit.${room} PROPERTIES TIMEOUT 1800
       ENVIRONMENT "TSAN_OPTIONS=die_after_fork=0 suppressions=${CMAKE_CURRENT_SOURCE_DIR}/support/tsan.supp")
   endif()
 endfunction()
