@@ -23,10 +23,11 @@ std::string describe(const LayoutCase& c) {
   };
   std::string out = c.name.empty() ? "" : c.name + ": ";
   for (const auto& e : c.encoders)
-    out += cat(e.own_sizes ? cat("sizes ", e.merged) : e.family.substr(0, e.family.find('_')),
-               e.avg_pool > 1 ? " pooled" : "", " tp", e.tp, "x", e.stages, sp(e.sp, e.mode),
-               e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
-               e.lora ? " lora" : "", describe(e.listed), describe(e.blocks), ", ");
+    out +=
+        cat(e.own_sizes ? cat("sizes ", e.merged) : e.family.substr(0, e.family.find("_vision")),
+            e.avg_pool > 1 ? " pooled" : "", e.projected ? "" : " bare", " tp", e.tp, "x", e.stages,
+            sp(e.sp, e.mode), e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
+            e.lora ? " lora" : "", describe(e.listed), describe(e.blocks), ", ");
   out += cat(c.llm, " tp", c.llm_tp, "x", c.llm_stages, sp(c.llm_sp, c.mode));
   if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
@@ -46,6 +47,14 @@ EncoderLayout sizes(int tp, int stages, int merged) {
   EncoderLayout e = clip(tp, stages);
   e.own_sizes = true;
   e.merged = merged;
+  return e;
+}
+
+EncoderLayout qwen2_vl(int tp, int stages) { return {"qwen2_vl_vision", tp, stages}; }
+EncoderLayout qwen2_5_vl(int tp, int stages) { return {"qwen2_5_vl_vision", tp, stages}; }
+
+EncoderLayout bare(EncoderLayout e) {
+  e.projected = false;
   return e;
 }
 

@@ -298,7 +298,7 @@ const Outcome& reference(const Trial& trial) {
              join(c.llm_listed.except, "+"));
   for (const auto& e : c.encoders)
     key += cat(" ", e.family, e.train_encoder, e.train_projector, e.feature_layer, e.patch_only, e.mlp,
-               e.avg_pool, e.lora, e.own_sizes, e.merged, join(e.listed.only, "+"), "-",
+               e.projected, e.avg_pool, e.lora, e.own_sizes, e.merged, join(e.listed.only, "+"), "-",
                join(e.listed.except, "+"));
   auto it = cache.find(key);
   if (it == cache.end()) {

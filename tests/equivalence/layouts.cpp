@@ -55,6 +55,11 @@ const std::map<std::string, std::string>& configs() {
        R"({"hidden_size": 24, "intermediate_size": 35, "num_hidden_layers": 4, "num_attention_heads": 12, "head_dim": 6,
                   "num_key_value_heads": 6, "vocab_size": 61, "max_position_embeddings": 64, "initializer_range": 0.2,
                   "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 1]}, "rope_theta": 10.0})"},
+      {"qwen2_5_vl_text",
+       R"({"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 4, "num_attention_heads": 12, "head_dim": 6,
+                  "num_key_value_heads": 6, "vocab_size": 67, "max_position_embeddings": 64, "initializer_range": 0.2,
+                  "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 1]}, "rope_theta": 10.0,
+                  "tie_word_embeddings": true})"},
       {"qwen3",
        R"({"hidden_size": 24, "intermediate_size": 37, "num_hidden_layers": 4, "num_attention_heads": 12, "head_dim": 6,
                   "num_key_value_heads": 6, "vocab_size": 67, "max_position_embeddings": 64,
@@ -72,6 +77,13 @@ const std::map<std::string, std::string>& configs() {
                   "num_key_value_heads": 6, "vocab_size": 61, "max_position_embeddings": 64, "sliding_window": 6,
                   "query_pre_attn_scalar": 5, "attn_logit_softcapping": 0.6, "final_logit_softcapping": 1.5,
                   "initializer_range": 0.2})"},
+      {"qwen2_vl_vision",
+       R"({"depth": 3, "embed_dim": 48, "hidden_size": 24, "num_heads": 12, "mlp_ratio": 1, "patch_size": 2,
+                  "temporal_patch_size": 1, "initializer_range": 0.2, "rope_theta": 20.0})"},
+      {"qwen2_5_vl_vision",
+       R"({"depth": 3, "hidden_size": 48, "intermediate_size": 31, "out_hidden_size": 24, "num_heads": 12,
+                  "patch_size": 2, "temporal_patch_size": 1, "window_size": 8, "fullatt_block_indexes": [1],
+                  "initializer_range": 0.2, "rope_theta": 20.0})"},
       {"siglip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29, "num_hidden_layers": 3,
                   "num_attention_heads": 12, "image_size": 8, "patch_size": 4})"},
       {"dinov2", R"({"hidden_size": 24, "mlp_ratio": 2, "num_hidden_layers": 3, "num_attention_heads": 12,
@@ -142,6 +154,7 @@ config::Encoder encoder_config(const EncoderLayout& layout, std::size_t index, b
   e.config_json = configs().at(layout.family);
   e.projector.avg_pool = layout.avg_pool;
   e.projector.type = layout.mlp ? config::ProjectorType::mlp : config::ProjectorType::linear;
+  if (!layout.projected) e.projector.type = config::ProjectorType::none;
   e.train = {layout.train_encoder, layout.train_projector};
   e.placeholder = cat("<", e.name, ">");
   e.feature_layer = layout.feature_layer;

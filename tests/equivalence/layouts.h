@@ -31,6 +31,7 @@ struct EncoderLayout {
   int feature_layer = -1;
   bool patch_only = false;
   bool mlp = true;
+  bool projected = true;  ///< else features go to the LLM as they are
   int avg_pool = 1;
   Blocks blocks = {};
   int sp = 1;
@@ -87,6 +88,10 @@ EncoderLayout clip(int tp = 1, int stages = 1);
 EncoderLayout whisper(int tp = 1, int stages = 1);
 /// An encoder whose items have sizes of their own.
 EncoderLayout sizes(int tp = 1, int stages = 1, int merged = 1);
+EncoderLayout qwen2_vl(int tp = 1, int stages = 1);
+EncoderLayout qwen2_5_vl(int tp = 1, int stages = 1);
+/// Without a projector.
+EncoderLayout bare(EncoderLayout e);
 EncoderLayout frozen(EncoderLayout e, bool train_encoder, bool train_projector);
 
 inline constexpr config::SpMode kModes[] = {config::SpMode::all_to_all, config::SpMode::ring_attn,

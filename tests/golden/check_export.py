@@ -22,6 +22,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import (AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
                           CLIPVisionModel, Dinov2Model, Qwen2AudioEncoder, SiglipVisionModel, WhisperForConditionalGeneration, WhisperModel, pipeline)
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
 
 GOLDEN = Path(__file__).parent / "models"
 TEXT = "What digit do you see?\nSeven, and  then 12.\n"
@@ -86,6 +88,14 @@ def check_pictures(folder, family):
     assert model(pixel_values=pixels).last_hidden_state.isfinite().all()
 
 
+def check_patches(folder, family):
+    model, processor = load(folder, family), AutoImageProcessor.from_pretrained(folder)
+    picture = numpy.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=numpy.uint8)
+    prepared = processor(picture, return_tensors="pt")
+    features = model(prepared["pixel_values"].to(model.dtype), grid_thw=prepared["image_grid_thw"]).pooler_output
+    assert features.isfinite().all()
+
+
 def check_sound(folder, family):
     extractor = AutoFeatureExtractor.from_pretrained(folder)
     encoder = load(folder, family)
@@ -125,6 +135,8 @@ def check_run(model):
               "siglip_vision_model": lambda folder: check_pictures(folder, SiglipVisionModel),
               "dinov2": lambda folder: check_pictures(folder, Dinov2Model),
               "whisper": lambda folder: check_sound(folder, WhisperModel),
+              "qwen2_vl_vision": lambda folder: check_patches(folder, Qwen2VisionTransformerPretrainedModel),
+              "qwen2_5_vl_vision": lambda folder: check_patches(folder, Qwen2_5_VisionTransformerPretrainedModel),
               "qwen2_audio_encoder": lambda folder: check_sound(folder, Qwen2AudioEncoder),
               "llama": check_text, "mistral": check_text, "gemma2": check_text, "gemma3_text": check_text,
               "olmo2": check_text, "qwen2": check_text, "qwen3": check_text}

@@ -22,6 +22,11 @@ from transformers import (CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov
                           Olmo2Config, Olmo2ForCausalLM, Qwen2AudioEncoder, Qwen2AudioEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
                           Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, Qwen2VLTextConfig, Qwen2VLTextModel,
                           SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperModel)
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
+from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
+from transformers.vision_utils import get_vision_window_index
 
 ROOT = Path(__file__).parent / "models"
 LLAMA = dict(vocab_size=29, hidden_size=16, intermediate_size=22, num_hidden_layers=2, num_attention_heads=4,
@@ -36,6 +41,7 @@ QWEN2_AUDIO = dict(d_model=16, encoder_ffn_dim=26, encoder_layers=2, encoder_att
 SIGLIP = dict(hidden_size=16, intermediate_size=26, num_hidden_layers=2, num_attention_heads=4, image_size=8,
               patch_size=4, num_channels=3)
 DINOV2 = dict(hidden_size=16, mlp_ratio=2, num_hidden_layers=2, num_attention_heads=4, image_size=8, patch_size=4)
+QWEN2_VISION = dict(depth=2, num_heads=4, patch_size=2, spatial_merge_size=2, temporal_patch_size=2)
 YARN = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, original_max_position_embeddings=16)
 LONGROPE = dict(rope_type="longrope", rope_theta=100.0, short_factor=[1.0, 1.5], long_factor=[2.0, 6.0],
                 original_max_position_embeddings=8)
@@ -138,6 +144,18 @@ CASES = {
     "dinov2_options": ("dinov2", dict(hidden_act="gelu_new", layer_norm_eps=0.1, num_channels=1, num_attention_heads=2,
                                       image_size=11, patch_size=3, qkv_bias=False, use_swiglu_ffn=True,
                                       layerscale_value=0.3, use_mask_token=False), dict(prefix="dinov2.")),
+    "qwen2vlvision": ("qwen2_vl_vision", dict(embed_dim=16, hidden_size=12), dict(prefix="")),
+    "qwen2vlvision_options": ("qwen2_vl_vision", dict(
+        depth=3, embed_dim=16, hidden_size=10, num_heads=2, mlp_ratio=3, hidden_act="gelu", in_channels=1, patch_size=3,
+        spatial_merge_size=3, temporal_patch_size=1, rope_parameters=dict(rope_type="axial", rope_theta=7.0)),
+        dict(prefix="visual.", old_config=True)),
+    "qwen25vlvision": ("qwen2_5_vl_vision", dict(hidden_size=16, intermediate_size=22, out_hidden_size=12, window_size=8,
+                                                 fullatt_block_indexes=[1]), dict(prefix="")),
+    "qwen25vlvision_options": ("qwen2_5_vl_vision", dict(
+        depth=3, hidden_size=16, intermediate_size=14, out_hidden_size=10, num_heads=2, hidden_act="gelu", in_channels=1,
+        patch_size=3, spatial_merge_size=3, temporal_patch_size=1, window_size=28, fullatt_block_indexes=[0, 2, 9],
+        tokens_per_second=2, rope_parameters=dict(rope_type="axial", rope_theta=7.0)),
+        dict(prefix="visual.", old_config=True)),
     "whisper": ("whisper", dict(), dict(prefix="model.encoder.")),
     "whisper_base_model": ("whisper", dict(), dict(prefix="encoder.")),
     "whisper_encoder_only": ("whisper", dict(encoder_attention_heads=2), dict(prefix="")),
@@ -293,6 +311,32 @@ def run_whisper(encoder, golden):
     encoder_loss(encoder(golden["media"]).last_hidden_state, golden)
 
 
+def qwen_vision(config_class, model_class):
+    def build(config):
+        model = model_class._from_config(config_class(**config), attn_implementation="eager")
+        return model, {name: p for name, p in model.named_parameters()}
+    return build
+
+
+def run_qwen_vision(model, golden):
+    """Pictures of several sizes and a film, tokens in the order in which they come."""
+    c = model.config
+    m = c.spatial_merge_size
+    grid = torch.tensor([[1, 2 * m, 3 * m], [1, m, m], [3, m, 2 * m], [1, 5 * m, 4 * m]])
+    golden["grid"] = grid
+    golden["media"] = torch.randn(int(grid.prod(-1).sum()), c.in_channels, c.temporal_patch_size, c.patch_size, c.patch_size)
+    back = torch.arange(len(golden["media"]))
+    if hasattr(c, "window_size"):  # there, windows come one behind the other
+        index, _ = get_vision_window_index(grid, m, c.window_size, c.patch_size)
+        back = (index[:, None] * m**2 + torch.arange(m**2)).flatten().argsort()
+    record(golden, model.patch_embed, "patch_embed")
+    for i, block in enumerate(model.blocks):
+        record(golden, block, f"blocks.{i}", lambda x: x[back])
+    out = model(golden["media"].flatten(1), grid_thw=grid).pooler_output
+    golden["hidden.merger"] = out.detach()
+    encoder_loss(out, golden)
+
+
 def encoder_loss(out, golden):
     golden["weight"] = torch.randn_like(out)
     loss = (out * golden["weight"]).sum()
@@ -313,6 +357,10 @@ FAMILIES = {"llama": (LLAMA, decoder(LlamaConfig, LlamaForCausalLM), run_decoder
             "siglip_vision_model": (SIGLIP, tower(SiglipVisionConfig, SiglipVisionModel), run_tower),
             "dinov2": (DINOV2, dinov2, run_dinov2),
             "qwen2_audio_encoder": (QWEN2_AUDIO, qwen2_audio, run_qwen2_audio),
+            "qwen2_vl_vision": (QWEN2_VISION, qwen_vision(Qwen2VLVisionConfig, Qwen2VisionTransformerPretrainedModel),
+                                run_qwen_vision),
+            "qwen2_5_vl_vision": (QWEN2_VISION, qwen_vision(Qwen2_5_VLVisionConfig, Qwen2_5_VisionTransformerPretrainedModel),
+                                  run_qwen_vision),
             "whisper": (WHISPER, whisper, run_whisper)}
 
 
@@ -344,10 +392,11 @@ def save_weights(folder, tensors, shards):
 
 def unstacked(name, tensor):
     """By the names of our parameters: what transformers has as one tensor may be several of them."""
-    if ".mlp.weights_in." not in name:
-        return {name: tensor}
-    gate, up = tensor.chunk(2)
-    return {name.replace("weights_in", "weights_in.gate"): gate, name.replace("weights_in", "weights_in.up"): up}
+    for whole, parts in (("weights_in", ("gate", "up")), ("attn.qkv", ("q", "k", "v"))):
+        if f".{whole}." in name:
+            shares = tensor.chunk(len(parts))
+            return {name.replace(whole, f"{whole}.{part}"): share for part, share in zip(parts, shares)}
+    return {name: tensor}
 
 
 def make(case):

@@ -40,7 +40,7 @@ class SyntheticDataset : public dataio::Dataset {
       const auto fixed = catalog::fixed_extents(modalities_[e].spec);
       out.emplace_back();
       for (int i = 0; i < items[e]; ++i)
-        out.back().push_back(fixed ? *fixed : drawn(sample, cat("size", e, "/", i), merged(e)));
+        out.back().push_back(fixed ? *fixed : drawn(sample, cat("size", e, "/", i), e));
     }
     return out;
   }
@@ -98,9 +98,13 @@ class SyntheticDataset : public dataio::Dataset {
     return std::get<catalog::Projector>(modalities_[encoder].spec.modules.back().body).merged;
   }
 
-  /// Up to six features.
-  static catalog::Extents drawn(std::int64_t sample, const std::string& what, std::int64_t merged) {
-    return {1, 1 + below(sample, what + "h", 3), merged * (1 + below(sample, what + "w", 2))};
+  /// Up to six features; where these are squares of a grid, some items have two times.
+  catalog::Extents drawn(std::int64_t sample, const std::string& what, std::size_t encoder) const {
+    const catalog::ModelSpec& spec = modalities_[encoder].spec;
+    const std::int64_t block = spec.patch_block, h = 1 + below(sample, what + "h", 3),
+                       w = 1 + below(sample, what + "w", 2);
+    if (block == 1) return {1, h, merged(encoder) * w};
+    return {w == 1 ? 1 + below(sample, what + "t", 2) : 1, block * h, block * w};
   }
 
   static std::int64_t below(std::int64_t sample, const std::string& what, std::int64_t n) {

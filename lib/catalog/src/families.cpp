@@ -13,13 +13,22 @@ namespace cornstarch::catalog {
 namespace {
 
 const std::vector<const Family*>& all_families() {
-  static const std::vector<const Family*> list = {&clip_family(),          &siglip_family(),
-                                                  &dinov2_family(),        &whisper_family(),
-                                                  &qwen2_audio_family(),   &llama_family(),
-                                                  &mistral_family(),       &qwen2_family(),
-                                                  &qwen2_vl_text_family(), &qwen2_5_vl_text_family(),
-                                                  &qwen3_family(),         &gemma2_family(),
-                                                  &gemma3_text_family(),   &olmo2_family()};
+  static const std::vector<const Family*> list = {&clip_family(),
+                                                  &siglip_family(),
+                                                  &dinov2_family(),
+                                                  &whisper_family(),
+                                                  &qwen2_audio_family(),
+                                                  &qwen2_vl_vision_family(),
+                                                  &qwen2_5_vl_vision_family(),
+                                                  &llama_family(),
+                                                  &mistral_family(),
+                                                  &qwen2_family(),
+                                                  &qwen2_vl_text_family(),
+                                                  &qwen2_5_vl_text_family(),
+                                                  &qwen3_family(),
+                                                  &gemma2_family(),
+                                                  &gemma3_text_family(),
+                                                  &olmo2_family()};
   return list;
 }
 

@@ -46,6 +46,8 @@ const Family& mistral_family();
 const Family& qwen2_family();
 const Family& qwen2_vl_text_family();
 const Family& qwen2_5_vl_text_family();
+const Family& qwen2_vl_vision_family();
+const Family& qwen2_5_vl_vision_family();
 const Family& qwen3_family();
 const Family& gemma2_family();
 const Family& gemma3_text_family();

@@ -305,6 +305,26 @@ RopeSpec HfConfig::rope(std::int64_t max_positions, std::int64_t head_dim, const
   return rope;
 }
 
+RopeSpec HfConfig::axial_rope(std::int64_t head_dim) {
+  RopeSpec rope;
+  rope.theta = positive("rope_theta", rope.theta);
+  // The old spelling wins where both are given, as in HF.
+  for (const char* name : {"rope_parameters", "rope_scaling"}) {
+    const Json* parameters = find(name);
+    if (!parameters || parameters->is_null()) continue;
+    if (!parameters->is_object()) {
+      problem(name, cat("expected a map, got ", shown(*parameters)));
+      continue;
+    }
+    rope.theta = number(*parameters, cat(name, ".rope_theta"), "rope_theta", rope.theta, false);
+    const Json type = parameters->value("rope_type", Json("axial"));
+    if (type != "axial") problem(cat(name, ".rope_type"), cat("only axial is supported, got ", shown(type)));
+  }
+  rope.sections = {0, head_dim / 4, head_dim / 4};
+  rope.own_frequencies = true;
+  return rope;
+}
+
 const std::vector<std::string>& neutral_keys() {
   static const std::vector<std::string> keys = {"add_cross_attention",
                                                 "architectures",

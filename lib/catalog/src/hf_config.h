@@ -41,6 +41,8 @@ class HfConfig {
   bool flag(const std::string& key, bool fallback);
   Activation activation(const std::string& key, const std::string& fallback);
   RopeSpec rope(std::int64_t max_positions, std::int64_t head_dim, const RopeKeys& keys = {});
+  /// Half of a head turns by the row, half by the column ("axial").
+  RopeSpec axial_rope(std::int64_t head_dim);
 
   /// An option that exists in HF but that only `value` of is implemented (null counts as `value`).
   void require_number(const std::string& key, double value, const std::string& why);

@@ -72,6 +72,15 @@ struct Kind<PatchEmbedding> : NoAttention, FeedsFeatures {
 };
 
 template <>
+struct Kind<PatchRows> : EachPlaceAlone, NoAttention, FeedsFeatures, TakesTokens, AnyExtents {
+  static constexpr Role role = Role::entry;
+  static Flops flops(const PatchRows& p) { return {flops_of(LinearSpec{"", p.values(), p.hidden})}; }
+  static Shape shape_behind(const PatchRows& p, const Shape&, std::int64_t places) {
+    return {places, p.hidden};
+  }
+};
+
+template <>
 struct Kind<Conv1d> : NoAttention, FeedsFeatures, TakesFrames {
   static constexpr Role role = Role::entry;
   static std::int64_t dealt_together(const Conv1d&) { return 1; }
@@ -164,10 +173,28 @@ struct Kind<Projector> : NoAttention, FeedsFeatures, TakesTokens, AnyExtents {
     return p.pool ? Pool::places_before(*p.pool, parts, before) : parts;
   }
   static Flops flops(const Projector& p) {
+    if (p.identity) return {};
     return {(p.in_proj ? flops_of(*p.in_proj) : 0) + flops_of(p.out_proj)};
   }
   static Shape shape_behind(const Projector& p, const Shape&, std::int64_t places) {
     return {places, p.out_proj.out};
+  }
+};
+
+template <>
+struct Kind<Merger> : NoAttention, FeedsFeatures, TakesTokens, AnyExtents {
+  static constexpr Role role = Role::entry;
+  using Rows = Kind<Projector>;
+  static std::int64_t dealt_together(const Merger& m) { return Rows::dealt_together(m.rows); }
+  static std::int64_t places_behind(const Merger& m, std::int64_t before) {
+    return Rows::places_behind(m.rows, before);
+  }
+  static Range places_before(const Merger& m, Range behind, std::int64_t before) {
+    return Rows::places_before(m.rows, behind, before);
+  }
+  static Flops flops(const Merger& m) { return Rows::flops(m.rows); }
+  static Shape shape_behind(const Merger& m, const Shape& before, std::int64_t places) {
+    return Rows::shape_behind(m.rows, before, places);
   }
 };
 

@@ -40,6 +40,7 @@ std::optional<config::ProjectorType> type_of(const std::vector<std::string>& lay
 }
 
 const char* article(config::ProjectorType type) {
+  if (type == config::ProjectorType::none) return "no";
   return type == config::ProjectorType::mlp ? "an mlp" : "a linear";
 }
 

@@ -98,9 +98,11 @@ void check_lists(const Context& context, const std::vector<Read>& reads) {
 /// What the config asks to train, whether or not the models could be read.
 void check_training(const Context& context, const std::vector<Read>& reads) {
   const config::Model& model = context.config().model;
-  const bool encoders = std::any_of(
-      model.encoders.begin(), model.encoders.end(),
-      [](const config::Encoder& encoder) { return encoder.train.encoder || encoder.train.projector; });
+  const bool encoders =
+      std::any_of(model.encoders.begin(), model.encoders.end(), [](const config::Encoder& encoder) {
+        const bool projected = encoder.projector.type != config::ProjectorType::none;
+        return encoder.train.encoder || (encoder.train.projector && projected);
+      });
   if (model.llm.train || encoders) return check_lists(context, reads);
   context.error("nothing_trains", "model.llm.train", "nothing trains: every part is frozen",
                 "set train: true under llm, or train: {projector: true} under an encoder");

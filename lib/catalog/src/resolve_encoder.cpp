@@ -21,6 +21,14 @@ std::optional<AvgPool> pool_of(const Context& context, const config::Encoder& en
                                const std::string& path, const ModelSpec& spec) {
   const std::int64_t stride = encoder.projector.avg_pool;
   if (stride <= 1) return std::nullopt;
+  if (!fixed_extents(spec)) {
+    context.error("bad_pool", path + ".projector.avg_pool",
+                  cat("avg_pool is of items of one size, '", encoder.name, "' takes any"),
+                  spec.patch_block > 1 ? cat("its features are of ", spec.patch_block, " x ",
+                                             spec.patch_block, " patches already")
+                                       : "");
+    return std::nullopt;
+  }
   AvgPool pool = grid_of(spec);
   if (stride > pool.columns) {
     context.error("bad_pool", path + ".projector.avg_pool",
@@ -43,6 +51,10 @@ ModuleSpec projector_module(const config::Projector& projector, std::int64_t in,
     const LinearSpec linear{"projector.projection", in, out, true};
     add_linear(module.params, linear, LinearSplit::none, 1, kProjectorStd);
     module.body = Projector{std::nullopt, activation, linear};
+    return module;
+  }
+  if (projector.type == config::ProjectorType::none) {
+    module.body = Projector{.out_proj = {"", in, in}, .identity = true};
     return module;
   }
   const LinearSpec first{"projector.in_proj", in, out, true};
@@ -70,6 +82,11 @@ void add_projector(const Context& context, const config::Encoder& encoder, const
                   cat(guess, guess.empty() ? "known are " : " Known are ", join(activation_names(), ", ")));
   }
   const std::int64_t in = modality.spec.hidden_size;
+  if (encoder.projector.type == config::ProjectorType::none && in != llm_hidden.value_or(in))
+    context.error("bad_projector", path + ".projector.type",
+                  cat("without a projector '", encoder.name, "' gives features ", in, " wide, the LLM takes ",
+                      *llm_hidden),
+                  "use type: linear or mlp");
   modality.spec.modules.push_back(projector_module(encoder.projector, in, llm_hidden.value_or(in),
                                                    activation.value_or(Activation::gelu)));
   std::get<Projector>(modality.spec.modules.back().body).pool =

@@ -125,7 +125,7 @@ void check_weights(const Context& context, const ModelSource& source, const Mode
   };
   check("model", model);
   std::error_code ignored;
-  if (!projector.empty() && fs::exists(folder / "projector.safetensors", ignored))
+  if (source.encoder != nullptr && fs::exists(folder / "projector.safetensors", ignored))
     check("projector", projector);
 }
 

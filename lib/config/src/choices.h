@@ -68,7 +68,9 @@ template <>
 struct Choices<ProjectorType> {
   static constexpr std::array values = {
       Choice<ProjectorType>{"linear", ProjectorType::linear, "one linear layer"},
-      Choice<ProjectorType>{"mlp", ProjectorType::mlp, "linear, activation, linear; as wide as the LLM"}};
+      Choice<ProjectorType>{"mlp", ProjectorType::mlp, "linear, activation, linear; as wide as the LLM"},
+      Choice<ProjectorType>{"none", ProjectorType::none,
+                            "nothing, where an encoder's own last module gives features as wide as the LLM"}};
 };
 template <>
 struct Choices<FeatureSelect> {

@@ -97,18 +97,24 @@ void append_patch(const Image& image, std::size_t corner, const PatchPreprocesso
 }  // namespace
 
 Result<PatchPreprocessor> PatchPreprocessor::parse(const std::string& json,
-                                                   const std::vector<std::int64_t>& item_shape) {
+                                                   const std::vector<std::int64_t>& item_shape,
+                                                   std::int64_t patch_block) {
   PatchPreprocessor p;
   auto content = read_preprocessor_json(json.empty() ? "{}" : json, kClasses);
   if (!content) return tl::unexpected(content.error());
   const std::string problem = read_all(*content, p);
   if (!problem.empty()) return preprocessor_failure(problem);
+  const std::vector<std::int64_t> made = {3, p.temporal_patch_size, p.patch_size, p.patch_size};
   // What is within its limits can be multiplied.
   if (std::max({p.patch_size, p.temporal_patch_size, p.merge_size}) > ImageLimits{}.edge ||
-      item_shape != std::vector<std::int64_t>{patch_values(p)})
-    return preprocessor_failure(cat("it makes patches of 3 x ", p.temporal_patch_size, " x ", p.patch_size,
-                                    " x ", p.patch_size, " values, the encoder takes ",
+      item_shape != made)
+    return preprocessor_failure(cat("it makes patches of ", shape_text(made),
+                                    " ([3, temporal_patch_size, patch_size, patch_size]), "
+                                    "the encoder takes ",
                                     shape_text(item_shape)));
+  if (p.merge_size != patch_block)
+    return preprocessor_failure(
+        cat("its merge_size is ", p.merge_size, ", the encoder's spatial_merge_size ", patch_block));
   return p;
 }
 

@@ -31,7 +31,8 @@ Result<Preparer> Preparer::make(const MediaSource& source) {
   const bool image = source.kind == MediaKind::image;
   if (image && source.extents)
     return with(ImagePreprocessor::parse(source.preprocessor_json, source.item_shape));
-  if (image) return with(PatchPreprocessor::parse(source.preprocessor_json, source.item_shape));
+  if (image)
+    return with(PatchPreprocessor::parse(source.preprocessor_json, source.item_shape, source.patch_block));
   if (source.extents) return with(LogMel::parse(source.preprocessor_json, source.item_shape));
   return fail(ExitCode::bad_data,
               cat("no preprocessor keeps the lengths of what '", source.placeholder, "' stands for"));

@@ -36,6 +36,7 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
   };
   source.extents = catalog::fixed_extents(encoder.spec);
   source.item_shape = encoder.spec.item_shape;
+  source.patch_block = encoder.spec.patch_block;
   source.preprocessor_json = encoder.spec.preprocessor;
   if (!encoder.pretrained) return source;
   const fs::path path = fs::path(*encoder.pretrained) / "preprocessor_config.json";

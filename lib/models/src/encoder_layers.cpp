@@ -68,6 +68,20 @@ class PatchEmbedding : public Layer {
   at::Tensor first_, positions_;
 };
 
+class PatchRows : public Layer {
+ public:
+  PatchRows(const ParameterSet& parameters, const catalog::PatchRows& spec)
+      : values_(spec.values()), patch_(linear_of(parameters, {spec.convolution})) {}
+
+  at::Tensor forward(const at::Tensor& patches, TokenShape, const Tokens&) const override {
+    return nn::linear(patches.flatten(2), {patch_.weight.view({-1, values_}), patch_.bias, patch_.sum});
+  }
+
+ private:
+  std::int64_t values_;
+  Linear patch_;
+};
+
 class Conv1d : public Layer {
  public:
   Conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split, bool before_split,
@@ -155,17 +169,15 @@ class AvgPool : public Layer {
 class ProjectorLayer : public Layer {
  public:
   ProjectorLayer(const LayerContext& context, const catalog::Projector& spec)
-      : tp_(context.tp),
-        pool_(spec.pool),
-        activation_(spec.activation),
-        merged_(spec.merged),
-        out_(linear_of(context.parameters, spec.out_proj)) {
+      : tp_(context.tp), pool_(spec.pool), activation_(spec.activation), merged_(spec.merged) {
+    if (!spec.identity) out_ = linear_of(context.parameters, spec.out_proj);
     if (spec.in_proj) in_ = linear_of(context.parameters, *spec.in_proj);
   }
 
   at::Tensor forward(const at::Tensor& features, TokenShape, const Tokens&) const override {
     const at::Tensor means = pool_ ? pooled(*pool_, features) : features;
     const at::Tensor x = means.reshape({means.size(0), means.size(1) / merged_, merged_ * means.size(2)});
+    if (!out_.weight.defined()) return x;
     if (!in_.weight.defined()) return apply(out_, x);
     const at::Tensor inner = nn::activation(activation_, apply(in_, nn::copy_to_tp(x, tp_)));
     return apply_row_parallel(out_, inner, tp_);
@@ -176,8 +188,22 @@ class ProjectorLayer : public Layer {
   std::optional<catalog::AvgPool> pool_;
   catalog::Activation activation_;
   std::int64_t merged_;
-  Linear in_;  // undefined: a linear projector
-  Linear out_;
+  Linear in_;   // undefined: a linear projector
+  Linear out_;  // undefined: none
+};
+
+class Merger : public Layer {
+ public:
+  Merger(const LayerContext& context, const catalog::Merger& spec)
+      : norm_(norm_of(context.parameters, spec.norm)), rows_(context, spec.rows) {}
+
+  at::Tensor forward(const at::Tensor& x, TokenShape shape, const Tokens& tokens) const override {
+    return rows_.forward(apply(norm_, x), shape, tokens);
+  }
+
+ private:
+  NormWeights norm_;
+  ProjectorLayer rows_;
 };
 
 }  // namespace
@@ -189,6 +215,10 @@ LayerPtr make_norm(const LayerContext& context, const catalog::NormSpec& spec) {
 LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec,
                               Range tokens) {
   return std::make_unique<PatchEmbedding>(context.parameters, spec, tokens);
+}
+
+LayerPtr make_patch_rows(const LayerContext& context, const catalog::PatchRows& spec) {
+  return std::make_unique<PatchRows>(context.parameters, spec);
 }
 
 LayerPtr make_conv1d(const LayerContext& context, const catalog::Conv1d& spec, bool after_split,
@@ -204,6 +234,10 @@ LayerPtr make_avg_pool(const catalog::AvgPool& spec) { return std::make_unique<A
 
 LayerPtr make_projector(const LayerContext& context, const catalog::Projector& spec) {
   return std::make_unique<ProjectorLayer>(context, spec);
+}
+
+LayerPtr make_merger(const LayerContext& context, const catalog::Merger& spec) {
+  return std::make_unique<Merger>(context, spec);
 }
 
 }  // namespace cornstarch::models

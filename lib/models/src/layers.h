@@ -56,6 +56,7 @@ LayerPtr make_block(LayerContext& context, const catalog::BlockSpec& spec);
 LayerPtr make_norm(const LayerContext& context, const catalog::NormSpec& spec);
 /// `tokens`: those of an item that this rank holds, a class token being the first.
 LayerPtr make_patch_embedding(const LayerContext& context, const catalog::PatchEmbedding& spec, Range tokens);
+LayerPtr make_patch_rows(const LayerContext& context, const catalog::PatchRows& spec);
 /// `after_split`: its input is the preceding convolution's, in the same stage, and so holds this rank's
 /// channels only; `before_split`: such a convolution follows, and its output may stay so. `padding`: zeros in
 /// front of the frames that it is given and behind them.
@@ -65,5 +66,6 @@ LayerPtr make_conv1d(const LayerContext& context, const catalog::Conv1d& spec, b
 LayerPtr make_positions(const LayerContext& context, const catalog::AddPositions& spec, Range tokens);
 LayerPtr make_avg_pool(const catalog::AvgPool& spec);
 LayerPtr make_projector(const LayerContext& context, const catalog::Projector& spec);
+LayerPtr make_merger(const LayerContext& context, const catalog::Merger& spec);
 
 }  // namespace cornstarch::models

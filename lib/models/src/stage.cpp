@@ -125,6 +125,9 @@ struct Stage::Impl {
     void operator()(const catalog::PatchEmbedding& p) const {
       stage.layers.push_back(make_patch_embedding(stage.context, p, stage.places_behind(module)));
     }
+    void operator()(const catalog::PatchRows& p) const {
+      stage.layers.push_back(make_patch_rows(stage.context, p));
+    }
     void operator()(const catalog::Conv1d& c) const {
       const bool after_split = is_conv(before, true);
       const bool before_split = is_conv(after, false);
@@ -136,6 +139,7 @@ struct Stage::Impl {
     }
     void operator()(const catalog::AvgPool& p) const { stage.layers.push_back(make_avg_pool(p)); }
     void operator()(const catalog::Projector& p) const { stage.projector = make_projector(stage.context, p); }
+    void operator()(const catalog::Merger& m) const { stage.layers.push_back(make_merger(stage.context, m)); }
 
     static bool is_conv(const catalog::ModuleBody* body, bool split_output) {
       const auto* conv = body == nullptr ? nullptr : std::get_if<catalog::Conv1d>(body);

@@ -138,6 +138,15 @@ double dynamic_theta(const catalog::RopeSpec& spec, std::int64_t head_dim, std::
 // [head_dim / 2], fp32, of a sample of `length` tokens.
 at::Tensor frequencies_of(const catalog::RopeSpec& spec, std::int64_t head_dim, std::int64_t length) {
   using Type = catalog::RopeSpec::Type;
+  if (spec.own_frequencies) {
+    std::vector<at::Tensor> sections;
+    for (const std::int64_t size : spec.sections) {
+      catalog::RopeSpec of_section = spec;
+      of_section.own_frequencies = false;
+      sections.push_back(frequencies_of(of_section, 2 * size, length));
+    }
+    return at::cat(sections);
+  }
   const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
   const double theta = spec.type == Type::dynamic ? dynamic_theta(spec, head_dim, length) : spec.theta;
   const at::Tensor plain = at::reciprocal(at::pow(theta, exponents));

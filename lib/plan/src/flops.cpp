@@ -29,6 +29,20 @@ bool for_each_pass(const catalog::Modality& modality, bool upstream, Visit visit
   return upstream;
 }
 
+/// Pairs of an item's tokens that see each other.
+double pairs_of(const catalog::ModuleSpec& module, const catalog::Extents& item, double tokens) {
+  const catalog::AttentionSpec* attention = catalog::attention_of(module);
+  const std::int64_t window = attention == nullptr ? 0 : attention->window;
+  const auto times = static_cast<double>(item.t);
+  if (window == 0) return tokens * tokens / times;
+  // Squares as wide as the window, and what is left of the grid.
+  const auto along = [&](std::int64_t side) {
+    const std::int64_t rest = side % window;
+    return static_cast<double>(side / window * window * window + rest * rest);
+  };
+  return times * along(item.h) * along(item.w);
+}
+
 }  // namespace
 
 double item_flops(const catalog::Modality& encoder, const catalog::Extents& item) {
@@ -38,7 +52,7 @@ double item_flops(const catalog::Modality& encoder, const catalog::Extents& item
     const catalog::ModuleSpec& module = encoder.spec.modules[m];
     const auto rows = static_cast<double>(catalog::is_projector(module) ? catalog::features_of(encoder, item)
                                                                         : places[m + 1].size());
-    sum += of.per_place * rows + of.per_pair * rows * rows;
+    sum += of.per_place * rows + of.per_pair * pairs_of(module, item, rows);
   });
   return sum;
 }

@@ -7,7 +7,7 @@
 namespace cornstarch::plan {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 /// The module in front of the first that looks from token to token.
 int before_layers(const catalog::ModelSpec& spec) {
@@ -93,10 +93,30 @@ catalog::Shape ItemLayout::shape(int module, int cp) const {
   return shape;
 }
 
-AttentionPattern ItemLayout::pattern() const {
+/// Where in the grid it lies: squares of patches follow each other by rows of squares, and so do those
+/// within.
+catalog::Extents ItemLayout::place(std::size_t item, std::int64_t token) const {
+  const catalog::Extents& grid = items_[item];
+  const std::int64_t edge = encoder_->spec.patch_block, across = grid.w / edge;
+  const std::int64_t square = token % (grid.h * grid.w) / (edge * edge), within = token % (edge * edge);
+  return {token / (grid.h * grid.w), square / across * edge + within / edge,
+          square % across * edge + within % edge};
+}
+
+AttentionPattern ItemLayout::pattern(std::int64_t window) const {
   std::vector<std::int64_t> lengths;
-  for (std::size_t i = 0; i < items_.size(); ++i) lengths.push_back(tokens(i));
-  return item_pattern(lengths);
+  for (std::size_t i = 0; i < items_.size(); ++i)
+    lengths.insert(lengths.end(), at(items_[i].t), tokens(i) / items_[i].t);
+  AttentionPattern pattern = item_pattern(lengths);
+  if (window == 0) return pattern;
+  auto kind = pattern.kind.begin();
+  for (std::size_t i = 0; i < items_.size(); ++i)
+    for (std::int64_t t = 0; t < tokens(i); ++t) {
+      const catalog::Extents in = place(i, t);
+      *kind++ = static_cast<int>(in.h / window * ((items_[i].w - 1) / window + 1) + in.w / window);
+    }
+  pattern.only = pattern.kind;
+  return pattern;
 }
 
 TokenShares ItemLayout::shares() const {
@@ -115,6 +135,20 @@ std::vector<std::int64_t> ItemLayout::positions(int cp) const {
   for (std::size_t i = 0; i < items_.size(); ++i) {
     const Range own = tokens(i, cp);
     for (auto t = own.begin; t < own.end; ++t) out.push_back(t);
+  }
+  return out;
+}
+
+PartPositions ItemLayout::grid_positions(int cp) const {
+  PartPositions out;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const Range own = tokens(i, cp);
+    for (auto t = own.begin; t < own.end; ++t) {
+      const catalog::Extents in = place(i, t);
+      out[0].push_back(in.t);
+      out[1].push_back(in.h);
+      out[2].push_back(in.w);
+    }
   }
   return out;
 }

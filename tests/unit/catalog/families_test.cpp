@@ -596,3 +596,22 @@ TEST_CASE("the exported config is what every version of transformers reads") {
   CHECK(again.hf_config == spec.hf_config);
   CHECK(std::get<BlockSpec>(again.modules[1].body).attention.rope->theta == 7.0);
 }
+
+TEST_CASE("what a config.json of Qwen2-VL's vision encoders may not say") {
+  const auto problems = [](const std::string& family, const std::string& config) {
+    return make_spec(family, config).problems;
+  };
+  CHECK(
+      problems("qwen2_vl_vision", R"({"embed_dim": 40, "num_heads": 4, "rope_parameters": 3,
+                                        "rope_scaling": {"rope_type": "yarn"}})") ==
+      Lines{
+          "num_heads: heads must be multiples of 4 wide, of rows and columns a half each: 40 wide are all 4 "
+          "together",
+          "rope_parameters: expected a map, got 3",
+          "rope_scaling.rope_type: only axial is supported, got \"yarn\""});
+  CHECK(problems("qwen2_5_vl_vision", R"({"window_size": 27, "fullatt_block_indexes": [1, "x"]})") ==
+        Lines{"window_size: is less than a feature's 28 pixels: 27",
+              "fullatt_block_indexes: expected a list of whole numbers, got [1,\"x\"]"});
+  CHECK(weight_names("qwen2_vl_vision", "blocks.0.norm1.weight") ==
+        Lines{"blocks.0.norm1.weight", "visual.blocks.0.norm1.weight", "model.visual.blocks.0.norm1.weight"});
+}

@@ -85,6 +85,22 @@ TEST_CASE("a projector may make one feature of several tokens") {
   CHECK(places_before(merger, {1, 3}, 12) == Range{4, 12});
 }
 
+TEST_CASE("an encoder's own merger makes features of squares, of patches of any picture") {
+  const ModuleSpec rows = module(PatchRows{3, 2, 4, 5, "p"});
+  const ModuleSpec merger = module(Merger{{}, {LinearSpec{"", 20, 20}, {}, {"", 20, 9}, {}, 4}});
+  CHECK(role_of(rows) == Role::entry);
+  CHECK(role_of(merger) == Role::entry);
+  CHECK_FALSE(extents_taken(rows, {3, 2, 4, 4}));
+  CHECK(place_dim(rows) == 1);
+  CHECK(places_behind(rows, 12) == 12);
+  CHECK(places_behind(merger, 12) == 3);
+  CHECK(places_before(merger, {1, 3}, 12) == Range{4, 12});
+  CHECK(shape_behind(rows, {12, 3, 2, 4, 4}, 12) == Shape{12, 5});
+  CHECK(shape_behind(merger, {12, 5}, 3) == Shape{3, 9});
+  CHECK(flops_of(rows).per_place == 2.0 * 96 * 5);
+  CHECK(flops_of(merger).per_place == 2.0 * 20 * 20 + 2.0 * 20 * 9);
+}
+
 TEST_CASE("the extents that an encoder takes are its first module's to say") {
   CHECK(extents_taken(kPatches, {3, 8, 8}) == Extents{1, 4, 4});
   CHECK(extents_taken(kSlow, {3, 7}) == Extents{1, 1, 7});

@@ -41,7 +41,8 @@ Lines refused(const std::string& model, const Lines& families) {
 }
 
 const std::string kEncoders =
-    "known encoders: clip_vision_model, siglip_vision_model, dinov2, whisper, qwen2_audio_encoder";
+    "known encoders: clip_vision_model, siglip_vision_model, dinov2, whisper, qwen2_audio_encoder, "
+    "qwen2_vl_vision, qwen2_5_vl_vision";
 const std::string kBoth = kEncoders +
                           "; known language models: llama, mistral, qwen2, qwen2_vl_text, qwen2_5_vl_text, "
                           "qwen3, gemma2, gemma3_text, olmo2";
@@ -82,16 +83,41 @@ TEST_CASE("whole checkpoints whose parts are known") {
         Lines{whole("qwen2_audio"),
               "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
               "(family: qwen2_audio_encoder), its language model under model.llm (family: qwen2)"});
+  for (const std::string family : {"qwen2_vl", "qwen2_5_vl"})
+    CHECK(refused(family == "qwen2_vl" ? "Qwen2-VL-7B-Instruct" : "Qwen2.5-VL-7B-Instruct", kAny) ==
+          Lines{whole(family),
+                cat("declare its parts separately, each with a folder of its own: its encoder under "
+                    "model.encoders (family: ",
+                    family, "_vision), its language model under model.llm (family: ", family, "_text)")});
+}
+
+TEST_CASE("the vision halves of Qwen2-VL and Qwen2.5-VL, by what the config of the whole says of them") {
+  const auto half = [](const std::string& family, const std::string& model) {
+    const auto folder = std::filesystem::path(CORNSTARCH_TEST_DIR) / "golden/hf_configs";
+    const std::string whole = read_file(folder / (model + ".json")).value();
+    const std::size_t begin = whole.find('{', whole.find("\"vision_config\""));
+    const SpecResult result = make_spec(family, whole.substr(begin, whole.rfind('}') - begin));
+    INFO(join(result.problems, "\n"));
+    REQUIRE(result.spec);
+    CHECK(result.unknown_keys == Lines{});
+    std::int64_t total = 0;
+    for (const ModuleSpec& module : result.spec->modules) total += num_params(module);
+    return std::pair(*result.spec, total);
+  };
+  const auto [qwen2, params2] = half("qwen2_vl_vision", "Qwen2-VL-7B-Instruct");
+  CHECK(params2 == 675759104);
+  CHECK(window_shares(qwen2) == std::map<std::int64_t, double>{{0, 1}});
+  const auto [qwen25, params25] = half("qwen2_5_vl_vision", "Qwen2.5-VL-7B-Instruct");
+  CHECK(params25 == 676550144);
+  CHECK(window_shares(qwen25) == std::map<std::int64_t, double>{{0, 0.125}, {8, 0.875}});
+  CHECK(qwen25.hidden_size == 3584);
+  CHECK(qwen25.item_shape == Shape{3, 2, 14, 14});
 }
 
 TEST_CASE("whole checkpoints whose parts are not known") {
   const auto made_of = [](const std::string& parts, const std::string& unknown) {
     return cat("it is made of ", parts, ", and ", unknown, " not known here; ", kBoth);
   };
-  CHECK(refused("Qwen2-VL-7B-Instruct", kAny) ==
-        Lines{whole("qwen2_vl"), made_of("qwen2_vl_vision and qwen2_vl_text", "qwen2_vl_vision is")});
-  CHECK(refused("Qwen2.5-VL-7B-Instruct", kAny) ==
-        Lines{whole("qwen2_5_vl"), made_of("qwen2_5_vl_vision and qwen2_5_vl_text", "qwen2_5_vl_vision is")});
   CHECK(refused("Qwen3-VL-8B-Instruct", kAny) ==
         Lines{whole("qwen3_vl"),
               made_of("qwen3_vl_vision and qwen3_vl_text", "qwen3_vl_vision and qwen3_vl_text are")});

@@ -9,6 +9,7 @@
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
+#include "cornstarch/catalog/lora.h"
 #include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/formats/safetensors.h"
 
@@ -162,6 +163,46 @@ TEST_CASE("the projector's parameters, by its type") {
   CHECK(linear.params[0].split == TpSplit{});
   CHECK(linear.params[1].name == "projector.projection.bias");
   CHECK_FALSE(std::get<Projector>(linear.body).in_proj);
+}
+
+TEST_CASE("without a projector features go to the LLM as they are, if they are as wide") {
+  const std::string vision = "model.encoders.vision.projector.type=none";
+  const Modalities all = resolved({vision});
+  const ModuleSpec& none = all[0].spec.modules.back();
+  CHECK(none.name == "projector");
+  CHECK(none.params.empty());
+  CHECK(flops_of(none).per_place == 0);
+  CHECK(shape_behind(none, {4, 32}, 4) == Shape{4, 32});
+  const Folder folder;
+  const std::string narrow = resolve_with(folder, {"model.encoders.audio.projector.type=none"}).text;
+  CHECK(narrow.find("without a projector 'audio' gives features 16 wide, the LLM takes 32 [bad_projector]") !=
+        std::string::npos);
+  const std::string audio = "model.encoders.audio.train.";
+  const std::string frozen = resolve_with(folder, {vision, audio + "encoder=false", audio + "projector=false",
+                                                   "model.llm.train=false"})
+                                 .text;
+  CHECK(frozen.find("nothing trains: every part is frozen [nothing_trains]") != std::string::npos);
+}
+
+TEST_CASE("Qwen2-VL's vision encoder makes its features itself") {
+  const std::string vision = "model.encoders.vision.";
+  const std::vector<std::string> qwen = {
+      vision + "family=qwen2_vl_vision", vision + "feature_layer=-1", vision + "feature_select=full",
+      vision + "config={depth: 1, embed_dim: 16, hidden_size: 32, num_heads: 2}",
+      vision + "parallel.stages=[[patch_embed, blocks.0, merger, projector]]"};
+  const auto with = [&](const std::string& more) {
+    std::vector<std::string> lines = qwen;
+    lines.push_back(vision + more);
+    return lines;
+  };
+  const Modalities all = resolved(with("projector.type=none"));
+  CHECK(features_of(all[0], {1, 4, 6}) == 6);
+  CHECK(feature_grid(all[0], {2, 4, 6}) == Extents{2, 2, 3});
+  CHECK(lora_targets(all[0].spec) == std::vector<std::string>{"proj", "fc1", "fc2"});
+  const Folder folder;
+  CHECK(resolve_with(folder, with("projector.avg_pool=2"))
+            .text.find("avg_pool is of items of one size, 'vision' takes any [bad_pool]") !=
+        std::string::npos);
 }
 
 TEST_CASE("what is used and what trains") {

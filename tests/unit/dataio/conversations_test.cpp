@@ -177,9 +177,10 @@ TEST_CASE("each picture has a size of its own, and as many rows") {
   f.options.media[0] = {"<image>",
                         MediaKind::image,
                         [](const auto& item) { return item.places() / 4; },
-                        {96},
+                        {3, 2, 4, 4},
                         R"({"patch_size": 4, "min_pixels": 64, "max_pixels": 512})",
-                        {}};
+                        {},
+                        2};
   f.file(
       "train.jsonl",
       R"({"conversations": [{"from": "human", "value": "<image>x<image>"}, {"from": "gpt", "value": "y"}],)"

@@ -16,8 +16,8 @@ const char* const kPixels =
     R"({"patch_size": 1, "temporal_patch_size": 1, "merge_size": 2, "do_rescale": false,)"
     R"( "do_normalize": false, "size": {"shortest_edge": 4, "longest_edge": 64}})";
 
-std::string problem(const std::string& json, const Shape& shape = {1176}) {
-  const auto made = PatchPreprocessor::parse(json, shape);
+std::string problem(const std::string& json, const Shape& shape = {3, 2, 14, 14}) {
+  const auto made = PatchPreprocessor::parse(json, shape, 2);
   return made ? "" : made.error().message;
 }
 
@@ -30,7 +30,11 @@ TEST_CASE("pictures become, bit for bit, what Qwen2VLImageProcessor makes of the
     const auto name = one["name"].get<std::string>();
     CAPTURE(name);
     const auto shape = one["shape"].get<Shape>();
-    const auto preprocess = PatchPreprocessor::parse(one["preprocessor_json"], {shape[1]});
+    const std::string json = one["preprocessor_json"];
+    const auto said = nlohmann::json::parse(json.empty() ? "{}" : json);
+    const std::int64_t size = said.value("patch_size", 14), block = said.value("merge_size", 2);
+    const Shape patch = {3, said.value("temporal_patch_size", 2), size, size};
+    const auto preprocess = PatchPreprocessor::parse(json, patch, block);
     REQUIRE(preprocess);
     const auto path = golden::path(one["picture"].get<std::string>());
     const auto image = read_image(path);
@@ -44,7 +48,7 @@ TEST_CASE("pictures become, bit for bit, what Qwen2VLImageProcessor makes of the
     REQUIRE(info);
     const auto grid = one["grid"].get<Shape>();
     CHECK(preprocess->extents(info->width, info->height).value() == Extents{grid[0], grid[1], grid[2]});
-    const auto again = PatchPreprocessor::parse(preprocess->to_json(), {shape[1]});
+    const auto again = PatchPreprocessor::parse(preprocess->to_json(), patch, block);
     REQUIRE(again);
     CHECK((*again)(*image)->values == item->values);
   }
@@ -54,7 +58,8 @@ TEST_CASE("a picture of any size has as many patches as for Qwen2VLImageProcesso
   std::size_t refused = 0, taken = 0;
   for (const auto& one : golden::json("patch_counts.json")) {
     const auto patch = one["patch_size"].get<std::int64_t>();
-    const auto preprocess = PatchPreprocessor::parse(one.dump(), {3 * 2 * patch * patch});
+    const auto preprocess =
+        PatchPreprocessor::parse(one.dump(), {3, 2, patch, patch}, one.value("merge_size", 2));
     REQUIRE(preprocess);
     for (const auto& counts : one["counts"]) {
       const int width = counts[0], height = counts[1];
@@ -76,7 +81,7 @@ TEST_CASE("a picture of any size has as many patches as for Qwen2VLImageProcesso
 }
 
 TEST_CASE("patches come square by square, and times behind each other in each colour") {
-  auto preprocess = PatchPreprocessor::parse(kPixels, {3});
+  auto preprocess = PatchPreprocessor::parse(kPixels, {3, 1, 1, 1}, 2);
   REQUIRE(preprocess);
   Image image{4, 2, {}};
   for (int i = 0; i < 24; ++i) image.rgb.push_back(static_cast<std::uint8_t>(i));
@@ -90,7 +95,7 @@ TEST_CASE("patches come square by square, and times behind each other in each co
 }
 
 TEST_CASE("a picture that cannot be cut into patches is refused") {
-  auto preprocess = PatchPreprocessor::parse(kPixels, {3});
+  auto preprocess = PatchPreprocessor::parse(kPixels, {3, 1, 1, 1}, 2);
   REQUIRE(preprocess);
   preprocess->do_resize = false;
   const Image odd{4, 3, std::vector<std::uint8_t>(36)};
@@ -99,7 +104,7 @@ TEST_CASE("a picture that cannot be cut into patches is refused") {
         "says \"do_resize\": false");
   const auto coarse = PatchPreprocessor::parse(
       R"({"patch_size": 16384, "temporal_patch_size": 1, "merge_size": 1, "min_pixels": 1, "max_pixels": 1})",
-      {3LL << 28});
+      {3, 1, 16384, 16384}, 1);
   REQUIRE(coarse);
   CHECK(coarse->extents(4, 4).error().message ==
         "a picture of 4 x 4 pixels would be resized to 16384 x 16384");
@@ -119,12 +124,12 @@ TEST_CASE("what a preprocessor_config.json of patches may not say") {
   CHECK(problem(R"({"resample": 1})") ==
         p + "'resample' 1 is not implemented; implemented: 2 (bilinear), 3 (bicubic)");
   CHECK(problem(R"({"image_std": 0})") == p + "'image_std' must not contain 0");
-  CHECK(problem(R"({"patch_size": 16})") ==
-        p + "it makes patches of 3 x 2 x 16 x 16 values, the encoder takes [1176]");
+  const std::string of = " ([3, temporal_patch_size, patch_size, patch_size]), the encoder takes ";
+  CHECK(problem(R"({"patch_size": 16})") == p + "it makes patches of [3, 2, 16, 16]" + of + "[3, 2, 14, 14]");
   CHECK(problem(R"({"patch_size": 16777216})") ==
-        p + "it makes patches of 3 x 2 x 16777216 x 16777216 values, the encoder takes [1176]");
-  CHECK(problem("{}", {3, 14, 14}) ==
-        p + "it makes patches of 3 x 2 x 14 x 14 values, the encoder takes [3, 14, 14]");
+        p + "it makes patches of [3, 2, 16777216, 16777216]" + of + "[3, 2, 14, 14]");
+  CHECK(problem("{}", {3, 14, 14}) == p + "it makes patches of [3, 2, 14, 14]" + of + "[3, 14, 14]");
+  CHECK(problem(R"({"merge_size": 3})") == p + "its merge_size is 3, the encoder's spatial_merge_size 2");
   CHECK(problem(R"({"image_processor_type": "CLIPImageProcessor"})") ==
         p + "'image_processor_type' is CLIPImageProcessor, which is not implemented here; implemented: "
             "Qwen2VLImageProcessor, Qwen2VLImageProcessorFast, Qwen2VLImageProcessorPil");

@@ -1,6 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "cornstarch/base/result.h"
 #include "cornstarch/formats/safetensors.h"
 #include "cornstarch/models/weights.h"
+#include "cornstarch/plan/item_layout.h"
 #include "model_fixture.h"
 
 // tests/golden/make_models.py wrote what transformers computes; this computes it again from the same files.
@@ -97,11 +99,38 @@ class Pipeline {
  private:
   at::Tensor run_encoder(const Tensors& golden, Tensors& values) {
     at::Tensor x = golden.at("media");
+    models::Tokens tokens;
+    const bool own_sizes = golden.count("grid") > 0;
+    if (own_sizes) {
+      x = x.unsqueeze(0);
+      tokens = tokens_of_items(golden.at("grid"));
+    }
     for (std::size_t i = 0; i < stages_.size(); ++i) {
-      x = stages_[i].forward(x);
-      values["hidden." + names_[i]] = x.detach();
+      x = stages_[i].forward(x, tokens);
+      values["hidden." + names_[i]] = own_sizes ? x.detach().squeeze(0) : x.detach();
     }
     return (x * golden.at("weight")).sum();
+  }
+
+  models::Tokens tokens_of_items(const at::Tensor& grid) const {
+    std::vector<catalog::Extents> items;
+    for (std::int64_t i = 0; i < grid.size(0); ++i) {
+      const auto side = [&](int d) { return grid[i][d].item<std::int64_t>(); };
+      items.push_back({side(0), side(1), side(2)});
+    }
+    const plan::ItemLayout layout(m_, 1, items);
+    const auto comm = comm::alone();
+    const auto layout_of = [&](std::int64_t window) {
+      return nn::context_layout(layout.pattern(window), layout.shares(), config::SpMode::all_to_all, comm,
+                                comm->world());
+    };
+    std::vector<at::Tensor> positions;
+    for (const auto& part : layout.grid_positions(0)) positions.push_back(models::index_tensor(part));
+    models::Tokens tokens{layout_of(0), at::stack(positions),
+                          1 + at::stack(positions).max().item<std::int64_t>()};
+    for (const std::int64_t window : catalog::windows_of(m_.spec, tokens.length))
+      tokens.windowed[window] = layout_of(window);
+    return tokens;
   }
 
   at::Tensor run_llm(const Tensors& golden, Tensors& values) {
@@ -230,5 +259,7 @@ TEST_CASE("encoders compute what transformers does", "[models][golden]") {
   expect_parity("dinov2", 2);
   expect_parity("siglip_vision_model", 2);
   expect_parity("qwen2_audio_encoder", 2);
+  expect_parity("qwen2_vl_vision", 2);
+  expect_parity("qwen2_5_vl_vision", 2);
   expect_parity("whisper", 7);
 }

@@ -51,6 +51,8 @@ inline std::string family_of(const std::string& golden) {
   if (family == "gemma3") return "gemma3_text";
   if (family == "qwen2audio") return "qwen2_audio_encoder";
   if (family == "qwen2vl") return "qwen2_vl_text";
+  if (family == "qwen2vlvision") return "qwen2_vl_vision";
+  if (family == "qwen25vlvision") return "qwen2_5_vl_vision";
   if (family == "qwen25vl") return "qwen2_5_vl_text";
   return family == "clip" || family == "siglip" ? family + "_vision_model" : family;
 }

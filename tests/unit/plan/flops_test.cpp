@@ -75,5 +75,21 @@ TEST_CASE("modules that nothing uses do not count") {
 
 TEST_CASE("an item counts by its size") {
   const catalog::Modalities m = model(true, true, true);
-  CHECK(plan::item_flops(m[0], {2, 3, 1}) == 3 * (10 * 6 + 4 * 36 + 100 * 5));
+  CHECK(plan::item_flops(m[0], {2, 3, 1}) == 3 * (10 * 6 + 4 * 2 * 9 + 100 * 5));  // two times
+}
+
+TEST_CASE("an encoder's pairs are those of a time, and of a window's square") {
+  const auto pairs = [](std::int64_t window, const catalog::Extents& item) {
+    catalog::Modalities m = model(false, false, true);
+    m[0].drop_tokens = 0;
+    catalog::BlockSpec block = layer(0, 1);
+    block.attention.window = window;
+    m[0].spec.modules[0].body = block;
+    m[0].spec.modules[1].body = catalog::Norm{};
+    return plan::item_flops(m[0], item) / 4;
+  };
+  CHECK(pairs(0, {1, 3, 5}) == 15 * 15);
+  CHECK(pairs(0, {2, 3, 5}) == 2 * 15 * 15);
+  CHECK(pairs(2, {2, 3, 5}) == 2 * (4 + 1) * (4 + 4 + 1));
+  CHECK(pairs(8, {1, 3, 5}) == 15 * 15);
 }

@@ -140,8 +140,31 @@ TEST_CASE("items of sizes of their own lie one behind the other") {
   CHECK(items.features(0) == 4);
   CHECK(items.features() == 8);
   const plan::AttentionPattern pattern = items.pattern();
-  CHECK(pattern.begin == List{0, 0, 0, 0, 4, 5, 5, 5});
-  CHECK(pattern.end == List{4, 4, 4, 4, 5, 8, 8, 8});
+  // What a film shows at one time sees nothing of another.
+  CHECK(pattern.begin == List{0, 0, 0, 0, 4, 5, 6, 7});
+  CHECK(pattern.end == List{4, 4, 4, 4, 5, 6, 7, 8});
+}
+
+TEST_CASE("patches stand in their grid, squares one behind the other") {
+  auto encoder = any_size(4);
+  encoder.spec.patch_block = 2;
+  const plan::ItemLayout items(encoder, 2, {{1, 2, 4}, {2, 4, 2}});
+  CHECK(items.grid_positions(0) == plan::PartPositions{List{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+                                                       List{0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3},
+                                                       List{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}});
+  CHECK(items.grid_positions(1) == plan::PartPositions{List{0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
+                                                       List{0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3},
+                                                       List{2, 3, 2, 3, 0, 1, 0, 1, 0, 1, 0, 1}});
+}
+
+TEST_CASE("a window is a square of the grid, at its edges what is left of one") {
+  auto encoder = any_size(1);
+  const plan::ItemLayout items(encoder, 1, {{1, 3, 5}, {2, 2, 1}});
+  const plan::AttentionPattern pattern = items.pattern(2);
+  const std::vector<int> windows = {0, 0, 1, 1, 2, 0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 0, 0, 0, 0};
+  CHECK(pattern.kind == windows);
+  CHECK(pattern.only == windows);
+  CHECK(plan::visible_keys(pattern) == List{4, 4, 4, 4, 2, 4, 4, 4, 4, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2});
 }
 
 TEST_CASE("what a feature is made of is on one rank") {

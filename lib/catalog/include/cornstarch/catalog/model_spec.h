@@ -84,6 +84,8 @@ struct RopeSpec {
   /// M-RoPE: a position is a time, a row and a column, and the frequencies are dealt to these three in turns
   /// of so many (mrope_section). Empty: a position is one number.
   std::vector<std::int64_t> sections = {};
+  /// Each section has the frequencies of a head of its own, twice as wide as the section.
+  bool own_frequencies = false;
 
   /// Whether a sample's frequencies depend on its own length, where that is beyond the original.
   bool depends_on_length() const { return type == Type::dynamic || type == Type::longrope; }
@@ -118,8 +120,10 @@ struct AttentionSpec {
   std::optional<NormSpec> q_norm, k_norm;
   double q_scale = 1;
   bool causal = false;
-  double softcap = 0;       ///< scores s become softcap tanh(s / softcap); 0: they stay
-  std::int64_t window = 0;  ///< a token sees so many of the last tokens, itself among them; 0: all
+  double softcap = 0;  ///< scores s become softcap tanh(s / softcap); 0: they stay
+  /// Causal: a token sees so many of the last tokens, itself among them. Else it sees of its picture the
+  /// square of so many places a side that it lies in. 0: all.
+  std::int64_t window = 0;
   std::optional<RopeSpec> rope;
 };
 
@@ -179,6 +183,15 @@ struct PatchEmbedding {
   std::int64_t patches() const { return side() * side(); }
 };
 
+/// Patches [1, n, channels, times, size, size] of items of any size -> [1, n, hidden]: a convolution whose
+/// stride is its kernel.
+struct PatchRows {
+  std::int64_t channels = 3, times = 1, patch_size = 0, hidden = 0;
+  std::string convolution;  ///< "<convolution>.weight" is its parameter
+
+  std::int64_t values() const { return channels * times * patch_size * patch_size; }
+};
+
 /// [n, in, frames] -> gelu(conv) [n, out, frames / stride], kernel 3, padding 1. Split over tp by output
 /// channels
 /// (`split_output`, as Whisper's conv1) or by input channels with a sum after it (conv2).
@@ -220,18 +233,25 @@ struct LmHead {
 /// means of features where there is a pool; with `merged` > 1, of so many consecutive tokens as one: [n, t /
 /// merged, merged x in]. Parameters "projector.projection.*" (linear) or "projector.in_proj.*",
 /// "projector.out_proj.*" (mlp). Over tp: linear is replicated; mlp splits in_proj by rows and out_proj by
-/// columns.
+/// columns. Without parameters features go on as they are.
 struct Projector {
   std::optional<LinearSpec> in_proj;
   Activation activation = Activation::gelu;
   LinearSpec out_proj;
   std::optional<AvgPool> pool = {};
   std::int64_t merged = 1;
+  bool identity = false;  ///< without parameters; `out_proj` says how wide features are
+};
+
+/// The encoder's own projector (Qwen2-VL's): `rows` of normed tokens.
+struct Merger {
+  NormSpec norm;
+  Projector rows;
 };
 
 /// What a kind knows stands in module_kind.cpp.
-using ModuleBody = std::variant<TokenEmbedding, PatchEmbedding, Conv1d, AddPositions, BlockSpec, AvgPool,
-                                Norm, LmHead, Projector>;
+using ModuleBody = std::variant<TokenEmbedding, PatchEmbedding, PatchRows, Conv1d, AddPositions, BlockSpec,
+                                AvgPool, Norm, LmHead, Projector, Merger>;
 
 struct ModuleSpec {
   std::string name;  ///< the Hugging Face path that a stage list uses
@@ -263,7 +283,7 @@ struct ModelSpec {
   std::int64_t max_positions = 0;  ///< llm: longest sequence; 0: no limit
   bool tied_embeddings = false;    ///< llm
   /// Encoders: the shape of one media item as the first module takes it ([3, H, W] or [mels, frames]); where
-  /// each item has extents of its own (fixed_extents), that of one of its places ([width]).
+  /// each item has extents of its own (fixed_extents), that of one of its places ([3, times, size, size]).
   Shape item_shape = {};
   /// Encoders: patches of an item lie in squares of so many a side, one behind the other.
   std::int64_t patch_block = 1;

@@ -17,7 +17,7 @@ enum class Distribution { uniform, zigzag, makespan };
 enum class AttentionMask { causal, image_bidirectional, modality_isolated };
 enum class Checkpointing { none, selective, full };
 enum class Layout { separate, single };
-enum class ProjectorType { linear, mlp };
+enum class ProjectorType { linear, mlp, none };
 enum class FeatureSelect { full, patch };
 enum class ChatTemplate { plain, vicuna, llama2, llama3, chatml };
 enum class OnBadSample { fail, skip };

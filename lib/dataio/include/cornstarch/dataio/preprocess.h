@@ -62,9 +62,10 @@ struct PatchPreprocessor : PixelValues {
   Filter filter = Filter::bicubic;
   int patch_size = 14, temporal_patch_size = 2, merge_size = 2;
 
-  /// `json` as above; `item_shape` is that of a patch, [3 x times x patch_size x patch_size].
-  static Result<PatchPreprocessor> parse(const std::string& json,
-                                         const std::vector<std::int64_t>& item_shape);
+  /// `json` as above; `item_shape` is that of a patch, [3, times, size, size], and so many patches a side
+  /// must come together.
+  static Result<PatchPreprocessor> parse(const std::string& json, const std::vector<std::int64_t>& item_shape,
+                                         std::int64_t patch_block);
 
   /// The text of a preprocessor_config.json that says the same.
   std::string to_json() const;

@@ -6,6 +6,7 @@
 #include "cornstarch/base/checked.h"
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/plan/distribution.h"
+#include "cornstarch/plan/rope_positions.h"
 
 namespace cornstarch::plan {
 
@@ -25,6 +26,7 @@ class ItemLayout {
 
   const std::vector<catalog::Extents>& items() const { return items_; }
   int sp() const { return sp_; }
+  const catalog::ModelSpec& encoder() const { return encoder_->spec; }
 
   /// What rank `cp` holds of an item behind a module; -1: of the medium.
   Range places(std::size_t item, int module, int cp) const;
@@ -40,18 +42,21 @@ class ItemLayout {
   /// the items' places one behind the other.
   catalog::Shape shape(int module, int cp) const;
 
-  /// Of the tokens that the layers work on: which see each other, and which rank holds them.
-  AttentionPattern pattern() const;
+  /// Of the tokens that the layers work on: which see each other, those of one time of an item, with a window
+  /// those in the same square of so many places a side; and which rank holds them.
+  AttentionPattern pattern(std::int64_t window = 0) const;
   TokenShares shares() const;
   /// Of an item's tokens, those of rank `cp`; and how many there are.
   Range tokens(std::size_t item, int cp) const { return places(item, layers_, cp); }
   std::int64_t tokens(std::size_t item) const { return tokens(item, sp_).size(); }
   /// Where the tokens of rank `cp` stand in their items.
   std::vector<std::int64_t> positions(int cp) const;
+  PartPositions grid_positions(int cp) const;
 
  private:
   using Held = std::vector<std::vector<Range>>;  // [cp][module + 1]; with the whole item behind the last cp
   const Held& held(std::size_t item) const { return held_.at(items_[item]); }
+  catalog::Extents place(std::size_t item, std::int64_t token) const;
 
   const catalog::Modality* encoder_;
   int sp_;
