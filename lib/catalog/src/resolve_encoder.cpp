@@ -54,7 +54,7 @@ ModuleSpec projector_module(const config::Projector& projector, std::int64_t in,
     return module;
   }
   if (projector.type == config::ProjectorType::none) {
-    module.body = Projector{.out_proj = {"", in, in}, .identity = true};
+    module.body = Projector{.in_proj = {}, .out_proj = {"", in, in}, .identity = true};
     return module;
   }
   const LinearSpec first{"projector.in_proj", in, out, true};
