@@ -176,7 +176,7 @@ class ProjectorLayer : public Layer {
 
   at::Tensor forward(const at::Tensor& features, TokenShape, const Tokens&) const override {
     const at::Tensor means = pool_ ? pooled(*pool_, features) : features;
-    const at::Tensor x = means.reshape({means.size(0), means.size(1) / merged_, merged_ * means.size(2)});
+    at::Tensor x = means.reshape({means.size(0), means.size(1) / merged_, merged_ * means.size(2)});
     if (!out_.weight.defined()) return x;
     if (!in_.weight.defined()) return apply(out_, x);
     const at::Tensor inner = nn::activation(activation_, apply(in_, nn::copy_to_tp(x, tp_)));

@@ -92,7 +92,7 @@ struct Stage::Impl {
   Range places_behind(int module) const {
     const auto item = catalog::fixed_extents(modality.spec);
     if (!item) throw Failure(ExitCode::internal, cat(modality.name, " takes items of any size"));
-    return plan::held_places(modality.spec, *item, sp, cp)[static_cast<std::size_t>(module + 1)];
+    return plan::held_places(modality.spec, *item, sp, cp)[static_cast<std::size_t>(module) + 1];
   }
 
   Padding padding_of(const catalog::Conv1d& conv, int module) const {
@@ -224,7 +224,7 @@ struct Stage::Impl {
 };
 
 Stage::Stage(const catalog::Modality& modality, const std::vector<int>& modules, comm::GroupPtr tp,
-             StageOptions options)
+             const StageOptions& options)
     : impl_(std::make_unique<Impl>(modality, modules, std::move(tp), options)) {}
 Stage::~Stage() = default;
 Stage::Stage(Stage&&) noexcept = default;

@@ -149,7 +149,7 @@ at::Tensor frequencies_of(const catalog::RopeSpec& spec, std::int64_t head_dim, 
   }
   const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
   const double theta = spec.type == Type::dynamic ? dynamic_theta(spec, head_dim, length) : spec.theta;
-  const at::Tensor plain = at::reciprocal(at::pow(theta, exponents));
+  at::Tensor plain = at::reciprocal(at::pow(theta, exponents));
   switch (spec.type) {
     case Type::standard:
     case Type::dynamic:
@@ -170,7 +170,7 @@ at::Tensor frequencies_of(const catalog::RopeSpec& spec, std::int64_t head_dim, 
 // Of angles in fp32: the table in the activations' device and type, or in fp32 where that is narrower.
 RopeTable table_of(const at::Tensor& angles, double factor, at::TensorOptions activations) {
   const at::ScalarType dtype = wide(at::typeMetaToScalarType(activations.dtype()));
-  const auto scaled = [&](at::Tensor x) { return x.mul_(factor).to(activations.device(), dtype); };
+  const auto scaled = [&](const at::Tensor& x) { return x.mul_(factor).to(activations.device(), dtype); };
   return {scaled(angles.cos()), scaled(angles.sin())};
 }
 

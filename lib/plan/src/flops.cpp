@@ -37,8 +37,8 @@ double pairs_of(const catalog::ModuleSpec& module, const catalog::Extents& item,
   if (window == 0) return tokens * tokens / times;
   // Squares as wide as the window, and what is left of the grid.
   const auto along = [&](std::int64_t side) {
-    const std::int64_t rest = side % window;
-    return static_cast<double>(side / window * window * window + rest * rest);
+    const std::int64_t whole = side / window, rest = side % window;
+    return static_cast<double>(whole * window * window + rest * rest);
   };
   return times * along(item.h) * along(item.w);
 }

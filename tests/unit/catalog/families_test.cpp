@@ -549,9 +549,9 @@ TEST_CASE("adapters are written as PEFT names them today, and read from older fi
   };
   const std::string base = "base_model.model.", end = ".lora_A.weight";
   for (const std::string family : {"clip_vision_model", "siglip_vision_model"})
-    CHECK(
-        names(family, "vision_model.encoder.layers.0.mlp.fc1") ==
-        Lines{base + "encoder.layers.0.mlp.fc1" + end, base + "vision_model.encoder.layers.0.mlp.fc1" + end});
+    CHECK(names(family, "vision_model.encoder.layers.0.mlp.fc1") ==
+          Lines{cat(base, "encoder.layers.0.mlp.fc1", end),
+                cat(base, "vision_model.encoder.layers.0.mlp.fc1", end)});
   CHECK(names("llama", "model.layers.0.mlp.up_proj").front() == base + "model.layers.0.mlp.up_proj" + end);
   CHECK(names("whisper", "layers.0.fc1").front() == base + "model.encoder.layers.0.fc1" + end);
 }

@@ -221,7 +221,7 @@ TEST_CASE("files of other forms are named by their content") {
   CHECK(problem(std::string(257, '\0') + "ustar") ==
         says("a tar archive",
              "unpack it (tar -xf a.jsonl), and list its media in a .jsonl file of conversations"));
-  CHECK(problem("\xFF\xFE{\0") ==
+  CHECK(problem(std::string("\xFF\xFE{\0", 4)) ==
         says("text in UTF-16", "turn it into UTF-8: iconv -f UTF-16 -t UTF-8 a.jsonl"));
   CHECK(problem("{\n  \"data\": []\n}") ==
         says("one object over several lines",

@@ -23,7 +23,7 @@ namespace {
 
 const at::Tensor kSound = at::full({}, true, at::kBool);
 
-at::Tensor row(std::vector<double> values) { return at::tensor(values, at::kDouble).unsqueeze(0); }
+at::Tensor row(const std::vector<double>& values) { return at::tensor(values, at::kDouble).unsqueeze(0); }
 
 std::shared_ptr<nn::Fp8Scales> scales_of(int layers) {
   auto out = std::make_shared<nn::Fp8Scales>();

@@ -69,7 +69,8 @@ constexpr double log_of_unit(std::uint64_t m) {
 constexpr std::array<double, 2> cos_sin(double x) {
   constexpr double kTwoOverPi = 6.36619772367581382433e-01;
   constexpr double kPiOver2 = 1.57079632673412561417e+00, kPiOver2Rest = 6.07710050650619224932e-11;
-  const int quarter = static_cast<int>(x * kTwoOverPi + 0.5);
+  // x is not negative, and std::lround is no constant expression.
+  const int quarter = static_cast<int>(x * kTwoOverPi + 0.5);  // NOLINT(bugprone-incorrect-roundings)
   const double away = x - quarter * kPiOver2, rest = quarter * kPiOver2Rest;
   const double y = away - rest, y_rest = (away - y) - rest;
   const double z = y * y, v = z * y;

@@ -67,7 +67,7 @@ class Stage {
   /// or loaded later. A tied lm_head in the same stage as the embedding uses its tensor; in another stage it
   /// is a parameter of its own with tied_to set.
   Stage(const catalog::Modality& modality, const std::vector<int>& modules, comm::GroupPtr tp,
-        StageOptions options);
+        const StageOptions& options);
   ~Stage();
   Stage(Stage&&) noexcept;
 
