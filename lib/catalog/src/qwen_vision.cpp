@@ -150,33 +150,34 @@ void build_qwen2_5_vl(HfConfig& config, ModelSpec& spec) {
   if (config.problems().empty()) build_vision(vision, spec);
 }
 
-}  // namespace
-
-const Family& qwen2_vl_vision_family() {
-  static const Family family{
-      .info = {"qwen2_vl_vision", ModelKind::vision,
-               "the vision encoder of Qwen2-VL (Qwen2VisionTransformerPretrainedModel)"},
+Family vision_family(FamilyInfo info, std::string architecture, void (*build)(HfConfig&, ModelSpec&)) {
+  std::string type = info.name;
+  return {
+      .info = std::move(info),
       .section = "vision_config",
-      .model_types = {"qwen2_vl_vision"},
-      .architecture = "Qwen2VisionTransformerPretrainedModel",
-      .build = build_qwen2_vl,
+      .model_types = {std::move(type)},
+      .architecture = std::move(architecture),
+      .build = build,
       .cut_prefix = "",
       .weight_prefixes = {"", "visual.", "model.visual."},
   };
+}
+
+}  // namespace
+
+const Family& qwen2_vl_vision_family() {
+  static const Family family =
+      vision_family({"qwen2_vl_vision", ModelKind::vision,
+                     "the vision encoder of Qwen2-VL (Qwen2VisionTransformerPretrainedModel)"},
+                    "Qwen2VisionTransformerPretrainedModel", build_qwen2_vl);
   return family;
 }
 
 const Family& qwen2_5_vl_vision_family() {
-  static const Family family{
-      .info = {"qwen2_5_vl_vision", ModelKind::vision,
-               "the vision encoder of Qwen2.5-VL (Qwen2_5_VisionTransformerPretrainedModel)"},
-      .section = "vision_config",
-      .model_types = {"qwen2_5_vl_vision"},
-      .architecture = "Qwen2_5_VisionTransformerPretrainedModel",
-      .build = build_qwen2_5_vl,
-      .cut_prefix = "",
-      .weight_prefixes = {"", "visual.", "model.visual."},
-  };
+  static const Family family =
+      vision_family({"qwen2_5_vl_vision", ModelKind::vision,
+                     "the vision encoder of Qwen2.5-VL (Qwen2_5_VisionTransformerPretrainedModel)"},
+                    "Qwen2_5_VisionTransformerPretrainedModel", build_qwen2_5_vl);
   return family;
 }
 

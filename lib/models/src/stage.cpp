@@ -89,10 +89,10 @@ struct Stage::Impl {
   }
 
   /// Of an item, where all are of one size: what this rank holds of it behind a module.
-  Range places_behind(int module) const {
+  Range places_behind(std::ptrdiff_t module) const {
     const auto item = catalog::fixed_extents(modality.spec);
     if (!item) throw Failure(ExitCode::internal, cat(modality.name, " takes items of any size"));
-    return plan::held_places(modality.spec, *item, sp, cp)[static_cast<std::size_t>(module) + 1];
+    return plan::held_places(modality.spec, *item, sp, cp)[static_cast<std::size_t>(module + 1)];
   }
 
   Padding padding_of(const catalog::Conv1d& conv, int module) const {
