@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """scripts/keep-running with a command that ends as it is told, and leaves checkpoints."""
 
+import os
 import pathlib
 import shutil
 import signal
@@ -75,8 +76,24 @@ class KeepRunning(unittest.TestCase):
         self.assertEqual(self.end_by_a_signal("done"), 0)
 
     def end_by_a_signal(self, end):
+        return self.signalled(["137", end])
+
+    def test_a_signal_before_there_is_anything_to_pass_it_on_to(self):
+        """While it looks which weights there are: before the first start, and before the second."""
+        slow = self.folder / "slow"
+        slow.mkdir()
+        for ends, starts in ((["0"], 0), (["137 step-00000002", "0"], 1)):
+            (slow / "stat").write_text(f"#!/bin/sh\nlines=$(cat '{self.folder}/starts' 2>/dev/null | wc -l)\n"
+                                       f"[ $lines = {starts} ] && echo > '{self.folder}/there' && sleep 1\n")
+            (slow / "stat").chmod(0o755)
+            self.assertEqual(self.signalled(ends, {**os.environ, "PATH": f"{slow}:{os.environ['PATH']}"}), 75)
+            file = self.folder / "starts"
+            self.assertEqual(len(file.read_text().splitlines()) if file.exists() else 0, starts)
+
+    def signalled(self, ends, env=None):
+        """What it ends with that is told to stop once there is a file that says so."""
         (self.folder / "there").unlink(missing_ok=True)
-        process = subprocess.Popen(self.words(["137", end]), stderr=subprocess.PIPE)
+        process = subprocess.Popen(self.words(ends), stderr=subprocess.PIPE, env=env)
         self.addCleanup(lambda: process.poll() is None and process.kill())
         deadline = time.monotonic() + 30
         while not (self.folder / "there").exists():
