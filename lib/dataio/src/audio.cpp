@@ -17,7 +17,7 @@
 namespace cornstarch::dataio {
 namespace {
 
-constexpr sf_count_t kChunk = 1 << 14;  // frames
+constexpr sf_count_t kChunk = 1 << 14;  // frames, before or behind resampling
 
 /// Louder than whole numbers of 32 bits that nobody scaled. Beyond it sums overflow somewhere on the way.
 constexpr float kLoudest = 4294967296.0F;
@@ -113,15 +113,17 @@ Result<Opened> open(const std::filesystem::path& path, const AudioLimits& limits
 /// Reads a recording chunk by chunk, as one channel.
 class MonoReader {
  public:
-  explicit MonoReader(const Opened& opened)
+  /// For `rate`: a chunk stays one at that rate, too, whatever the file's own.
+  MonoReader(const Opened& opened, int rate)
       : file_(opened.file.get()),
         rate_(opened.info.rate),
         channels_(static_cast<std::size_t>(opened.info.channels)),
-        frames_(static_cast<std::size_t>(kChunk) * channels_) {}
+        chunk_(std::clamp<sf_count_t>(kChunk * rate_ / rate, 1, kChunk)),
+        frames_(static_cast<std::size_t>(chunk_) * channels_) {}
 
   /// Nothing at the end, whatever length the header claims.
   Result<std::vector<float>> next() {
-    const sf_count_t n = sf_readf_float(file_, frames_.data(), kChunk);
+    const sf_count_t n = sf_readf_float(file_, frames_.data(), chunk_);
     if (n <= 0 && sf_error(file_) != SF_ERR_NO_ERROR)
       return fail(ExitCode::bad_data, cat("a broken recording: ", sf_strerror(file_)), kAnew);
     std::vector<float> mono(static_cast<std::size_t>(std::max<sf_count_t>(n, 0)));
@@ -152,6 +154,7 @@ class MonoReader {
   SNDFILE* file_;
   int rate_;
   std::size_t channels_;
+  sf_count_t chunk_;
   std::vector<float> frames_;
   std::int64_t read_ = 0;
 };
@@ -194,7 +197,7 @@ Result<Audio> read_audio(const std::filesystem::path& path, int rate, std::int64
   if (!opened) return tl::unexpected(opened.error());
   auto resampler = Resampler::make(opened->info.rate, rate);
   if (!resampler) return tl::unexpected(resampler.error());
-  MonoReader reader(*opened);
+  MonoReader reader(*opened, rate);
   Audio audio{rate, {}};
   const auto wanted = static_cast<std::size_t>(samples);
   bool any = false;

@@ -168,6 +168,14 @@ TEST_CASE("an hour at 768 kHz takes no more memory than the second that is wante
   CHECK(peak < 32 << 20);
 }
 
+TEST_CASE("hours at 1 Hz take little memory for the second that is wanted of them") {
+  const golden::Folder folder;
+  const auto path = folder.write("slow.wav", wav(std::vector<float>(20000), 1));
+  const auto peak =
+      cornstarch::test::peak_memory_of([&] { return read(path, 16000, 16000).samples.size() == 16000; });
+  CHECK(peak < 128 << 20);
+}
+
 TEST_CASE("recordings that are not read") {
   const golden::Folder folder;
   const auto missing = folder.path() / "none.wav";
