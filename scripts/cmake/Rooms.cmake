@@ -7,7 +7,7 @@
 function(_cornstarch_names out)
   set(result)
   foreach(name IN LISTS ARGN)
-    if(name MATCHES "^(base|config|launch|control|formats|catalog|plan|telemetry|dataio|checkpoint|comm|selftest|nn|models|pipeline|optim|train)$")
+    if(name MATCHES "^(base|templates|config|launch|control|formats|catalog|plan|telemetry|dataio|checkpoint|comm|selftest|nn|models|pipeline|optim|train)$")
       list(APPEND result cornstarch_${name})
     else()
       list(APPEND result ${name})
@@ -59,4 +59,19 @@ function(cornstarch_test room)
     set_tests_properties(unit.${room} PROPERTIES TIMEOUT 1800
       ENVIRONMENT "TSAN_OPTIONS=die_after_fork=0 suppressions=${CMAKE_CURRENT_SOURCE_DIR}/support/tsan.supp")
   endif()
+endfunction()
+
+# find_package_library(TARGET header library package): an imported target found_TARGET of what has no CMake files of its
+# own, found by name, so that pkg-config is not needed.
+function(find_package_library target header library package)
+  find_path(${target}_INCLUDE ${header})
+  find_library(${target}_LIBRARY ${library})
+  if(NOT ${target}_INCLUDE OR NOT ${target}_LIBRARY)
+    file(RELATIVE_PATH room ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+    message(FATAL_ERROR "${room} needs ${header} and ${library}: install ${package}")
+  endif()
+  add_library(found_${target} INTERFACE IMPORTED)
+  target_include_directories(found_${target} SYSTEM INTERFACE ${${target}_INCLUDE})
+  target_link_libraries(found_${target} INTERFACE ${${target}_LIBRARY})
+  set_target_properties(found_${target} PROPERTIES IMPORTED_GLOBAL TRUE)
 endfunction()
