@@ -75,14 +75,13 @@ class Validate(Case):
 
     def test_problems_of_all_data_stand_at_their_lines(self):
         self.write("train.jsonl", [sample("<image>", image="gone.png"), sample(video="a.mp4"),
-                                   {"messages": [{"role": "user", "content": "x"}]}])
+                                   {"messages": [{"role": "tool", "content": "x"}]}])
         _, err = self.validate("train.jsonl", code=66)
         self.assertEqual(err, f"""\
 train.jsonl:1:1: error: 'gone.png' is not a file in '{self.data}' [bad_data]
 train.jsonl:2:1: error: 'video' lists 1 files, but no encoder of the model takes video files [bad_data]
-train.jsonl:3:1: error: the sample has 'messages' (OpenAI's form), but no list 'conversations' of turns [bad_data]
+train.jsonl:3:1: error: messages[0].role is 'tool'; turns of tools are not read; allowed: human, user, system, developer, gpt, assistant, chatgpt, bing, bard, model [bad_data]
   help: media_root is the folder in which the paths of a data set begin
-        turn it into LLaVA's form: jq -c '.conversations = [.messages[] | {{from: .role, value: .content}}] | del(.messages)' OLD.jsonl > NEW.jsonl
 3 errors
 """)
 
@@ -107,7 +106,7 @@ train.jsonl:3:1: warning: a recording is longer than its encoder takes: the rest
         (self.data / "t.jsonl").write_bytes(b"PAR1 and more")
         (self.data / "bomb.jsonl").write_text("{}\n{\"a\": \"" + "x" * (65 << 20) + "\"}\n")
         for name, code, wanted in (("pipe.jsonl", 74, "error: cannot read 'pipe.jsonl': it is a FIFO, not a file [bad_data]"),
-                                   ("t.jsonl", 65, "error: 't.jsonl' is a Parquet file; a data set is a .json list or a .jsonl file [bad_data]"),
+                                   ("t.jsonl", 65, "error: 't.jsonl' is a Parquet file; a data set is a .jsonl file, a .json list or a .tar of samples [bad_data]"),
                                    ("bomb.jsonl", 65, "bomb.jsonl:2:1: error: a sample of more than 64 MiB, the most that is read [bad_data]")):
             _, err = self.validate(name, code=code)
             self.assertIn(wanted, err)
@@ -185,7 +184,7 @@ class Train(Case):
             self.assertEqual(err.count("skipped 6 of 24 samples that were read"), 1)
             self.assertEqual(err.count("cut 6 recordings that are longer than their encoder takes"), 1)
             self.assertIn("1 of 8 samples cannot be used and will be skipped:\n"
-                          "train.jsonl:4: the sample has no list 'conversations' of turns\n", err)
+                          "train.jsonl:4: the sample has no list 'conversations' or 'messages' of turns\n", err)
 
     def under_way(self, layout, data):
         """A run of many steps that has done the first."""

@@ -325,7 +325,8 @@ template <>
 struct Describe<Dataset> : NoGroups {
   static auto fields() {
     return std::tuple{
-        field("path", &Dataset::path, "A JSON or JSONL file of conversations in LLaVA's form.",
+        field("path", &Dataset::path,
+              "A .jsonl or .json file of conversations, or a .tar of samples with their media: docs/data.md.",
               {.required = true, .text = Text::input_path, .hints = {"data_path", "file", "name"}}),
         field("media_root", &Dataset::media_root, "The folder that holds the pictures and recordings.",
               {.text = Text::input_path,

@@ -1,11 +1,10 @@
 #include "cornstarch/dataio/audio.h"
 
 #include <sndfile.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <mutex>
 
@@ -39,10 +38,9 @@ bool reads_mp3() {
 }
 
 /// `reason`: libsndfile's.
-tl::unexpected<Error> not_read(const std::filesystem::path& path, std::string_view reason) {
-  std::string start;
-  if (auto bytes = ByteSource::open(path)) start = bytes->read(0, 512);
-  const FileKind kind = kind_of_file(start);
+tl::unexpected<Error> not_read(ByteSource& bytes, std::string_view reason) {
+  const FileKind kind = kind_of_file(bytes.read(0, 512));
+  if (auto trouble = bytes.trouble()) return tl::unexpected(std::move(*trouble));
   const std::string formats =
       cat("WAV, FLAC, Ogg, AIFF, AU, CAF", reads_mp3() ? " and MP3" : "", " recordings are read");
   std::string help = cat(formats, "; convert it, as with: ffmpeg -i IN -ac 1 OUT.wav");
@@ -53,48 +51,56 @@ tl::unexpected<Error> not_read(const std::filesystem::path& path, std::string_vi
       std::move(help));
 }
 
+/// What libsndfile reads, and where it stands in it.
+struct Tape {
+  ByteSource bytes;
+  std::int64_t at = 0;
+};
+
 struct Opened {
-  std::unique_ptr<Descriptor> descriptor;  ///< libsndfile keeps its address
+  std::unique_ptr<Tape> tape;  ///< libsndfile keeps its address
   File file;
   AudioInfo info;
   bool mp3;
 };
 
-int descriptor_in(void* handle) { return static_cast<const Descriptor*>(handle)->get(); }
+Tape& tape_in(void* handle) { return *static_cast<Tape*>(handle); }
 
-/// Lets libsndfile read a descriptor that stays ours: sf_open_fd closes it where opening fails.
-SF_VIRTUAL_IO descriptor_io() {
+SF_VIRTUAL_IO tape_io() {
   SF_VIRTUAL_IO io{};
-  io.get_filelen = [](void* handle) -> sf_count_t {
-    struct stat info{};
-    return ::fstat(descriptor_in(handle), &info) == 0 ? info.st_size : -1;
-  };
+  io.get_filelen = [](void* handle) -> sf_count_t { return tape_in(handle).bytes.size(); };
   io.seek = [](sf_count_t to, int from, void* handle) -> sf_count_t {
-    return ::lseek(descriptor_in(handle), to, from);
+    Tape& tape = tape_in(handle);
+    const std::int64_t base = from == SEEK_SET ? 0 : from == SEEK_CUR ? tape.at : tape.bytes.size();
+    if (to < -base || to > std::numeric_limits<std::int64_t>::max() - base) return -1;
+    return tape.at = base + to;
   };
   io.read = [](void* into, sf_count_t n, void* handle) -> sf_count_t {
-    return ::read(descriptor_in(handle), into, static_cast<std::size_t>(n));
+    Tape& tape = tape_in(handle);
+    const std::string_view got =
+        tape.bytes.read(tape.at, static_cast<std::size_t>(std::max<sf_count_t>(n, 0)));
+    std::copy(got.begin(), got.end(), static_cast<char*>(into));
+    tape.at += std::ssize(got);
+    return std::ssize(got);
   };
-  io.tell = [](void* handle) -> sf_count_t { return ::lseek(descriptor_in(handle), 0, SEEK_CUR); };
+  io.tell = [](void* handle) -> sf_count_t { return tape_in(handle).at; };
   return io;
 }
 
-Result<File> open_sound(const std::filesystem::path& path, Descriptor& descriptor, SF_INFO& info) {
+Result<File> open_sound(Tape& tape, SF_INFO& info) {
   // Why a file cannot be opened stands in variables that all threads share and each opening begins anew.
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
-  SF_VIRTUAL_IO io = descriptor_io();
-  File file(sf_open_virtual(&io, SFM_READ, &info, &descriptor), &sf_close);
-  if (!file) return not_read(path, sf_strerror(nullptr));
+  SF_VIRTUAL_IO io = tape_io();
+  File file(sf_open_virtual(&io, SFM_READ, &info, &tape), &sf_close);
+  if (!file) return not_read(tape.bytes, sf_strerror(nullptr));
   return file;
 }
 
-Result<Opened> open(const std::filesystem::path& path, const AudioLimits& limits) {
-  auto opened_file = open_file(path);
-  if (!opened_file) return tl::unexpected(opened_file.error());
-  auto descriptor = std::make_unique<Descriptor>(std::move(*opened_file));
+Result<Opened> open(ByteSource bytes, const AudioLimits& limits) {
+  auto tape = std::make_unique<Tape>(Tape{std::move(bytes)});
   SF_INFO info{};
-  auto file = open_sound(path, *descriptor, info);
+  auto file = open_sound(*tape, info);
   if (!file) return tl::unexpected(file.error());
   if (info.channels < 1 || info.channels > limits.channels)
     return fail(ExitCode::bad_data,
@@ -102,7 +108,7 @@ Result<Opened> open(const std::filesystem::path& path, const AudioLimits& limits
   if (info.samplerate < 1 || info.samplerate > limits.max_rate)
     return fail(ExitCode::bad_data,
                 cat("a recording at ", info.samplerate, " Hz; 1 to ", limits.max_rate, " are read"));
-  Opened opened{std::move(descriptor),
+  Opened opened{std::move(tape),
                 std::move(*file),
                 {info.samplerate, info.channels, info.frames},
                 (info.format & SF_FORMAT_TYPEMASK) == kMpeg};
@@ -160,7 +166,7 @@ class MonoReader {
 };
 
 /// Whether an MP3's first frame is a table (of Xing's kind or VBRI's) that says how long it is.
-bool tells_length(ByteSource mp3) {
+bool tells_length(ByteSource& mp3) {
   constexpr std::int64_t tag_header = 10;
   const std::string_view tag = mp3.read(0, tag_header);
   std::int64_t at = 0;
@@ -175,25 +181,31 @@ bool tells_length(ByteSource mp3) {
 
 /// libsndfile takes an MP3 without such a table to be as long as its first frame's bit rate makes it, and
 /// reads no further. Where the rate varies, much may be left then.
-bool cut_short(const std::filesystem::path& path, const Opened& opened) {
+bool cut_short(Opened& opened) {
   constexpr std::int64_t three_frames = 3 * 1441;
-  if (!opened.mp3) return false;
-  auto bytes = ByteSource::open(path);
-  return bytes && bytes->size() - ::lseek(opened.descriptor->get(), 0, SEEK_CUR) > three_frames &&
-         !tells_length(std::move(*bytes));
+  Tape& tape = *opened.tape;
+  return opened.mp3 && tape.bytes.size() - tape.at > three_frames && !tells_length(tape.bytes);
 }
 
 }  // namespace
 
 Result<AudioInfo> probe_audio(const std::filesystem::path& path, const AudioLimits& limits) {
-  const auto opened = open(path, limits);
+  auto bytes = ByteSource::open(path);
+  if (!bytes) return tl::unexpected(bytes.error());
+  const auto opened = open(std::move(*bytes), limits);
   if (!opened) return tl::unexpected(opened.error());
   return opened->info;
 }
 
 Result<Audio> read_audio(const std::filesystem::path& path, int rate, std::int64_t samples,
                          const AudioLimits& limits) {
-  const auto opened = open(path, limits);
+  auto bytes = ByteSource::open(path);
+  if (!bytes) return tl::unexpected(bytes.error());
+  return read_audio(std::move(*bytes), rate, samples, limits);
+}
+
+Result<Audio> read_audio(ByteSource bytes, int rate, std::int64_t samples, const AudioLimits& limits) {
+  auto opened = open(std::move(bytes), limits);
   if (!opened) return tl::unexpected(opened.error());
   auto resampler = Resampler::make(opened->info.rate, rate);
   if (!resampler) return tl::unexpected(resampler.error());
@@ -203,10 +215,11 @@ Result<Audio> read_audio(const std::filesystem::path& path, int rate, std::int64
   bool any = false;
   while (audio.samples.size() < wanted) {
     const auto chunk = reader.next();
+    if (auto trouble = opened->tape->bytes.trouble()) return tl::unexpected(std::move(*trouble));
     if (!chunk) return tl::unexpected(chunk.error());
     auto added = resampler->add(*chunk, audio.samples);
     if (!added) return tl::unexpected(added.error());
-    if (chunk->empty() && cut_short(path, *opened))
+    if (chunk->empty() && cut_short(*opened))
       return fail(ExitCode::bad_data,
                   "an MP3 recording of a varying bit rate that does not tell its length: its end is not read",
                   "convert it, as with: ffmpeg -i IN -ac 1 OUT.wav");

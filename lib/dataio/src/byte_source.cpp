@@ -25,8 +25,44 @@ Result<ByteSource> ByteSource::open(const std::filesystem::path& path) {
     return fail(ExitCode::io, cat("cannot read '", path.string(), "': ", std::strerror(errno)));
   ByteSource source;
   source.size_ = info.st_size;
+  source.fd_ = file->get();
   source.file_ = std::move(*file);
   return source;
+}
+
+ByteSource ByteSource::holding(std::string bytes) {
+  auto held = std::make_shared<const std::string>(std::move(bytes));
+  ByteSource source{std::string_view(*held)};
+  source.held_ = std::move(held);
+  return source;
+}
+
+ByteSource ByteSource::part_of(int fd, std::int64_t begin, std::int64_t size) {
+  ByteSource source;
+  source.fd_ = fd;
+  source.offset_ = begin;
+  source.size_ = size;
+  return source;
+}
+
+void ByteSource::fill(std::int64_t at) {
+  std::size_t done = 0;
+  while (done < buffer_.size()) {
+    const ssize_t got = ::pread(fd_, buffer_.data() + done, buffer_.size() - done,
+                                offset_ + at + static_cast<std::int64_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) errno_ = errno;
+    if (got <= 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  buffer_.resize(done);
+  window_ = buffer_;
+  begin_ = at;
+}
+
+std::optional<Error> ByteSource::trouble() const {
+  if (errno_ == 0) return std::nullopt;
+  return Error{ExitCode::io, cat("cannot be read: ", std::strerror(errno_)), {}};
 }
 
 std::string_view ByteSource::read(std::int64_t at, std::size_t n) {
@@ -35,10 +71,7 @@ std::string_view ByteSource::read(std::int64_t at, std::size_t n) {
   const auto end = begin_ + static_cast<std::int64_t>(window_.size());
   if (at < begin_ || at + static_cast<std::int64_t>(n) > end) {
     buffer_.resize(std::min(std::max(n, kWindow), static_cast<std::size_t>(size_ - at)));
-    const ssize_t got = ::pread(file_.get(), buffer_.data(), buffer_.size(), at);
-    buffer_.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-    window_ = buffer_;
-    begin_ = at;
+    fill(at);
   }
   return window_.substr(static_cast<std::size_t>(at - begin_), n);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
+#include "index_format.h"
 
 namespace cornstarch::dataio {
 namespace {
@@ -23,8 +24,31 @@ std::string quoted(const std::vector<std::string>& names) {
 
 }  // namespace
 
+bool has_part_mark(std::string_view text) {
+  return std::any_of(kPartMarks.begin(), kPartMarks.end(),
+                     [&](std::string_view mark) { return text.find(mark) != std::string_view::npos; });
+}
+
 bool Conversation::has_answer() const {
   return std::any_of(turns.begin(), turns.end(), [](const Turn& turn) { return turn.learn(); });
+}
+
+std::uint64_t identity_of(const Conversation& conversation) {
+  std::string said;
+  const auto add = [&](std::string_view text) {
+    said += std::to_string(text.size());
+    said += ':';
+    said += text;
+  };
+  for (const Turn& turn : conversation.turns) {
+    said += turn.learn() ? 'L' : "sua"[static_cast<int>(turn.role)];
+    add(turn.text);
+  }
+  for (const auto& files : conversation.files) {
+    said += 'f';
+    for (const std::string& file : files) add(file);
+  }
+  return index_hash(said);
 }
 
 std::vector<Stretch> cut_at_placeholders(std::string_view text,
@@ -59,28 +83,66 @@ std::vector<Stretch> cut_at_placeholders(std::string_view text,
 }
 
 std::vector<Stretch> cut_at_placeholders(std::string_view text, const std::vector<MediaSource>& media) {
-  return cut_at_placeholders(text, placeholders_of(media));
+  std::vector<std::string> marks = placeholders_of(media);
+  marks.insert(marks.end(), kPartMarks.begin(), kPartMarks.end());
+  std::vector<Stretch> stretches = cut_at_placeholders(text, marks);
+  for (Stretch& stretch : stretches) {
+    if (stretch.encoder < std::ssize(media)) continue;
+    const auto kind = static_cast<MediaKind>(stretch.encoder - std::ssize(media));
+    const auto taker =
+        std::find_if(media.begin(), media.end(), [&](const auto& m) { return m.kind == kind; });
+    stretch.encoder = taker == media.end() ? -1 : static_cast<int>(taker - media.begin());
+  }
+  return stretches;
+}
+
+std::optional<std::size_t> encoder_of_parts(MediaKind kind, const std::vector<MediaSource>& media) {
+  std::optional<std::size_t> found;
+  for (std::size_t e = 0; e < media.size(); ++e) {
+    if (media[e].kind != kind) continue;
+    if (found) return std::nullopt;
+    found = e;
+  }
+  return found;
 }
 
 Result<std::vector<int>> assign_files(const Conversation& conversation, MediaKind kind,
                                       const std::vector<MediaSource>& media) {
-  const std::vector<std::string> all = placeholders_of(media);
+  const std::string_view mark = kPartMarks[static_cast<std::size_t>(kind)];
   std::vector<int> encoders;
+  std::size_t parts = 0;
   for (const Turn& turn : conversation.turns) {
-    for (const Stretch& stretch : cut_at_placeholders(turn.text, all)) {
+    for (const Stretch& stretch : cut_at_placeholders(turn.text, media)) {
       if (stretch.encoder >= 0 && media[static_cast<std::size_t>(stretch.encoder)].kind == kind)
         encoders.push_back(stretch.encoder);
     }
+    for (std::size_t at = turn.text.find(mark); at != std::string::npos; at = turn.text.find(mark, at + 1))
+      ++parts;
   }
   const std::size_t listed = conversation.of(kind).size();
-  if (encoders.size() == listed) return encoders;
   const char* name = kNames[static_cast<std::size_t>(kind)];
   std::vector<std::string> own;
   for (const MediaSource& source : media)
     if (source.kind == kind) own.push_back(source.placeholder);
+  if (parts > 0 && own.size() > 1)
+    return fail(
+        ExitCode::bad_data,
+        cat("parts of type '", name, "' do not say which encoder takes them: ", quoted(own)),
+        cat("write the encoder's placeholder into the text where a part stands, and list the files under '",
+            name, "s'"));
+  if (encoders.size() == listed && (parts == 0 || !own.empty())) return encoders;
   if (own.empty())
-    return fail(ExitCode::bad_data, cat("'", name, "' lists ", listed,
-                                        " files, but no encoder of the model takes ", name, " files"));
+    return fail(ExitCode::bad_data, parts > 0
+                                        ? cat("the sample has ", parts, " parts of type '", name,
+                                              "', but no encoder of the model takes ", name, " files")
+                                        : cat("'", name, "' lists ", listed,
+                                              " files, but no encoder of the model takes ", name, " files"));
+  if (parts > 0)
+    return fail(ExitCode::bad_data,
+                cat("the sample has ", parts, " parts of type '", name, "' and ", encoders.size() - parts,
+                    " placeholders (", quoted(own), ") in its text, but ", listed, " ", name, " files"),
+                "each part and each placeholder takes one file: that which the part names, or else the next "
+                "of the list");
   std::string help;
   if (listed < encoders.size() && !conversation.unread.empty())
     help = cat("is ", quoted(conversation.unread), " meant? Nothing reads it: ", name,

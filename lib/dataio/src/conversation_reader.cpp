@@ -4,72 +4,56 @@
 #include "conversation.h"
 #include "cornstarch/base/text.h"
 #include "json_text.h"
+#include "media_names.h"
+#include "turn_reader.h"
 
 namespace cornstarch::dataio {
 namespace {
 
+constexpr std::size_t kTurnDepth = 3;                      // of a turn's keys
 constexpr std::size_t kMaxDepth = 64, kMaxFiles = 65'000;  // which an index can count
-constexpr const char* kNull = "null";
-constexpr const char* kString = "a string";
-constexpr const char* kObject = "an object";
-constexpr const char* kList = "a list";
+
+/// The keys that list turns.
+constexpr std::array<const char*, 2> kTurnKeys = {"conversations", "messages"};
 
 /// The keys that list media, by MediaKind: one path, or several.
 constexpr std::array<std::array<const char*, 2>, kMediaKinds> kMediaKeys = {
     {{"image", "images"}, {"audio", "audios"}, {"video", "videos"}}};
 
-std::optional<Role> role_of(const std::string& from) {
-  if (from == "gpt" || from == "assistant") return Role::assistant;
-  if (from == "human" || from == "user") return Role::user;
-  if (from == "system") return Role::system;
-  return std::nullopt;
-}
-
 /// "a/b.PNG", "data:image/png;base64,..."
 bool names_media(const std::string& text) {
-  static const std::vector<std::string> endings = {
-      ".jpg",  ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif", ".wav",
-      ".flac", ".mp3",  ".ogg", ".opus", ".m4a", ".mp4", ".avi", ".mkv",  ".mov",  ".webm"};
   if (text.starts_with("data:image/") || text.starts_with("data:audio/") || text.starts_with("data:video/"))
     return true;
-  const std::size_t dot = text.rfind('.');
-  if (dot == std::string::npos || text.size() - dot > 6) return false;
-  std::string ending = text.substr(dot);
-  for (char& c : ending) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return std::find(endings.begin(), endings.end(), ending) != endings.end();
+  return media_kind_of(text).has_value();
 }
 
 /// What to say of a sample without conversations, by the keys that it has.
 Error other_form(const std::vector<std::string>& keys) {
   const auto has = [&](const char* key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
-  if (has("messages"))
-    return {
-        ExitCode::bad_data, "the sample has 'messages' (OpenAI's form), but no list 'conversations' of turns",
-        "turn it into LLaVA's form: jq -c '.conversations = [.messages[] | {from: .role, value: .content}] "
-        "| del(.messages)' OLD.jsonl > NEW.jsonl"};
   if (has("instruction") && (has("output") || has("response")))
     return {
         ExitCode::bad_data,
-        "the sample has 'instruction' (Alpaca's form), but no list 'conversations' of turns",
+        "the sample has 'instruction' (Alpaca's form), but no list 'conversations' or 'messages' of turns",
         "turn it into LLaVA's form: jq -c '{conversations: [{from: \"human\", value: ([.instruction, .input] "
         "| map(select(. != null and . != \"\")) | join(\"\\n\"))}, {from: \"gpt\", value: (.output // "
         ".response)}]}' OLD.jsonl > NEW.jsonl"};
-  return {ExitCode::bad_data, "the sample has no list 'conversations' of turns",
-          "a sample is {\"conversations\": [{\"from\": \"human\", \"value\": ...}, {\"from\": \"gpt\", "
-          "\"value\": ...}], \"image\": PATH}"};
+  return {
+      ExitCode::bad_data, "the sample has no list 'conversations' or 'messages' of turns",
+      "a sample is {\"conversations\": [{\"from\": \"human\", \"value\": ...}, {\"from\": \"gpt\", "
+      "\"value\": ...}], \"image\": PATH}, or {\"messages\": [{\"role\": \"user\", \"content\": ...}, ...]}"};
 }
 
 /// Keeps what a sample says while its text is walked through: memory follows what is kept, not what is
 /// written. Of what is wrong it keeps the first.
 class Reader : public nlohmann::json_sax<Json> {
  public:
-  bool null() override { return value(kNull); }
-  bool boolean(bool) override { return value("true or false"); }
-  bool number_integer(number_integer_t) override { return value("a number"); }
-  bool number_unsigned(number_unsigned_t) override { return value("a number"); }
-  bool number_float(number_float_t, const string_t&) override { return value("a number"); }
-  bool binary(binary_t&) override { return value("bytes"); }
-  bool string(string_t& text) override { return value(kString, &text); }
+  bool null() override { return value({kNull}); }
+  bool boolean(bool) override { return value({"true or false"}); }
+  bool number_integer(number_integer_t n) override { return number(static_cast<double>(n)); }
+  bool number_unsigned(number_unsigned_t n) override { return number(static_cast<double>(n)); }
+  bool number_float(number_float_t n, const string_t&) override { return number(n); }
+  bool binary(binary_t&) override { return value({"bytes"}); }
+  bool string(string_t& text) override { return value({kString, &text}); }
   bool start_object(std::size_t) override { return open(kObject); }
   bool start_array(std::size_t) override { return open(kList); }
 
@@ -79,27 +63,29 @@ class Reader : public nlohmann::json_sax<Json> {
       if (keys_.size() < 64) keys_.push_back(name);
       forget();
     }
-    if (in_turn()) field_ = name;
+    if (turn_) turn_->key(depth() - kTurnDepth + 1, name);
     return true;
   }
-  bool end_object() override {
-    if (in_turn()) end_turn();
-    stack_.pop_back();
-    return true;
-  }
-  bool end_array() override {
-    stack_.pop_back();
-    return true;
-  }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
   bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
     broken_ = json_problem(error);
     return false;
+  }
+
+  /// What is no JSON may have meant to.
+  bool claims_turns() const {
+    return broken_ || std::any_of(keys_.begin(), keys_.end(), [](const std::string& key) {
+             return std::find(kTurnKeys.begin(), kTurnKeys.end(), key) != kTurnKeys.end();
+           });
   }
 
   Result<Conversation> take() {
     if (broken_) return tl::unexpected(*broken_);
     if (problem_) return tl::unexpected(*problem_);
     if (out_.turns.empty()) return tl::unexpected(other_form(keys_));
+    if (turns_[0] > 0 && turns_[1] > 0)
+      return fail(ExitCode::bad_data, cat("both '", kTurnKeys[0], "' and '", kTurnKeys[1], "'"));
     if (system_) {
       if (out_.turns.front().role == Role::system)
         return fail(ExitCode::bad_data, "both 'system' and a first turn from 'system'");
@@ -109,6 +95,7 @@ class Reader : public nlohmann::json_sax<Json> {
       if (listed_[kind][0] && listed_[kind][1])
         return fail(ExitCode::bad_data,
                     cat("both '", kMediaKeys[kind][0], "' and '", kMediaKeys[kind][1], "'"));
+      if (auto taken = take_parts(kind); !taken) return tl::unexpected(taken.error());
     }
     for (auto& [key, file] : unread_) {
       const bool listed =
@@ -123,16 +110,22 @@ class Reader : public nlohmann::json_sax<Json> {
 
  private:
   std::size_t depth() const { return stack_.size(); }
-  bool in_turns() const { return depth() == 2 && stack_[1] == kList && top_ == "conversations"; }
-  bool in_turn() const {
-    return depth() == 3 && stack_[1] == kList && stack_[2] == kObject && top_ == "conversations";
+  /// The list of turns whose elements come, or nothing.
+  std::optional<std::size_t> turns_key() const {
+    for (std::size_t key = 0; key < kTurnKeys.size(); ++key)
+      if (top_ == kTurnKeys[key]) return key;
+    return std::nullopt;
   }
 
   /// Of a key that stands twice the last value holds.
   void forget() {
-    if (top_ == "conversations") {
-      out_.turns.clear();
-      turns_ = 0;
+    if (const auto key = turns_key()) {
+      if (turns_[*key] > 0) {
+        out_.turns.clear();
+        named_ = {};
+        bare_ = {};
+      }
+      turns_[*key] = 0;
     }
     if (const auto place = media_key()) out_.files[place->kind].clear();
   }
@@ -142,36 +135,53 @@ class Reader : public nlohmann::json_sax<Json> {
   }
 
   bool open(const char* kind) {
-    value(kind);
+    value({kind});
     stack_.push_back(kind);
-    if (in_turn()) turn_ = {};
     if (depth() <= kMaxDepth) return true;
     broken_ = Error{ExitCode::bad_data, cat("JSON nested deeper than ", kMaxDepth, " levels"), {}};
     return false;
   }
 
+  bool close() {
+    if (turn_) turn_->end(depth() - kTurnDepth + 1);
+    if (turn_ && depth() == kTurnDepth) end_turn();
+    stack_.pop_back();
+    return true;
+  }
+
+  bool number(double n) { return value({"a number", nullptr, n}); }
+
   /// Any value, at its start.
-  bool value(const char* kind, std::string* text = nullptr) {
+  bool value(const JsonEvent& event) {
     if (depth() == 0) {
-      if (kind != kObject) wrong(cat("the sample is ", kind, ", not an object"));
+      if (event.kind != kObject) wrong(cat("the sample is ", event.kind, ", not an object"));
     } else if (stack_[0] != kObject) {
       return true;
+    } else if (turn_) {
+      turn_->value(depth() - kTurnDepth + 1, event);
     } else if (depth() == 1) {
-      top_value(kind, text);
-    } else if (in_turns()) {
-      if (kind != kObject && !problem_)
-        wrong(cat("conversations[", turns_, "] is ", kind, ", not an object"));
-    } else if (in_turn()) {
-      turn_value(text);
+      top_value(event.kind, event.text);
+    } else if (depth() == 2 && stack_[1] == kList && turns_key()) {
+      begin_turn(event);
     } else if (depth() == 2 && stack_[1] == kList) {
-      listed_value(kind, text);
+      listed_value(event.kind, event.text);
     }
     return true;
+  }
+
+  void begin_turn(const JsonEvent& event) {
+    const std::string name = cat(top_, "[", turns_[*turns_key()]++, "]");
+    if (event.kind == kObject) {
+      turn_.emplace(name);
+    } else {
+      wrong(cat(name, " is ", event.kind, ", not an object"));
+    }
   }
 
   void top_value(const char* kind, std::string* text) {
     if (top_ == "system" && kind != kNull) {
       if (text == nullptr) return wrong(cat("'system' must be text, not ", kind));
+      if (has_part_mark(*text)) return wrong(cat("'system'", kHasMark));
       if (!text->empty()) system_ = std::move(*text);
       return;
     }
@@ -180,7 +190,7 @@ class Reader : public nlohmann::json_sax<Json> {
     if (kind == kNull) return;
     listed_[place->kind][place->many] = true;
     if (text != nullptr) {
-      add_file(place->kind, *text);
+      add_file(place->kind, *text, out_.files[place->kind]);
     } else if (kind != kList) {
       wrong(cat("'", top_, "' must be a path or a list of paths, not ", kind));
     }
@@ -190,38 +200,43 @@ class Reader : public nlohmann::json_sax<Json> {
     const auto place = media_key();
     if (!place) return note_unread(text);
     if (text == nullptr) return wrong(cat("'", top_, "' must list paths, not ", kind));
-    add_file(place->kind, *text);
+    add_file(place->kind, *text, out_.files[place->kind]);
   }
 
-  void add_file(std::size_t kind, std::string& name) {
-    std::vector<std::string>& files = out_.files[kind];
+  void add_file(std::size_t kind, std::string& name, std::vector<std::string>& files) {
     if (files.size() == kMaxFiles) return wrong(cat("'", top_, "' lists more than ", kMaxFiles, " files"));
+    if (name.substr(0, 16).find("://") != std::string::npos)
+      return wrong(cat("the ", kMediaKeys[kind][0], " file '", name.substr(0, 200), "' is not fetched"),
+                   "media are files beside the data, or data: URLs: download it, and name the file");
     files.push_back(std::move(name));
   }
 
-  void turn_value(std::string* text) {
-    if (field_ == "role" || field_ == "content") turn_.foreign = true;
-    if (text == nullptr) return;
-    if (field_ == "from") turn_.from = std::move(*text);
-    if (field_ == "value") turn_.value = std::move(*text);
+  void end_turn() {
+    auto turn = turn_->take();
+    if (turn) {
+      out_.turns.push_back(std::move(*turn));
+      for (std::size_t kind = 0; kind < kMediaKinds; ++kind) {
+        for (std::string& file : turn_->files[kind]) add_file(kind, file, named_[kind]);
+        bare_[kind] += turn_->bare[kind];
+      }
+    } else if (!problem_) {
+      problem_ = turn.error();
+    }
+    turn_.reset();
   }
 
-  void end_turn() {
-    const std::size_t index = turns_++;
-    if (problem_) return;
-    const auto role = turn_.from ? role_of(*turn_.from) : std::nullopt;
-    if (role && turn_.value) {
-      out_.turns.push_back({*role, std::move(*turn_.value)});
-      return;
-    }
-    const std::string name = cat("conversations[", index, "]");
-    if (turn_.foreign && (!turn_.from || !turn_.value))
-      return wrong(cat(name, " has 'role' and 'content'; the keys of a turn are 'from' and 'value'"),
-                   "turn it into LLaVA's form: jq -c '.conversations |= map({from: .role, value: .content})' "
-                   "OLD.jsonl > NEW.jsonl");
-    if (!turn_.from) return wrong(cat(name, " has no text 'from'"));
-    if (!turn_.value) return wrong(cat(name, " has no text 'value'"));
-    wrong(cat(name, ".from is '", *turn_.from, "'; allowed: human, user, system, gpt, assistant"));
+  /// The files of a kind stand in the sample's list, or in its parts.
+  Result<void> take_parts(std::size_t kind) {
+    if (named_[kind].empty()) return {};
+    const char* name = kMediaKeys[kind][0];
+    if (!out_.files[kind].empty())
+      return fail(ExitCode::bad_data, cat("both '", kMediaKeys[kind][listed_[kind][0] ? 0 : 1],
+                                          "' and parts of type '", name, "' name files"));
+    if (bare_[kind] > 0)
+      return fail(ExitCode::bad_data,
+                  cat("of the parts of type '", name, "' some name a file and some do not"));
+    out_.files[kind] = std::move(named_[kind]);
+    return {};
   }
 
   void note_unread(const std::string* text) {
@@ -238,17 +253,14 @@ class Reader : public nlohmann::json_sax<Json> {
     return std::nullopt;
   }
 
-  struct OpenTurn {
-    std::optional<std::string> from, value;
-    bool foreign = false;
-  };
-
   Conversation out_;
   std::vector<const char*> stack_;  ///< kObject or kList
-  std::string top_, field_;         ///< the key of the sample, and of its turn, whose value comes
+  std::string top_;                 ///< the key of the sample whose value comes
   std::vector<std::string> keys_;
-  OpenTurn turn_;
-  std::size_t turns_ = 0;
+  std::optional<TurnReader> turn_;                           ///< that is being read
+  std::array<std::size_t, kTurnKeys.size()> turns_ = {};     ///< begun, by the key that lists them
+  std::array<std::vector<std::string>, kMediaKinds> named_;  ///< by parts
+  std::array<std::size_t, kMediaKinds> bare_ = {};           ///< parts that name nothing
   std::optional<std::string> system_;
   std::array<std::array<bool, 2>, kMediaKinds> listed_ = {};
   std::vector<std::pair<std::string, std::string>> unread_;
@@ -257,9 +269,10 @@ class Reader : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-Result<Conversation> read_conversation(std::string_view json) {
+Result<Conversation> read_conversation(std::string_view json, bool* has_turns) {
   Reader reader;
   Json::sax_parse(json.begin(), json.end(), &reader);
+  if (has_turns != nullptr) *has_turns = reader.claims_turns();
   return reader.take();
 }
 

@@ -9,6 +9,7 @@
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/dataio/reading.h"
+#include "data_url.h"
 #include "preparer.h"
 #include "sample_file.h"
 
@@ -71,7 +72,7 @@ struct ConversationDataset::State {
   template <class T>
   Result<std::vector<T>> make_all(const Sample& at, const Conversation& conversation, std::size_t encoder,
                                   std::optional<Reading>& reading,
-                                  Result<T> (Preparer::*make)(const fs::path&) const) const;
+                                  Result<T> (Preparer::*make)(ByteSource) const) const;
   Result<SampleExtents> extents_of(const Sample& at, const Conversation& conversation,
                                    std::optional<Reading>& reading) const;
   Result<void> open_files();
@@ -105,18 +106,18 @@ Result<std::vector<std::string>> ConversationDataset::State::files_of(const Conv
 template <class T>
 Result<std::vector<T>> ConversationDataset::State::make_all(
     const Sample& at, const Conversation& conversation, std::size_t encoder, std::optional<Reading>& reading,
-    Result<T> (Preparer::*make)(const fs::path&) const) const {
+    Result<T> (Preparer::*make)(ByteSource) const) const {
   const auto names = files_of(conversation, encoder);
   if (!names) return tl::unexpected(names.error());
   std::vector<T> out;
   for (const std::string& name : *names) {
-    reading.emplace(cat(at.file->place(at.index), ": '", name, "'"));
-    const auto path = at.file->media(name);
-    if (!path) return tl::unexpected(path.error());
-    auto made = (preparers[encoder].*make)(*path);
+    reading.emplace(cat(at.file->place(at.index), ": '", shown_name(name), "'"));
+    auto bytes = at.file->media(conversation, name);
+    if (!bytes) return tl::unexpected(bytes.error());
+    auto made = (preparers[encoder].*make)(std::move(*bytes));
     if (!made) {
       Error error = made.error();
-      error.message = cat("'", name, "': ", error.message);
+      error.message = cat("'", shown_name(name), "': ", error.message);
       return tl::unexpected(std::move(error));
     }
     out.push_back(std::move(*made));

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "byte_source.h"
 #include "cornstarch/base/files.h"
 
 namespace cornstarch::dataio {
@@ -24,6 +25,10 @@ class DataFile {
   /// Exactly those bytes. Throws Failure where the file is no longer what was opened: nothing that is known
   /// of it holds any more. (A file that another was renamed over is read on as it was.)
   std::string text(std::int64_t offset, std::size_t length) const;
+  /// What is read only as far as somebody asks for it, while this object lives.
+  ByteSource part(std::int64_t offset, std::int64_t length) const {
+    return ByteSource::part_of(fd_.get(), offset, length);
+  }
 
   /// Waits until no other process holds it, and holds it until the object is gone; without effect on file
   /// systems that have no locks.

@@ -35,8 +35,6 @@ constexpr std::array kForms = {
     Form{0, "PK\x03\x04"sv, "a zip archive", "unpack it: unzip FILE"},
     Form{0, "\xFF\xFE"sv, "text in UTF-16", "turn it into UTF-8: iconv -f UTF-16 -t UTF-8 FILE"},
     Form{0, "\xFE\xFF"sv, "text in UTF-16", "turn it into UTF-8: iconv -f UTF-16 -t UTF-8 FILE"},
-    Form{257, "ustar"sv, "a tar archive",
-         "unpack it (tar -xf FILE), and list its media in a .jsonl file of conversations"},
 };
 
 std::string with_name(std::string text, const std::string& name) {
@@ -51,7 +49,8 @@ std::optional<Error> foreign_form(std::string_view head, const std::filesystem::
   for (const Form& form : kForms) {
     if (head.size() < form.at || !head.substr(form.at).starts_with(form.magic)) continue;
     return Error{ExitCode::bad_data,
-                 cat("'", path.string(), "' is ", form.name, "; a data set is a .json list or a .jsonl file"),
+                 cat("'", path.string(), "' is ", form.name,
+                     "; a data set is a .jsonl file, a .json list or a .tar of samples"),
                  with_name(form.remedy, path.filename().string())};
   }
   const std::size_t first = head.find_first_not_of(" \t\r\n");
@@ -61,8 +60,8 @@ std::optional<Error> foreign_form(std::string_view head, const std::filesystem::
     return Error{
         ExitCode::bad_data,
         cat("'", path.string(),
-            "' is one object over several lines; a data set is a .json list or a "
-            ".jsonl file"),
+            "' is one object over several lines; a data set is a .jsonl file, a .json list or a .tar of "
+            "samples"),
         with_name("write the samples as a list, or one a line: jq -c '.[]' FILE", path.filename().string())};
   return std::nullopt;
 }

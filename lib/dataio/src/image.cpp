@@ -1,5 +1,6 @@
 #include "cornstarch/dataio/image.h"
 
+#include "cornstarch/base/text.h"
 #include "exif.h"
 #include "image_header.h"
 
@@ -27,7 +28,12 @@ Result<Image> decode(std::string_view bytes, const ImageHeader& header) {
 Result<ImageInfo> probe_image(const std::filesystem::path& path, const ImageLimits& limits) {
   auto bytes = ByteSource::open(path);
   if (!bytes) return tl::unexpected(bytes.error());
-  const auto header = read_image_header(*bytes, limits);
+  return probe_image(*bytes, limits);
+}
+
+Result<ImageInfo> probe_image(ByteSource& bytes, const ImageLimits& limits) {
+  const auto header = read_image_header(bytes, limits);
+  if (auto trouble = bytes.trouble()) return tl::unexpected(std::move(*trouble));
   if (!header) return tl::unexpected(header.error());
   const bool turned = header->orientation >= 5;
   return ImageInfo{header->format, static_cast<int>(turned ? header->height : header->width),
@@ -47,6 +53,16 @@ Result<Image> read_image(const std::filesystem::path& path, const ImageLimits& l
   auto bytes = read_file(path, static_cast<std::size_t>(limits.file_bytes));
   if (!bytes) return tl::unexpected(bytes.error());
   return decode_image(*bytes, limits);
+}
+
+Result<Image> read_image(ByteSource& bytes, const ImageLimits& limits) {
+  if (bytes.size() > limits.file_bytes)
+    return fail(ExitCode::bad_data,
+                cat("a picture of ", human_bytes(static_cast<double>(bytes.size())), ", more than the ",
+                    human_bytes(static_cast<double>(limits.file_bytes)), " that are read"));
+  const std::string_view all = bytes.read(0, static_cast<std::size_t>(bytes.size()));
+  if (auto trouble = bytes.trouble()) return tl::unexpected(std::move(*trouble));
+  return decode_image(all, limits);
 }
 
 }  // namespace cornstarch::dataio

@@ -22,7 +22,7 @@ inline constexpr std::size_t index_stride(std::size_t fixed, std::size_t placeho
 }
 
 /// The last two digits are the format's version: another one is made anew.
-inline constexpr std::array<char, 8> kIndexMagic = {'c', 's', 'i', 'n', 'd', 'x', '0', '1'};
+inline constexpr std::array<char, 8> kIndexMagic = {'c', 's', 'i', 'n', 'd', 'x', '0', '3'};
 
 inline std::uint64_t index_hash(std::string_view bytes) {
   std::uint64_t hash = 0x9E3779B97F4A7C15ULL ^ bytes.size();

@@ -12,12 +12,14 @@
 #include "json_text.h"
 #include "sample_index.h"
 #include "sample_splitter.h"
+#include "shard.h"
 
 namespace cornstarch::dataio {
 namespace {
 
 constexpr std::size_t kChunk = std::size_t{8} << 20;
 constexpr std::size_t kMaxUnread = 16;
+constexpr std::size_t kShardBatch = 1024;  // samples
 
 std::uint16_t saturated(std::size_t n) {
   return static_cast<std::uint16_t>(std::min<std::size_t>(n, std::numeric_limits<std::uint16_t>::max()));
@@ -29,12 +31,12 @@ struct Sample {
   std::vector<std::string> unread;
 };
 
-Sample facts_of(std::string_view json, const std::vector<std::string>& placeholders) {
+Sample facts_of(const Result<Conversation>& conversation, const std::vector<std::string>& placeholders) {
   Sample sample;
   sample.counts.assign(placeholders.size(), 0);
-  const auto conversation = read_conversation(json);
   sample.entry.malformed = conversation ? 0 : 1;
   if (!conversation) return sample;
+  sample.entry.identity = identity_of(*conversation);
   sample.entry.has_answer = conversation->has_answer() ? 1 : 0;
   for (std::size_t kind = 0; kind < kMediaKinds; ++kind)
     sample.entry.files[kind] = saturated(conversation->files[kind].size());
@@ -61,6 +63,19 @@ class Maker {
   }
 
   Result<std::string> make() {
+    std::string head(1024, '\0');
+    const auto got = file_.read(0, head.data(), head.size());
+    if (!got) return tl::unexpected(got.error());
+    head.resize(*got);
+    if (auto foreign = foreign_form(head, file_.path())) return tl::unexpected(std::move(*foreign));
+    shard_ = is_tar(head);
+    const auto done = shard_ ? add_shard() : add_text();
+    if (!done) return tl::unexpected(done.error());
+    return finish();
+  }
+
+ private:
+  Result<void> add_text() {
     std::string text;
     std::int64_t offset = 0;  ///< of text in the file
     for (bool last = false; !last;) {
@@ -71,9 +86,6 @@ class Maker {
       if (!got) return tl::unexpected(got.error());
       text.resize(kept + *got);
       last = offset + std::ssize(text) >= file_.size() || *got == 0;
-      if (offset == 0 && kept == 0)
-        if (auto foreign = foreign_form(std::string_view(text).substr(0, 1024), file_.path()))
-          return tl::unexpected(std::move(*foreign));
       std::vector<SamplePlace> places;
       auto done = splitter_.split(text, last, places);
       if (!done) return at_line(done.error().message, done.error().help);
@@ -83,17 +95,60 @@ class Maker {
       offset += static_cast<std::int64_t>(*done);
       progress_.add(static_cast<std::int64_t>(*done));
     }
-    return finish();
+    return {};
   }
 
- private:
-  Result<void> add(std::string_view text, std::int64_t offset, const std::vector<SamplePlace>& places) {
-    std::vector<Sample> samples(places.size());
+  Result<void> add_shard() {
+    ShardReader reader(file_.part(0, file_.size()));
+    std::vector<ShardSample> some;
+    std::int64_t reached = 0;
+    while (true) {
+      auto sample = reader.next();
+      if (!sample)
+        return fail(sample.error().code, cat(file_.path().string(), ": ", sample.error().message),
+                    sample.error().help);
+      const bool last = !*sample;
+      if (!last) some.push_back(std::move(**sample));
+      if (last || some.size() == kShardBatch) {
+        if (auto added = add(some); !added) return added;
+        some.clear();
+        progress_.add(reader.position() - std::exchange(reached, reader.position()));
+      }
+      if (last) break;
+    }
+    unkeyed_ = reader.unkeyed();
+    return {};
+  }
+
+  /// Of several, on several threads.
+  template <class Facts>
+  static std::vector<Sample> all_facts(std::size_t n, Facts facts) {
+    std::vector<Sample> samples(n);
     const std::size_t workers = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 16);
     const std::size_t share = 64;  // enough for a thread not to wait for the next one
-    parallel_for((places.size() + share - 1) / share, static_cast<int>(workers), [&](std::size_t part) {
-      for (std::size_t i = part * share; i < std::min(places.size(), (part + 1) * share); ++i)
-        samples[i] = facts_of(text.substr(places[i].offset, places[i].length), placeholders_);
+    parallel_for((n + share - 1) / share, static_cast<int>(workers), [&](std::size_t part) {
+      for (std::size_t i = part * share; i < std::min(n, (part + 1) * share); ++i) samples[i] = facts(i);
+    });
+    return samples;
+  }
+
+  Result<void> add(const std::vector<ShardSample>& some) {
+    std::vector<Sample> samples = all_facts(some.size(), [&](std::size_t i) {
+      return facts_of(read_shard_sample(some[i], file_), placeholders_);
+    });
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      if (samples_ == std::numeric_limits<std::uint32_t>::max())
+        return at_line(cat(" ", samples_, " samples and more than an index can count"), {});
+      samples[i].entry.offset = static_cast<std::uint64_t>(some[i].begin());
+      samples[i].entry.line = static_cast<std::uint32_t>(samples_ + 1);
+      append(samples[i]);
+    }
+    return {};
+  }
+
+  Result<void> add(std::string_view text, std::int64_t offset, const std::vector<SamplePlace>& places) {
+    std::vector<Sample> samples = all_facts(places.size(), [&](std::size_t i) {
+      return facts_of(read_conversation(text.substr(places[i].offset, places[i].length)), placeholders_);
     });
     for (std::size_t i = 0; i < places.size(); ++i) {
       const SamplePlace& place = places[i];
@@ -124,10 +179,9 @@ class Maker {
   }
 
   std::string finish() {
-    const Json about = {{"size", file_.size()},
-                        {"modified", file_.modified()},
-                        {"placeholders", placeholders_},
-                        {"unread", unread_}};
+    const Json about = {{"size", file_.size()},          {"modified", file_.modified()},
+                        {"placeholders", placeholders_}, {"shard", shard_},
+                        {"unkeyed", unkeyed_},           {"unread", unread_}};
     out_ += about.dump();
     IndexHead head{kIndexMagic, 0, samples_, stride_};
     std::memcpy(out_.data(), &head, sizeof head);
@@ -152,6 +206,8 @@ class Maker {
   SampleSplitter splitter_;
   std::size_t stride_ = 0;
   std::uint64_t samples_ = 0;
+  bool shard_ = false;
+  std::int64_t unkeyed_ = 0;
   std::string out_;
   std::map<std::string, Json> unread_;
 };

@@ -7,16 +7,16 @@
 namespace cornstarch::dataio {
 namespace {
 
-Result<MediaItem> prepare(const LogMel& mel, const std::filesystem::path& path) {
+Result<MediaItem> prepare(const LogMel& mel, ByteSource bytes) {
   const LogMel::Options& wanted = mel.options();
   // A little more than is taken: enough to see that there is more.
-  auto audio = read_audio(path, wanted.sampling_rate, wanted.n_samples + wanted.hop_length + 1);
+  auto audio = read_audio(std::move(bytes), wanted.sampling_rate, wanted.n_samples + wanted.hop_length + 1);
   if (!audio) return tl::unexpected(audio.error());
   return mel(std::move(*audio));
 }
 
-Result<MediaItem> prepare(const auto& processor, const std::filesystem::path& path) {
-  const auto image = read_image(path);
+Result<MediaItem> prepare(const auto& processor, ByteSource bytes) {
+  const auto image = read_image(bytes);
   if (!image) return tl::unexpected(image.error());
   return processor(*image);
 }
@@ -38,15 +38,15 @@ Result<Preparer> Preparer::make(const MediaSource& source) {
               cat("no preprocessor keeps the lengths of what '", source.placeholder, "' stands for"));
 }
 
-Result<catalog::Extents> Preparer::extents(const std::filesystem::path& path) const {
+Result<catalog::Extents> Preparer::extents(ByteSource bytes) const {
   if (extents_) return *extents_;
-  const auto info = probe_image(path);
+  const auto info = probe_image(bytes);
   if (!info) return tl::unexpected(info.error());
   return std::get<PatchPreprocessor>(processor_).extents(info->width, info->height);
 }
 
-Result<MediaItem> Preparer::operator()(const std::filesystem::path& path) const {
-  return std::visit([&](const auto& processor) { return prepare(processor, path); }, processor_);
+Result<MediaItem> Preparer::operator()(ByteSource bytes) const {
+  return std::visit([&](const auto& processor) { return prepare(processor, std::move(bytes)); }, processor_);
 }
 
 std::string Preparer::to_json() const {

@@ -1,23 +1,23 @@
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <variant>
 
+#include "byte_source.h"
 #include "cornstarch/dataio/conversations.h"
 #include "cornstarch/dataio/preprocess.h"
 
 namespace cornstarch::dataio {
 
-/// Makes an encoder's items of files.
+/// Makes an encoder's items of media files' bytes.
 class Preparer {
  public:
   static Result<Preparer> make(const MediaSource& source);
 
   /// Of the item that a file becomes; where items have sizes of their own, its header is read.
-  Result<catalog::Extents> extents(const std::filesystem::path& path) const;
-  Result<MediaItem> operator()(const std::filesystem::path& path) const;
+  Result<catalog::Extents> extents(ByteSource bytes) const;
+  Result<MediaItem> operator()(ByteSource bytes) const;
   /// The text of a preprocessor_config.json that says the same.
   std::string to_json() const;
 

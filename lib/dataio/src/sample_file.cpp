@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
+#include "data_url.h"
+#include "shard.h"
 
 namespace cornstarch::dataio {
 namespace {
@@ -53,20 +55,38 @@ Result<SampleFile> SampleFile::open(const ConversationFile& source, const Conver
 SampleFile::SampleFile(const ConversationFile& source, DataFile data, SampleIndex index,
                        const ConversationOptions& options)
     : options_(&options), data_(std::move(data)), index_(std::move(index)), media_(source.media_root) {
-  const auto& all = index_.placeholders();
+  const auto column = [&](std::string_view mark) {
+    const auto& all = index_.placeholders();
+    return static_cast<std::size_t>(std::find(all.begin(), all.end(), mark) - all.begin());
+  };
   for (const MediaSource& each : options.media) {
-    columns_.push_back(
-        static_cast<std::size_t>(std::find(all.begin(), all.end(), each.placeholder) - all.begin()));
+    columns_.push_back(column(each.placeholder));
     least_features_.push_back(each.least_features());
+  }
+  for (const MediaKind kind : kKinds) {
+    parts_[static_cast<std::size_t>(kind)] = column(kPartMarks[static_cast<std::size_t>(kind)]);
+    takers_[static_cast<std::size_t>(kind)] = encoder_of_parts(kind, options.media);
   }
 }
 
 std::string SampleFile::place(std::int64_t sample) const {
-  return cat(data_.path().string(), ":", index_[sample].line);
+  const SampleIndex::Entry& entry = index_[sample];
+  if (index_.is_shard()) {
+    auto first = TarReader(data_.part(0, data_.size()), static_cast<std::int64_t>(entry.offset)).next();
+    const auto name = first && *first ? shard_name((*first)->name) : std::nullopt;
+    if (name) return cat(data_.path().string(), ":", name->key, ".*");
+  }
+  return cat(data_.path().string(), ":", entry.line);
 }
 
 int SampleFile::items(std::int64_t sample, std::size_t encoder) const {
-  return sound(sample) ? index_.counts(sample)[columns_[encoder]] : 0;
+  return sound(sample) ? static_cast<int>(counted(sample, encoder)) : 0;
+}
+
+std::int64_t SampleFile::counted(std::int64_t sample, std::size_t encoder) const {
+  const auto counts = index_.counts(sample);
+  const auto kind = static_cast<std::size_t>(options_->media[encoder].kind);
+  return counts[columns_[encoder]] + (takers_[kind] == encoder ? counts[parts_[kind]] : 0);
 }
 
 bool SampleFile::sound(std::int64_t sample) const {
@@ -74,19 +94,32 @@ bool SampleFile::sound(std::int64_t sample) const {
   if (entry.malformed != 0) return false;
   std::array<std::int64_t, kMediaKinds> unplaced = {};
   std::copy(entry.files.begin(), entry.files.end(), unplaced.begin());
+  for (std::size_t kind = 0; kind < kMediaKinds; ++kind)
+    if (!takers_[kind] && index_.counts(sample)[parts_[kind]] > 0) return false;
   std::int64_t features = 0;
   for (std::size_t e = 0; e < columns_.size(); ++e) {
     const MediaSource& source = options_->media[e];
-    const std::int64_t items = index_.counts(sample)[columns_[e]];
+    const std::int64_t items = counted(sample, e);
     unplaced[static_cast<std::size_t>(source.kind)] -= items;
     features += items * least_features_[e];
   }
   return features <= options_->sequence_length && unplaced == decltype(unplaced){};
 }
 
-Result<Conversation> SampleFile::read(std::int64_t sample) const {
+Result<Conversation> SampleFile::parse(std::int64_t sample) const {
   const SampleIndex::Entry& entry = index_[sample];
-  auto conversation = read_conversation(data_.text(static_cast<std::int64_t>(entry.offset), entry.length));
+  const auto offset = static_cast<std::int64_t>(entry.offset);
+  if (!index_.is_shard()) return read_conversation(data_.text(offset, entry.length));
+  auto packed = ShardReader(data_.part(0, data_.size()), offset).next();
+  if (!packed) return tl::unexpected(packed.error());
+  if (!*packed) return fail(ExitCode::bad_data, "no sample of a shard");
+  auto conversation = read_shard_sample(**packed, data_);
+  if (conversation) conversation->members = std::move((*packed)->members);
+  return conversation;
+}
+
+Result<Conversation> SampleFile::read(std::int64_t sample) const {
+  auto conversation = parse(sample);
   if (!conversation) return conversation;
   const auto found = check(*conversation, *options_);
   if (!found) return tl::unexpected(found.error());
@@ -98,14 +131,31 @@ Result<Conversation> SampleFile::read(std::int64_t sample) const {
   return conversation;
 }
 
+Result<ByteSource> SampleFile::media(const Conversation& sample, const std::string& name) const {
+  if (is_data_url(name)) {
+    auto bytes = data_of(name);
+    if (bytes) return ByteSource::holding(std::move(*bytes));
+    Error error = bytes.error();
+    error.message = cat("'", shown_name(name), "': ", error.message);
+    return tl::unexpected(std::move(error));
+  }
+  for (const TarMember& member : sample.members)
+    if (member.name == name) return data_.part(member.begin, member.size);
+  const auto path = media_.find(name);
+  if (!path) return tl::unexpected(path.error());
+  return ByteSource::open(*path);
+}
+
 /// Through one file.
 class Review {
  public:
   Review(const SampleFile& file, Findings& findings) : file_(file), out_(findings) {
     const auto& all = file.index_.placeholders();
+    const auto known = [](const auto& columns, std::size_t p) {
+      return std::find(columns.begin(), columns.end(), p) != columns.end();
+    };
     for (std::size_t p = 0; p < all.size(); ++p)
-      if (std::find(file.columns_.begin(), file.columns_.end(), p) == file.columns_.end())
-        strays_.push_back({p, {}});
+      if (!known(file.columns_, p) && !known(file.parts_, p)) strays_.push_back({p, {}});
   }
 
   void look_through() {
@@ -124,9 +174,9 @@ class Review {
   static constexpr std::int64_t kLooks = 1000;
 
   struct Seen {
-    std::int64_t samples = 0, first_line = 0;
-    void add(std::int64_t line) {
-      if (samples++ == 0) first_line = line;
+    std::int64_t samples = 0, first = 0;
+    void add(std::int64_t sample) {
+      if (samples++ == 0) first = sample;
     }
   };
 
@@ -139,9 +189,9 @@ class Review {
       if (!conversation) out_.problems.add(conversation.error(), file_.place(i));
       return;
     }
-    if (entry.has_answer == 0) unanswered_.add(entry.line);
+    if (entry.has_answer == 0) unanswered_.add(i);
     for (auto& [placeholder, seen] : strays_)
-      if (file_.index_.counts(i)[placeholder] > 0) seen.add(entry.line);
+      if (file_.index_.counts(i)[placeholder] > 0) seen.add(i);
   }
 
   void look_for_media(std::int64_t i) {
@@ -152,29 +202,38 @@ class Review {
     if (!conversation) return;
     for (const auto& files : conversation->files) {
       for (const std::string& name : files) {
-        const auto path = file_.media(name);
-        if (path) continue;
+        const auto bytes = file_.media(*conversation, name);
+        if (bytes) continue;
         ++out_.lacking;
-        return out_.problems.add(path.error(), file_.place(i));
+        return out_.problems.add(bytes.error(), file_.place(i));
       }
     }
   }
 
+  std::string place_at(std::int64_t line) const {
+    if (file_.index_.is_shard() && line >= 1 && line <= file_.size()) return file_.place(line - 1);
+    return cat(file_.data_.path().string(), ":", line);
+  }
+
   void warn() {
-    const auto say = [&](std::int64_t samples, std::int64_t line, const std::string& what) {
-      out_.warnings.push_back(cat(file_.data_.path().string(), ":", line, ": ", what, " (", samples, " of ",
-                                  file_.size(), " samples; this is the first)"));
+    if (const std::int64_t unkeyed = file_.index_.unkeyed(); unkeyed > 0)
+      out_.warnings.push_back(
+          cat(file_.data_.path().string(), ": ", unkeyed,
+              " members are of no sample, since their names begin with a dot or have none"));
+    const auto say = [&](std::int64_t samples, const std::string& first, const std::string& what) {
+      out_.warnings.push_back(
+          cat(first, ": ", what, " (", samples, " of ", file_.size(), " samples; this is the first)"));
     };
     if (unanswered_.samples > 0)
-      say(unanswered_.samples, unanswered_.first_line,
+      say(unanswered_.samples, file_.place(unanswered_.first),
           "the conversation has no answer (a turn from 'gpt' or 'assistant'): nothing is learnt from it");
     for (const auto& [placeholder, seen] : strays_)
       if (seen.samples > 0)
-        say(seen.samples, seen.first_line,
+        say(seen.samples, file_.place(seen.first),
             cat("'", file_.index_.placeholders()[placeholder],
                 "' is no encoder's placeholder: it stays text"));
     for (const SampleIndex::Unread& unread : file_.index_.unread())
-      say(unread.samples, unread.first_line,
+      say(unread.samples, place_at(unread.first_line),
           cat("'", unread.key,
               "' names media, but nothing reads it; keys that are read: image, images, audio, audios"));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "conversation.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
@@ -29,6 +30,7 @@ std::vector<std::string> counted(const std::vector<std::string>& wanted) {
         }))
       out.push_back(common);
   }
+  out.insert(out.end(), kPartMarks.begin(), kPartMarks.end());
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
@@ -88,6 +90,8 @@ Result<SampleIndex> SampleIndex::parse(std::string_view bytes, const DataFile& f
   try {
     if (about->at("size") != file.size() || about->at("modified") != file.modified()) return stale();
     index.placeholders_ = about->at("placeholders").get<std::vector<std::string>>();
+    index.shard_ = about->at("shard").get<bool>();
+    index.unkeyed_ = about->at("unkeyed").get<std::int64_t>();
     for (const auto& [key, note] : about->at("unread").items())
       index.unread_.push_back({key, note.at("samples"), note.at("first_line")});
   } catch (const Json::exception&) {

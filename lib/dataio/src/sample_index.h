@@ -21,14 +21,15 @@ inline constexpr std::size_t kMaxSampleBytes = std::size_t{64} << 20;
 
 /// What the samples of a file are, found in one pass over it: where each stands, which media it lists and how
 /// often each placeholder stands in its text. It holds facts of the file only, so that one index, kept beside
-/// the file, serves every run; 24 + 2 x placeholders bytes a sample, mapped into memory and shared by a
+/// the file, serves every run; 32 + 2 x placeholders bytes a sample, mapped into memory and shared by a
 /// host's processes.
 class SampleIndex {
  public:
   struct Entry {
-    std::uint64_t offset;
-    std::uint32_t length;
-    std::uint32_t line;
+    std::uint64_t offset;                          ///< of its JSON; in a shard, of its first member's headers
+    std::uint64_t identity;                        ///< identity_of() it; 0 of one that is malformed
+    std::uint32_t length;                          ///< of its JSON; in a shard, nothing
+    std::uint32_t line;                            ///< in a shard, its number, from 1
     std::array<std::uint16_t, kMediaKinds> files;  ///< by MediaKind
     std::uint8_t malformed;                        ///< read_conversation() refuses it
     std::uint8_t has_answer;
@@ -53,6 +54,8 @@ class SampleIndex {
   std::span<const std::uint16_t> counts(std::int64_t sample) const;
   const std::vector<std::string>& placeholders() const { return placeholders_; }
   const std::vector<Unread>& unread() const { return unread_; }
+  bool is_shard() const { return shard_; }           ///< the file is a tar archive
+  std::int64_t unkeyed() const { return unkeyed_; }  ///< a shard's members that belong to no sample
 
  private:
   static std::optional<SampleIndex> load(const std::filesystem::path& path, const DataFile& file,
@@ -67,6 +70,8 @@ class SampleIndex {
   std::size_t stride_ = 0;
   std::vector<std::string> placeholders_;
   std::vector<Unread> unread_;
+  bool shard_ = false;
+  std::int64_t unkeyed_ = 0;
 };
 
 /// One pass over a file: what parse() takes.

@@ -4,6 +4,7 @@
 #include <limits>
 #include <numbers>
 
+#include "byte_source.h"
 #include "catch.h"
 #include "cornstarch/base/parallel.h"
 #include "golden.h"
@@ -180,6 +181,8 @@ TEST_CASE("recordings that are not read") {
   const golden::Folder folder;
   const auto missing = folder.path() / "none.wav";
   CHECK(read_audio(missing, 16000, kAll).error().code == ExitCode::missing_input);
+  CHECK(read_audio(ByteSource::part_of(-1, 0, 100), 16000, kAll).error().message ==
+        "cannot be read: Bad file descriptor");
   CHECK(problem(missing) == "cannot read '" + missing.string() + "': No such file or directory");
   CHECK(probe_audio(missing).error().message == problem(missing));
   CHECK(problem(folder.path()) == "cannot read '" + folder.path().string() + "': it is a folder");

@@ -9,6 +9,7 @@
 #include "index_format.h"
 #include "peak_memory.h"
 #include "sample_index.h"
+#include "tar_writer.h"
 
 using cornstarch::cat;
 using cornstarch::ExitCode;
@@ -68,6 +69,19 @@ const std::string kSeen = R"({"conversations": [{"from": "human", "value": "<ima
                           R"( {"from": "gpt", "value": "seven"}], "image": "a.png"})";
 const std::string kText =
     R"({"conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi"}]})";
+
+std::string base64(const std::string& bytes) {
+  const char* letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t bits = 0;
+    for (std::size_t k = 0; k < 3; ++k)
+      bits = bits << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    for (std::size_t k = 0; k < 4; ++k)
+      out += i + k > bytes.size() ? '=' : letters[bits >> (18 - 6 * k) & 63];
+  }
+  return out;
+}
 
 Ids operator+(Ids a, const Ids& b) {
   a.insert(a.end(), b.begin(), b.end());
@@ -239,6 +253,160 @@ TEST_CASE("an array, blank lines, line ends of other systems and a byte order ma
   CHECK(images == std::vector<int>{0, 1, 1, 0});
 }
 
+TEST_CASE("parts of messages go to the encoder of their kind, be they files or data") {
+  Fixture f;
+  const std::string png = cornstarch::value_or_throw(cornstarch::read_file(f.folder.path() / "b.png"));
+  const std::string seen = R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"},)"
+                           R"( {"type": "image_url", "image_url": {"url": ")";
+  const std::string asked =
+      R"("}}, {"type": "text", "text": "y"}]}, {"role": "assistant", "content": "z"}]})";
+  f.file("train.jsonl",
+         seen + "a.png" + asked + "\n" + seen + "data:image/png;base64," + base64(png) + asked + "\n" +
+             R"({"messages": [{"role": "user", "content": [{"type": "audio", "audio": "a.wav"}]},)"
+             R"( {"role": "assistant", "content": "z"}]})");
+  const auto dataset = f.open();
+  REQUIRE(dataset->warnings().empty());
+  REQUIRE(dataset->size() == 3);
+  CHECK(dataset->info(0).items == std::vector<int>{1, 0});
+  CHECK(dataset->info(1).items == std::vector<int>{1, 0});
+  CHECK(dataset->info(2).items == std::vector<int>{0, 1});
+  const auto row = dataset->text(0);
+  REQUIRE(row);
+  CHECK(Ids(row->ids.begin(), row->ids.begin() + row->length) ==
+        f.ids("x") + Ids{-1, -1, -1} + f.ids("y\n") + f.ids("z") + Ids{1});
+  const auto expect = [&](const std::string& name) {
+    return (*ImagePreprocessor::parse("", {3, 12, 12}))(*read_image(f.folder.path() / name))->values;
+  };
+  CHECK((*dataset->media(0, 0)).at(0).values == expect("a.png"));
+  CHECK((*dataset->media(1, 0)).at(0).values == expect("b.png"));
+  CHECK((*dataset->media(2, 1)).at(0).shape == Ids{8, 100});
+}
+
+TEST_CASE("parts that no encoder takes, or several would, and data that is none") {
+  const std::string part = R"({"messages": [{"role": "user", "content": [{"type": "image", "image": ")";
+  const std::string end = R"("}]}, {"role": "assistant", "content": "z"}]})";
+  const auto problem = [](Fixture& f) {
+    const auto opened = ConversationDataset::open(f.options);
+    REQUIRE_FALSE(opened);
+    return f.without_folder(opened.error().message) +
+           (opened.error().help.empty() ? "" : " | " + opened.error().help);
+  };
+  Fixture several;
+  several.options.media.push_back({"<image2>", MediaKind::image, each(1), {3, 12, 12}, ""});
+  several.file("train.jsonl", part + "a.png" + end);
+  CHECK(problem(several) ==
+        "train.jsonl:1: parts of type 'image' do not say which encoder takes them: '<image>', '<image2>' | "
+        "write "
+        "the encoder's placeholder into the text where a part stands, and list the files under 'images'");
+  Fixture none;
+  none.options.media.erase(none.options.media.begin());
+  none.file("train.jsonl", R"({"messages": [{"role": "user", "content": [{"type": "image"}]}]})");
+  CHECK(
+      problem(none) ==
+      "train.jsonl:1: the sample has 1 parts of type 'image', but no encoder of the model takes image files");
+  Fixture few;
+  few.file("train.jsonl",
+           R"({"messages": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text":)"
+           R"( "<image>"}]}, {"role": "assistant", "content": "z"}], "images": ["a.png"]})");
+  CHECK(problem(few) ==
+        "train.jsonl:1: the sample has 1 parts of type 'image' and 1 placeholders ('<image>') in its text, "
+        "but 1 "
+        "image files | each part and each placeholder takes one file: that which the part names, or else the "
+        "next "
+        "of the list");
+  const std::string name = "'data:image/png;base64,...'";
+  for (const auto& [data, wanted] : std::vector<std::pair<std::string, std::string>>{
+           {"data:image/png;base64," + std::string(65, 'A'), name + ": its base64 is cut short"},
+           {"data:image/png;base64," + std::string(64, 'A') + "AA%A", name + ": no base64 at letter 67"},
+           {"data:image/png,AAAA",
+            "'data:image/png,AAAA': a data: URL that is not in base64 | it begins as "
+            "data:image/png;base64, and goes on with the file's bytes in base64"}}) {
+    Fixture f;
+    f.file("train.jsonl", part + data + end);
+    CHECK(problem(f) == "train.jsonl:1: " + wanted);
+  }
+  Fixture text;
+  text.file("train.jsonl", part + "data:;base64,aGFsbG8" + end);
+  CHECK(text.without_folder(text.open()->media(0, 0).error().message)
+            .starts_with("train.jsonl:1: 'data:;base64,aGFsbG8': "));
+}
+
+TEST_CASE("a shard is read where it lies") {
+  for (const char* form : {"ustar", "gnu", "pax"}) {
+    CAPTURE(form);
+    Fixture f;
+    std::filesystem::copy_file(golden::path(cat("shards/", form, ".tar")), f.folder.path() / "a.tar");
+    f.options.files.push_back({f.folder.path() / "a.tar", f.folder.path() / "nowhere", 1});
+    const auto dataset = f.open();
+    REQUIRE(dataset->size() == 3);
+    REQUIRE(dataset->warnings().size() == 1);
+    CHECK(f.without_folder(dataset->warnings()[0]) ==
+          "a.tar: 1 members are of no sample, since their names begin with a dot or have none");
+    CHECK(dataset->info(0).items == std::vector<int>{1, 0});
+    CHECK(dataset->info(1).items == std::vector<int>{2, 0});
+    CHECK(dataset->info(2).items == std::vector<int>{1, 1});
+    CHECK(f.without_folder(dataset->place(2)) == "a.tar:caption/2.*");
+    const auto picture = [&](const std::string& name) {
+      return (*ImagePreprocessor::parse("", {3, 12, 12}))(*read_image(f.folder.path() / name))->values;
+    };
+    CHECK((*dataset->media(0, 0)).at(0).values == picture("a.png"));
+    CHECK((*dataset->media(1, 0)).at(0).values == picture("a.png"));
+    CHECK((*dataset->media(1, 0)).at(1).values == picture("b.png"));
+    CHECK((*dataset->media(2, 0)).at(0).values == picture("b.png"));
+    const auto mel = LogMel::parse("", {8, 100});
+    CHECK((*dataset->media(2, 1)).at(0).values ==
+          (*mel)(*read_audio(f.folder.path() / "a.wav", 16000, mel->options().n_samples + 161))->values);
+    const auto row = dataset->text(2);
+    REQUIRE(row);
+    CHECK(Ids(row->ids.begin(), row->ids.begin() + row->length) ==
+          Ids{-1, -1, -1, -2, -2} + f.ids("\n") + f.ids("A drei-eck: \xE2\x96\xB3") + Ids{1});
+    const auto asked = dataset->question(2);
+    REQUIRE(asked);
+    CHECK(asked->answer == "A drei-eck: \xE2\x96\xB3");
+  }
+}
+
+TEST_CASE("what is wrong with a shard's samples is named by their keys") {
+  using cornstarch::test::tar_member;
+  Fixture f;
+  f.file("a.tar", tar_member("ok.txt", "A") + tar_member("x/lone.png", "") + tar_member("7.json", "[]") +
+                      tar_member("8.json", R"({"messages": [{"role": "user", "content": "B"}]})") +
+                      tar_member("8.png", "no picture") + cornstarch::test::tar_end());
+  f.file("b.tar", tar_member("1.txt", "A") + tar_member("2.png", "", '2') + cornstarch::test::tar_end());
+  CHECK(f.problem() ==
+        "a.tar:x/lone.*: the sample has neither a .json nor a .txt\n"
+        "a.tar:7.*: the sample is a list, not an object\n"
+        "a.tar:8.*: the text has 0 image placeholders ('<image>'), 'image' lists 1 files\n"
+        "b.tar: at byte 1024: '2.png' is a link, which is not read");
+  Fixture g;
+  g.file("a.tar",
+         tar_member("ok.txt", "A") + tar_member("ok.png", "no picture") + cornstarch::test::tar_end());
+  CHECK(g.without_folder(g.open()->media(0, 0).error().message).starts_with("a.tar:ok.*: 'ok.png': "));
+}
+
+TEST_CASE("a long shard keeps its index, and knows its samples by it") {
+  using cornstarch::test::tar_member;
+  Fixture f;
+  std::string archive;
+  for (int i = 0; i < 2500; ++i) {
+    archive += tar_member(cat("s/", i, ".txt"), cat("caption ", i));
+    if (i % 2 == 1) archive += tar_member(cat("s/", i, ".png"), cat("picture ", i, std::string(600, ' ')));
+  }
+  f.file("a.tar", archive + cornstarch::test::tar_end());
+  REQUIRE(archive.size() > std::size_t{4} << 20);
+  for (int turn = 0; turn < 2; ++turn) {
+    const auto dataset = f.open();
+    CHECK(std::filesystem::exists(f.folder.path() / ".a.tar.index"));
+    REQUIRE(dataset->size() == 2500);
+    for (const int i : {0, 1, 1023, 1024, 2499}) {
+      CAPTURE(i);
+      CHECK(dataset->info(i).items == std::vector<int>{i % 2, 0});
+      CHECK(f.without_folder(dataset->place(i)) == cat("a.tar:s/", i, ".*"));
+      CHECK(dataset->question(i)->answer == cat("caption ", i));
+    }
+  }
+}
+
 TEST_CASE("a weight repeats the first samples or leaves the last ones out") {
   Fixture f;
   f.file("a.jsonl", kText + "\n" + kSeen + "\n" + kText + "\n", 1.7);  // 5
@@ -304,8 +472,10 @@ TEST_CASE("every problem of the files is named with its line, all at once") {
   CHECK(lines[0].starts_with("train.jsonl:2: not JSON at byte 20: "));
   const std::vector<std::string> wanted = {
       "train.jsonl:3: the sample is a list, not an object",
-      "train.jsonl:4: the sample has no list 'conversations' of turns",
-      "train.jsonl:5: conversations[0].from is 'bot'; allowed: human, user, system, gpt, assistant",
+      "train.jsonl:4: the sample has no list 'conversations' or 'messages' of turns",
+      "train.jsonl:5: conversations[0].from is 'bot'; allowed: human, user, system, developer, gpt, "
+      "assistant, chatgpt, "
+      "bing, bard, model",
       "train.jsonl:6: conversations[0] has no text 'value'",
       "train.jsonl:7: the text has 0 image placeholders ('<image>'), 'image' lists 1 files",
       "train.jsonl:8: the text has 1 image placeholders ('<image>'), 'image' lists 2 files",

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 
+#include "byte_source.h"
 #include "catch.h"
 #include "golden.h"
 #include "peak_memory.h"
@@ -91,6 +92,9 @@ TEST_CASE("pictures that are not read") {
         "cannot read '/nowhere/a.png': No such file or directory");
   CHECK(probe_image("/nowhere/a.png").error().message ==
         "cannot read '/nowhere/a.png': No such file or directory");
+  ByteSource closed = ByteSource::part_of(-1, 0, 100);
+  CHECK(read_image(closed).error().message == "cannot be read: Bad file descriptor");
+  CHECK(probe_image(closed).error().code == ExitCode::io);
   CHECK(read_image("/tmp").error().message == "cannot read '/tmp': it is a folder");
   const std::string pipe = (folder.path() / "pipe.png").string();
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);

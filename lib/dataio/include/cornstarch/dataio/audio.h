@@ -12,6 +12,8 @@
 /// AIFF, AU, CAF and what else it knows. Not AAC (M4A), WMA, AMR nor the sound of a video.
 namespace cornstarch::dataio {
 
+class ByteSource;
+
 /// One channel, full scale at +-1.
 struct Audio {
   int rate = 0;  ///< samples per second
@@ -45,5 +47,6 @@ Result<AudioInfo> probe_audio(const std::filesystem::path& path, const AudioLimi
 /// and no more memory is taken than they and a few chunks need. Messages name no file; the caller knows it.
 Result<Audio> read_audio(const std::filesystem::path& path, int rate, std::int64_t samples,
                          const AudioLimits& limits = {});
+Result<Audio> read_audio(ByteSource bytes, int rate, std::int64_t samples, const AudioLimits& limits = {});
 
 }  // namespace cornstarch::dataio

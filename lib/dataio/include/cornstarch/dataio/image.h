@@ -11,6 +11,8 @@
 /// (PIL's `open` alone does not turn them), as RGB. Formats are told by content, never by name.
 namespace cornstarch::dataio {
 
+class ByteSource;
+
 enum class ImageFormat { jpeg, png, webp, gif, bmp };
 
 /// "JPEG".
@@ -40,6 +42,7 @@ struct ImageInfo {
 /// Reads the header alone: a few reads of 4 KiB, whatever the file's size (in a PNG, whose EXIF may stand
 /// behind the pixels, one for each chunk). What is wrong behind the header is not seen. The same limits hold.
 Result<ImageInfo> probe_image(const std::filesystem::path& path, const ImageLimits& limits = {});
+Result<ImageInfo> probe_image(ByteSource& bytes, const ImageLimits& limits = {});
 
 /// Every byte is PIL's (golden data of release 12.1; 11.3 to 13.0 give the same):
 ///   JPEG  baseline and progressive, grey, RGB, YCbCr, CMYK and YCCK (inverted as Adobe's), 8 bits
@@ -51,6 +54,7 @@ Result<ImageInfo> probe_image(const std::filesystem::path& path, const ImageLimi
 /// Messages name no file, the caller knows it.
 Result<Image> decode_image(std::string_view bytes, const ImageLimits& limits = {});
 Result<Image> read_image(const std::filesystem::path& path, const ImageLimits& limits = {});
+Result<Image> read_image(ByteSource& bytes, const ImageLimits& limits = {});
 
 enum class Filter { bilinear = 2, bicubic = 3 };  ///< the numbers are PIL's
 
