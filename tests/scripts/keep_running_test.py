@@ -12,17 +12,18 @@ import unittest
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "keep-running"
 # The n-th start takes the n-th line of `ends`: an exit code, and the step of a checkpoint that it leaves; or how it ends
-# once there is a signal: `wait` as asked, `forgotten` with 0, `done` with 0 and a model.
+# once there is a signal: `wait` as asked, `forgotten` with 0, `done` with 0 and a model, `lost` as asked by the second.
 COMMAND = """
 echo "$@" >> "$0/starts"
 read -r code step < <(sed -n "$(wc -l < "$0/starts")p" "$0/ends")
 [[ -z $step ]] || { mkdir -p "$0/run/checkpoints/$step"; touch "$0/run/checkpoints/$step/manifest.json"; }
 at_end() {
   [[ $code != done ]] || { mkdir -p "$0/run/model/llm"; touch "$0/run/model/llm/model.safetensors"; }
-  [[ $code == wait ]] && exit 75 || exit 0
+  [[ $code == wait || $code == lost ]] && exit 75 || exit 0
 }
-case $code in wait | forgotten | done)
+case $code in wait | forgotten | done | lost)
   trap at_end USR1
+  [[ $code != lost ]] || trap "trap at_end USR1" USR1
   echo there > "$0/there"
   while true; do sleep 0.05; done ;;
 esac
@@ -36,10 +37,10 @@ class KeepRunning(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cornstarch-keep-running-"))
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def words(self, ends, *options):
+    def words(self, ends, *options, launcher="bash"):
         (self.folder / "ends").write_text("".join(f"{end}\n" for end in ends))
         (self.folder / "starts").unlink(missing_ok=True)
-        return [SCRIPT, *options, "--", "bash", "-c", COMMAND, self.folder, "--set", f"run_dir={self.folder / 'run'}"]
+        return [SCRIPT, *options, "--", launcher, "-c", COMMAND, self.folder, "--set", f"run_dir={self.folder / 'run'}"]
 
     def ends(self, *ends, options=("--restarts", "2")):
         """What it ends with, says, and how it started the command."""
@@ -68,6 +69,11 @@ class KeepRunning(unittest.TestCase):
     def test_a_signal_is_passed_on_and_ends_it(self):
         self.assertEqual(self.end_by_a_signal("wait"), 75)
 
+    def test_a_signal_that_the_launcher_loses(self):
+        hydra = self.folder / "mpiexec.hydra"
+        shutil.copy(shutil.which("bash"), hydra)
+        self.assertEqual(self.signalled(["lost"], launcher=hydra), 75)
+
     def test_an_exit_code_that_the_launcher_forgets(self):
         self.assertEqual(self.end_by_a_signal("forgotten"), 75)
         self.assertEqual(self.end_by_a_signal("done"), 0)
@@ -90,10 +96,10 @@ class KeepRunning(unittest.TestCase):
             file = self.folder / "starts"
             self.assertEqual(len(file.read_text().splitlines()) if file.exists() else 0, starts)
 
-    def signalled(self, ends, env=None):
+    def signalled(self, ends, env=None, **words):
         """What it ends with that is told to stop once there is a file that says so."""
         (self.folder / "there").unlink(missing_ok=True)
-        process = subprocess.Popen(self.words(ends), stderr=subprocess.PIPE, env=env)
+        process = subprocess.Popen(self.words(ends, **words), stderr=subprocess.PIPE, env=env)
         self.addCleanup(lambda: process.poll() is None and process.kill())
         deadline = time.monotonic() + 30
         while not (self.folder / "there").exists():
