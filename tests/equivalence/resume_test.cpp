@@ -202,6 +202,22 @@ test::LayoutCase dropping(test::LayoutCase c) {
   return c;
 }
 
+/// The layout with pictures of any size, windows among their patches, and rotary positions of three parts.
+test::LayoutCase of_qwen_vl(test::LayoutCase c) {
+  c.name += ", Qwen2.5-VL";
+  c.llm = "qwen2_5_vl_text";
+  c.encoders.front().family = "qwen2_5_vl_vision";
+  c.encoders.front().projected = false;
+  return c;
+}
+
+test::LayoutCase of_gemma(test::LayoutCase c) {
+  c.name += ", DINOv2 and Gemma 3";
+  c.llm = "gemma3_text";
+  c.encoders.front().family = "dinov2";
+  return c;
+}
+
 fs::path step_folder(const fs::path& dir, int step) { return checkpoint::whole_folder(dir, step); }
 
 /// A run that was interrupted and went on in the same layout, beside one that was not.
@@ -252,6 +268,9 @@ TEST_CASE("A run goes on from its checkpoint bit by bit", "[resume]") {
     check_same_layout({adapted(all[i]), Precision::fp32}, folder.path());
   for (const std::size_t i : {7, 15})
     check_same_layout({dropping(all[i]), Precision::fp32}, folder.path(), 1);
+  for (const std::size_t i : {7, 13, 15})
+    check_same_layout({of_qwen_vl(all[i]), Precision::fp32}, folder.path(), 1);
+  check_same_layout({of_gemma(all[15]), Precision::fp32}, folder.path());
 }
 
 TEST_CASE("What one layout saves another goes on from", "[resume]") {
@@ -268,6 +287,10 @@ TEST_CASE("What one layout saves another goes on from", "[resume]") {
     check_pair({adapted(all[static_cast<std::size_t>(from)])}, {adapted(all[static_cast<std::size_t>(to)])},
                folder.path());
   check_pair({dropping(all[7])}, {dropping(all[15])}, folder.path());
+  for (const auto& [from, to] : std::vector<std::pair<int, int>>{{7, 13}, {15, 5}})
+    check_pair({of_qwen_vl(all[static_cast<std::size_t>(from)])},
+               {of_qwen_vl(all[static_cast<std::size_t>(to)])}, folder.path());
+  check_pair({of_gemma(all[11])}, {of_gemma(all[15])}, folder.path());
   const auto scales = config::Precision::fp8_in_fp64;
   check_pair({all[7], scales}, {all[15], scales}, folder.path());
 }
