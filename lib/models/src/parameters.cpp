@@ -5,20 +5,13 @@
 
 #include <variant>
 
-#include "cornstarch/base/checked.h"
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/shard.h"
 #include "initial_value.h"
 
 namespace cornstarch::models {
 namespace {
-
-Range part_of(const catalog::ParamSpec& spec, const comm::Group& tp) {
-  if (spec.split.dim < 0) return {};
-  const std::int64_t units = spec.shape.at(static_cast<std::size_t>(spec.split.dim)) / spec.split.unit;
-  const Range range = share(units, tp.size(), tp.rank());
-  return {range.begin * spec.split.unit, range.end * spec.split.unit};
-}
 
 const catalog::ParamSpec& find_spec(const catalog::ModelSpec& model, const std::string& name) {
   for (const catalog::ModuleSpec& module : model.modules) {
@@ -31,18 +24,16 @@ const catalog::ParamSpec& find_spec(const catalog::ModelSpec& model, const std::
 
 Parameter make_parameter(const catalog::Modality& modality, const catalog::ParamSpec& spec,
                          std::size_t module, const comm::Group& tp, const StageOptions& options) {
-  const Range part = part_of(spec, tp);
   Parameter p;
   p.modality = modality.name;
   p.spec = &spec;
   p.split_dim = spec.split.dim;
-  p.offset = part.begin;
+  p.offset = catalog::part_of(spec, tp.size(), tp.rank()).begin;
   p.trains = spec.trains;
   p.partial_over_tp = plan::partial_over_tp(options.where, modality.spec.modules.at(module), spec);
   p.counts = p.split_dim >= 0 || tp.rank() == 0;
   if (!spec.tied_to.empty()) p.tied_to = modality.name + "/" + spec.tied_to;
-  std::vector<std::int64_t> shape = spec.shape;
-  if (p.split_dim >= 0) shape[static_cast<std::size_t>(p.split_dim)] = part.size();
+  const catalog::Shape shape = catalog::shard_shape(spec, tp.size(), tp.rank());
   const at::ScalarType dtype = p.trains && options.wide_first ? at::kFloat : options.dtype;
   p.value = at::empty(shape, at::TensorOptions(options.device).dtype(dtype));
   if (options.draws) draw(p, modality, options.seed, {0, p.value.numel()});

@@ -8,6 +8,7 @@
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/module_kind.h"
+#include "cornstarch/catalog/shard.h"
 
 namespace cornstarch::plan {
 namespace {
@@ -363,12 +364,8 @@ Result<Plan> make_plan(const config::RunConfig& config, const Modalities& modali
 }
 
 std::int64_t params_on_rank(const catalog::ParamSpec& param, int tp) {
-  const std::int64_t all = checked_numel(param.shape).value_or(0);
-  if (param.split.dim < 0 || tp == 1 || all == 0) return all;
-  const std::int64_t length = param.shape[static_cast<std::size_t>(param.split.dim)];
-  const std::int64_t units = length / param.split.unit;
-  const std::int64_t largest_share = (units + tp - 1) / tp;
-  return all / length * largest_share * param.split.unit;
+  // Of shares that differ by one, the last is among the larger ones.
+  return checked_numel(catalog::shard_shape(param, tp, tp - 1)).value_or(0);
 }
 
 }  // namespace cornstarch::plan

@@ -3,18 +3,10 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
-#include "cornstarch/base/text.h"
+#include "cornstarch/catalog/shard.h"
 
 namespace cornstarch::train {
 namespace {
-
-catalog::Shape shard_shape(const catalog::ParamSpec& spec, int tp, int rank) {
-  catalog::Shape shape = spec.shape;
-  if (spec.split.dim < 0) return shape;
-  auto& size = shape[static_cast<std::size_t>(spec.split.dim)];
-  size = share(size / spec.split.unit, tp, rank).size() * spec.split.unit;
-  return shape;
-}
 
 /// The stage of a modality that a rank holds a part of, or -1.
 int stage_of(const plan::RankPlan& rank, int modality) {
@@ -64,7 +56,7 @@ std::optional<std::vector<models::NamedTensor>> gather_modality(const plan::Plan
           if (holder == me && me != writer)
             sends.push_back(comm.send(own, writer, comm::Lane::weights, param.name));
           if (holder == me || me != writer) continue;
-          const at::Tensor shard = at::empty(shard_shape(param, where.tp, t), options);
+          const at::Tensor shard = at::empty(catalog::shard_shape(param, where.tp, t), options);
           comm.receive(shard, holder, comm::Lane::weights, param.name)->wait();
           shards.push_back(shard.cpu());
         }
