@@ -37,6 +37,8 @@ struct Report {
 
   double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0, visible_pairs = 0;
   double items = 0;     ///< floating-point operations of media items
+  double answers = 0;   ///< evaluation: samples with targets,
+  double correct = 0;   ///< and those that greedy decoding would get right
   double dropped = 0;   ///< ranks that did not compute all of the step
   double cut = 0;       ///< recordings that are longer than their encoder takes
   double saved = 0;     ///< ranks whose part of the checkpoint under way is written,

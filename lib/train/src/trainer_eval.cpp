@@ -71,14 +71,15 @@ telemetry::EvalRecord Trainer::Impl::evaluate(std::int64_t step) {
   held_out.reset();
   Report report;
   report.targets = static_cast<double>(sums.targets);
-  report.next_bad = {static_cast<double>(sums.answers), static_cast<double>(sums.correct)};
+  report.answers = static_cast<double>(sums.answers);
+  report.correct = static_cast<double>(sums.correct);
   report.add_stop(launch::stop_requested());
   take(report, report.start(*world, device, sums.loss));
   ending.signal = report.stop_signal();
   if (ending.signal != 0) return record;
   record.loss = report.targets > 0 ? report.loss / report.targets : 0;
-  record.samples = static_cast<std::int64_t>(report.next_bad[0]);
-  record.accuracy = record.samples > 0 ? report.next_bad[1] / report.next_bad[0] : 0;
+  record.samples = static_cast<std::int64_t>(report.answers);
+  record.accuracy = record.samples > 0 ? report.correct / report.answers : 0;
   course.evaluated = static_cast<int>(step);
   if (observer.on_eval) observer.on_eval(record);
   judge_held_out(record);
