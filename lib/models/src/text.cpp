@@ -6,15 +6,10 @@
 
 #include "cornstarch/base/result.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/token_ids.h"
 #include "cornstarch/models/tokens.h"
 
 namespace cornstarch::models {
-namespace {
-
-constexpr std::int64_t kIgnored = -100;  // dataio::kIgnoreLabel: a label without a target
-
-}  // namespace
-
 Text make_text(const at::Tensor& ids, const at::Tensor& labels, std::size_t encoders, std::int64_t vocab) {
   const std::int64_t length = ids.size(1), rows = ids.numel();
   const std::int64_t* id = ids.const_data_ptr<std::int64_t>();
@@ -22,8 +17,8 @@ Text make_text(const at::Tensor& ids, const at::Tensor& labels, std::size_t enco
   std::vector<std::vector<std::int64_t>> placeholders(encoders);
   std::vector<std::int64_t> target_rows, targets, samples;
   for (std::int64_t i = 0; i < rows; ++i) {
-    if (id[i] < 0) {
-      const auto encoder = static_cast<std::size_t>(-1 - id[i]);
+    if (catalog::is_placeholder(id[i])) {
+      const auto encoder = static_cast<std::size_t>(catalog::encoder_of(id[i]));
       if (encoder >= encoders)
         throw Failure(ExitCode::internal, cat("placeholder ", id[i], " for ", encoders, " encoders"));
       placeholders[encoder].push_back(i);
@@ -31,7 +26,7 @@ Text make_text(const at::Tensor& ids, const at::Tensor& labels, std::size_t enco
     if (std::max(id[i], label[i]) >= vocab)
       throw Failure(ExitCode::internal,
                     cat("token id ", std::max(id[i], label[i]), " is outside of the vocabulary of ", vocab));
-    if ((i + 1) % length == 0 || label[i + 1] == kIgnored) continue;
+    if ((i + 1) % length == 0 || label[i + 1] == catalog::kIgnoreLabel) continue;
     target_rows.push_back(i);
     targets.push_back(label[i + 1]);
     samples.push_back(i / length);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cornstarch/catalog/token_ids.h"
+
 namespace cornstarch::plan {
 namespace {
 
@@ -55,7 +57,7 @@ class Builder {
     const auto length = std::ssize(ids);
     for (std::int64_t i = 0; i < length; ++i) {
       const std::int64_t id = ids[at(i)];
-      const int kind = id < 0 ? static_cast<int>(-1 - id) : kText;
+      const int kind = catalog::is_placeholder(id) ? catalog::encoder_of(id) : kText;
       const std::int64_t left = kind == kText ? 1 : cursor.advance(kind);
       set(first + i, first, kind, first + i + left, first + length);
     }
@@ -146,7 +148,8 @@ AttentionPattern attention_pattern(std::vector<PatternRow> rows, std::int64_t ro
   for (PatternRow& row : rows) {
     row.items.clear();
     for (std::size_t e = 0; e < item_rows.size(); ++e) {
-      const auto tokens = std::count(row.ids.begin(), row.ids.end(), -1 - static_cast<std::int64_t>(e));
+      const auto tokens =
+          std::count(row.ids.begin(), row.ids.end(), catalog::placeholder_id(std::int64_t(e)));
       const std::int64_t items = tokens == 0 ? 0 : (tokens - 1) / item_rows[e] + 1;
       row.items.emplace_back(at(items), item_rows[e]);
     }

@@ -4,6 +4,7 @@
 
 #include "cornstarch/base/random.h"
 #include "cornstarch/catalog/module_kind.h"
+#include "cornstarch/catalog/token_ids.h"
 #include "cornstarch/plan/distribution.h"
 
 namespace cornstarch::plan {
@@ -30,7 +31,7 @@ AttentionPattern pattern_of(const Ids& ids, std::vector<std::int64_t> starts,
 Ids half_items(std::int64_t tokens, std::int64_t rows) {
   Ids ids;
   while (static_cast<std::int64_t>(ids.size()) + 2 * rows <= tokens) {
-    append(ids, rows, -1);
+    append(ids, rows, catalog::placeholder_id(0));
     append(ids, rows, kTextId);
   }
   append(ids, tokens - static_cast<std::int64_t>(ids.size()), kTextId);
@@ -53,7 +54,7 @@ Packed packed_samples(std::int64_t tokens, const std::vector<std::int64_t>& item
     const auto which =
         static_cast<std::size_t>(draws.uniform(draw + 1) * static_cast<double>(item_rows.size() + 1));
     if (which < item_rows.size() && item_rows[which] < length)
-      append(row.ids, item_rows[which], -1 - static_cast<std::int64_t>(which));
+      append(row.ids, item_rows[which], catalog::placeholder_id(static_cast<std::int64_t>(which)));
     append(row.ids, begin + length - static_cast<std::int64_t>(row.ids.size()), kTextId);
   }
   return row;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cornstarch/catalog/token_ids.h"
+
 namespace cornstarch::plan {
 
 PartPositions rope_positions(std::span<const std::int64_t> ids,
@@ -16,8 +18,8 @@ PartPositions rope_positions(std::span<const std::int64_t> ids,
   };
   while (out[0].size() < ids.size()) {
     const std::int64_t id = ids[out[0].size()];
-    const auto e = static_cast<std::size_t>(-1 - id);
-    if (id >= 0 || grids.at(e).empty()) {
+    const auto e = static_cast<std::size_t>(catalog::encoder_of(id));
+    if (!catalog::is_placeholder(id) || grids.at(e).empty()) {
       add(0, 0, 0);
       ++next;
       continue;

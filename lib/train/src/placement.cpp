@@ -4,6 +4,7 @@
 
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/module_kind.h"
+#include "cornstarch/catalog/token_ids.h"
 
 namespace cornstarch::train {
 namespace {
@@ -18,8 +19,8 @@ std::vector<std::vector<int>> takers_of(std::span<const dataio::TextRow> rows, s
   std::vector<std::vector<int>> takers(encoders);
   for (std::size_t r = 0; r < rows.size(); ++r)
     for (std::size_t i = 0; i < rows[r].ids.size(); ++i)
-      if (const std::int64_t id = rows[r].ids[i]; id < 0)
-        takers.at(static_cast<std::size_t>(-1 - id))
+      if (const std::int64_t id = rows[r].ids[i]; catalog::is_placeholder(id))
+        takers.at(static_cast<std::size_t>(catalog::encoder_of(id)))
             .push_back(holder[r * static_cast<std::size_t>(row_length) + i]);
   return takers;
 }

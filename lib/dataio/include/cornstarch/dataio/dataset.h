@@ -7,6 +7,7 @@
 
 #include "cornstarch/base/result.h"
 #include "cornstarch/catalog/extents.h"
+#include "cornstarch/catalog/token_ids.h"
 
 /// Samples without tensors.
 namespace cornstarch::dataio {
@@ -19,17 +20,17 @@ struct SampleInfo {
 /// Per encoder, the extents of a sample's media items in the order of their placeholders.
 using SampleExtents = std::vector<std::vector<catalog::Extents>>;
 
+using catalog::kIgnoreLabel;
+using catalog::placeholder_id;
+
 /// One row of text: `sequence_length` ids and labels, padded on the right. A placeholder is expanded to one
-/// id per feature row: -(1 + encoder index). Labels are NOT shifted; -100 where nothing is to be learnt
+/// placeholder_id() per feature row. Labels are NOT shifted; kIgnoreLabel where nothing is to be learnt
 /// (prompt, placeholders, padding).
 struct TextRow {
   std::vector<std::int64_t> ids;
   std::vector<std::int64_t> labels;
   std::int64_t length = 0;  ///< tokens before padding
 };
-
-inline constexpr std::int64_t kIgnoreLabel = -100;
-inline std::int64_t placeholder_id(int encoder) { return -(1 + static_cast<std::int64_t>(encoder)); }
 
 /// One media item as its encoder takes it, row-major: pixels [3, H, W], log-mel [mels, frames] or, where each
 /// item has extents of its own, [places, width].

@@ -26,7 +26,7 @@ struct AttentionPattern {
 
 /// A row of a microbatch: one sample, or several one behind the other.
 struct PatternRow {
-  std::span<const std::int64_t> ids;  ///< of real tokens; -(1 + e) where encoder e's features go
+  std::span<const std::int64_t> ids;  ///< of real tokens, catalog::placeholder_id() among them
   std::vector<std::int64_t> starts;   ///< where the second and later samples begin, ascending
   std::vector<std::vector<std::int64_t>> items = {};  ///< [encoder][item of the row]: its tokens
 };
