@@ -22,11 +22,12 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import (AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
                           CLIPVisionModel, Dinov2Model, Qwen2AudioEncoder, SiglipVisionModel, WhisperForConditionalGeneration, WhisperModel, pipeline)
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
-from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel, Qwen2_5_VLTextModel
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel, Qwen2VLTextModel
 
 GOLDEN = Path(__file__).parent / "models"
 TEXT = "What digit do you see?\nSeven, and  then 12.\n"
+TEXT_PARTS = (Qwen2VLTextModel, Qwen2_5_VLTextModel)
 
 
 def load(folder, family, dtype="auto"):
@@ -35,6 +36,9 @@ def load(folder, family, dtype="auto"):
     if family in (WhisperModel, WhisperForConditionalGeneration):  # the encoder alone is exported
         others = ("decoder.", "model.decoder.", "proj_out.")
         info["missing_keys"] = [key for key in info.get("missing_keys", []) if not key.startswith(others)]
+    if family in TEXT_PARTS:  # which have no head: it lies beside, unless it is tied
+        head = [] if model.config.tie_word_embeddings else ["lm_head.weight"]
+        assert info.pop("unexpected_keys", []) == head, f"{folder}: {info}"
     left = {key: value for key, value in info.items() if value}
     assert not left, f"{folder}: {left}"
     return model.eval()
@@ -50,7 +54,22 @@ def check_type(folder):
     return said
 
 
+def logits_of_text_part(folder, family, dtype="auto", **inputs):
+    model = load(folder, family, dtype)
+    hidden = model(**inputs).last_hidden_state
+    head = load_file(folder / "model.safetensors").get("lm_head.weight", model.embed_tokens.weight)
+    return hidden @ head.to(hidden.dtype).T
+
+
 def outputs(name, folder, golden):
+    if name.startswith(("qwen2vlvision", "qwen25vlvision")):
+        family = Qwen2VisionTransformerPretrainedModel if name.startswith("qwen2vl") else Qwen2_5_VisionTransformerPretrainedModel
+        features = load(folder, family)(golden["media"].flatten(1), grid_thw=golden["grid"]).pooler_output
+        return features, golden["hidden.merger"]
+    if name.startswith(("qwen2vl", "qwen25vl")):
+        family = Qwen2VLTextModel if name.startswith("qwen2vl") else Qwen2_5_VLTextModel
+        return logits_of_text_part(folder, family, torch.float32, inputs_embeds=golden["hidden.model.embed_tokens"],
+                                   position_ids=golden["positions"]), golden["logits"]
     if name.startswith("qwen2audio"):
         return load(folder, Qwen2AudioEncoder)(golden["media"]).last_hidden_state, golden["hidden.layer_norm"]
     if name.startswith(("gemma", "llama", "mistral", "qwen")):
@@ -107,8 +126,20 @@ def check_sound(folder, family):
     assert encoder(features.to(encoder.dtype)).last_hidden_state.isfinite().all()
 
 
+def check_text_part(folder, family):
+    tokenizer = check_tokenizer(folder)
+    ids = tokenizer(TEXT, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    assert logits_of_text_part(folder, family, input_ids=ids).isfinite().all()
+
+
 def check_text(folder):
     load(folder, AutoModelForCausalLM)
+    check_tokenizer(folder)
+    answer = pipeline("text-generation", model=str(folder))(TEXT, max_new_tokens=4, do_sample=False)
+    assert answer[0]["generated_text"].startswith(TEXT)
+
+
+def check_tokenizer(folder):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = tokenizer(TEXT, add_special_tokens=False)["input_ids"]
     expected = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(TEXT, add_special_tokens=False).ids
@@ -116,8 +147,7 @@ def check_text(folder):
     end = json.loads((folder / "generation_config.json").read_text()).get("eos_token_id")
     ends = end if isinstance(end, list) else [end]
     assert end is None or tokenizer.eos_token_id in ends, f"{folder}: {tokenizer.eos_token_id} is not in {ends}"
-    answer = pipeline("text-generation", model=str(folder))(TEXT, max_new_tokens=4, do_sample=False)
-    assert answer[0]["generated_text"].startswith(TEXT)
+    return tokenizer
 
 
 def check_projector(folder):
@@ -138,6 +168,8 @@ def check_run(model):
               "qwen2_vl_vision": lambda folder: check_patches(folder, Qwen2VisionTransformerPretrainedModel),
               "qwen2_5_vl_vision": lambda folder: check_patches(folder, Qwen2_5_VisionTransformerPretrainedModel),
               "qwen2_audio_encoder": lambda folder: check_sound(folder, Qwen2AudioEncoder),
+              "qwen2_vl_text": lambda folder: check_text_part(folder, Qwen2VLTextModel),
+              "qwen2_5_vl_text": lambda folder: check_text_part(folder, Qwen2_5_VLTextModel),
               "llama": check_text, "mistral": check_text, "gemma2": check_text, "gemma3_text": check_text,
               "olmo2": check_text, "qwen2": check_text, "qwen3": check_text}
     folders = sorted(path.parent for path in model.glob("*/config.json"))
