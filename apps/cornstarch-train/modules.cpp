@@ -5,6 +5,7 @@
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
+#include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/plan/names.h"
 #include "run_file.h"
 #include "verbs.h"
@@ -44,7 +45,7 @@ Result<Modules> modules_of(const std::string& modality, const std::string& famil
 Result<std::string> hf_config_of(const std::optional<std::string>& pretrained,
                                  const std::optional<std::string>& config_json) {
   if (config_json || !pretrained) return config_json.value_or("{}");
-  return read_file(*pretrained + "/config.json", kMostConfig);
+  return catalog::read_model_config(*pretrained);
 }
 
 /// Stage lists may still be missing or wrong here: this verb is what helps to write them.

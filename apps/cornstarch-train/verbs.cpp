@@ -31,6 +31,14 @@ const std::vector<Verb>& verbs() {
        "  cornstarch-train checkpoint export runs/demo --to model    # of the newest\n"
        "  cornstarch-train checkpoint export runs/lora --to model --merge\n",
        declare_checkpoint},
+      {"import", "Write a config that trains a whole checkpoint, such as LLaVA's",
+       "  cornstarch-train import --hf llava-1.5-7b-hf --out first --data llava_instruct.json --media-root "
+       "coco\n"
+       "  cornstarch-train validate --config first/run.yaml\n",
+       declare_import},
+      {"export", "Write a trained run as a whole checkpoint, like the one that it began with",
+       "  cornstarch-train export --run runs/llava-1.5-7b-hf --out llava-tuned    # transformers loads it\n",
+       declare_export},
       {"env", "Show what this program sees: launcher, host, GPUs, libraries",
        "  cornstarch-train env\n"
        "  srun -n 8 cornstarch-train env\n",

@@ -27,6 +27,8 @@ Run declare_validate(Options& options);
 Run declare_plan(Options& options);
 Run declare_modules(Options& options);
 Run declare_checkpoint(Options& options);
+Run declare_import(Options& options);
+Run declare_export(Options& options);
 Run declare_env(Options& options);
 Run declare_selftest(Options& options);
 Run declare_schema(Options& options);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/whole_model.h"
 
 namespace cornstarch::catalog {
 namespace {
@@ -110,17 +111,9 @@ const Whole* find_whole(const std::string& model_type) {
   return it == list.end() ? nullptr : &*it;
 }
 
-const Family* family_of_type(const std::string& model_type) {
-  for (const FamilyInfo& info : families()) {
-    const Family* family = find_family(info.name);
-    if (contains(family->model_types, model_type)) return family;
-  }
-  return nullptr;
-}
-
 std::string known_both() { return cat(known_families(false), "; ", known_families(true)); }
 
-std::string help_for(const Names& parts) {
+std::string help_for(const std::string& whole, const Names& parts) {
   if (parts.empty())
     return cat("an encoder and a language model are declared separately, each with a folder of its own; ",
                known_both());
@@ -135,6 +128,12 @@ std::string help_for(const Names& parts) {
       known.push_back(cat("its encoder under model.encoders (family: ", family->info.name, ")"));
     }
   }
+  Names places = parts_of_whole(whole);
+  for (std::string& place : places) place.insert(0, "FOLDER#");
+  if (unknown.empty() && !places.empty())
+    return cat("declare its parts separately, each read from the whole by its name (pretrained: ",
+               join(places, ", "), "): ", join(known, ", "),
+               "; 'cornstarch-train import' writes such a config");
   if (unknown.empty())
     return cat("declare its parts separately, each with a folder of its own: ", join(known, ", "));
   return cat("it is made of ", join(parts, " and "), ", and ", join(unknown, " and "),
@@ -177,7 +176,7 @@ TypeProblem check_type(const Family& family, const Json& config, const std::stri
   const Names parts = parts_of(config, name);
   if (whole || !parts.empty())
     return {cat(key, ": '", name, "' is a whole checkpoint: encoder and language model in one"),
-            help_for(parts.empty() ? whole->parts : parts), true};
+            help_for(name, parts.empty() ? whole->parts : parts), true};
   return {cat(key, ": family '", name, "' is not known"), known_families(family.info.kind == ModelKind::llm)};
 }
 
@@ -201,6 +200,14 @@ TypeProblem check_architectures(const Family& family, const Json& config) {
 
 }  // namespace
 
+const Family* family_of_type(const std::string& model_type) {
+  for (const FamilyInfo& info : families()) {
+    const Family* family = find_family(info.name);
+    if (contains(family->model_types, model_type)) return family;
+  }
+  return nullptr;
+}
+
 TypeProblem check_model_type(const Family& family, const Json& config, const Json& section,
                              const std::string& name) {
   TypeProblem found = check_type(family, config, "model_type");
@@ -213,7 +220,7 @@ bool is_whole_checkpoint(const std::string& model_type) { return find_whole(mode
 
 std::string parts_help(const std::string& model_type) {
   const Whole* whole = find_whole(model_type);
-  return whole ? help_for(whole->parts) : "";
+  return whole ? help_for(model_type, whole->parts) : "";
 }
 
 bool is_other_model(const std::string& model_type) { return contains(other_models(), model_type); }

@@ -25,6 +25,9 @@ bool is_whole_checkpoint(const std::string& model_type);
 /// What to declare in its place.
 std::string parts_help(const std::string& model_type);
 
+/// The family whose config.json has this model_type; nothing if there is none.
+const Family* family_of_type(const std::string& model_type);
+
 /// Whether it is another model's name, and no slip of the pen, however near to one of ours.
 bool is_other_model(const std::string& model_type);
 

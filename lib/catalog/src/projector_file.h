@@ -12,8 +12,9 @@ namespace cornstarch::catalog {
 std::string projector_config(const config::Encoder& encoder, const ModuleSpec& projector);
 
 /// Whether the projector in a pretrained folder is of the config's type and activation; reports if not, and
-/// warns where it learnt from other features than it is to be given. `names`: the tensors of its file.
+/// warns where it learnt from other features than it is to be given. `place`: the encoder's `pretrained`;
+/// `names`: the projector's tensors there.
 bool check_projector(const Context& context, const std::string& path, const config::Encoder& encoder,
-                     const std::filesystem::path& folder, const std::vector<std::string>& names);
+                     const std::filesystem::path& place, const std::vector<std::string>& names);
 
 }  // namespace cornstarch::catalog

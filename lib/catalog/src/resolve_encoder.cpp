@@ -44,9 +44,26 @@ std::optional<AvgPool> pool_of(const Context& context, const config::Encoder& en
   return pool;
 }
 
-ModuleSpec projector_module(const config::Projector& projector, std::int64_t in, std::int64_t out,
+/// Of the norms of the encoder, which its projector's is like.
+double norm_eps(const ModelSpec& encoder) {
+  double eps = 1e-6;
+  for (const ModuleSpec& module : encoder.modules)
+    if (const auto* norm = std::get_if<Norm>(&module.body)) eps = norm->norm.eps;
+  return eps;
+}
+
+ModuleSpec projector_module(const config::Projector& projector, const ModelSpec& encoder, std::int64_t out,
                             Activation activation) {
+  const std::int64_t in = encoder.hidden_size;
   ModuleSpec module{.name = "projector", .body = Projector{}};
+  if (projector.type == config::ProjectorType::norm_linear) {
+    const NormSpec norm{NormKind::rms_norm, norm_eps(encoder), in, "projector.norm", 1};
+    const LinearSpec linear{"projector.projection", in, out, false};
+    add_norm(module.params, norm);
+    add_linear(module.params, linear, LinearSplit::none, 1, kProjectorStd);
+    module.body = Projector{.in_proj = {}, .out_proj = linear, .norm = norm};
+    return module;
+  }
   if (projector.type == config::ProjectorType::linear) {
     const LinearSpec linear{"projector.projection", in, out, true};
     add_linear(module.params, linear, LinearSplit::none, 1, kProjectorStd);
@@ -87,7 +104,7 @@ void add_projector(const Context& context, const config::Encoder& encoder, const
                   cat("without a projector '", encoder.name, "' gives features ", in, " wide, the LLM takes ",
                       *llm_hidden),
                   "use type: linear or mlp");
-  modality.spec.modules.push_back(projector_module(encoder.projector, in, llm_hidden.value_or(in),
+  modality.spec.modules.push_back(projector_module(encoder.projector, modality.spec, llm_hidden.value_or(in),
                                                    activation.value_or(Activation::gelu)));
   std::get<Projector>(modality.spec.modules.back().body).pool =
       pool_of(context, encoder, path, modality.spec);
@@ -110,7 +127,8 @@ void select_features(const Context& context, const config::Encoder& encoder, con
     bool used = feeds_features(module);
     if (is_layer(module)) used = used && layer++ < run;
     // A norm behind the last layer counts as part of it; in front of the first it always runs.
-    if (role_of(module) == Role::norm) used = used && (layer == 0 || run == spec.num_layers);
+    if (role_of(module) == Role::norm)
+      used = used && (layer == 0 || (run == spec.num_layers && encoder.feature_norm));
     modality.used.push_back(used);
   }
   if (encoder.feature_select == config::FeatureSelect::patch) {

@@ -2,9 +2,9 @@
 #include <filesystem>
 #include <set>
 
-#include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/families.h"
+#include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/formats/safetensors.h"
 #include "hub_name.h"
 #include "model_type.h"
@@ -14,8 +14,6 @@ namespace cornstarch::catalog {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
 /// The family that a word which names none may stand for, by a slip of the pen.
 std::string guess_family(const std::string& word, const std::vector<std::string>& wanted) {
@@ -82,7 +80,7 @@ std::string parts_in(const fs::path& folder) {
 }
 
 std::optional<ModelSpec> read_folder(const Context& context, const ModelSource& source) {
-  const fs::path folder = *source.pretrained;
+  const fs::path folder = place_of(*source.pretrained).folder;
   const std::string path = source.path + ".pretrained";
   const std::string help = "a Hugging Face folder holds config.json and model.safetensors";
   std::error_code ignored;
@@ -98,7 +96,7 @@ std::optional<ModelSpec> read_folder(const Context& context, const ModelSource& 
     context.error("missing_file", path, cat("'", folder.string(), "' holds no config.json"), help);
     return std::nullopt;
   }
-  const auto text = read_file(folder / "config.json", kMaxConfigBytes);
+  const auto text = read_model_config(*source.pretrained);
   if (!text) {
     context.error("missing_file", path, text.error().message, text.error().help);
     return std::nullopt;

@@ -5,6 +5,7 @@
 #include "cornstarch/base/words.h"
 #include "cornstarch/catalog/families.h"
 #include "cornstarch/catalog/module_kind.h"
+#include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/formats/safetensors.h"
 #include "projector_file.h"
 #include "resolve_context.h"
@@ -54,7 +55,8 @@ bool compare(const Context& context, const std::string& path, const fs::path& fo
   for (const ParamSpec* param : params) {
     const auto located = locate(weights, spec, *param);
     const std::string& name = stored_name(*param);
-    const Shape shape = stored_shape(*param);
+    Shape shape = stored_shape(*param);
+    if (located.transposed) std::swap(shape.at(0), shape.at(1));
     if (!located.entry) {
       missing.push_back(param);
       continue;
@@ -103,7 +105,7 @@ void refuse_surplus(const Context& context, const ModelSource& source, const Mod
 
 void check_weights(const Context& context, const ModelSource& source, const ModelSpec& spec) {
   if (!source.pretrained) return;
-  const fs::path folder = *source.pretrained;
+  const fs::path place = *source.pretrained;
   const std::string path = source.path + ".pretrained";
   std::vector<const ParamSpec*> model, projector;
   for (const ModuleSpec& module : spec.modules) {
@@ -113,20 +115,18 @@ void check_weights(const Context& context, const ModelSource& source, const Mode
     }
   }
   const auto check = [&](const std::string& stem, const std::vector<const ParamSpec*>& params) {
-    const auto weights = WeightsFolder::open(folder, stem);
+    const auto weights = open_weights(place, stem);
     if (weights && stem == "projector" &&
-        !check_projector(context, source.path, *source.encoder, folder, weights->names()))
+        !check_projector(context, source.path, *source.encoder, place, weights->names()))
       return;
     if (!weights) {
       context.error("bad_weights", path, weights.error().message, weights.error().help);
-    } else if (compare(context, path, folder, spec, params, *weights)) {
+    } else if (compare(context, path, place, spec, params, *weights)) {
       refuse_surplus(context, source, spec, *weights);
     }
   };
   check("model", model);
-  std::error_code ignored;
-  if (source.encoder != nullptr && fs::exists(folder / "projector.safetensors", ignored))
-    check("projector", projector);
+  if (source.encoder != nullptr && has_projector(place)) check("projector", projector);
 }
 
 void check_adapters(const Context& context, const std::string& path, const fs::path& folder,

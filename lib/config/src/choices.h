@@ -69,6 +69,8 @@ struct Choices<ProjectorType> {
   static constexpr std::array values = {
       Choice<ProjectorType>{"linear", ProjectorType::linear, "one linear layer"},
       Choice<ProjectorType>{"mlp", ProjectorType::mlp, "linear, activation, linear; as wide as the LLM"},
+      Choice<ProjectorType>{"norm_linear", ProjectorType::norm_linear,
+                            "an RMS norm and a linear layer without biases, as Gemma 3 has them"},
       Choice<ProjectorType>{"none", ProjectorType::none,
                             "nothing, where an encoder's own last module gives features as wide as the LLM"}};
 };

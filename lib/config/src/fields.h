@@ -216,10 +216,14 @@ struct Describe<Encoder> {
         field(
             "feature_layer", &Encoder::feature_layer,
             "Whose hidden states the projector reads, counted from the end: -1 the last layer, with the norm "
-            "behind it where hidden states have one (Whisper, SigLIP), -2 the one before (LLaVA).",
+            "behind it (see `feature_norm`), -2 the one before (LLaVA).",
             {.max = -1, .hints = {"vision_feature_layer", "mm_vision_select_layer"}}),
         field("feature_select", &Encoder::feature_select, "Which rows of an item reach the LLM.",
               {.hints = {"vision_feature_select_strategy", "mm_vision_select_feature"}}),
+        field("feature_norm", &Encoder::feature_norm,
+              "Whether the last layer's features go through the norm behind it, where there is one (Whisper, "
+              "SigLIP, DINOv2). LLaVA takes SigLIP's without.",
+              {.hints = {"final_norm", "post_layernorm"}}),
         field("activation_checkpointing", &Encoder::activation_checkpointing,
               "What backward computes again instead of keeping it.",
               {.hints = {"gradient_checkpointing", "recompute"}}),

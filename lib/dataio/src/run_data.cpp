@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "cornstarch/base/files.h"
 #include "cornstarch/catalog/module_kind.h"
+#include "cornstarch/catalog/whole_model.h"
 #include "json_text.h"
 
 namespace cornstarch::dataio {
@@ -39,12 +39,9 @@ Result<MediaSource> media_source(const catalog::Modality& encoder) {
   source.patch_block = encoder.spec.patch_block;
   source.preprocessor_json = encoder.spec.preprocessor;
   if (!encoder.pretrained) return source;
-  const fs::path path = fs::path(*encoder.pretrained) / "preprocessor_config.json";
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return source;
-  auto text = read_file(path, std::size_t{1} << 20);
+  auto text = catalog::read_preprocessor(*encoder.pretrained);
   if (!text) return tl::unexpected(text.error());
-  source.preprocessor_json = with_class(std::move(*text), encoder.spec.preprocessor);
+  if (*text) source.preprocessor_json = with_class(std::move(**text), encoder.spec.preprocessor);
   return source;
 }
 

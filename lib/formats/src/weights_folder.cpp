@@ -109,6 +109,7 @@ tl::unexpected<Error> no_weights(const fs::path& folder, const std::string& stem
 Result<const SafetensorsFile*> WeightsFolder::add(const fs::path& path) {
   auto file = SafetensorsFile::open(path);
   if (!file) return tl::unexpected(file.error());
+  file_names_.push_back(path.filename());
   files_.push_back(std::make_unique<SafetensorsFile>(std::move(*file)));
   return files_.back().get();
 }
@@ -155,6 +156,20 @@ Result<WeightsFolder> WeightsFolder::open_sharded(const fs::path& index) {
 WeightsFolder::Located WeightsFolder::find(const std::string& name) const {
   const auto it = index_.find(name);
   return it == index_.end() ? Located{} : it->second;
+}
+
+std::vector<WeightsFolder::File> WeightsFolder::files() const {
+  std::vector<File> out;
+  for (std::size_t i = 0; i < files_.size(); ++i) out.push_back({file_names_[i], files_[i].get()});
+  return out;
+}
+
+void WeightsFolder::rename(const std::function<std::optional<Renamed>(const std::string&)>& names) {
+  std::map<std::string, Located> renamed;
+  for (const auto& [name, located] : index_)
+    if (const auto wanted = names(name))
+      renamed.try_emplace(wanted->name, Located{located.file, located.entry, wanted->transposed});
+  index_ = std::move(renamed);
 }
 
 std::vector<std::string> WeightsFolder::names() const {

@@ -172,12 +172,14 @@ class ProjectorLayer : public Layer {
       : tp_(context.tp), pool_(spec.pool), activation_(spec.activation), merged_(spec.merged) {
     if (!spec.identity) out_ = linear_of(context.parameters, spec.out_proj);
     if (spec.in_proj) in_ = linear_of(context.parameters, *spec.in_proj);
+    if (spec.norm) norm_ = norm_of(context.parameters, *spec.norm);
   }
 
   at::Tensor forward(const at::Tensor& features, TokenShape, const Tokens&) const override {
     const at::Tensor means = pool_ ? pooled(*pool_, features) : features;
     at::Tensor x = means.reshape({means.size(0), means.size(1) / merged_, merged_ * means.size(2)});
     if (!out_.weight.defined()) return x;
+    if (norm_) x = apply(*norm_, x);
     if (!in_.weight.defined()) return apply(out_, x);
     const at::Tensor inner = nn::activation(activation_, apply(in_, nn::copy_to_tp(x, tp_)));
     return apply_row_parallel(out_, inner, tp_);
@@ -188,6 +190,7 @@ class ProjectorLayer : public Layer {
   std::optional<catalog::AvgPool> pool_;
   catalog::Activation activation_;
   std::int64_t merged_;
+  std::optional<NormWeights> norm_;
   Linear in_;   // undefined: a linear projector
   Linear out_;  // undefined: none
 };

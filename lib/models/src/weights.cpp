@@ -17,6 +17,7 @@
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/words.h"
 #include "cornstarch/catalog/families.h"
+#include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/formats/safetensors.h"
 #include "cornstarch/models/dtypes.h"
 #include "parameters.h"
@@ -46,9 +47,9 @@ class Loader {
  public:
   Loader(const std::filesystem::path& folder, const catalog::Modality& modality,
          const std::string& stem = "model")
-      : folder_(folder), modality_(modality), model_(value_or_throw(WeightsFolder::open(folder, stem))) {
-    if (!catalog::is_llm(modality) && std::filesystem::exists(folder / "projector.safetensors")) {
-      projector_ = value_or_throw(WeightsFolder::open(folder, "projector"));
+      : folder_(folder), modality_(modality), model_(value_or_throw(catalog::open_weights(folder, stem))) {
+    if (!catalog::is_llm(modality) && catalog::has_projector(folder)) {
+      projector_ = value_or_throw(catalog::open_weights(folder, "projector"));
     }
   }
 
@@ -83,7 +84,8 @@ class Loader {
  private:
   void copy(const std::string& name, const WeightsFolder::Located& found, Parameter& p, Range elements) {
     const auto dtype = scalar_type(found.entry->dtype);
-    const catalog::Shape expected = catalog::stored_shape(*p.spec);
+    catalog::Shape expected = catalog::stored_shape(*p.spec);
+    if (found.transposed) std::swap(expected.at(0), expected.at(1));
     if (found.entry->shape != expected) {
       problems_.push_back(cat("shape of ", name, ": expected ", describe_shape(expected), ", got ",
                               describe_shape(found.entry->shape)));
@@ -92,6 +94,7 @@ class Loader {
           cat("type of ", name, ": ", formats::name_of(found.entry->dtype), " is no floating-point type"));
     } else {
       at::Tensor source = mapped(found.file->bytes(*found.entry), found.entry->shape, *dtype);
+      if (found.transposed) source = source.t();
       if (const auto& stacked = p.spec->stacked)
         source = source.narrow(0, stacked->first, p.spec->shape.at(0));
       if (p.split_dim >= 0) source = source.narrow(p.split_dim, p.offset, p.value.size(p.split_dim));

@@ -6,6 +6,7 @@
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/untrusted.h"
+#include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/dataio/run_data.h"
 #include "cornstarch/models/weights.h"
 
@@ -86,7 +87,7 @@ Companions beside_llm(const config::RunConfig& config, const catalog::Modality& 
     take(file, file == source ? "tokenizer.json" : file.filename().string(), files);
   if (llm.pretrained) {
     files.erase("generation_config.json");
-    const fs::path own = fs::path(*llm.pretrained) / "generation_config.json";
+    const fs::path own = catalog::place_of(*llm.pretrained).folder / "generation_config.json";
     if (fs::exists(own)) take(own, "generation_config.json", files);
   }
   edit(files, "tokenizer_config.json", new_tokenizer_config(tokenizer, llm.spec.max_positions),

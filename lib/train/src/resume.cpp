@@ -9,6 +9,7 @@
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/words.h"
+#include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/config/load.h"
 
 namespace cornstarch::train {
@@ -77,7 +78,7 @@ Result<void> check_references(const checkpoint::Checkpoint& from, const catalog:
                     cat("what does not train of ", m.name, " came from '", reference.folder,
                         "' and would be drawn at random"),
                     "give it 'pretrained' as it had, or start a run of its own");
-      const auto same = checkpoint::check_reference(reference, *m.pretrained);
+      const auto same = checkpoint::check_reference(reference, catalog::place_of(*m.pretrained).folder);
       if (!same)
         return fail(ExitCode::usage, same.error().message,
                     "give the run the weights that it began with, or start a run of its own");

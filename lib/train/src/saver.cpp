@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -40,6 +41,11 @@ Result<std::vector<checkpoint::Reference>> hash_references(const SaverOptions& o
                                                            const checkpoint::GivesUp& gives_up) {
   std::vector<checkpoint::Reference> out;
   for (const auto& [modality, folder] : options.references) {
+    const auto same = std::ranges::find(out, folder, &checkpoint::Reference::folder);
+    if (same != out.end()) {  // parts of one checkpoint
+      out.push_back({modality, folder, same->files});
+      continue;
+    }
     checkpoint::Reference& reference = out.emplace_back(checkpoint::Reference{modality, folder, {}});
     for (const auto& entry : fs::directory_iterator(folder)) {
       if (!holds_weights(entry.path())) continue;

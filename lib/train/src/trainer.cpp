@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/config/load.h"
 #include "cornstarch/launch/stop.h"
 #include "cornstarch/optim/lr_schedule.h"
@@ -61,7 +62,8 @@ SaverOptions saver_options(const config::RunConfig& config, const catalog::Modal
   // More than a few do not make a disk faster; where ranks share few cores, steps need them.
   out.threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / comm->size(), 1, 4);
   for (const catalog::Modality& m : modalities)
-    if (m.pretrained && has_frozen(m)) out.references.emplace_back(m.name, *m.pretrained);
+    if (m.pretrained && has_frozen(m))
+      out.references.emplace_back(m.name, catalog::place_of(*m.pretrained).folder.string());
   out.check = [comm] { comm->check(); };
   out.on_copy = observer.on_copy;
   return out;

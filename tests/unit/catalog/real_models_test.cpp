@@ -70,25 +70,24 @@ TEST_CASE("models that are known") {
 }
 
 TEST_CASE("whole checkpoints whose parts are known") {
+  const auto read_in_parts = [](const std::string& encoder, const std::string& llm) {
+    return cat(
+        "declare its parts separately, each read from the whole by its name (pretrained: FOLDER#vision, "
+        "FOLDER#llm): its encoder under model.encoders (family: ",
+        encoder, "), its language model under model.llm (family: ", llm,
+        "); 'cornstarch-train import' writes such a config");
+  };
   CHECK(refused("llava-1.5-7b-hf", kAny) ==
-        Lines{whole("llava"),
-              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
-              "(family: clip_vision_model), its language model under model.llm (family: llama)"});
+        Lines{whole("llava"), read_in_parts("clip_vision_model", "llama")});
   CHECK(refused("gemma-3-4b-it", kAny) ==
-        Lines{whole("gemma3"),
-              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
-              "(family: "
-              "siglip_vision_model), its language model under model.llm (family: gemma3_text)"});
+        Lines{whole("gemma3"), read_in_parts("siglip_vision_model", "gemma3_text")});
   CHECK(refused("Qwen2-Audio-7B-Instruct", kAny) ==
         Lines{whole("qwen2_audio"),
               "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
               "(family: qwen2_audio_encoder), its language model under model.llm (family: qwen2)"});
   for (const std::string family : {"qwen2_vl", "qwen2_5_vl"})
     CHECK(refused(family == "qwen2_vl" ? "Qwen2-VL-7B-Instruct" : "Qwen2.5-VL-7B-Instruct", kAny) ==
-          Lines{whole(family),
-                cat("declare its parts separately, each with a folder of its own: its encoder under "
-                    "model.encoders (family: ",
-                    family, "_vision), its language model under model.llm (family: ", family, "_text)")});
+          Lines{whole(family), read_in_parts(family + "_vision", family + "_text")});
 }
 
 TEST_CASE("the vision halves of Qwen2-VL and Qwen2.5-VL, by what the config of the whole says of them") {

@@ -593,13 +593,15 @@ TEST_CASE("weights of a whole checkpoint lie under other names") {
               "own"});
   std::ofstream(folder.path / "llava/config.json")
       << R"({"model_type": "llava", "text_config": {"model_type": "llama"}, "vision_config": {"model_type": "clip"}})";
-  CHECK(messages(folder, "  llm:", "llava") ==
-        Lines{"'$/llava': config.json: model_type: 'llava' is a whole checkpoint: encoder and language model "
-              "in one | "
-              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
-              "(family: "
-              "clip_vision_model), its language model under model.llm (family: llama); its weights lie under "
-              "language_model., vision_tower."});
+  CHECK(
+      messages(folder, "  llm:", "llava") ==
+      Lines{"'$/llava': config.json: model_type: 'llava' is a whole checkpoint: encoder and language model "
+            "in one | "
+            "declare its parts separately, each read from the whole by its name (pretrained: "
+            "FOLDER#vision, FOLDER#llm): its encoder under model.encoders (family: clip_vision_model), its "
+            "language model under model.llm (family: llama); 'cornstarch-train import' writes such a config; "
+            "its weights lie under "
+            "language_model., vision_tower."});
 }
 
 TEST_CASE("a projector beside an encoder's weights is checked, if there is one") {

@@ -29,6 +29,7 @@ TEST_CASE("The dump spells every key out") {
       placeholder: "<ear>"
       feature_layer: -1
       feature_select: full
+      feature_norm: true
       activation_checkpointing: none
       parallel:
         tp: 1

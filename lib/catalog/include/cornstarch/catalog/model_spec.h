@@ -233,13 +233,15 @@ struct LmHead {
 /// means of features where there is a pool; with `merged` > 1, of so many consecutive tokens as one: [n, t /
 /// merged, merged x in]. Parameters "projector.projection.*" (linear) or "projector.in_proj.*",
 /// "projector.out_proj.*" (mlp). Over tp: linear is replicated; mlp splits in_proj by rows and out_proj by
-/// columns. Without parameters features go on as they are.
+/// columns. With a norm ("projector.norm.weight") rows go through it first. Without parameters features go on
+/// as they are.
 struct Projector {
   std::optional<LinearSpec> in_proj;
   Activation activation = Activation::gelu;
   LinearSpec out_proj;
   std::optional<AvgPool> pool = {};
   std::int64_t merged = 1;
+  std::optional<NormSpec> norm = {};
   bool identity = false;  ///< without parameters; `out_proj` says how wide features are
 };
 

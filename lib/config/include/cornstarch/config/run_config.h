@@ -17,7 +17,7 @@ enum class Distribution { uniform, zigzag, makespan };
 enum class AttentionMask { causal, image_bidirectional, modality_isolated };
 enum class Checkpointing { none, selective, full };
 enum class Layout { separate, single };
-enum class ProjectorType { linear, mlp, none };
+enum class ProjectorType { linear, mlp, norm_linear, none };
 enum class FeatureSelect { full, patch };
 enum class ChatTemplate { plain, vicuna, llama2, llama3, chatml };
 enum class OnBadSample { fail, skip };
@@ -96,6 +96,7 @@ struct Encoder {
   std::optional<Lora> lora;
   std::string placeholder;  ///< default "<name>"
   int feature_layer = -1;
+  bool feature_norm = true;
   FeatureSelect feature_select = FeatureSelect::full;
   Checkpointing activation_checkpointing = Checkpointing::none;
   std::optional<Parallel> parallel;

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,15 +53,32 @@ class WeightsFolder {
   struct Located {
     const SafetensorsFile* file = nullptr;
     const TensorEntry* entry = nullptr;
+    bool transposed = false;  ///< a matrix whose columns the file has as rows
   };
   /// Nothing if there is no such tensor.
   Located find(const std::string& name) const;
   std::vector<std::string> names() const;
 
+  struct File {
+    std::string name;
+    const SafetensorsFile* content = nullptr;
+  };
+  /// Those that it is made of.
+  std::vector<File> files() const;
+
+  /// What another reader calls a tensor of the folder.
+  struct Renamed {
+    std::string name;
+    bool transposed = false;
+  };
+  /// Calls tensors so from now on; those that get no name are not there any more.
+  void rename(const std::function<std::optional<Renamed>(const std::string&)>& names);
+
  private:
   static Result<WeightsFolder> open_sharded(const std::filesystem::path& index);
   Result<const SafetensorsFile*> add(const std::filesystem::path& path);
 
+  std::vector<std::string> file_names_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, Located> index_;
 };

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cornstarch/catalog/whole_model.h"
+
+namespace cornstarch::app {
+
+/// What `import` knows of a whole checkpoint and of what is to be done with it.
+struct Imported {
+  std::filesystem::path folder;
+  catalog::WholeModel whole;
+  std::vector<std::vector<std::string>> modules;  ///< of each modality, the language model's last
+  std::string chat_template;
+  std::string precision;
+  std::string data, media_root;  ///< "": beside the data
+  std::string run_dir;
+  std::int64_t sequence_length = 0;
+};
+
+/// The config that trains it as it stands, with what one may want to change told beside it.
+std::string import_config(const Imported& imported);
+
+}  // namespace cornstarch::app
