@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cornstarch/catalog/extents.h"
+#include "cornstarch/catalog/resolve.h"
+#include "cornstarch/plan/plan.h"
+#include "cornstarch/plan/token_layout.h"
+
+namespace cornstarch::plan {
+
+/// A row of the LLM's text.
+struct TextTokens {
+  std::span<const std::int64_t> ids;                          ///< catalog::placeholder_id() among them
+  std::int64_t length = 0;                                    ///< of ids, those before padding
+  std::span<const std::vector<catalog::Extents>> items = {};  ///< [encoder][item]; none of an empty row
+};
+
+/// Whether the LLM's tokens lie as plain rows: not packed, not split over ranks, each sees all that precedes
+/// it in its row, and no rotary embedding asks for more than its place there.
+bool lies_plain(const Plan& plan, const catalog::Modalities& modalities);
+
+/// Of a microbatch. `rows` may be empty on ranks that do not know them, where they are plain.
+TokenLayout text_layout(std::span<const TextTokens> rows, const Plan& plan,
+                        const catalog::Modalities& modalities);
+
+}  // namespace cornstarch::plan

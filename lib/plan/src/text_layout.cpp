@@ -1,0 +1,92 @@
+#include "cornstarch/plan/text_layout.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cornstarch/catalog/module_kind.h"
+
+namespace cornstarch::plan {
+namespace {
+
+std::span<const std::int64_t> real(const TextTokens& row) {
+  return row.ids.first(static_cast<std::size_t>(row.length));
+}
+
+/// Whether the LLM turns the tokens of pictures by where in them they lie.
+bool turns_by_grid(const catalog::Modalities& modalities) {
+  return catalog::notices_grids(modalities.back().spec) &&
+         std::any_of(modalities.begin(), modalities.end() - 1,
+                     [](const catalog::Modality& encoder) { return !catalog::fixed_extents(encoder.spec); });
+}
+
+/// Per encoder, the rows that each item of a sample gives.
+std::vector<std::vector<std::int64_t>> features_of(const TextTokens& row,
+                                                   const catalog::Modalities& modalities) {
+  std::vector<std::vector<std::int64_t>> out(row.items.size());
+  for (std::size_t e = 0; e < out.size(); ++e)
+    for (const catalog::Extents& item : row.items[e])
+      out[e].push_back(catalog::features_of(modalities[e], item));
+  return out;
+}
+
+/// Adds the positions of a row that is padded to `length`.
+void add_parts(const TextTokens& row, std::int64_t length, const catalog::Modalities& modalities,
+               PartPositions& out) {
+  std::vector<std::vector<catalog::Extents>> grids(row.items.size());
+  for (std::size_t e = 0; e < grids.size(); ++e)
+    for (const catalog::Extents& item : row.items[e])
+      if (const auto grid = catalog::feature_grid(modalities[e], item)) grids[e].push_back(*grid);
+  PartPositions own = rope_positions(real(row), grids);
+  for (std::size_t part = 0; part < own.size(); ++part) {
+    own[part].resize(static_cast<std::size_t>(length), 0);
+    out[part].insert(out[part].end(), own[part].begin(), own[part].end());
+  }
+}
+
+/// What the LLM's layers see of each other's tokens.
+TokenLayout::Patterns patterns_of(std::span<const TextTokens> rows, std::int64_t length,
+                                  const catalog::Modalities& modalities) {
+  const catalog::Modality& llm = modalities.back();
+  std::vector<PatternRow> pattern_rows;
+  for (const TextTokens& row : rows) pattern_rows.push_back({real(row), {}, features_of(row, modalities)});
+  AttentionPattern whole = attention_pattern(pattern_rows, length, llm.attention_mask);
+  TokenLayout::Patterns out;
+  for (const std::int64_t window : catalog::windows_of(llm.spec, length))
+    out[window] = windowed(whole, window);
+  if (out.count(catalog::common_window(llm.spec)) == 0) out[0] = std::move(whole);
+  return out;
+}
+
+}  // namespace
+
+bool lies_plain(const Plan& plan, const catalog::Modalities& modalities) {
+  const catalog::Modality& llm = modalities.back();
+  return !plan.packing && plan.llm().sp == 1 && llm.attention_mask == config::AttentionMask::causal &&
+         catalog::windows_of(llm.spec, plan.sequence_length).empty() &&
+         !catalog::notices_length(llm.spec, plan.sequence_length) && !turns_by_grid(modalities);
+}
+
+TokenLayout text_layout(std::span<const TextTokens> rows, const Plan& plan,
+                        const catalog::Modalities& modalities) {
+  const std::int64_t length = plan.sequence_length;
+  if (lies_plain(plan, modalities)) {
+    std::vector<std::int64_t> lengths;
+    for (const TextTokens& row : rows) lengths.push_back(row.length);
+    return TokenLayout::plain(plan.microbatch_size, length, lengths);
+  }
+  std::vector<Range> ranges;
+  PartPositions parts;
+  for (const TextTokens& row : rows) {
+    const std::int64_t first = std::ssize(ranges) * length;
+    ranges.push_back({first, first + row.length});
+    if (turns_by_grid(modalities)) add_parts(row, length, modalities, parts);
+  }
+  TokenLayout::Patterns patterns = patterns_of(rows, length, modalities);
+  const ModalityPlan& ranks = plan.llm();
+  // Where layers differ, by the work of those that see most.
+  TokenShares shares = distribute(patterns.begin()->second, ranks.sp, ranks.distribution,
+                                  ranks.mode.value_or(config::SpMode::all_to_all));
+  return {std::move(ranges), length, std::move(patterns), std::move(shares), std::move(parts)};
+}
+
+}  // namespace cornstarch::plan
