@@ -1,8 +1,9 @@
 #pragma once
 
+#include "cornstarch/catalog/model_spec.h"
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/models/tokens.h"
-#include "cornstarch/pipeline/executor.h"
+#include "cornstarch/plan/token_layout.h"
 
 namespace cornstarch::pipeline {
 
@@ -14,11 +15,8 @@ struct TokenSplit {
   config::SpMode mode = config::SpMode::all_to_all;
 };
 
-/// Of an encoder: each item's tokens in contiguous shares.
-models::Tokens split_items(const TokenSplit& split, const plan::ItemLayout& items);
-
-/// Of the LLM.
-models::Tokens split_text(const TokenSplit& split, const PlacedTokens& placed, const catalog::ModelSpec& llm,
-                          std::int64_t sequence_length);
+/// What the layers of this rank take of a microbatch's layout. `spec`: of the modality.
+models::Tokens split_tokens(const TokenSplit& split, const plan::TokenLayout& layout,
+                            const catalog::ModelSpec& spec);
 
 }  // namespace cornstarch::pipeline

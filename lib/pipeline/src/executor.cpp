@@ -277,15 +277,13 @@ struct Executor::Impl {
   /// How the tokens of an encoder's items lie on its context-parallel ranks.
   const models::Tokens& tokens_of_items(HeldStage& h, const plan::ItemLayout& items) {
     if (h.item_tokens.size() > kItemTokens) h.item_tokens.clear();
-    models::Tokens& tokens = h.item_tokens[items.items()];
-    const bool whole_rows = h.sp->size() == 1 && items.one_size();
-    if (!whole_rows && !tokens.layout)
-      tokens = models::on_device(split_items(split_of(h), items), options.stage.device);
-    return tokens;
+    const auto [entry, is_new] = h.item_tokens.try_emplace(items.items());
+    if (is_new) entry->second = models::on_device(tokens_of(h, items.token_layout()), options.stage.device);
+    return entry->second;
   }
 
-  models::Tokens tokens_of(const HeldStage& h, const PlacedTokens& placed) const {
-    return split_text(split_of(h), placed, modality(h.stage).spec, plan.sequence_length);
+  models::Tokens tokens_of(const HeldStage& h, const plan::TokenLayout& layout) const {
+    return split_tokens(split_of(h), layout, modality(h.stage).spec);
   }
 
   /// Of the rows that a stage's layers take.
@@ -303,12 +301,13 @@ struct Executor::Impl {
 
   /// How the text's tokens lie on the LLM's context-parallel ranks.
   const models::Tokens& tokens_of_text(Pass& pass, const HeldStage& h, int m) const {
-    models::Tokens& tokens = pass.text_tokens[m];
-    if (!pass.inputs.placed.empty() && !tokens.layout) {
-      const PlacedTokens& placed = pass.inputs.placed[static_cast<std::size_t>(m)];
+    const auto [entry, is_new] = pass.text_tokens.try_emplace(m);
+    models::Tokens& tokens = entry->second;
+    if (is_new) {
+      const PlacedTokens& placed = pass.inputs.placed.at(static_cast<std::size_t>(m));
       // A microbatch of which a sample was dropped has been placed anew and not been prepared.
-      const bool prepared = placed.tokens.layout != nullptr;
-      tokens = prepared ? placed.tokens : models::on_device(tokens_of(h, placed), options.stage.device);
+      tokens = placed.tokens ? *placed.tokens
+                             : models::on_device(tokens_of(h, placed.layout), options.stage.device);
     }
     tokens.facts = facts_of(pass, h, m);
     return tokens;
@@ -392,7 +391,7 @@ Recorder& Executor::recorder() { return impl_->recorder; }
 
 void Executor::prepare(PlacedTokens& placed) const {
   const HeldStage& h = impl_->held.at(impl_->me.parts.back().stage);
-  if (catalog::is_llm(impl_->modality(h.stage))) placed.tokens = impl_->tokens_of(h, placed);
+  if (catalog::is_llm(impl_->modality(h.stage))) placed.tokens = impl_->tokens_of(h, placed.layout);
 }
 
 std::vector<models::Parameter*> Executor::parameters() {

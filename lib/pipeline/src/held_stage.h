@@ -24,7 +24,7 @@ struct HeldStage {
   std::unique_ptr<Store> store;  ///< null where nothing trains and nothing is shared
   std::vector<int> seams_in;     ///< indices into the plan's seams, in order
   int seam_out = -1;
-  /// Of an encoder whose items are not whole rows, by what items they are.
+  /// Of an encoder, by what items they are.
   std::map<std::vector<catalog::Extents>, models::Tokens> item_tokens;
 };
 

@@ -55,9 +55,9 @@ std::vector<std::int64_t> Mailbox::shape_of(const plan::Seam& seam, int microbat
   const auto& modality = modalities_[static_cast<std::size_t>(from.modality)];
   const auto hidden = modalities_.back().spec.hidden_size;
   if (catalog::is_llm(modality)) {
-    if (inputs_->placed.empty()) return {plan_.microbatch_size, plan_.sequence_length, hidden};
-    const auto& shares = inputs_->placed[static_cast<std::size_t>(microbatch)].shares;
-    return {1, static_cast<std::int64_t>(shares[static_cast<std::size_t>(own.cp)].size()), hidden};
+    const plan::TokenLayout& layout = inputs_->placed.at(static_cast<std::size_t>(microbatch)).layout;
+    const std::int64_t rows = layout.is_plain() ? std::ssize(layout.rows()) : 1;
+    return {rows, layout.count(own.cp) / rows, hidden};
   }
   if (from.modality != to.modality) {
     const plan::FeatureRoute& route = route_of(seam, microbatch);

@@ -103,6 +103,8 @@ catalog::Extents ItemLayout::place(std::size_t item, std::int64_t token) const {
           square % across * edge + within % edge};
 }
 
+/// Which see each other: those of one time of an item, with a window those in the same square of so many
+/// places a side.
 AttentionPattern ItemLayout::pattern(std::int64_t window) const {
   std::vector<std::int64_t> lengths;
   for (std::size_t i = 0; i < items_.size(); ++i)
@@ -130,27 +132,34 @@ TokenShares ItemLayout::shares() const {
   return out;
 }
 
-std::vector<std::int64_t> ItemLayout::positions(int cp) const {
-  std::vector<std::int64_t> out;
-  for (std::size_t i = 0; i < items_.size(); ++i) {
-    const Range own = tokens(i, cp);
-    for (auto t = own.begin; t < own.end; ++t) out.push_back(t);
-  }
-  return out;
-}
-
-PartPositions ItemLayout::grid_positions(int cp) const {
+PartPositions ItemLayout::grid_positions() const {
   PartPositions out;
-  for (std::size_t i = 0; i < items_.size(); ++i) {
-    const Range own = tokens(i, cp);
-    for (auto t = own.begin; t < own.end; ++t) {
+  for (std::size_t i = 0; i < items_.size(); ++i)
+    for (std::int64_t t = 0; t < tokens(i); ++t) {
       const catalog::Extents in = place(i, t);
       out[0].push_back(in.t);
       out[1].push_back(in.h);
       out[2].push_back(in.w);
     }
-  }
   return out;
+}
+
+TokenLayout ItemLayout::token_layout() const {
+  std::vector<Range> rows;
+  std::int64_t longest = 0, side = 0, times = 0;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const std::int64_t first = rows.empty() ? 0 : rows.back().end;
+    rows.push_back({first, first + tokens(i)});
+    longest = std::max(longest, rows.back().size());
+    side = std::max({side, items_[i].h, items_[i].w});
+    times = std::max(times, items_[i].t);
+  }
+  if (one_size_ && sp_ == 1) return TokenLayout::plain(std::ssize(items_), longest);
+  TokenLayout::Patterns patterns{{0, pattern(0)}};
+  if (one_size_) return {std::move(rows), longest, std::move(patterns), shares()};
+  for (const std::int64_t window : catalog::windows_of(encoder(), side)) patterns[window] = pattern(window);
+  if (!catalog::notices_grids(encoder())) return {std::move(rows), longest, std::move(patterns), shares()};
+  return {std::move(rows), std::max(side, times), std::move(patterns), shares(), grid_positions()};
 }
 
 }  // namespace cornstarch::plan

@@ -158,8 +158,8 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
   }
   if (!batch.placed.empty())
     for (const int m : changed)
-      batch.placed[static_cast<std::size_t>(m)] =
-          place_tokens(rows_of(batch, plan, m), extents_of(batch, plan, m), plan, modalities);
+      batch.placed[static_cast<std::size_t>(m)] = {
+          lay_out(rows_of(batch, plan, m), extents_of(batch, plan, m), plan, modalities)};
   return dropped;
 }
 
@@ -189,8 +189,7 @@ double visible_pairs(const RankBatch& batch, config::AttentionMask mask, std::in
     return pairs;
   }
   for (const pipeline::PlacedTokens& placed : batch.placed) {
-    const auto& pattern = placed.pattern;
-    const auto seen = plan::visible_keys(window > 0 ? plan::windowed(pattern, window) : pattern);
+    const auto seen = plan::visible_keys(placed.layout.pattern(window));
     pairs += static_cast<double>(std::accumulate(seen.begin(), seen.end(), std::int64_t{0}));
   }
   return pairs;
@@ -227,22 +226,16 @@ models::Text text_of(const RankBatch& batch, const plan::Plan& plan, const catal
     const auto& arriving = routes[e].arriving[static_cast<std::size_t>(cp)];
     text.placeholders[e] = text.placeholders[e].index_select(0, models::index_tensor(arriving));
   }
-  if (batch.placed.empty()) return text;
-  return models::take_tokens(text,
-                             batch.placed[static_cast<std::size_t>(m)].shares[static_cast<std::size_t>(cp)]);
+  const plan::TokenLayout& layout = batch.placed.at(static_cast<std::size_t>(m)).layout;
+  return layout.is_plain() ? text : models::take_tokens(text, layout.held(cp));
 }
 
-/// Which rows of microbatch m are no padding; undefined where none is.
-at::Tensor counted(const RankBatch& batch, const plan::Plan& plan, int m) {
-  const std::int64_t length = plan.sequence_length;
-  const auto rows = rows_of(batch, plan, m);
-  if (std::ranges::all_of(rows, [&](const auto& row) { return row.length == length; })) return {};
-  at::Tensor out = at::full({std::ssize(rows) * length}, false, at::kBool);
+/// Which of the tokens that ranks hold are no padding; undefined where none is.
+at::Tensor counted(const plan::TokenLayout& layout) {
+  if (!layout.holds_padding()) return {};
+  at::Tensor out = at::full({layout.count(0)}, false, at::kBool);
   bool* to = out.data_ptr<bool>();
-  for (const dataio::TextRow& row : rows) {
-    std::fill_n(to, row.length, true);
-    to += length;
-  }
+  for (const Range& row : layout.rows()) std::fill(to + row.begin, to + row.end, true);
   return out;
 }
 
@@ -263,14 +256,14 @@ at::Tensor names_of_items(const RankBatch& batch, std::size_t encoder, const pla
   return models::index_tensor(names);
 }
 
-/// The same of the text's tokens; `placed`: null where they lie as padded rows.
-at::Tensor names_of_text(const pipeline::PlacedTokens* placed, std::int64_t length, Range block, Range rows,
-                         int cp) {
-  std::vector<std::int64_t> tokens(static_cast<std::size_t>(rows.size() * length));
-  std::iota(tokens.begin(), tokens.end(), std::int64_t{0});
-  if (placed) tokens = placed->shares[static_cast<std::size_t>(cp)];
-  for (std::int64_t& t : tokens) t = nn::row_name(block.begin + rows.begin + t / length, t % length);
-  return models::index_tensor(tokens);
+/// The same of the text's tokens.
+at::Tensor names_of_text(const plan::TokenLayout& layout, Range block, Range rows, int cp) {
+  std::vector<std::int64_t> names;
+  for (const std::int64_t token : layout.held(cp)) {
+    const plan::TokenPlace in = layout.place(token);
+    names.push_back(nn::row_name(block.begin + rows.begin + in.row, in.place));
+  }
+  return models::index_tensor(names);
 }
 
 /// Of the modalities of this rank whose adapters drop some of what they take.
@@ -290,8 +283,7 @@ std::vector<std::vector<at::Tensor>> names_of(const RankBatch& batch,
       const auto at = static_cast<std::size_t>(m);
       out[modality].push_back(modality < items.size()
                                   ? names_of_items(batch, modality, items[modality][at], block, rows, part.cp)
-                                  : names_of_text(batch.placed.empty() ? nullptr : &batch.placed[at],
-                                                  plan.sequence_length, block, rows, part.cp));
+                                  : names_of_text(batch.placed.at(at).layout, block, rows, part.cp));
     }
   }
   return out;
@@ -303,7 +295,7 @@ Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, in
   const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
   const int llm = static_cast<int>(plan.modalities.size()) - 1;
   const plan::ModalityPlan& sizes = plan.modalities[static_cast<std::size_t>(llm)];
-  const bool looks = places_tokens(plan, modalities) || sizes.fp8;
+  const bool looks = !plan::lies_plain(plan, modalities) || sizes.fp8;
   const bool places = sizes.sp > 1 || (looks && where.parts.back().modality == llm);
   Needs needs{places || takes_text(plan, where), std::vector<bool>(static_cast<std::size_t>(llm), false)};
   for (const plan::Part& part : where.parts) {
@@ -341,12 +333,12 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
     out.bad[begin + at] = 1;
     out.problems.push_back(std::move(problems[at]));
   }
-  if (!needs.text || !places_tokens(plan, modalities)) return out;
+  if (!needs.text && !plan::lies_plain(plan, modalities)) return out;
   out.placed.resize(static_cast<std::size_t>(plan.num_microbatches));
   parallel_for(out.placed.size(), workers, [&](std::size_t m) {
     const int microbatch = static_cast<int>(m);
-    out.placed[m] =
-        place_tokens(rows_of(out, plan, microbatch), extents_of(out, plan, microbatch), plan, modalities);
+    out.placed[m].layout =
+        lay_out(rows_of(out, plan, microbatch), extents_of(out, plan, microbatch), plan, modalities);
   });
   return out;
 }
@@ -385,8 +377,8 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
       if (!batch.media[e].empty())
         inputs.media[e].push_back(stack_media(batch.media[e], rows, layout, cp_in(where, e), dtype));
     }
-    const auto* placed = batch.placed.empty() ? nullptr : &batch.placed[static_cast<std::size_t>(m)];
-    const auto routes = route_microbatch(layouts, rows_of(batch, plan, m), placed, plan);
+    const auto* text = batch.placed.empty() ? nullptr : &batch.placed[static_cast<std::size_t>(m)].layout;
+    const auto routes = route_microbatch(layouts, rows_of(batch, plan, m), text, plan);
     for (std::size_t e = 0; e < encoders; ++e) {
       if (last.modality == static_cast<int>(e) && plan.llm().sp > 1)
         inputs.leaving[e].push_back(
@@ -394,7 +386,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
       inputs.routes[e].push_back(routes[e]);
       inputs.items[e].push_back(std::move(layouts[e]));
     }
-    if (plan.llm().fp8 && !batch.rows.empty() && !placed) inputs.counted.push_back(counted(batch, plan, m));
+    if (plan.llm().fp8 && text != nullptr) inputs.counted.push_back(counted(*text));
     if (reads_text) inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
   }
   std::int64_t tokens = 0;
@@ -430,7 +422,7 @@ void move_inputs(pipeline::StepInputs& inputs, at::Device device) {
     for (auto& microbatches : *lists)
       for (at::Tensor& each : microbatches) move(each);
   for (pipeline::PlacedTokens& placed : inputs.placed)
-    placed.tokens = models::on_device(placed.tokens, device);
+    if (placed.tokens) placed.tokens = models::on_device(*placed.tokens, device);
 }
 
 }  // namespace cornstarch::train

@@ -118,18 +118,15 @@ class Pipeline {
       const auto side = [&](int d) { return grid[i][d].item<std::int64_t>(); };
       items.push_back({side(0), side(1), side(2)});
     }
-    const plan::ItemLayout layout(m_, 1, items);
-    const auto comm = comm::alone();
-    const auto layout_of = [&](std::int64_t window) {
-      return nn::context_layout(layout.pattern(window), layout.shares(), config::SpMode::all_to_all, comm,
-                                comm->world());
-    };
+    const plan::TokenLayout layout = plan::ItemLayout(m_, 1, items).token_layout();
     std::vector<at::Tensor> positions;
-    for (const auto& part : layout.grid_positions(0)) positions.push_back(models::index_tensor(part));
-    models::Tokens tokens{layout_of(0), at::stack(positions),
-                          1 + at::stack(positions).max().item<std::int64_t>()};
-    for (const std::int64_t window : catalog::windows_of(m_.spec, tokens.length))
-      tokens.windowed[window] = layout_of(window);
+    for (const auto& part : layout.positions(0)) positions.push_back(models::index_tensor(part));
+    models::Tokens tokens{{}, at::stack(positions), layout.length()};
+    const auto comm = comm::alone();
+    for (const auto& [window, pattern] : layout.patterns())
+      tokens.windowed[window] =
+          nn::context_layout(pattern, layout.shares(), config::SpMode::all_to_all, comm, comm->world());
+    tokens.layout = tokens.windowed.at(0);
     return tokens;
   }
 

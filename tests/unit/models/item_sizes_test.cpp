@@ -35,9 +35,10 @@ Modality any_size() {
 models::Tokens tokens_of(const plan::ItemLayout& items) {
   const auto comm = comm::alone();
   models::Tokens tokens;
+  const plan::TokenLayout layout = items.token_layout();
   tokens.layout =
-      nn::context_layout(items.pattern(), items.shares(), config::SpMode::all_to_all, comm, comm->world());
-  tokens.positions = models::index_tensor(items.positions(0));
+      nn::context_layout(layout.pattern(), layout.shares(), config::SpMode::all_to_all, comm, comm->world());
+  tokens.positions = models::index_tensor(layout.positions(0)[0]);
   tokens.length = 12;
   return tokens;
 }

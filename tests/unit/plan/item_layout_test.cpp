@@ -7,6 +7,7 @@
 using namespace cornstarch;
 using catalog::Shape;
 using List = std::vector<std::int64_t>;
+using Lists = std::vector<List>;
 
 namespace {
 
@@ -30,6 +31,11 @@ catalog::Modality any_size(std::int64_t merged) {
   add(catalog::BlockSpec{});
   add(catalog::Projector{std::nullopt, {}, {"", 5 * merged, 7}, {}, merged});
   return m;
+}
+
+/// The attention of such an encoder's layer.
+catalog::AttentionSpec& layer_of(catalog::Modality& m) {
+  return std::get<catalog::BlockSpec>(m.spec.modules[1].body).attention;
 }
 
 const char* const kWhisper =
@@ -90,7 +96,7 @@ TEST_CASE("where features are averaged, ranks hold whole averages") {
     CHECK(places(before, 2) == Range{4, 9});
   }
   CHECK(places(-1, 2) == Range{6, 18});
-  CHECK(sounds.shares() ==
+  CHECK(sounds.token_layout().shares() ==
         plan::TokenShares{{0, 1, 9, 10}, {2, 3, 11, 12}, {4, 5, 6, 7, 8, 13, 14, 15, 16, 17}});
 
   catalog::Modality clip = encoder_of("clip_vision_model", R"({"hidden_size": 24, "intermediate_size": 29,
@@ -110,7 +116,7 @@ TEST_CASE("patches are dealt evenly, the class token with the first") {
   const plan::ItemLayout items = two(clip, 2);
   CHECK(items.places(0, 0, 0) == Range{0, 2});
   CHECK(items.places(0, 2, 1) == Range{2, 5});
-  CHECK(items.shares() == plan::TokenShares{{0, 1, 5, 6}, {2, 3, 4, 7, 8, 9}});
+  CHECK(items.token_layout().shares() == plan::TokenShares{{0, 1, 5, 6}, {2, 3, 4, 7, 8, 9}});
 }
 
 TEST_CASE("items of one size lie as rows of a batch") {
@@ -127,6 +133,15 @@ TEST_CASE("items of one size lie as rows of a batch") {
   CHECK(two(clip, 2).shape(0, 1) == Shape{2, 3, 24});
 }
 
+TEST_CASE("items of one size on one rank are plain rows") {
+  const auto clip = encoder_of("clip_vision_model", kClip);
+  const plan::TokenLayout whole = two(clip, 1).token_layout();
+  CHECK(whole.is_plain());
+  CHECK(whole.rows() == std::vector<Range>{{0, 5}, {5, 10}});
+  CHECK_FALSE(two(clip, 2).token_layout().is_plain());
+  CHECK_FALSE(plan::ItemLayout(any_size(1), 1, {{1, 2, 2}}).token_layout().is_plain());
+}
+
 TEST_CASE("items of sizes of their own lie one behind the other") {
   const auto encoder = any_size(1);
   const plan::ItemLayout items(encoder, 2, {{1, 2, 2}, {1, 1, 1}, {3, 1, 1}});
@@ -134,12 +149,13 @@ TEST_CASE("items of sizes of their own lie one behind the other") {
   CHECK(items.shape(-1, 0) == Shape{1, 3, 5});
   CHECK(items.shape(1, 1) == Shape{1, 5, 5});
   CHECK(items.shape(2, 1) == Shape{1, 5, 7});
-  CHECK(items.shares() == plan::TokenShares{{0, 1, 5}, {2, 3, 4, 6, 7}});
-  CHECK(items.positions(0) == List{0, 1, 0});
-  CHECK(items.positions(1) == List{2, 3, 0, 1, 2});
+  CHECK(items.token_layout().shares() == plan::TokenShares{{0, 1, 5}, {2, 3, 4, 6, 7}});
+  CHECK(items.token_layout().positions(0) == Lists{{0, 1, 0}});
+  CHECK(items.token_layout().positions(1) == Lists{{2, 3, 0, 1, 2}});
+  CHECK(items.token_layout().length() == 4);
   CHECK(items.features(0) == 4);
   CHECK(items.features() == 8);
-  const plan::AttentionPattern pattern = items.pattern();
+  const plan::AttentionPattern pattern = items.token_layout().pattern();
   // What a film shows at one time sees nothing of another.
   CHECK(pattern.begin == List{0, 0, 0, 0, 4, 5, 6, 7});
   CHECK(pattern.end == List{4, 4, 4, 4, 5, 6, 7, 8});
@@ -148,19 +164,25 @@ TEST_CASE("items of sizes of their own lie one behind the other") {
 TEST_CASE("patches stand in their grid, squares one behind the other") {
   auto encoder = any_size(4);
   encoder.spec.patch_block = 2;
+  layer_of(encoder).rope = catalog::RopeSpec{.sections = {1, 1}};
   const plan::ItemLayout items(encoder, 2, {{1, 2, 4}, {2, 4, 2}});
-  CHECK(items.grid_positions(0) == plan::PartPositions{List{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-                                                       List{0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3},
-                                                       List{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}});
-  CHECK(items.grid_positions(1) == plan::PartPositions{List{0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
-                                                       List{0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3},
-                                                       List{2, 3, 2, 3, 0, 1, 0, 1, 0, 1, 0, 1}});
+  const plan::TokenLayout layout = items.token_layout();
+  CHECK(layout.positions(0) == Lists{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+                                     {0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3},
+                                     {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}});
+  CHECK(layout.positions(1) == Lists{{0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
+                                     {0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3},
+                                     {2, 3, 2, 3, 0, 1, 0, 1, 0, 1, 0, 1}});
+  CHECK(layout.length() == 4);
 }
 
 TEST_CASE("a window is a square of the grid, at its edges what is left of one") {
   auto encoder = any_size(1);
-  const plan::ItemLayout items(encoder, 1, {{1, 3, 5}, {2, 2, 1}});
-  const plan::AttentionPattern pattern = items.pattern(2);
+  layer_of(encoder).window = 2;
+  const plan::TokenLayout layout = plan::ItemLayout(encoder, 1, {{1, 3, 5}, {2, 2, 1}}).token_layout();
+  CHECK(plan::visible_keys(layout.pattern(0)) ==
+        List{15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 2, 2, 2, 2});
+  const plan::AttentionPattern pattern = layout.pattern(2);
   const std::vector<int> windows = {0, 0, 1, 1, 2, 0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 0, 0, 0, 0};
   CHECK(pattern.kind == windows);
   CHECK(pattern.only == windows);
@@ -178,5 +200,6 @@ TEST_CASE("what a feature is made of is on one rank") {
   CHECK(items.places(1, -1, 0).size() == 0);
   CHECK(items.shape(1, 0) == Shape{1, 4, 5});
   CHECK(items.shape(2, 1) == Shape{1, 3, 7});
-  CHECK(items.shares() == plan::TokenShares{{0, 1, 2, 3}, {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}});
+  CHECK(items.token_layout().shares() ==
+        plan::TokenShares{{0, 1, 2, 3}, {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}});
 }

@@ -294,20 +294,18 @@ TEST_CASE("where rotary positions have parts, the tokens of pictures stand by ro
   CHECK(w.read(Seen(), {1, -1}, 0).placed.empty());
   auto batch = w.read(Seen(), {1, -1}, 1);
   REQUIRE(batch.placed.size() == 1);
-  using Ids = std::vector<std::int64_t>;
-  const Ids none(8, 0);
-  const auto padded = [&](Ids ids) {
-    ids.insert(ids.end(), none.begin(), none.end());
-    return ids;
-  };
-  CHECK(batch.placed[0].positions == plan::PartPositions{padded({0, 1, 1, 3, 4, 4, 4, 0}),
-                                                         padded({0, 1, 2, 3, 4, 4, 4, 0}),
-                                                         padded({0, 1, 1, 3, 4, 5, 6, 0})});
+  using Lists = std::vector<std::vector<std::int64_t>>;
+  CHECK(batch.placed[0].layout.positions(0) ==
+        Lists{{0, 1, 1, 3, 4, 4, 4}, {0, 1, 2, 3, 4, 4, 4}, {0, 1, 1, 3, 4, 5, 6}});
   const auto step = train::assemble(std::move(batch), {1, 0}, w.plan, w.modalities, 1, 9, at::kDouble);
-  CHECK(step.inputs.placed[0].positions == plan::PartPositions{padded(none), padded(none), padded(none)});
+  CHECK(step.inputs.placed[0].layout.positions(0) == Lists{{}, {}, {}});
+  CHECK_FALSE(step.inputs.placed[0].layout.is_plain());
   layer.attention.rope->sections.clear();
   w.modalities[1].spec.modules[0].body = layer;
-  CHECK(w.read(Seen(), {1, -1}, 1).placed.empty());
+  const auto plain = w.read(Seen(), {1, -1}, 1);
+  CHECK(plain.placed.at(0).layout.is_plain());
+  CHECK(plain.placed[0].layout.rows().at(0) == Range{0, 7});
+  CHECK(plain.placed[0].layout.rows().at(1) == Range{8, 8});
 }
 
 TEST_CASE("media that are not of the size that their header says make a sample bad") {
@@ -359,7 +357,7 @@ TEST_CASE("what is read is the same for any number of readers") {
       std::int64_t pairs = 0;  // an item of one token sees what it would see as text
       for (std::size_t i = 16 * m; i < 16 * (m + 1); ++i)
         pairs += batch.rows[i].length * (batch.rows[i].length + 1) / 2;
-      const auto keys = plan::visible_keys(batch.placed[m].pattern);
+      const auto keys = plan::visible_keys(batch.placed[m].layout.pattern());
       CHECK(std::accumulate(keys.begin(), keys.end(), std::int64_t{0}) == pairs);
     }
   }

@@ -19,7 +19,7 @@ namespace cornstarch::models {
 struct Tokens {
   nn::ContextLayoutPtr layout;
   at::Tensor positions;     ///< [n] int64, in their samples or items, or [3, n], as plan::rope_positions has
-                            ///< them; undefined without a layout, and in encoders of one size
+                            ///< them; undefined without a layout
   std::int64_t length = 0;  ///< positions are smaller than this
   std::map<std::int64_t, nn::ContextLayoutPtr> windowed = {};  ///< the layout of each window that is noticed
   nn::RowLengths rows = {};  ///< where rotary embeddings depend on the lengths of samples

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cornstarch/catalog/resolve.h"
@@ -13,21 +14,18 @@
 #include "cornstarch/pipeline/recorder.h"
 #include "cornstarch/pipeline/store.h"
 #include "cornstarch/plan/activity.h"
-#include "cornstarch/plan/distribution.h"
 #include "cornstarch/plan/feature_route.h"
 #include "cornstarch/plan/item_layout.h"
 #include "cornstarch/plan/plan.h"
-#include "cornstarch/plan/rope_positions.h"
+#include "cornstarch/plan/token_layout.h"
 
 namespace cornstarch::pipeline {
 
-/// How the tokens of a microbatch see each other, and which context-parallel rank of the LLM holds which.
+/// Where the LLM's tokens of a microbatch lie.
 struct PlacedTokens {
-  plan::AttentionPattern pattern;
-  plan::TokenShares shares;
-  std::vector<std::int64_t> lengths;  ///< of the rows' samples
-  plan::PartPositions positions;      ///< where rotary positions have parts; else empty
-  models::Tokens tokens;              ///< what this rank's layers take of it, if prepared ahead of time
+  plan::TokenLayout layout;
+  /// What this rank's layers take of it, if prepared ahead of time.
+  std::optional<models::Tokens> tokens = {};
 };
 
 /// What this rank's stages take from the data in one step. Ranks that need none of it leave it empty.
@@ -39,10 +37,9 @@ struct StepInputs {
   /// [encoder][microbatch]: the order in which an encoder's last stage sends its rows, if the LLM's tokens
   /// are split.
   std::vector<std::vector<at::Tensor>> leaving;
-  /// [microbatch]: every rank of the LLM, and of encoders too if its tokens are split; empty where they lie
-  /// as padded rows, each seeing what precedes it.
+  /// [microbatch]: every rank of the LLM, and of encoders too if its tokens are split.
   std::vector<PlacedTokens> placed;
-  /// [microbatch]: nn::RowFacts::counted of the LLM's padded rows, where its products round.
+  /// [microbatch]: nn::RowFacts::counted of the LLM's rows, where its products round.
   std::vector<at::Tensor> counted;
   /// [modality][microbatch]: nn::RowNames::of of this rank's tokens, where adapters drop some of what they
   /// take.

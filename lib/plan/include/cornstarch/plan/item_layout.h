@@ -5,8 +5,7 @@
 
 #include "cornstarch/base/checked.h"
 #include "cornstarch/catalog/resolve.h"
-#include "cornstarch/plan/distribution.h"
-#include "cornstarch/plan/rope_positions.h"
+#include "cornstarch/plan/token_layout.h"
 
 namespace cornstarch::plan {
 
@@ -42,21 +41,19 @@ class ItemLayout {
   /// the items' places one behind the other.
   catalog::Shape shape(int module, int cp) const;
 
-  /// Of the tokens that the layers work on: which see each other, those of one time of an item, with a window
-  /// those in the same square of so many places a side; and which rank holds them.
-  AttentionPattern pattern(std::int64_t window = 0) const;
-  TokenShares shares() const;
   /// Of an item's tokens, those of rank `cp`; and how many there are.
   Range tokens(std::size_t item, int cp) const { return places(item, layers_, cp); }
   std::int64_t tokens(std::size_t item) const { return tokens(item, sp_).size(); }
-  /// Where the tokens of rank `cp` stand in their items.
-  std::vector<std::int64_t> positions(int cp) const;
-  PartPositions grid_positions(int cp) const;
+  /// Where the tokens lie that the layers work on, an item being a row.
+  TokenLayout token_layout() const;
 
  private:
   using Held = std::vector<std::vector<Range>>;  // [cp][module + 1]; with the whole item behind the last cp
   const Held& held(std::size_t item) const { return held_.at(items_[item]); }
   catalog::Extents place(std::size_t item, std::int64_t token) const;
+  AttentionPattern pattern(std::int64_t window) const;
+  TokenShares shares() const;
+  PartPositions grid_positions() const;
 
   const catalog::Modality* encoder_;
   int sp_;
