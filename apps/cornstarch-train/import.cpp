@@ -25,24 +25,16 @@ struct Args {
   bool overwrite = false;
 };
 
-/// The templates that models of a family have learnt, the first whose tokens are there.
-const std::vector<std::pair<std::string, std::vector<std::string>>>& templates() {
-  static const std::vector<std::pair<std::string, std::vector<std::string>>> all = {
-      {"llama", {"llama3", "vicuna"}}, {"mistral", {"llama2"}},         {"qwen2", {"chatml"}},
-      {"qwen2_vl_text", {"chatml"}},   {"qwen2_5_vl_text", {"chatml"}}, {"qwen3", {"chatml"}},
-  };
-  return all;
-}
-
-std::string template_of(const std::string& family, const fs::path& tokenizer) {
-  std::vector<std::string> candidates;
-  for (const auto& [name, known] : templates())
-    if (name == family) candidates = known;
-  for (const std::string& candidate : candidates) {
-    const auto& problems = dataio::check_tokenizer(tokenizer, {}, candidate).problems;
-    const bool fits = std::none_of(problems.begin(), problems.end(),
-                                   [](const auto& problem) { return problem.severity == Severity::error; });
-    if (fits) return candidate;
+/// The first of the family's templates whose tokens the tokenizer has.
+std::string template_of(const std::string& name, const fs::path& tokenizer) {
+  for (const catalog::FamilyInfo& family : catalog::families()) {
+    if (family.name != name) continue;
+    for (const config::ChatTemplate candidate : family.chat_templates) {
+      const auto problems = dataio::check_tokenizer(tokenizer, {}, config::name_of(candidate)).problems;
+      if (std::none_of(problems.begin(), problems.end(),
+                       [](const auto& problem) { return problem.severity == Severity::error; }))
+        return config::name_of(candidate);
+    }
   }
   return "plain";  // needs no tokens of its own; what else is wrong with a tokenizer is told of the config
 }

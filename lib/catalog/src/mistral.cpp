@@ -13,9 +13,11 @@ void build(HfConfig& config, ModelSpec& spec) {
 }  // namespace
 
 const Family& mistral_family() {
-  static const Family family =
-      llama_like({"mistral", ModelKind::llm, "Mistral 7B and relatives (MistralForCausalLM)"},
-                 "MistralForCausalLM", build);
+  static const Family family = llama_like({"mistral",
+                                           ModelKind::llm,
+                                           "Mistral 7B and relatives (MistralForCausalLM)",
+                                           {config::ChatTemplate::llama2}},
+                                          "MistralForCausalLM", build);
   return family;
 }
 

@@ -56,28 +56,34 @@ void build_qwen3(HfConfig& config, ModelSpec& spec) {
 }  // namespace
 
 const Family& qwen2_family() {
-  static const Family family = llama_like({"qwen2", ModelKind::llm, "Qwen 2 and 2.5 (Qwen2ForCausalLM)"},
-                                          "Qwen2ForCausalLM", build_qwen2);
+  static const Family family = llama_like(
+      {"qwen2", ModelKind::llm, "Qwen 2 and 2.5 (Qwen2ForCausalLM)", {config::ChatTemplate::chatml}},
+      "Qwen2ForCausalLM", build_qwen2);
   return family;
 }
 
 const Family& qwen2_vl_text_family() {
-  static const Family family =
-      llama_like({"qwen2_vl_text", ModelKind::llm, "the language model of Qwen2-VL (Qwen2VLTextModel)"},
-                 "Qwen2VLTextModel", build_qwen2_vl);
+  static const Family family = llama_like({"qwen2_vl_text",
+                                           ModelKind::llm,
+                                           "the language model of Qwen2-VL (Qwen2VLTextModel)",
+                                           {config::ChatTemplate::chatml}},
+                                          "Qwen2VLTextModel", build_qwen2_vl);
   return family;
 }
 
 const Family& qwen2_5_vl_text_family() {
-  static const Family family = llama_like(
-      {"qwen2_5_vl_text", ModelKind::llm, "the language model of Qwen2.5-VL (Qwen2_5_VLTextModel)"},
-      "Qwen2_5_VLTextModel", build_qwen2_vl);
+  static const Family family = llama_like({"qwen2_5_vl_text",
+                                           ModelKind::llm,
+                                           "the language model of Qwen2.5-VL (Qwen2_5_VLTextModel)",
+                                           {config::ChatTemplate::chatml}},
+                                          "Qwen2_5_VLTextModel", build_qwen2_vl);
   return family;
 }
 
 const Family& qwen3_family() {
   static const Family family =
-      llama_like({"qwen3", ModelKind::llm, "Qwen 3 (Qwen3ForCausalLM)"}, "Qwen3ForCausalLM", build_qwen3);
+      llama_like({"qwen3", ModelKind::llm, "Qwen 3 (Qwen3ForCausalLM)", {config::ChatTemplate::chatml}},
+                 "Qwen3ForCausalLM", build_qwen3);
   return family;
 }
 

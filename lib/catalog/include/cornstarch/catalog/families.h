@@ -6,6 +6,7 @@
 
 #include "cornstarch/base/result.h"
 #include "cornstarch/catalog/model_spec.h"
+#include "cornstarch/config/run_config.h"
 
 namespace cornstarch::catalog {
 
@@ -13,6 +14,8 @@ struct FamilyInfo {
   std::string name;  ///< HF model_type: "clip_vision_model", "whisper", "llama", "mistral"
   ModelKind kind = ModelKind::llm;
   std::string description;
+  /// Of language models: the chat templates that published ones have learnt, likeliest first.
+  std::vector<config::ChatTemplate> chat_templates = {};
 };
 
 /// Every family that this build knows.
