@@ -109,7 +109,9 @@ class Wholes(unittest.TestCase):
                 config = self.imported(case)
                 self.train(config, steps=1)  # whose learning rate is 0
                 out, said = self.exported()
-                self.assertEqual(tensors(out), tensors(self.folder / case))
+                before, after = tensors(self.folder / case), tensors(out)
+                self.assertEqual(before.keys(), after.keys())
+                self.assertEqual([name for name in before if before[name] != after[name]], [])
                 for file in (self.folder / case).iterdir():
                     if file.suffix != ".safetensors":
                         self.assertEqual((out / file.name).read_bytes(), file.read_bytes(), file.name)
@@ -153,7 +155,7 @@ class Wholes(unittest.TestCase):
         self.train(config, *lora, "model.llm.lora.merge=true", run="merged")
         out, said = self.exported()
         merged, _ = self.exported("merged", "exported-merged")
-        self.assertIn("exported: 8 of 86 tensors are the run's", said)
+        self.assertIn("exported: 8 of 80 tensors are the run's", said)
         before, ours, theirs = tensors(self.folder / "llava"), tensors(out), tensors(merged)
         for name, entry in before.items():
             adapted = "self_attn.q_proj" in name and name.startswith("language_model.") or "down_proj" in name

@@ -72,7 +72,7 @@ def outputs(name, folder, golden):
                                    position_ids=golden["positions"]), golden["logits"]
     if name.startswith("qwen2audio"):
         return load(folder, Qwen2AudioEncoder)(golden["media"]).last_hidden_state, golden["hidden.layer_norm"]
-    if name.startswith(("gemma", "llama", "mistral", "qwen")):
+    if name.startswith(("gemma", "llama", "mistral", "olmo", "qwen")):
         model = load(folder, AutoModelForCausalLM, torch.float32)
         return model(inputs_embeds=golden["hidden.model.embed_tokens"]).logits, golden["logits"]
     if name.startswith("clip"):

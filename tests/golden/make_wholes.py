@@ -103,8 +103,9 @@ CASES = {
 }
 
 
-def config_json(case, model):
+def config_json(case, model, dtype):
     config = json.loads(model.config.to_json_string(use_diff=False))
+    config["dtype"] = str(dtype).removeprefix("torch.")
     config["architectures"] = [type(model).__name__]
     if case == "qwen2_vl":  # as the hub's: the language model's keys stand at the top
         text = config.pop("text_config")
@@ -174,7 +175,7 @@ def make(case):
     randomize(model, dtype)
     folder = ROOT / case
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(config_json(case, model))
+    (folder / "config.json").write_text(config_json(case, model, dtype))
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=1) + "\n")
     pictures(folder, sizes)
     tied = model.config.tie_word_embeddings
