@@ -40,6 +40,12 @@ class DataCheck {
               ": a recording is longer than its encoder takes: the rest is cut off (", tried.cut, " of ",
               tried.samples, " samples that were tried; this is the first)"),
           {});
+    if (tried.cut_texts > 0)
+      say(Severity::warning,
+          cat(data.place(tried.first_cut_text),
+              ": the sample is longer than batch.sequence_length: its end is cut off (", tried.cut_texts,
+              " of ", tried.samples, " samples that were tried; this is the first)"),
+          {});
     const bool skips = config.data.on_bad_sample == config::OnBadSample::skip;
     const bool tolerated = skips && std::ssize(tried.problems) < tried.samples;
     for (const Error& problem : tried.problems)

@@ -65,7 +65,7 @@ class Validate(Case):
         self.assertEqual(out, "")
         self.assertIn("train.jsonl:3:1: error: 'broken.png': a broken PNG picture: the file ends early [bad_data]\n", err)
         self.assertRegex(err, r"train.jsonl:4:1: error: the sample is \d+ tokens long, 0 of them for media; "
-                              r"sequence_length is \d+ \[bad_data\]\n  help: a larger batch.sequence_length, or a shorter sample\n")
+                              r"sequence_length is \d+: nothing to learn stands in what fits \[bad_data\]\n  help: a larger batch.sequence_length, or a shorter sample\n")
         self.assertIn("2 errors\n", err)
         self.validate("train.jsonl", "--no-data")
         self.validate("train.jsonl", "--samples", "1")
@@ -90,15 +90,17 @@ train.jsonl:3:1: error: messages[0].role is 'tool'; turns of tools are not read;
             out.setparams((1, 2, 8000, 0, "NONE", ""))
             out.writeframes(bytes(2 * 8000 * 40))
         self.write("train.jsonl", [sample(img="seven.png"), sample("<video>", answer=None),
-                                   sample("<audio>", audio="long.wav"), sample("<audio>", audio="three.wav")])
+                                   sample("<audio>", audio="long.wav"), sample("<audio>", audio="three.wav"),
+                                   sample(answer="x" * 5000)])
         out, err = self.validate("train.jsonl")
         self.assertTrue(out.endswith("demo.yaml: valid\n"))
         self.assertEqual(err, """\
-train.jsonl:1:1: warning: 'img' names media, but nothing reads it; keys that are read: image, images, audio, audios (1 of 4 samples; this is the first) [data]
-train.jsonl:2:1: warning: '<video>' is no encoder's placeholder: it stays text (1 of 4 samples; this is the first) [data]
-train.jsonl:2:1: warning: the conversation has no answer (a turn from 'gpt' or 'assistant'): nothing is learnt from it (1 of 4 samples; this is the first) [data]
-train.jsonl:3:1: warning: a recording is longer than its encoder takes: the rest is cut off (1 of 4 samples that were tried; this is the first) [data]
-4 warnings
+train.jsonl:1:1: warning: 'img' names media, but nothing reads it; keys that are read: image, images, audio, audios (1 of 5 samples; this is the first) [data]
+train.jsonl:2:1: warning: '<video>' is no encoder's placeholder: it stays text (1 of 5 samples; this is the first) [data]
+train.jsonl:2:1: warning: the conversation has no answer (a turn from 'gpt' or 'assistant'): nothing is learnt from it (1 of 5 samples; this is the first) [data]
+train.jsonl:3:1: warning: a recording is longer than its encoder takes: the rest is cut off (1 of 5 samples that were tried; this is the first) [data]
+train.jsonl:5:1: warning: the sample is longer than batch.sequence_length: its end is cut off (1 of 5 samples that were tried; this is the first) [data]
+5 warnings
 """)
 
     def test_files_that_are_no_data_sets(self):
@@ -177,12 +179,14 @@ class Train(Case):
             out.setparams((1, 2, 8000, 0, "NONE", ""))
             out.writeframes(bytes(2 * 8000 * 40))
         self.write("train.jsonl", [sample("<image>", image="broken.png"), *[sample("<audio>", audio="long.wav")] * 2,
-                                   {"oops": 1}, *[sample()] * 4])
+                                   {"oops": 1}, sample(answer="x" * 5000), *[sample()] * 3])
         for layout in LAYOUTS:
             err = self.train(layout, "train.jsonl", "--set", "data.on_bad_sample=skip", "--set", "data.max_bad_fraction=0.5")
-            self.assertEqual([(r["skipped_samples"], r["cut_recordings"]) for r in self.records() if "loss" in r], [(2, 2)] * 3)
+            self.assertEqual([(r["skipped_samples"], r["cut_recordings"], r["cut_texts"]) for r in self.records() if "loss" in r],
+                             [(2, 2, 1)] * 3)
             self.assertEqual(err.count("skipped 6 of 24 samples that were read"), 1)
             self.assertEqual(err.count("cut 6 recordings that are longer than their encoder takes"), 1)
+            self.assertEqual(err.count("cut 3 samples that are longer than batch.sequence_length"), 1)
             self.assertIn("1 of 8 samples cannot be used and will be skipped:\n"
                           "train.jsonl:4: the sample has no list 'conversations' or 'messages' of turns\n", err)
 

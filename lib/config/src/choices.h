@@ -91,10 +91,44 @@ struct Choices<ChatTemplate> {
           "llama2", ChatTemplate::llama2, "as Llama 2's chat models", {"llama_2", "llama-2"}},
       Choice<ChatTemplate>{
           "llama3", ChatTemplate::llama3, "as Llama 3's instruct models", {"llama_3", "llama-3"}},
+      Choice<ChatTemplate>{"mistral", ChatTemplate::mistral, "as Mistral's first instruct models", {}},
       Choice<ChatTemplate>{"chatml",
                            ChatTemplate::chatml,
                            "im_start and im_end around each turn, as Qwen's models",
-                           {"chat_ml"}}};
+                           {"chat_ml"}},
+      Choice<ChatTemplate>{"qwen2_vl",
+                           ChatTemplate::qwen2_vl,
+                           "chatml with Qwen2-VL's own system text, its tokens around pictures and films",
+                           {"qwen2-vl", "qwen2.5-vl", "qwen2_5_vl"}},
+      Choice<ChatTemplate>{"gemma",
+                           ChatTemplate::gemma,
+                           "as Gemma's models, pictures as Gemma 3 has them",
+                           {"gemma2", "gemma3"}},
+      Choice<ChatTemplate>{
+          "checkpoint",
+          ChatTemplate::checkpoint,
+          "the one that stands beside the tokenizer: chat_template.jinja, chat_template.json, or "
+          "chat_template in tokenizer_config.json",
+          {"jinja", "tokenizer_default", "auto"}}};
+};
+template <>
+struct Choices<TrainOn> {
+  static constexpr std::array values = {
+      Choice<TrainOn>{"answers", TrainOn::answers, "what the assistant says, and what ends it"},
+      Choice<TrainOn>{
+          "last_answer", TrainOn::last_answer, "the last answer of a conversation", {"last", "last_turn"}},
+      Choice<TrainOn>{"all", TrainOn::all, "all text", {"everything", "inputs"}}};
+};
+template <>
+struct Choices<OnLongSample> {
+  static constexpr std::array values = {
+      Choice<OnLongSample>{
+          "cut",
+          OnLongSample::cut,
+          "its end is cut off and counted; it is bad where media stand there, or where nothing to "
+          "learn would be left",
+          {"truncate"}},
+      Choice<OnLongSample>{"refuse", OnLongSample::refuse, "it is bad", {"fail", "error"}}};
 };
 template <>
 struct Choices<OnBadSample> {

@@ -361,6 +361,11 @@ struct Describe<Data> : NoGroups {
               {.fallback = "what the files beside the tokenizer say"}),
         field("chat_template", &Data::chat_template, "How a conversation becomes text.",
               {.hints = {"template", "conv_template"}}),
+        field("train_on", &Data::train_on, "Which tokens of a conversation are learnt. Media never are.",
+              {.hints = {"train_on_inputs", "train_on_prompt", "mask_prompt", "loss_on"}}),
+        field("on_long_sample", &Data::on_long_sample,
+              "What happens when a sample has more tokens than `batch.sequence_length`.",
+              {.hints = {"truncation", "truncate", "excess_length_strategy"}}),
         field("shuffle", &Data::shuffle, "Whether the order changes from epoch to epoch, by `seed`."),
         field("on_bad_sample", &Data::on_bad_sample,
               "What happens when a sample is bad: when it cannot be read, does not fit, or says something "

@@ -1,263 +1,152 @@
-#include "chat_template.h"
+#include "cornstarch/dataio/chat_template.h"
 
 #include <algorithm>
-#include <array>
-#include <optional>
 #include <utility>
 
+#include "answers.h"
+#include "chat_form.h"
+#include "checkpoint_template.h"
 #include "cornstarch/base/text.h"
-#include "unicode.h"
+#include "cornstarch/base/utf8.h"
+#include "named_templates.h"
+#include "row_builder.h"
 
 namespace cornstarch::dataio {
 namespace {
 
-constexpr std::string_view kBegin = "{begin}", kEnd = "{end}";
+using templates::Named;
 
-/// Those that Hugging Face publishes with the models of these names, Vicuna's as LLaVA v1.5 has it.
-const std::array<ChatTemplate, 5>& all() {
-  static const std::array<ChatTemplate, 5> templates = {
-      ChatTemplate{.name = "plain",
-                   .system = {.after = "\n"},
-                   .user = {.after = "\n"},
-                   .assistant = {.after = "{end}"},
-                   .adds_begin = true,
-                   .apart = true},
-      ChatTemplate{.name = "vicuna",
-                   .system = {.after = " "},
-                   .user = {.before = "USER: ", .after = " "},
-                   .assistant = {.before = "ASSISTANT:", .lead = " ", .after = "{end}"},
-                   .default_system =
-                       "A chat between a curious user and an artificial intelligence assistant. "
-                       "The assistant gives helpful, detailed, and polite answers to the user's "
-                       "questions.",
-                   .adds_begin = true,
-                   .take_turns = true},
-      ChatTemplate{.name = "llama2",
-                   .system = {.before = "<<SYS>>\n", .after = "\n<</SYS>>\n\n"},
-                   .user = {.before = "{begin}[INST] ", .after = " [/INST]"},
-                   .assistant = {.lead = " ", .after = " {end}"},
-                   .system_in_user = true,
-                   .trim = true,
-                   .take_turns = true},
-      ChatTemplate{
-          .name = "llama3",
-          .system = {.before = "<|start_header_id|>system<|end_header_id|>\n\n", .after = "<|eot_id|>"},
-          .user = {.before = "<|start_header_id|>user<|end_header_id|>\n\n", .after = "<|eot_id|>"},
-          .assistant = {.before = "<|start_header_id|>assistant<|end_header_id|>\n\n", .after = "<|eot_id|>"},
-          .start = "{begin}",
-          .tokens = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
-          .trim = true},
-      ChatTemplate{.name = "chatml",
-                   .system = {.before = "<|im_start|>system\n", .after = "<|im_end|>", .gap = "\n"},
-                   .user = {.before = "<|im_start|>user\n", .after = "<|im_end|>", .gap = "\n"},
-                   .assistant = {.before = "<|im_start|>assistant\n", .after = "<|im_end|>", .gap = "\n"},
-                   .tokens = {"<|im_start|>", "<|im_end|>"}}};
-  return templates;
-}
+constexpr const char* kCheckpoint = "checkpoint";
 
-/// Collects text until something stands in it that is no text, and tokenises what was collected as one.
-class RowBuilder {
- public:
-  RowBuilder(const Tokenizer& tokenizer, const std::vector<MediaSource>& media, const SampleExtents& items)
-      : tokenizer_(tokenizer), media_(media), items_(items), next_(items.size(), 0) {}
-
-  /// `begins`: what follows is spelled as at the start of a text.
-  Result<void> add_token(std::int64_t id, bool learn, bool begins) {
-    auto done = flush();
-    add(id, learn);
-    begins_ = begins;
-    return done;
-  }
-
-  /// A piece of a template.
-  Result<void> add_frame(std::string_view piece, bool learn) {
-    while (!piece.empty()) {
-      const bool begin = piece.starts_with(kBegin);
-      if (!begin && !piece.starts_with(kEnd)) {
-        const std::size_t text = std::min(piece.find('{', 1), piece.size());
-        add_text(piece.substr(0, text), learn);
-        piece.remove_prefix(text);
-        continue;
-      }
-      piece.remove_prefix(begin ? kBegin.size() : kEnd.size());
-      const auto id = begin ? tokenizer_.begin_id() : tokenizer_.end_id();
-      if (!id) {
-        add_text("\n", learn);  // only plain comes this far: see missing_tokens
-        continue;
-      }
-      auto done = add_token(*id, learn, false);
-      if (!done) return done;
-    }
-    return {};
-  }
-
-  Result<void> add_content(std::string_view text, bool learn) {
-    for (const Stretch& stretch : cut_at_placeholders(text, media_)) {
-      if (stretch.encoder < 0) {
-        add_text(stretch.text, learn);
-        continue;
-      }
-      auto done = flush();
-      if (!done) return done;
-      const auto e = static_cast<std::size_t>(stretch.encoder);
-      const std::int64_t features = media_[e].features(items_.at(e).at(next_.at(e)++));
-      for (std::int64_t i = 0; i < features; ++i) add(placeholder_id(stretch.encoder), false);
-      begins_ = false;
-    }
-    return {};
-  }
-
-  /// What comes next is another text.
-  Result<void> end_text() {
-    auto done = flush();
-    begins_ = true;
-    return done;
-  }
-
-  Result<TextRow> take() {
-    auto done = flush();
-    if (!done) return tl::unexpected(done.error());
-    row_.length = std::ssize(row_.ids);
-    return std::move(row_);
-  }
-
- private:
-  void add(std::int64_t id, bool learn) {
-    row_.ids.push_back(id);
-    row_.labels.push_back(learn ? id : kIgnoreLabel);
-  }
-
-  void add_text(std::string_view text, bool learn) {
-    if (!text.empty()) spans_.push_back({std::string(text), learn});
-  }
-
-  Result<void> flush() {
-    if (spans_.empty()) return {};
-    auto encoded = tokenizer_.encode(spans_, begins_);
-    if (!encoded) return tl::unexpected(encoded.error());
-    for (std::size_t i = 0; i < encoded->ids.size(); ++i) add(encoded->ids[i], encoded->marks[i]);
-    spans_.clear();
-    begins_ = false;
-    return {};
-  }
-
-  const Tokenizer& tokenizer_;
-  const std::vector<MediaSource>& media_;
-  const SampleExtents& items_;
-  std::vector<std::size_t> next_;  ///< per encoder: its item for the next placeholder
-  std::vector<Span> spans_;
-  bool begins_ = true;
-  TextRow row_;
-};
-
-std::string_view name_of(Role role) {
-  return role == Role::system ? "system" : role == Role::user ? "user" : "assistant";
-}
-
-Result<void> check_turns(const ChatTemplate& chat, std::span<const Turn> turns) {
-  for (std::size_t i = 0; chat.take_turns && i < turns.size(); ++i) {
-    const std::size_t systems = turns[0].role == Role::system ? 1 : 0;
-    if (i < systems) continue;
-    const Role wanted = (i - systems) % 2 == 0 ? Role::user : Role::assistant;
-    if (turns[i].role == wanted) continue;
-    return fail(ExitCode::bad_data,
-                cat("turn ", i + 1, " is the ", name_of(turns[i].role), "'s, but the chat template '",
-                    chat.name, "' wants user and assistant to take turns"),
-                "a template such as 'plain' or 'chatml' takes any order");
-  }
-  return {};
-}
-
-const TurnFrame& frame_of(const ChatTemplate& chat, Role role) {
-  return role == Role::system ? chat.system : role == Role::user ? chat.user : chat.assistant;
-}
-
-Result<void> add_turn(const ChatTemplate& chat, const Turn& turn, const std::string& text, RowBuilder& row) {
-  const TurnFrame& frame = frame_of(chat, turn.role);
-  const bool learn = turn.learn();
-  Result<void> done = row.add_frame(frame.before, false);
-  if (done) done = row.add_frame(frame.lead, learn);
-  if (done) done = row.add_content(chat.trim ? trim_unicode(text) : std::string_view(text), learn);
-  if (done) done = row.add_frame(frame.after, learn);
-  if (done) done = row.add_frame(frame.gap, false);
-  if (done && chat.apart) done = row.end_text();
-  return done;
-}
-
-Result<TextRow> build(const ChatTemplate& chat, std::span<const Turn> turns, const Tokenizer& tokenizer,
-                      const std::vector<MediaSource>& media, const SampleExtents& items, bool asks) {
-  Result<void> done = check_turns(chat, turns);
-  RowBuilder row(tokenizer, media, items);
-  if (done && chat.adds_begin && tokenizer.adds_begin())
-    done = row.add_token(*tokenizer.begin_id(), false, true);
-  if (done) done = row.add_frame(chat.start, false);
-  if (done && !chat.default_system.empty() && (turns.empty() || turns[0].role != Role::system))
-    done = add_turn(chat, {Role::system, {}}, std::string(chat.default_system), row);
-  std::string system;  // waits for the user's turn
-  for (std::size_t i = 0; done && i < turns.size(); ++i) {
-    if (chat.system_in_user && turns[i].role == Role::system) {
-      system = cat(chat.system.before, turns[i].text, chat.system.after);
-      continue;
-    }
-    done = add_turn(chat, turns[i], system + turns[i].text, row);
-    system.clear();
-  }
-  if (done && asks) done = row.add_frame(chat.assistant.before, false);
-  if (!done) return tl::unexpected(done.error());
-  return row.take();
-}
-
-bool needs(const ChatTemplate& chat, std::string_view token) {
-  if (chat.start.find(token) != std::string_view::npos) return true;
-  for (const TurnFrame* frame : {&chat.system, &chat.user, &chat.assistant}) {
-    for (const std::string_view piece : {frame->before, frame->lead, frame->after, frame->gap}) {
-      if (piece.find(token) != std::string_view::npos) return true;
-    }
-  }
-  return false;
-}
-
-}  // namespace
-
-const ChatTemplate* find_chat_template(const std::string& name) {
+const NamedTemplate* find_named(const std::string& name) {
+  const auto& all = named_templates();
   const auto it =
-      std::find_if(all().begin(), all().end(), [&](const ChatTemplate& c) { return c.name == name; });
-  return it == all().end() ? nullptr : &*it;
+      std::find_if(all.begin(), all.end(), [&](const NamedTemplate& t) { return t.name == name; });
+  return it == all.end() ? nullptr : &*it;
 }
 
-std::vector<std::string> chat_templates() {
-  std::vector<std::string> names;
-  for (const ChatTemplate& chat : all()) names.emplace_back(chat.name);
-  return names;
+/// Of a special token; nothing where text would not become it.
+std::optional<std::string> spelling(const Tokenizer& tokenizer, std::optional<std::int64_t> id) {
+  if (!id) return std::nullopt;
+  const std::string text = tokenizer.decode({*id});
+  const auto ids = tokenizer.encode(text);
+  return ids && *ids == std::vector{*id} ? std::optional(text) : std::nullopt;
 }
 
-std::optional<std::int64_t> end_of_answer(const ChatTemplate& chat, const Tokenizer& tokenizer) {
-  std::string_view after = chat.assistant.after;
-  after.remove_prefix(std::min(after.find_first_not_of(' '), after.size()));
-  return after == kEnd ? tokenizer.end_id() : tokenizer.id(after);
-}
-
-std::vector<std::string> missing_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer) {
+Result<void> check_tokens(const NamedTemplate& chat, const Tokenizer& tokenizer) {
   std::vector<std::string> missing;
   for (const std::string_view token : chat.tokens) {
     const auto ids = tokenizer.encode(token);
     if (!ids || ids->size() != 1 || tokenizer.id(token) != ids->front())
       missing.push_back(cat("'", token, "'"));
   }
-  if (chat.apart) return missing;  // "plain" takes a newline instead
-  if (needs(chat, kBegin) && !tokenizer.begin_id()) missing.emplace_back("a begin token");
-  if (needs(chat, kEnd) && !tokenizer.end_id()) missing.emplace_back("an end token");
-  return missing;
+  if (chat.needs("bos_token") && !spelling(tokenizer, tokenizer.begin_id()))
+    missing.emplace_back("a begin token");
+  if (chat.needs("eos_token") && !spelling(tokenizer, tokenizer.end_id()))
+    missing.emplace_back("an end token");
+  if (missing.empty()) return {};
+  return fail(ExitCode::bad_data,
+              cat("the chat template '", chat.name, "' needs ", join(missing, ", "),
+                  ", which the tokenizer does not have"),
+              "take the template that the model knows ('plain' needs no tokens of its own), or name begin "
+              "and end with data.bos_token and data.eos_token");
 }
 
-Result<TextRow> make_row(const ChatTemplate& chat, std::span<const Turn> turns, const Tokenizer& tokenizer,
-                         const std::vector<MediaSource>& media, const SampleExtents& items) {
-  return build(chat, turns, tokenizer, media, items, false);
+/// What templates find beside the messages, as transformers hands it to them.
+std::vector<Named> constants_of(std::vector<Named> tokens, const Tokenizer& tokenizer) {
+  std::vector<Named> out = {{"tools", {}}, {"documents", {}}};
+  for (Named& token : tokens)
+    if (token.first != "bos_token" && token.first != "eos_token") out.push_back(std::move(token));
+  if (const auto text = spelling(tokenizer, tokenizer.begin_id())) out.emplace_back("bos_token", *text);
+  if (const auto text = spelling(tokenizer, tokenizer.end_id())) out.emplace_back("eos_token", *text);
+  return out;
 }
 
-Result<TextRow> make_prompt(const ChatTemplate& chat, std::span<const Turn> turns, const Tokenizer& tokenizer,
-                            const std::vector<MediaSource>& media, const SampleExtents& items) {
-  return build(chat, turns, tokenizer, media, items, true);
+}  // namespace
+
+struct ChatTemplate::State {
+  ChatForm form;
+  bool marks_answers, adds_begin, apart;
+};
+
+std::vector<std::string> chat_templates() {
+  std::vector<std::string> names;
+  for (const NamedTemplate& chat : named_templates()) names.emplace_back(chat.name);
+  names.emplace_back(kCheckpoint);
+  return names;
 }
+
+Result<ChatTemplate> ChatTemplate::open(const std::string& name, const std::filesystem::path& tokenizer_path,
+                                        const Tokenizer& tokenizer, const std::vector<MediaSource>& media) {
+  const NamedTemplate* named = find_named(name);
+  CheckpointTemplate read;
+  if (named != nullptr) {
+    if (const auto checked = check_tokens(*named, tokenizer); !checked)
+      return tl::unexpected(checked.error());
+    read = {named->source, cat("the chat template '", name, "'")};
+  } else if (name == kCheckpoint) {
+    auto found = read_checkpoint_template(tokenizer_path);
+    if (!found) return tl::unexpected(found.error());
+    read = std::move(*found);
+  } else {
+    return fail(ExitCode::usage,
+                cat("no chat template '", name, "'; there are: ", join(chat_templates(), ", ")),
+                did_you_mean(name, chat_templates()));
+  }
+  const auto text = templates::Template::parse(read.source, read.place);
+  if (!text) return tl::unexpected(text.error());
+  auto form = ChatForm::of(*text, constants_of(std::move(read.tokens), tokenizer), media);
+  if (!form) return tl::unexpected(form.error());
+  ChatTemplate out;
+  out.state_ = std::make_shared<const State>(State{std::move(*form), text->marks_answers(),
+                                                   named != nullptr && named->adds_begin,
+                                                   named != nullptr && named->apart});
+  return out;
+}
+
+Result<TextRow> ChatTemplate::row(std::span<const Turn> turns, const Tokenizer& tokenizer,
+                                  const SampleExtents& items, config::TrainOn train_on) const {
+  const State& chat = *state_;
+  RowBuilder row(chat.form, tokenizer, items);
+  if (chat.adds_begin) row.begin(train_on == config::TrainOn::all);
+  const std::size_t step = chat.apart ? 1 : std::max<std::size_t>(turns.size(), 1);
+  std::size_t last = turns.size();  // the last answer's turn, where each is written by itself
+  while (last > 0 && !turns[last - 1].learn()) --last;
+  for (std::size_t i = 0; i < turns.size(); i += step) {
+    auto written = write_row(chat.form, chat.marks_answers, turns.subspan(i, step), train_on);
+    if (!written) return tl::unexpected(written.error());
+    if (chat.apart && train_on == config::TrainOn::last_answer && i + 1 != last) written->learnt.clear();
+    if (auto done = row.add(turns.subspan(i, step), *written); !done) return tl::unexpected(done.error());
+  }
+  return row.take();
+}
+
+Result<TextRow> ChatTemplate::prompt(std::span<const Turn> turns, const Tokenizer& tokenizer,
+                                     const SampleExtents& items) const {
+  const State& chat = *state_;
+  RowBuilder row(chat.form, tokenizer, items);
+  if (chat.adds_begin) row.begin(false);
+  const std::size_t step = chat.apart ? 1 : std::max<std::size_t>(turns.size(), 1);
+  for (std::size_t i = 0; i < turns.size(); i += step) {
+    const auto made = chat.form.render(turns.subspan(i, step), chat.form.needs_parts(turns), true);
+    if (!made) return tl::unexpected(made.error());
+    if (auto done = row.add(turns.subspan(i, step), {made->text}); !done) return tl::unexpected(done.error());
+  }
+  return row.take();
+}
+
+std::optional<std::int64_t> ChatTemplate::end_of_answer(const Tokenizer& tokenizer) const {
+  const std::vector<Turn> turns = {{Role::user, "probe7"}, {Role::assistant, "probe8"}};
+  const auto written = write_row(state_->form, state_->marks_answers, turns, config::TrainOn::answers);
+  if (!written || written->learnt.empty()) return std::nullopt;
+  const auto [from, to] = written->learnt.back();
+  const std::string_view answer = std::string_view(written->text).substr(from, to - from);
+  const std::size_t at = answer.rfind(turns[1].text);
+  return at == std::string_view::npos ? std::nullopt
+                                      : tokenizer.id(trim_unicode(answer.substr(at + turns[1].text.size())));
+}
+
+bool ChatTemplate::adds_begin() const { return state_->adds_begin; }
+bool ChatTemplate::ends_with_newline() const { return state_->apart; }
 
 }  // namespace cornstarch::dataio

@@ -13,8 +13,6 @@
 
 namespace cornstarch::dataio {
 
-enum class Role { system, user, assistant };
-
 /// Stands in a turn's text where the sample has a media item as a part of its own, by MediaKind: code points
 /// that are no characters, and that no text may have. So texts with items in them are joined, rendered and
 /// cut like others.
@@ -24,14 +22,6 @@ inline constexpr std::array<std::string_view, kMediaKinds> kPartMarks = {"\xEF\x
 bool has_part_mark(std::string_view text);
 /// What is said of such a text, behind its place.
 inline constexpr const char* kHasMark = " has a code point of U+FDD0 to U+FDD2, which are no characters";
-
-struct Turn {
-  Role role = Role::user;
-  std::string text;    ///< with an encoder's placeholder, or the mark of a part, for each item
-  bool learnt = true;  ///< false: an answer that only leads to the next
-
-  bool learn() const { return role == Role::assistant && learnt; }
-};
 
 /// One sample, whatever form its file has it in. A `system` beside the turns is the first of them.
 struct Conversation {

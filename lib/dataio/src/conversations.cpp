@@ -5,7 +5,6 @@
 #include <optional>
 #include <utility>
 
-#include "chat_template.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/dataio/reading.h"
@@ -43,11 +42,35 @@ Result<void> judge(Findings& found, double max_bad_fraction) {
   return {};
 }
 
+/// Takes off the end of a row that is too long. Features stay with all of their item: where one stands behind
+/// the cut, or nothing to learn in front of it, the sample cannot be cut.
+Result<void> cut_row(TextRow& row, std::int64_t length, bool may_cut) {
+  const auto is_feature = [](std::int64_t id) { return id < 0; };
+  const auto bad = [&](const std::string& more) {
+    return fail(ExitCode::bad_data,
+                cat("the sample is ", row.length, " tokens long, ",
+                    std::count_if(row.ids.begin(), row.ids.end(), is_feature),
+                    " of them for media; sequence_length is ", length, more),
+                "a larger batch.sequence_length, or a shorter sample");
+  };
+  if (!may_cut) return bad("");
+  if (std::any_of(row.ids.begin() + length, row.ids.end(), is_feature))
+    return bad(": media stand behind what fits, so that it cannot be cut there");
+  if (std::all_of(row.labels.begin() + 1, row.labels.begin() + length,
+                  [](std::int64_t label) { return label == kIgnoreLabel; }))
+    return bad(": nothing to learn stands in what fits");
+  row.ids.resize(static_cast<std::size_t>(length));
+  row.labels.resize(static_cast<std::size_t>(length));
+  row.length = length;
+  row.cut = true;
+  return {};
+}
+
 }  // namespace
 
 struct ConversationDataset::State {
-  State(ConversationOptions o, Tokenizer t, const ChatTemplate* c)
-      : options(std::move(o)), tokenizer(std::move(t)), chat_template(c) {}
+  State(ConversationOptions o, Tokenizer t, ChatTemplate c)
+      : options(std::move(o)), tokenizer(std::move(t)), chat_template(std::move(c)) {}
 
   struct Sample {
     const SampleFile* file;
@@ -79,7 +102,7 @@ struct ConversationDataset::State {
 
   ConversationOptions options;
   Tokenizer tokenizer;
-  const ChatTemplate* chat_template;
+  ChatTemplate chat_template;
   std::vector<Preparer> preparers;  ///< per encoder
   std::vector<SampleFile> files;
   std::vector<std::string> warnings;
@@ -184,15 +207,11 @@ ConversationDataset::ConversationDataset(std::unique_ptr<State> state) : state_(
 ConversationDataset::~ConversationDataset() = default;
 
 Result<std::unique_ptr<ConversationDataset>> ConversationDataset::open(const ConversationOptions& options) {
-  const ChatTemplate* chat_template = find_chat_template(options.chat_template);
-  if (chat_template == nullptr)
-    return fail(
-        ExitCode::usage,
-        cat("no chat template '", options.chat_template, "'; there are: ", join(chat_templates(), ", ")),
-        did_you_mean(options.chat_template, chat_templates()));
   auto tokenizer = Tokenizer::load(options.tokenizer, options.special_tokens);
   if (!tokenizer) return tl::unexpected(tokenizer.error());
-  auto state = std::make_unique<State>(options, std::move(*tokenizer), chat_template);
+  auto chat = ChatTemplate::open(options.chat_template, options.tokenizer, *tokenizer, options.media);
+  if (!chat) return tl::unexpected(chat.error());
+  auto state = std::make_unique<State>(options, std::move(*tokenizer), std::move(*chat));
   for (MediaSource& source : state->options.media) {
     auto preparer = Preparer::make(source);
     if (!preparer) return tl::unexpected(preparer.error());
@@ -211,7 +230,7 @@ std::int64_t ConversationDataset::pad_id() const { return state_->tokenizer.pad_
 const Tokenizer& ConversationDataset::tokenizer() const { return state_->tokenizer; }
 
 std::optional<std::int64_t> ConversationDataset::answer_end_id() const {
-  return end_of_answer(*state_->chat_template, state_->tokenizer);
+  return state_->chat_template.end_of_answer(state_->tokenizer);
 }
 
 const std::vector<std::string>& ConversationDataset::warnings() const { return state_->warnings; }
@@ -259,18 +278,12 @@ Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
   if (!conversation) return State::failure(conversation.error(), at);
   const auto items = state->extents_of(at, *conversation, reading);
   if (!items) return State::failure(items.error(), at);
-  auto row =
-      make_row(*state->chat_template, conversation->turns, state->tokenizer, state->options.media, *items);
+  auto row = state->chat_template.row(conversation->turns, state->tokenizer, *items, state->options.train_on);
   if (!row) return State::failure(row.error(), at);
   const std::int64_t wanted = state->options.sequence_length;
   if (row->length > wanted) {
-    const auto media =
-        std::count_if(row->ids.begin(), row->ids.end(), [](std::int64_t id) { return id < 0; });
-    return State::failure({ExitCode::bad_data,
-                           cat("the sample is ", row->length, " tokens long, ", media,
-                               " of them for media; sequence_length is ", wanted),
-                           "a larger batch.sequence_length, or a shorter sample"},
-                          at);
+    auto cut = cut_row(*row, wanted, state->options.cut_long);
+    if (!cut) return State::failure(cut.error(), at);
   }
   row->ids.resize(static_cast<std::size_t>(wanted), state->tokenizer.pad_id());
   row->labels.resize(static_cast<std::size_t>(wanted), kIgnoreLabel);
@@ -300,8 +313,8 @@ Result<Question> ConversationDataset::question(std::int64_t sample) const {
   if (answer == 0) return State::failure({ExitCode::bad_data, "the conversation has no answer", {}}, at);
   const auto items = state->extents_of(at, *conversation, reading);
   if (!items) return State::failure(items.error(), at);
-  auto prompt = make_prompt(*state->chat_template, {conversation->turns.data(), answer - 1}, state->tokenizer,
-                            state->options.media, *items);
+  auto prompt =
+      state->chat_template.prompt({conversation->turns.data(), answer - 1}, state->tokenizer, *items);
   if (!prompt) return State::failure(prompt.error(), at);
   if (prompt->length >= state->options.sequence_length)
     return State::failure({ExitCode::bad_data,
@@ -309,7 +322,6 @@ Result<Question> ConversationDataset::question(std::int64_t sample) const {
                                state->options.sequence_length),
                            {}},
                           at);
-  std::fill(prompt->labels.begin(), prompt->labels.end(), kIgnoreLabel);
   return Question{std::move(*prompt), conversation->turns[answer - 1].text};
 }
 

@@ -16,7 +16,7 @@ constexpr std::size_t kNamed = 3;
 
 struct Reading {
   std::optional<Error> problem;
-  bool cut = false;
+  bool cut = false, cut_text = false;
   std::int64_t targets = 0;
 };
 
@@ -24,6 +24,7 @@ Reading read_whole(const Dataset& data, std::int64_t sample) {
   Reading out;
   const auto row = data.text(sample);
   if (!row) return {row.error()};
+  out.cut_text = row->cut;
   out.targets = std::ssize(row->labels) - std::count(row->labels.begin(), row->labels.end(), kIgnoreLabel);
   const auto encoders = static_cast<int>(data.info(sample).items.size());
   for (int e = 0; e < encoders; ++e) {
@@ -71,8 +72,8 @@ Probe probe(const Dataset& data, const std::vector<std::int64_t>& samples, int w
   for (std::size_t i = 0; i < samples.size(); ++i) {
     if (readings[i].problem) out.problems.push_back(*readings[i].problem);
     out.targets += readings[i].targets;
-    if (!readings[i].cut) continue;
-    if (out.cut++ == 0) out.first_cut = samples[i];
+    if (readings[i].cut && out.cut++ == 0) out.first_cut = samples[i];
+    if (readings[i].cut_text && out.cut_texts++ == 0) out.first_cut_text = samples[i];
   }
   return out;
 }

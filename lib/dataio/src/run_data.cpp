@@ -65,7 +65,9 @@ Result<ConversationOptions> conversation_options(const config::RunConfig& config
   options.tokenizer = config.data.tokenizer;
   options.special_tokens = token_texts(config.data);
   options.chat_template = config::name_of(config.data.chat_template);
+  options.train_on = config.data.train_on;
   options.sequence_length = config.batch.sequence_length;
+  options.cut_long = config.data.on_long_sample == config::OnLongSample::cut;
   if (config.data.on_bad_sample == config::OnBadSample::skip)
     options.max_bad_fraction = config.data.max_bad_fraction;
   for (const catalog::Modality& modality : modalities) {

@@ -1,30 +1,21 @@
-#include "chat_template.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/dataio/chat_template.h"
 #include "cornstarch/dataio/tokenizer.h"
 
 namespace cornstarch::dataio {
 namespace {
 
-void check_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer,
-                  std::vector<TokenizerProblem>& problems) {
-  const auto missing = missing_tokens(chat, tokenizer);
-  if (!missing.empty())
-    problems.push_back(
-        {Severity::error, "chat_template", "data.chat_template",
-         cat("the chat template '", chat.name, "' needs ", join(missing, ", "),
-             ", which the tokenizer does not have"),
-         "take the template that the model knows ('plain' needs no tokens of its own), or name begin "
-         "and end with data.bos_token and data.eos_token"});
-  const char* const help =
-      "put the model's tokenizer_config.json beside the tokenizer, or set data.%s (absent: there is none)";
+/// What a template takes for granted and the tokenizer's files do not say.
+void check_said(const ChatTemplate& chat, const Tokenizer& tokenizer,
+                std::vector<TokenizerProblem>& problems) {
   const auto say = [&](const std::string& what, const char* key) {
-    std::string text = help;
-    text.replace(text.find("%s"), 2, key);
-    problems.push_back({Severity::warning, "special_token", "data.tokenizer", what, text});
+    problems.push_back({Severity::warning, "special_token", "data.tokenizer", what,
+                        cat("put the model's tokenizer_config.json beside the tokenizer, or set data.", key,
+                            " (absent: there is none)")});
   };
-  if (chat.apart && !tokenizer.end_id())
+  if (chat.ends_with_newline() && !tokenizer.end_id())
     say("no end token is known: answers are taught to end with a newline", "eos_token");
-  if (chat.adds_begin && !tokenizer.says_begin())
+  if (chat.adds_begin() && !tokenizer.says_begin())
     say("no begin token is known: rows begin with their text", "bos_token");
 }
 
@@ -34,8 +25,15 @@ TokenizerCheck check_tokenizer(const std::filesystem::path& path, const TokenTex
                                const std::string& chat_template) {
   TokenizerCheck check;
   check.tokenizer = Tokenizer::load(path, special, check.problems);
-  const ChatTemplate* chat = find_chat_template(chat_template);
-  if (check.tokenizer && chat != nullptr) check_tokens(*chat, *check.tokenizer, check.problems);
+  if (!check.tokenizer) return check;
+  const auto chat = ChatTemplate::open(chat_template, path, *check.tokenizer, {});
+  if (chat) {
+    check_said(*chat, *check.tokenizer, check.problems);
+  } else {
+    const Error& error = chat.error();
+    check.problems.push_back(
+        {Severity::error, "chat_template", "data.chat_template", error.message, error.help, error.code});
+  }
   return check;
 }
 

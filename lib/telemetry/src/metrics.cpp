@@ -51,6 +51,7 @@ std::string to_json_line(const StepRecord& record, WallTime time) {
   if (record.left_out) line["left_out"] = true;
   if (record.spike) line["spike"] = true;
   if (record.cut_recordings > 0) line["cut_recordings"] = record.cut_recordings;
+  if (record.cut_texts > 0) line["cut_texts"] = record.cut_texts;
   for (const StageTime& s : record.previous_step) {
     line["previous_step"].push_back({{"stage", s.stage},
                                      {"compute_s", s.compute_s},

@@ -67,7 +67,10 @@ class Parser : public ExpressionParser {
     if (token.text == "generation") {
       out.kind = Statement::Kind::generation;
       close_tag();
+      if (in_generation_) lacks("'generation' inside of another", out.at);
+      in_generation_ = true;
       out.branches.push_back({{}, body({"endgeneration"})});
+      in_generation_ = false;
       ++next_;
       return out;
     }
@@ -181,6 +184,7 @@ class Parser : public ExpressionParser {
   }
 
   int loops_ = 0, macros_ = 0;
+  bool in_generation_ = false;
 };
 
 }  // namespace

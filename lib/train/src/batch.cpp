@@ -389,9 +389,10 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
     if (plan.llm().fp8 && text != nullptr) inputs.counted.push_back(counted(*text));
     if (reads_text) inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
   }
-  std::int64_t tokens = 0;
+  std::int64_t tokens = 0, cut_texts = 0;
   double token_pairs = 0;
   for (const auto& row : batch.rows) {
+    cut_texts += row.cut ? 1 : 0;
     tokens += row.length;
     token_pairs += static_cast<double>(row.length) * static_cast<double>(row.length);
   }
@@ -407,7 +408,8 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
           visible,
           flops_of_items,
           skipped,
-          cut};
+          cut,
+          cut_texts};
 }
 
 void move_inputs(pipeline::StepInputs& inputs, at::Device device) {

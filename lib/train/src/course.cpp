@@ -20,6 +20,7 @@ void Course::write(checkpoint::Manifest& manifest) const {
   count("samples_read", read);
   count("samples_bad", bad);
   count("recordings_cut", cut);
+  count("texts_cut", cut_texts);
   count("steps_left_out", left_out);
   count("bad_steps_in_a_row", bad_in_a_row);
   count("loss_spikes", spikes);
@@ -37,6 +38,7 @@ Course Course::of(const checkpoint::Manifest& manifest) {
     if (name == "samples_read") out.read = n;
     if (name == "samples_bad") out.bad = n;
     if (name == "recordings_cut") out.cut = n;
+    if (name == "texts_cut") out.cut_texts = n;
     if (name == "steps_left_out") out.left_out = n;
     if (name == "bad_steps_in_a_row") out.bad_in_a_row = static_cast<int>(n);
     if (name == "loss_spikes") out.spikes = n;

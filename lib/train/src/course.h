@@ -15,12 +15,12 @@ struct Course {
   std::int64_t samples = 0;  ///< taken by them, from the run's first
   int evaluated = -1;        ///< the step behind which held-out samples were measured last
   std::map<std::string, std::int64_t> updates = {};  ///< of each modality
-  std::int64_t read = 0, bad = 0;  ///< samples that were read, and those of them that were bad
-  std::int64_t cut = 0;            ///< recordings that were cut
-  std::int64_t left_out = 0;       ///< steps that nothing was learnt from,
-  int bad_in_a_row = 0;            ///< and the last of them that follow each other and are not finite
-  std::int64_t spikes = 0;         ///< steps whose loss was out of line
-  LossWindow losses = {};          ///< that say what is; empty where nobody asks
+  std::int64_t read = 0, bad = 0;       ///< samples that were read, and those of them that were bad
+  std::int64_t cut = 0, cut_texts = 0;  ///< recordings and samples that were cut
+  std::int64_t left_out = 0;            ///< steps that nothing was learnt from,
+  int bad_in_a_row = 0;                 ///< and the last of them that follow each other and are not finite
+  std::int64_t spikes = 0;              ///< steps whose loss was out of line
+  LossWindow losses = {};               ///< that say what is; empty where nobody asks
 
   void write(checkpoint::Manifest& manifest) const;
   static Course of(const checkpoint::Manifest& manifest);

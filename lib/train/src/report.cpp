@@ -6,8 +6,8 @@ namespace cornstarch::train {
 
 std::vector<double*> Report::fields() {
   std::vector<double*> out = {&loss,        &targets,       &squared_norm, &dropped, &tokens,
-                              &token_pairs, &visible_pairs, &items,        &cut,     &saved,
-                              &unsaved,     &save_due,      &answers,      &correct};
+                              &token_pairs, &visible_pairs, &items,        &cut,     &cut_texts,
+                              &saved,       &unsaved,       &save_due,     &answers, &correct};
   for (double& ranks : stops) out.push_back(&ranks);
   for (Times& t : previous)
     out.insert(out.end(), {&t.ranks, &t.compute, &t.bubble, &t.communication, &t.peak_memory});

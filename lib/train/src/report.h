@@ -36,14 +36,15 @@ struct Report {
   void add_stop(int signal);
 
   double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0, visible_pairs = 0;
-  double items = 0;     ///< floating-point operations of media items
-  double answers = 0;   ///< evaluation: samples with targets,
-  double correct = 0;   ///< and those that greedy decoding would get right
-  double dropped = 0;   ///< ranks that did not compute all of the step
-  double cut = 0;       ///< recordings that are longer than their encoder takes
-  double saved = 0;     ///< ranks whose part of the checkpoint under way is written,
-  double unsaved = 0;   ///< or could not be
-  double save_due = 0;  ///< rank 0's clock says that it is time for one
+  double items = 0;      ///< floating-point operations of media items
+  double answers = 0;    ///< evaluation: samples with targets,
+  double correct = 0;    ///< and those that greedy decoding would get right
+  double dropped = 0;    ///< ranks that did not compute all of the step
+  double cut = 0;        ///< recordings that are longer than their encoder takes
+  double cut_texts = 0;  ///< samples that are longer than a row
+  double saved = 0;      ///< ranks whose part of the checkpoint under way is written,
+  double unsaved = 0;    ///< or could not be
+  double save_due = 0;   ///< rank 0's clock says that it is time for one
   std::array<double, std::size(kStopSignals)> stops{};  ///< ranks that each of them asked to stop
   std::vector<Times> previous;                          ///< per stage: of the step before
   std::vector<double> next_bad;  ///< samples of the next step that some rank could not read

@@ -187,6 +187,7 @@ void Trainer::Impl::issue(Issued out, const Step& inputs, const pipeline::StepSu
     report.token_pairs = inputs.token_pairs;
     report.visible_pairs = inputs.visible_pairs;
     report.items = inputs.items;
+    report.cut_texts = static_cast<double>(inputs.cut_texts);
   }
   steps_issued = out.step + 1;
   report.previous = times_of(out.step - 1);

@@ -77,6 +77,8 @@ void Trainer::Impl::sum_up() const {
     log::warning(cat("skipped ", bad_samples.bad(), " of ", bad_samples.read(), " samples that were read"));
   if (course.cut > 0)
     log::warning(cat("cut ", course.cut, " recordings that are longer than their encoder takes"));
+  if (course.cut_texts > 0)
+    log::warning(cat("cut ", course.cut_texts, " samples that are longer than batch.sequence_length"));
   if (course.spikes > 0) log::warning(cat("steps whose loss was a spike: ", course.spikes));
   if (course.left_out > 0) log::warning(cat("steps that nothing was learnt from: ", course.left_out));
 }

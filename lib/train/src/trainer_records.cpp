@@ -19,6 +19,8 @@ void Trainer::Impl::record(const Issued& step) {
   record.skipped_samples = step.skipped;
   record.cut_recordings = static_cast<std::int64_t>(report.cut);
   course.cut += record.cut_recordings;
+  record.cut_texts = static_cast<std::int64_t>(report.cut_texts);
+  course.cut_texts += record.cut_texts;
   record.previous_step = means(report.previous);
   add_speed(record, step);
   if (report.targets > 0) {

@@ -62,6 +62,8 @@ data:
   eval: []
   tokenizer: /base/t.json
   chat_template: plain
+  train_on: answers
+  on_long_sample: cut
   shuffle: true
   on_bad_sample: fail
   max_bad_fraction: 0.01

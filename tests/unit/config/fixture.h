@@ -85,6 +85,8 @@ data:
   eval: [{path: ./demo/../eval.jsonl}]
   tokenizer: demo/tokenizer.json
   chat_template: plain
+  train_on: last_answer
+  on_long_sample: refuse
   shuffle: false
   on_bad_sample: skip
   num_workers: 2

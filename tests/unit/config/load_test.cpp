@@ -66,6 +66,8 @@ TEST_CASE("Every key arrives") {
   CHECK(c.data.tokenizer == "/base/demo/tokenizer.json");
   CHECK(c.data.on_bad_sample == OnBadSample::skip);
   CHECK(c.data.num_workers == 2);
+  CHECK(c.data.train_on == TrainOn::last_answer);
+  CHECK(c.data.on_long_sample == OnLongSample::refuse);
   CHECK_FALSE(c.data.shuffle);
   CHECK(c.optimizer.type == OptimizerType::sgd);
   CHECK(c.optimizer.lr == 1e-3);

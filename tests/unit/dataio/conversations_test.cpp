@@ -514,8 +514,10 @@ TEST_CASE("media without an encoder, and an unknown template") {
   f.options.chat_template = "plan";
   const auto opened = ConversationDataset::open(f.options);
   REQUIRE_FALSE(opened);
-  CHECK(opened.error().message ==
-        "no chat template 'plan'; there are: plain, vicuna, llama2, llama3, chatml");
+  CHECK(
+      opened.error().message ==
+      "no chat template 'plan'; there are: plain, vicuna, llama2, llama3, mistral, chatml, qwen2_vl, gemma, "
+      "checkpoint");
   CHECK(opened.error().help == "did you mean 'plain'?");
   CHECK(opened.error().code == ExitCode::usage);
 }

@@ -10,7 +10,7 @@ using namespace cornstarch::dataio;
 
 namespace {
 
-/// Sample 3 has a text that cannot be read, 5 a broken picture, 6 and 7 a long recording.
+/// Sample 3 has a text that cannot be read, 5 a broken picture, 6 and 7 a long recording, 8 a long text.
 class Samples : public Dataset {
  public:
   std::int64_t size() const override { return 10; }
@@ -19,7 +19,7 @@ class Samples : public Dataset {
   Result<SampleExtents> extents(std::int64_t) const override { return SampleExtents{{{}}, {{}}}; }
   Result<TextRow> text(std::int64_t s) const override {
     if (s == 3) return fail(ExitCode::bad_data, "a.jsonl:4: no text");
-    return TextRow{{1, 2, 0}, {kIgnoreLabel, 2, kIgnoreLabel}, 2};
+    return TextRow{{1, 2, 0}, {kIgnoreLabel, 2, kIgnoreLabel}, 2, s == 8};
   }
   Result<std::vector<MediaItem>> media(std::int64_t s, int encoder) const override {
     if (s == 5 && encoder == 0) return fail(ExitCode::io, "a.jsonl:6: no picture", "mend it");
@@ -53,6 +53,8 @@ TEST_CASE("a probe reads samples whole") {
     CHECK(found.targets == 8);
     CHECK(found.cut == 2);
     CHECK(found.first_cut == 6);
+    CHECK(found.cut_texts == 1);
+    CHECK(found.first_cut_text == 8);
     REQUIRE(found.problems.size() == 2);
     CHECK(found.problems[0].message == "a.jsonl:4: no text");
     CHECK(found.problems[1].help == "mend it");

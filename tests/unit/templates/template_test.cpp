@@ -1,25 +1,15 @@
 #include "cornstarch/templates/template.h"
 
-#include <array>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "catch.h"
+#include "chat_golden.h"
 
 using namespace cornstarch::templates;
 
 namespace {
-
-/// What tests/golden/make_templates.py wrote.
-std::filesystem::path golden(const std::string& name) {
-  return std::filesystem::path(CORNSTARCH_TEST_DIR) / "golden" / "templates" / name;
-}
 
 /// In the order of the file, as Python's dicts.
 Value value_of(const nlohmann::ordered_json& json) {
@@ -38,16 +28,6 @@ Value value_of(const nlohmann::ordered_json& json) {
   return Value::dict(std::move(items));
 }
 
-nlohmann::ordered_json read(const std::string& name) {
-  std::ifstream in(golden(name));
-  return nlohmann::ordered_json::parse(in);
-}
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 /// What becomes of a template, or "! " and the message.
 std::string rendered(const std::string& source, const std::vector<Named>& variables = {}) {
   const auto chat = Template::parse(source, "t");
@@ -56,18 +36,10 @@ std::string rendered(const std::string& source, const std::vector<Named>& variab
   return out ? out->text : "! " + out.error().message;
 }
 
-std::string fnv(const std::string& text) {
-  std::uint32_t value = 2166136261u;
-  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 16777619u;
-  std::array<char, 9> out;
-  std::snprintf(out.data(), out.size(), "%08x", value);
-  return out.data();
-}
-
 }  // namespace
 
 TEST_CASE("every snippet gives what Jinja gives, and what Jinja refuses is refused") {
-  const auto content = read("language.json");
+  const auto content = chat_golden::Json::parse(chat_golden::text_of("language.json"));
   std::vector<Named> variables;
   for (const auto& [name, value] : content["variables"].items())
     variables.emplace_back(name, value_of(value));
@@ -86,59 +58,26 @@ TEST_CASE("every snippet gives what Jinja gives, and what Jinja refuses is refus
 }
 
 TEST_CASE("published templates make of conversations what transformers makes") {
-  const auto content = read("conversations.json");
-  const auto& conversations = content["conversations"];
+  const chat_golden::Conversations conversations;
   REQUIRE(conversations.size() >= 500);
-  REQUIRE(content["templates"].size() >= 25);
-  const std::map<std::string, std::string> names = {{"s", "system"}, {"u", "user"}, {"a", "assistant"}};
-  const auto messages_of = [&](const auto& conversation, bool parts) {
-    nlohmann::ordered_json messages;
-    for (const auto& turn : conversation) {
-      nlohmann::ordered_json content_of =
-          parts ? nlohmann::ordered_json::array() : nlohmann::ordered_json("");
-      std::string text;
-      for (const auto& place : turn[1]) {
-        const auto piece = content["pieces"][place.template get<std::size_t>()].template get<std::string>();
-        text += piece;
-        if (!parts) continue;
-        if (piece == "<image>")
-          content_of.push_back({{"type", "image"}});
-        else
-          content_of.push_back({{"type", "text"}, {"text", piece}});
-      }
-      if (!parts) content_of = text;
-      messages.push_back({{"role", names.at(turn[0].template get<std::string>())}, {"content", content_of}});
-    }
-    return value_of(messages);
-  };
-  for (const auto& [name, forms] : content["templates"].items()) {
-    const auto chat = Template::parse(text_of(golden("published/" + name + ".jinja")), name);
+  REQUIRE(conversations.templates().size() >= 25);
+  for (const auto& [name, forms] : conversations.templates().items()) {
+    const auto chat = Template::parse(chat_golden::text_of("published/" + name + ".jinja"), name);
     CAPTURE(name);
     REQUIRE(chat);
-    for (const auto& [form, expected] : forms.items()) {
-      const auto hashes = expected["hashes"].get<std::string>();
-      std::size_t at = 0;
-      for (std::size_t i = 0; i < conversations.size(); ++i) {
-        const auto& conversation = conversations[i];
-        const auto made = chat->render({{"messages", messages_of(conversation, form == "parts")},
-                                        {"tools", {}},
-                                        {"documents", {}},
-                                        {"add_generation_prompt", conversation.back()[0] == "u"},
-                                        {"bos_token", content["bos_token"].get<std::string>()},
-                                        {"eos_token", content["eos_token"].get<std::string>()}});
-        CAPTURE(i, conversation.dump(), made ? made->text : made.error().message);
-        if (hashes[at] == '!') {
-          const auto error = expected["errors"][hashes[at + 1] - '0'].get<std::string>().substr(1);
-          REQUIRE(!made);
-          CHECK((error.empty() || made.error().message.ends_with(" refuses it: " + error)));
-          at += 2;
-          continue;
-        }
-        REQUIRE(made);
-        CHECK(fnv(made->text) == hashes.substr(at, 8));
-        at += 8;
+    for (const auto& [form, unused] : forms.items()) {
+      const auto expected = conversations.results(name, form);
+      REQUIRE(expected.size() == conversations.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        const auto made = chat->render(conversations.variables(i, form == "parts"));
+        CAPTURE(i, made ? made->text : made.error().message);
+        REQUIRE(made.has_value() == (expected[i][0] != '!'));
+        if (made)
+          CHECK(chat_golden::fnv(made->text) == expected[i]);
+        else
+          CHECK(
+              (expected[i] == "!" || made.error().message == name + " refuses it: " + expected[i].substr(1)));
       }
-      CHECK(at == hashes.size());
     }
   }
 }
@@ -175,6 +114,9 @@ TEST_CASE("what is not supported is named with its line and column") {
   CHECK(rendered("{{ f(1)(2) }}") == "! t:1:8: a call of what is no name is not supported");
   CHECK(rendered("{{ f(*x) }}") == "! t:1:6: an argument list that is unpacked is not supported");
   CHECK(rendered("{% for x in y recursive %}{% endfor %}") == "! t:1:15: a recursive loop is not supported");
+  CHECK(rendered(
+            "{% generation %}{% if x %}{% generation %}{% endgeneration %}{% endif %}{% endgeneration %}") ==
+        "! t:1:30: 'generation' inside of another is not supported");
   CHECK(rendered("{{ 'a' ~ x | safe }}") ==
         "! t:1:12: the filter 'safe' on a part of what is put out is not supported");
   CHECK(rendered("{% set a = x | safe %}") ==

@@ -19,7 +19,9 @@ enum class Checkpointing { none, selective, full };
 enum class Layout { separate, single };
 enum class ProjectorType { linear, mlp, norm_linear, none };
 enum class FeatureSelect { full, patch };
-enum class ChatTemplate { plain, vicuna, llama2, llama3, chatml };
+enum class ChatTemplate { plain, vicuna, llama2, llama3, mistral, chatml, qwen2_vl, gemma, checkpoint };
+enum class TrainOn { answers, last_answer, all };
+enum class OnLongSample { cut, refuse };
 enum class OnBadSample { fail, skip };
 enum class OptimizerType { adamw, sgd };
 enum class NoDecay { vectors, norms_and_biases, nothing };
@@ -142,6 +144,8 @@ struct Data {
   std::string tokenizer;
   std::optional<std::string> bos_token, eos_token, pad_token;  ///< default: what stands beside the tokenizer
   ChatTemplate chat_template = ChatTemplate::plain;
+  TrainOn train_on = TrainOn::answers;
+  OnLongSample on_long_sample = OnLongSample::cut;
   bool shuffle = true;
   OnBadSample on_bad_sample = OnBadSample::fail;
   double max_bad_fraction = 0.01;  ///< with skip

@@ -1,36 +1,17 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "cornstarch/catalog/model_spec.h"
+#include "cornstarch/dataio/chat_template.h"
 #include "cornstarch/dataio/dataset.h"
+#include "cornstarch/dataio/media_source.h"
 #include "cornstarch/dataio/tokenizer.h"
 
 namespace cornstarch::dataio {
-
-using catalog::kMediaKinds;
-using catalog::MediaKind;
-
-/// How the media of one encoder are found in a conversation and prepared.
-struct MediaSource {
-  std::string placeholder;  ///< "<image>"
-  MediaKind kind = MediaKind::image;
-  /// How many ids a placeholder expands to, by its item.
-  std::function<std::int64_t(const catalog::Extents&)> features;
-  std::vector<std::int64_t> item_shape;  ///< [3, H, W], [mels, frames], or a patch's [3, times, size, size]
-  std::string preprocessor_json;  ///< text of preprocessor_config.json, or "" for the HF class's defaults
-                                  ///< that fit item_shape
-  std::optional<catalog::Extents> extents = catalog::Extents{};  ///< of every item; nothing: each its own
-  std::int64_t patch_block = 1;  ///< patches come in squares of so many a side
-
-  /// Ids that a placeholder expands to at least.
-  std::int64_t least_features() const { return extents ? features(*extents) : 0; }
-};
 
 /// Whether media can be prepared in this way as the encoder takes them.
 Result<void> check_source(const MediaSource& source);
@@ -46,14 +27,13 @@ struct ConversationOptions {
   std::filesystem::path tokenizer;  ///< tokenizer.json, or the folder that holds it
   TokenTexts special_tokens;
   std::string chat_template;  ///< a name of chat_templates()
+  config::TrainOn train_on = config::TrainOn::answers;
   std::int64_t sequence_length = 0;
+  bool cut_long = false;           ///< what is longer is cut, else it is bad
   std::vector<MediaSource> media;  ///< per encoder, in order of declaration
   /// The share of samples that may be bad without an error of open(). Reading such a sample is one, always.
   double max_bad_fraction = 0;
 };
-
-/// "plain", "vicuna", "llama2", "llama3", "chatml": see docs/chat_templates.md.
-std::vector<std::string> chat_templates();
 
 /// A prompt without its answer and the answer's text, for measuring answer accuracy.
 struct Question {
@@ -63,8 +43,8 @@ struct Question {
 
 /// LLaVA's conversation form: {"conversations": [{"from": "human"|"gpt", "value": text}], "system": text,
 /// "image"|"images": ..., "audio"|"audios": ...}; a list or a single path. The k-th placeholder of an image
-/// encoder takes the k-th image, whichever encoder it is; the same for audio. A sample longer than
-/// sequence_length is an error, never cut. docs/data.md has the whole of it.
+/// encoder takes the k-th image, whichever encoder it is; the same for audio. docs/data.md has the whole of
+/// it.
 class ConversationDataset : public Dataset {
  public:
   /// Finds the samples of every file, or takes them from the index that an earlier run kept, and checks of

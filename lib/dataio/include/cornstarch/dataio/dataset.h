@@ -30,6 +30,7 @@ struct TextRow {
   std::vector<std::int64_t> ids;
   std::vector<std::int64_t> labels;
   std::int64_t length = 0;  ///< tokens before padding
+  bool cut = false;         ///< there were more
 };
 
 /// One media item as its encoder takes it, row-major: pixels [3, H, W], log-mel [mels, frames] or, where each

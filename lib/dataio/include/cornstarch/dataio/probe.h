@@ -17,6 +17,8 @@ struct Probe {
   std::int64_t samples = 0;
   std::int64_t cut = 0;         ///< samples with a recording that is longer than its encoder takes
   std::int64_t first_cut = -1;  ///< the first of them
+  std::int64_t cut_texts = 0;   ///< samples that are longer than a row
+  std::int64_t first_cut_text = -1;
   std::int64_t targets = 0;     ///< tokens that are learnt from
   std::vector<Error> problems;  ///< one for each sample that cannot be read, in order
 };

@@ -36,6 +36,7 @@ struct StepRecord {
                           ///< that is skipped; written only if so
   bool spike = false;     ///< the loss was out of line; written only if so
   std::int64_t cut_recordings = 0;  ///< longer than their encoder takes; written only if there are any
+  std::int64_t cut_texts = 0;       ///< samples longer than a row; the same
 };
 
 /// What one pass over the held-out samples measured.

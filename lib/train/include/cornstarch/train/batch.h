@@ -43,13 +43,14 @@ struct Step {
   plan::Activity anyone;      ///< the same, of all replicas together
   std::vector<bool> reached;  ///< per modality: whether any sample of the global batch reaches it
   pipeline::StepInputs inputs;
-  std::int64_t tokens = 0;   ///< of this replica, padding excluded; zero on ranks without text
-  double token_pairs = 0;    ///< the sum over those samples of their tokens squared
-  double visible_pairs = 0;  ///< as plan::StepCounts has it, and
-  double items = 0;          ///< this too: of this replica
-  std::int64_t skipped = 0;  ///< bad samples of the global batch
-  std::int64_t cut = 0;      ///< recordings of this replica that are longer than their encoder takes; each
-                             ///< is counted on one rank
+  std::int64_t tokens = 0;     ///< of this replica, padding excluded; zero on ranks without text
+  double token_pairs = 0;      ///< the sum over those samples of their tokens squared
+  double visible_pairs = 0;    ///< as plan::StepCounts has it, and
+  double items = 0;            ///< this too: of this replica
+  std::int64_t skipped = 0;    ///< bad samples of the global batch
+  std::int64_t cut = 0;        ///< recordings of this replica that are longer than their encoder takes; each
+                               ///< is counted on one rank
+  std::int64_t cut_texts = 0;  ///< samples of this replica that were longer than a row; zero without text
 };
 
 /// `bad`: over all ranks, per sample of the global batch.
