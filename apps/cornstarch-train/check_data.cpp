@@ -4,6 +4,7 @@
 #include <charconv>
 #include <thread>
 
+#include "cornstarch/base/path_pattern.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/dataio/probe.h"
 #include "cornstarch/dataio/run_data.h"
@@ -11,16 +12,18 @@
 namespace cornstarch::app {
 namespace {
 
-/// One of the lists `data.train` and `data.eval`.
+/// What is trained on, or what is measured on.
 class DataCheck {
  public:
-  DataCheck(const Resolved& run, const std::string& name, const std::vector<config::Dataset>& files,
-            Diagnostics& diagnostics)
-      : run_(run), name_(name), files_(files), diagnostics_(diagnostics) {}
+  /// `key`: what it is said at if it has no place of its own.
+  DataCheck(const Resolved& run, const std::string& key, Diagnostics& diagnostics)
+      : run_(run), key_(key), diagnostics_(diagnostics) {}
 
-  ExitCode check(int samples) {
-    const auto options = dataio::conversation_options(run_.loaded.config, run_.modalities, files_);
+  ExitCode check(const Result<dataio::ConversationOptions>& options, int samples) {
     if (!options) return refuse(options.error());
+    for (const dataio::ConversationFile& file : options->files)
+      if (const auto named = expand_pattern(file.path.string()))
+        files_.insert(files_.end(), named->begin(), named->end());
     const auto data = dataio::ConversationDataset::open(*options);
     if (!data) return refuse(data.error());
     for (const std::string& warning : (*data)->warnings())
@@ -60,19 +63,19 @@ class DataCheck {
     return error.code;
   }
 
-  /// A line that begins with a place in one of the files stands at that place, others at the list's key.
+  /// A line that begins with a place in one of the files stands at that place, others at the key.
   void say(Severity severity, const std::string& line, const std::string& help) {
-    SourceSpan where = run_.loaded.where.at("data." + name_);
+    SourceSpan where = run_.loaded.where.at(key_);
     std::string message = line;
-    for (const config::Dataset& file : files_) {
-      const std::string prefix = file.path + ":";
+    for (const std::filesystem::path& file : files_) {
+      const std::string prefix = file.string() + ":";
       if (!line.starts_with(prefix)) continue;
       int number = 0;
       const char* end = line.data() + line.size();
       const auto [stop, failed] = std::from_chars(line.data() + prefix.size(), end, number);
       if (failed != std::errc() || !std::string_view(stop, end).starts_with(": ")) continue;
       where = {};
-      where.file = file.path;
+      where.file = file.string();
       where.line = number;
       where.column = 1;
       message = std::string(stop + 2, end);
@@ -85,18 +88,22 @@ class DataCheck {
   }
 
   const Resolved& run_;
-  const std::string name_;
-  const std::vector<config::Dataset>& files_;
+  const std::string key_;
+  std::vector<std::filesystem::path> files_;
   Diagnostics& diagnostics_;
 };
 
 }  // namespace
 
 ExitCode check_data(const Resolved& run, int samples, Diagnostics& diagnostics) {
-  const config::Data& data = run.loaded.config.data;
-  const ExitCode train = DataCheck(run, "train", data.train, diagnostics).check(samples);
-  const ExitCode eval =
-      data.eval.empty() ? ExitCode::ok : DataCheck(run, "eval", data.eval, diagnostics).check(samples);
+  const config::RunConfig& config = run.loaded.config;
+  const ExitCode train =
+      DataCheck(run, "data.train", diagnostics).check(dataio::training_data(config, run.modalities), samples);
+  ExitCode eval = ExitCode::ok;
+  if (config::measures(config)) {
+    const std::string key = config.data.eval.empty() ? "eval.hold_out" : "data.eval";
+    eval = DataCheck(run, key, diagnostics).check(dataio::held_out_data(config, run.modalities), samples);
+  }
   return train == ExitCode::ok ? eval : train;
 }
 

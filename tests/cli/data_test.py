@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What becomes of good, odd and bad data, as a user sees it: data_test.py PROGRAM [unittest arguments]."""
 
+import io
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -40,7 +42,7 @@ class Case(unittest.TestCase):
 
     def arguments(self, train, evaluate=None):
         files = {"train": train, "eval": evaluate}
-        keys = {f"data.{key}": f"[{{path: {self.data / name}}}]" for key, name in files.items() if name}
+        keys = {f"data.{key}": f"[{{path: '{self.data / name}'}}]" for key, name in files.items() if name}
         keys.setdefault("data.eval", "[]")
         keys |= {"data.tokenizer": self.data / "tokenizer.json", "run_dir": self.folder / "run", "lr_schedule.warmup_steps": 1,
                  "batch.global_size": 8, "batch.microbatch_size": 2, "eval.every": 0}
@@ -102,6 +104,30 @@ train.jsonl:3:1: warning: a recording is longer than its encoder takes: the rest
 train.jsonl:5:1: warning: the sample is longer than batch.sequence_length: its end is cut off (1 of 5 samples that were tried; this is the first) [data]
 5 warnings
 """)
+
+    def test_shards_and_what_is_held_out_of_them(self):
+        for number in range(3):
+            with tarfile.open(self.data / f"s-{number}.tar", "w") as shard:
+                for i in range(50):
+                    shard.add(self.data / "seven.png", f"{number}/{i}.png")
+                    text = json.dumps(sample("<image>", str(50 * number + i))).encode()
+                    info = tarfile.TarInfo(f"{number}/{i}.json")
+                    info.size = len(text)
+                    shard.addfile(info, io.BytesIO(text))
+        out, err = self.validate("s-{0..2}.tar", "--set", "eval.hold_out=0.2")
+        self.assertTrue(out.endswith("demo.yaml: valid\n"), out)
+        self.assertEqual(err, "")
+        _, err = self.validate("s-{0..3}.tar", code=2)
+        self.assertIn("error: 's-3.tar' does not exist, of 4 that 's-{0..3}.tar' names [missing_file]\n", err)
+        _, err = self.validate("s-*.tar", "--set", "eval.hold_out=150", code=2)
+        self.assertIn("error: eval.hold_out: 150 of 150 samples leave none to train on [bad_data]\n", err)
+        _, err = self.validate("s-*.tar", "--set", "eval.hold_out=1e-6", code=65)
+        self.assertIn("error: the data set has no samples: eval.hold_out is 1e-06 [bad_data]\n", err)
+        with (self.data / "s-1.tar").open("r+b") as shard:
+            shard.truncate(100_000 // 512 * 512)
+        _, err = self.validate("s-*.tar", code=65)
+        self.assertRegex(err, r"error: s-1.tar: at byte \d+: the archive ends within '1/\d+.(png|json)' \[bad_data\]\n")
+        self.assertIn("  help: was it cut short? Copy it again\n", err)
 
     def test_files_that_are_no_data_sets(self):
         os.mkfifo(self.data / "pipe.jsonl")

@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "cornstarch/base/path_pattern.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/module_kind.h"
 #include "hub_name.h"
@@ -81,11 +82,19 @@ void check_tokenizer_path(const Context& context) {
                 download_help(context.loaded.where.at(path), value, "tokenizer.json tokenizer_config.json"));
 }
 
+/// One file, or several that a pattern names.
+void check_files(const Context& context, const std::string& path, const std::string& value) {
+  if (value.empty()) return;  // reported on loading
+  const auto files = expand_pattern(value);
+  if (!files) return context.error("missing_file", path, files.error().message);
+  for (const fs::path& file : *files) check_path(context, path, file.string(), Kind::file);
+}
+
 void check_datasets(const Context& context, const std::string& path,
                     const std::vector<config::Dataset>& sets) {
   for (std::size_t i = 0; i < sets.size(); ++i) {
     const std::string own = cat(path, "[", i, "]");
-    check_path(context, own + ".path", sets[i].path, Kind::file);
+    check_files(context, own + ".path", sets[i].path);
     if (sets[i].media_root) check_path(context, own + ".media_root", *sets[i].media_root, Kind::folder);
   }
 }

@@ -330,14 +330,20 @@ struct Describe<Dataset> : NoGroups {
   static auto fields() {
     return std::tuple{
         field("path", &Dataset::path,
-              "A .jsonl or .json file of conversations, or a .tar of samples with their media: docs/data.md.",
+              "A .jsonl or .json file of conversations, or a .tar of samples with their media "
+              "(docs/data.md); or "
+              "several: train-{000..127}.tar, part-*.jsonl.",
               {.required = true, .text = Text::input_path, .hints = {"data_path", "file", "name"}}),
         field("media_root", &Dataset::media_root, "The folder that holds the pictures and recordings.",
               {.text = Text::input_path,
                .hints = {"image_folder", "media_folder", "root", "image_dir", "media_dir", "image_root"},
                .fallback = "the folder of `path`"}),
-        field("weight", &Dataset::weight, "How often its samples are taken, relative to the other data sets.",
-              {.above = 0})};
+        field("weight", &Dataset::weight,
+              "How often an epoch takes its samples: round(weight x samples) in all, the first of them once "
+              "more or not at all.",
+              {.above = 0, .hints = {"ratio", "sampling_ratio", "sampling_weight", "probability"}}),
+        field("max_samples", &Dataset::max_samples, "The most of its samples that are used: the first ones.",
+              {.min = 1, .hints = {"num_samples", "limit", "max_train_samples"}, .fallback = "all"})};
   }
 };
 
@@ -447,7 +453,12 @@ struct Describe<Eval> : NoGroups {
               {.min = 0,
                .hints = {"interval", "eval_steps", "eval_interval", "eval_strategy", "evaluation_strategy"}}),
         field("max_samples", &Eval::max_samples, "The most samples that a measurement takes.",
-              {.min = 1, .hints = {"num_samples", "limit", "max_eval_samples"}})};
+              {.min = 1, .hints = {"num_samples", "limit", "max_eval_samples"}}),
+        field("hold_out", &Eval::hold_out,
+              "What is held out of `data.train` and measured on, too: a share of the samples, or how many, "
+              "from 1 on. "
+              "Which ones depends on what they say alone.",
+              {.min = 0, .max = 1e6, .hints = {"fraction", "split"}})};
   }
 };
 

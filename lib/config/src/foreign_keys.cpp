@@ -53,7 +53,8 @@ const std::vector<Foreign>& foreign_keys() {
         "vocab_size", "num_layers", "image_size", "patch_size", "num_mel_bins", "d_model"},
        "what a Hugging Face config.json says belongs under 'config' of an encoder or the LLM"},
       {{"val_size", "test_size", "eval_split", "validation_split", "val_set_size"},
-       "held-out samples are a file of their own, under 'data.eval'"},
+       "'eval.hold_out' holds a share of 'data.train' out; held-out samples of their own stand under "
+       "'data.eval'"},
       {{"per_device_eval_batch_size", "eval_batch_size"},
        "measurements take 'batch.microbatch_size' samples, too"},
       {{"freeze_vision_tower", "freeze_backbone", "freeze_encoder", "freeze_multi_modal_projector",

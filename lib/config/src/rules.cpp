@@ -1,5 +1,7 @@
 #include "rules.h"
 
+#include <cmath>
+
 #include "cornstarch/base/text.h"
 #include "fields.h"
 
@@ -71,8 +73,13 @@ void check_rules(const Loaded& loaded, Report& report) {
                        ") leaves none of the run's steps (", config.steps, ") at the full learning rate"),
                    where.place("lr_schedule.warmup_steps"));
   }
-  if (config.eval.every > 0 && config.data.eval.empty()) {
-    report.warning("no_effect", "'eval.every' has no effect without 'data.eval'", where.place("eval.every"));
+  if (config.eval.every > 0 && !measures(config)) {
+    report.warning("no_effect", "'eval.every' has no effect without 'data.eval' or 'eval.hold_out'",
+                   where.place("eval.every"));
+  }
+  if (config.eval.hold_out > 1 && config.eval.hold_out != std::floor(config.eval.hold_out)) {
+    report.error("out_of_range", cat("'eval.hold_out' is ", config.eval.hold_out),
+                 where.place("eval.hold_out"), "a share below 1, or a whole number of samples");
   }
 }
 

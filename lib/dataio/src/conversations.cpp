@@ -10,7 +10,7 @@
 #include "cornstarch/dataio/reading.h"
 #include "data_url.h"
 #include "preparer.h"
-#include "sample_file.h"
+#include "source.h"
 
 namespace cornstarch::dataio {
 
@@ -72,18 +72,13 @@ struct ConversationDataset::State {
   State(ConversationOptions o, Tokenizer t, ChatTemplate c)
       : options(std::move(o)), tokenizer(std::move(t)), chat_template(std::move(c)) {}
 
-  struct Sample {
-    const SampleFile* file;
-    std::int64_t index;
-  };
+  using Sample = Source::Sample;
   Sample locate(std::int64_t sample) const {
     if (sample < 0 || sample >= size)
       throw Failure(ExitCode::internal, cat("sample ", sample, " of a data set of ", size));
-    const auto after =
-        std::upper_bound(files.begin(), files.end(), sample,
-                         [](std::int64_t s, const SampleFile& file) { return s < file.begin; });
-    const SampleFile& file = *(after - 1);
-    return {&file, (sample - file.begin) % file.size()};
+    const auto source =
+        static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), sample) - begins.begin() - 1);
+    return sources[source][sample - begins[source]];
   }
   static tl::unexpected<Error> failure(Error error, const Sample& at) {
     error.message = cat(at.file->place(at.index), ": ", error.message);
@@ -98,13 +93,15 @@ struct ConversationDataset::State {
                                   Result<T> (Preparer::*make)(ByteSource) const) const;
   Result<SampleExtents> extents_of(const Sample& at, const Conversation& conversation,
                                    std::optional<Reading>& reading) const;
-  Result<void> open_files();
+  Result<void> open_sources();
+  Result<void> take(std::vector<Source> opened);
 
   ConversationOptions options;
   Tokenizer tokenizer;
   ChatTemplate chat_template;
-  std::vector<Preparer> preparers;  ///< per encoder
-  std::vector<SampleFile> files;
+  std::vector<Preparer> preparers;   ///< per encoder
+  std::vector<Source> sources;       ///< of which there are samples
+  std::vector<std::int64_t> begins;  ///< each one's first sample
   std::vector<std::string> warnings;
   std::int64_t size = 0;
 };
@@ -164,36 +161,45 @@ Result<SampleExtents> ConversationDataset::State::extents_of(const Sample& at,
   return out;
 }
 
-Result<void> ConversationDataset::State::open_files() {
-  Findings found;
-  Problems unusable;  // files as a whole
-  for (const ConversationFile& source : options.files) {
-    const std::string name = source.path.string();
-    if (!(source.weight >= 0 && source.weight <= 1e6))
-      unusable.add({ExitCode::bad_data, cat("the weight ", source.weight, " is not between 0 and 1e6"), {}},
-                   name);
-    auto file = SampleFile::open(source, options);
-    if (!file) {
-      unusable.add(file.error(), {});
-      continue;
-    }
-    if (file->size() == 0) unusable.add({ExitCode::bad_data, "no samples", {}}, name);
-    review(*file, found);
-    file->begin = size;
-    file->weighted = std::llround(source.weight * static_cast<double>(file->size()));
-    size += file->weighted;
+Result<void> ConversationDataset::State::take(std::vector<Source> opened) {
+  const auto bound = held_out_bound(opened, options.hold_out);
+  if (!bound) return tl::unexpected(bound.error());
+  for (Source& source : opened) {
+    source.select(*bound);
+    if (source.weighted() == 0) continue;
+    begins.push_back(size);
+    size += source.weighted();
     if (size > kMostSamples)
-      return fail(ExitCode::bad_data,
-                  cat(name, ": an epoch of ", size, " samples and more; ", kMostSamples, " can be dealt"),
-                  "lower the weights of the data");
-    if (file->weighted > 0) files.push_back(std::move(*file));
+      return fail(
+          ExitCode::bad_data,
+          cat(source.name(), ": an epoch of ", size, " samples and more; ", kMostSamples, " can be dealt"),
+          "lower the weights of the data");
+    sources.push_back(std::move(source));
   }
+  if (size > 0) return {};
+  return fail(ExitCode::bad_data,
+              options.hold_out > 0 ? cat("the data set has no samples: eval.hold_out is ", options.hold_out)
+                                   : std::string("the data set has no samples"));
+}
+
+Result<void> ConversationDataset::State::open_sources() {
+  Findings found;
+  Problems unusable;  // sources as a whole
+  std::vector<Source> opened;
+  for (const ConversationFile& wanted : options.files) {
+    auto source = Source::open(wanted, options);
+    if (source) {
+      opened.push_back(std::move(*source));
+    } else {
+      unusable.add(source.error(), {});
+    }
+  }
+  const auto taken = take(std::move(opened));
+  if (!taken && unusable.size() == 0) return taken;
+  for (const Source& source : sources) review(source, found);
   auto judged = judge(found, options.max_bad_fraction);
   warnings = std::move(found.warnings);
-  if (unusable.size() == 0) {
-    if (!judged) return judged;
-    return size > 0 ? Result<void>() : fail(ExitCode::bad_data, "the data set has no samples");
-  }
+  if (unusable.size() == 0) return judged;
   Error error = unusable.error();
   if (found.problems.size() > 0) {
     const Error also = found.problems.error();
@@ -218,7 +224,7 @@ Result<std::unique_ptr<ConversationDataset>> ConversationDataset::open(const Con
     if (source.preprocessor_json.empty()) source.preprocessor_json = preparer->to_json();
     state->preparers.push_back(std::move(*preparer));
   }
-  auto opened = state->open_files();
+  auto opened = state->open_sources();
   if (!opened) return tl::unexpected(opened.error());
   return std::unique_ptr<ConversationDataset>(new ConversationDataset(std::move(state)));
 }

@@ -58,9 +58,11 @@ Result<ConversationOptions> conversation_options(const config::RunConfig& config
                                                  const std::vector<config::Dataset>& files) {
   ConversationOptions options;
   for (const config::Dataset& file : files) {
-    const fs::path path = file.path;
-    options.files.push_back(
-        {path, file.media_root ? fs::path(*file.media_root) : path.parent_path(), file.weight});
+    ConversationFile& wanted = options.files.emplace_back();
+    wanted.path = file.path;
+    wanted.media_root = file.media_root.value_or("");
+    wanted.weight = file.weight;
+    wanted.max_samples = file.max_samples;
   }
   options.tokenizer = config.data.tokenizer;
   options.special_tokens = token_texts(config.data);
@@ -75,6 +77,30 @@ Result<ConversationOptions> conversation_options(const config::RunConfig& config
     auto source = media_source(modality);
     if (!source) return tl::unexpected(source.error());
     options.media.push_back(std::move(*source));
+  }
+  return options;
+}
+
+Result<ConversationOptions> training_data(const config::RunConfig& config,
+                                          const catalog::Modalities& modalities) {
+  auto options = conversation_options(config, modalities, config.data.train);
+  if (!options || config.eval.hold_out == 0) return options;
+  options->hold_out = config.eval.hold_out;
+  for (ConversationFile& file : options->files) file.portion = Portion::kept;
+  return options;
+}
+
+Result<ConversationOptions> held_out_data(const config::RunConfig& config,
+                                          const catalog::Modalities& modalities) {
+  auto options = conversation_options(config, modalities, config.data.eval);
+  auto training = training_data(config, modalities);
+  if (!options || !training || training->hold_out == 0) return options;
+  options->hold_out = training->hold_out;
+  for (ConversationFile& file : training->files) {
+    file.portion = Portion::held_out;
+    file.weight = 1;
+    file.max_samples.reset();
+    options->files.push_back(std::move(file));
   }
   return options;
 }

@@ -42,19 +42,22 @@ Result<std::vector<std::int64_t>> check(const Conversation& conversation,
 
 }  // namespace
 
-Result<SampleFile> SampleFile::open(const ConversationFile& source, const ConversationOptions& options) {
-  auto data = DataFile::open(source.path);
+Result<SampleFile> SampleFile::open(const std::filesystem::path& path,
+                                    const std::filesystem::path& media_root,
+                                    const ConversationOptions& options) {
+  auto data = DataFile::open(path);
   if (!data) return tl::unexpected(data.error());
   std::vector<std::string> placeholders;
   for (const MediaSource& each : options.media) placeholders.push_back(each.placeholder);
   auto index = SampleIndex::open(*data, placeholders);
   if (!index) return tl::unexpected(index.error());
-  return SampleFile(source, std::move(*data), std::move(*index), options);
+  return SampleFile(std::move(*data), std::move(*index), media_root.empty() ? path.parent_path() : media_root,
+                    options);
 }
 
-SampleFile::SampleFile(const ConversationFile& source, DataFile data, SampleIndex index,
+SampleFile::SampleFile(DataFile data, SampleIndex index, const std::filesystem::path& media_root,
                        const ConversationOptions& options)
-    : options_(&options), data_(std::move(data)), index_(std::move(index)), media_(source.media_root) {
+    : options_(&options), data_(std::move(data)), index_(std::move(index)), media_(media_root) {
   const auto column = [&](std::string_view mark) {
     const auto& all = index_.placeholders();
     return static_cast<std::size_t>(std::find(all.begin(), all.end(), mark) - all.begin());
@@ -145,105 +148,5 @@ Result<ByteSource> SampleFile::media(const Conversation& sample, const std::stri
   if (!path) return tl::unexpected(path.error());
   return ByteSource::open(*path);
 }
-
-/// Through one file.
-class Review {
- public:
-  Review(const SampleFile& file, Findings& findings) : file_(file), out_(findings) {
-    const auto& all = file.index_.placeholders();
-    const auto known = [](const auto& columns, std::size_t p) {
-      return std::find(columns.begin(), columns.end(), p) != columns.end();
-    };
-    for (std::size_t p = 0; p < all.size(); ++p)
-      if (!known(file.columns_, p) && !known(file.parts_, p)) strays_.push_back({p, {}});
-  }
-
-  void look_through() {
-    const std::int64_t looks = std::min(kLooks, file_.size());
-    for (std::int64_t i = 0; i < file_.size(); ++i) {
-      look_at(i);
-      if (i * looks / file_.size() != (i + 1) * looks / file_.size() && file_.sound(i)) look_for_media(i);
-    }
-    out_.samples += file_.size();
-    out_.unanswered += unanswered_.samples;
-    warn();
-  }
-
- private:
-  /// Of 1 % that are lost, one is among so many but for one time in 20,000.
-  static constexpr std::int64_t kLooks = 1000;
-
-  struct Seen {
-    std::int64_t samples = 0, first = 0;
-    void add(std::int64_t sample) {
-      if (samples++ == 0) first = sample;
-    }
-  };
-
-  void look_at(std::int64_t i) {
-    const SampleIndex::Entry& entry = file_.index_[i];
-    if (!file_.sound(i)) {
-      ++out_.bad;
-      if (out_.problems.full()) return out_.problems.count();
-      const auto conversation = file_.read(i);
-      if (!conversation) out_.problems.add(conversation.error(), file_.place(i));
-      return;
-    }
-    if (entry.has_answer == 0) unanswered_.add(i);
-    for (auto& [placeholder, seen] : strays_)
-      if (file_.index_.counts(i)[placeholder] > 0) seen.add(i);
-  }
-
-  void look_for_media(std::int64_t i) {
-    ++out_.looked_at;
-    const auto& listed = file_.index_[i].files;
-    if (std::all_of(listed.begin(), listed.end(), [](auto n) { return n == 0; })) return;
-    const auto conversation = file_.read(i);
-    if (!conversation) return;
-    for (const auto& files : conversation->files) {
-      for (const std::string& name : files) {
-        const auto bytes = file_.media(*conversation, name);
-        if (bytes) continue;
-        ++out_.lacking;
-        return out_.problems.add(bytes.error(), file_.place(i));
-      }
-    }
-  }
-
-  std::string place_at(std::int64_t line) const {
-    if (file_.index_.is_shard() && line >= 1 && line <= file_.size()) return file_.place(line - 1);
-    return cat(file_.data_.path().string(), ":", line);
-  }
-
-  void warn() {
-    if (const std::int64_t unkeyed = file_.index_.unkeyed(); unkeyed > 0)
-      out_.warnings.push_back(
-          cat(file_.data_.path().string(), ": ", unkeyed,
-              " members are of no sample, since their names begin with a dot or have none"));
-    const auto say = [&](std::int64_t samples, const std::string& first, const std::string& what) {
-      out_.warnings.push_back(
-          cat(first, ": ", what, " (", samples, " of ", file_.size(), " samples; this is the first)"));
-    };
-    if (unanswered_.samples > 0)
-      say(unanswered_.samples, file_.place(unanswered_.first),
-          "the conversation has no answer (a turn from 'gpt' or 'assistant'): nothing is learnt from it");
-    for (const auto& [placeholder, seen] : strays_)
-      if (seen.samples > 0)
-        say(seen.samples, file_.place(seen.first),
-            cat("'", file_.index_.placeholders()[placeholder],
-                "' is no encoder's placeholder: it stays text"));
-    for (const SampleIndex::Unread& unread : file_.index_.unread())
-      say(unread.samples, place_at(unread.first_line),
-          cat("'", unread.key,
-              "' names media, but nothing reads it; keys that are read: image, images, audio, audios"));
-  }
-
-  const SampleFile& file_;
-  Findings& out_;
-  Seen unanswered_;
-  std::vector<std::pair<std::size_t, Seen>> strays_;  ///< placeholders that no encoder takes
-};
-
-void review(const SampleFile& file, Findings& findings) { Review(file, findings).look_through(); }
 
 }  // namespace cornstarch::dataio

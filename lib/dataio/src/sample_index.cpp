@@ -152,6 +152,19 @@ const SampleIndex::Entry& SampleIndex::operator[](std::int64_t sample) const {
   return *reinterpret_cast<const Entry*>(record(sample));
 }
 
+std::int64_t SampleIndex::on_line(std::int64_t line) const {
+  std::int64_t from = 0, to = std::max<std::int64_t>(size_ - 1, 0);
+  while (from < to) {
+    const std::int64_t middle = from + (to - from) / 2;
+    if ((*this)[middle].line < line) {
+      from = middle + 1;
+    } else {
+      to = middle;
+    }
+  }
+  return from;
+}
+
 std::span<const std::uint16_t> SampleIndex::counts(std::int64_t sample) const {
   return {reinterpret_cast<const std::uint16_t*>(record(sample) + sizeof(Entry)), placeholders_.size()};
 }

@@ -50,6 +50,8 @@ class SampleIndex {
 
   std::int64_t size() const { return size_; }
   const Entry& operator[](std::int64_t sample) const;
+  /// The sample on a line, or the next one; of a shard, that of this number.
+  std::int64_t on_line(std::int64_t line) const;
   /// How often each of placeholders() stands in the sample's text.
   std::span<const std::uint16_t> counts(std::int64_t sample) const;
   const std::vector<std::string>& placeholders() const { return placeholders_; }

@@ -7,6 +7,7 @@
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/untrusted.h"
+#include "cornstarch/dataio/run_data.h"
 #include "cornstarch/telemetry/progress.h"
 #include "data.h"
 
@@ -29,9 +30,9 @@ Job prepare(const config::Loaded& loaded, int world_size, int local_size, const 
   if (!modalities) throw Failure(ExitCode::usage, render_text(diagnostics));
   auto plan = value_or_throw(plan::make_plan(loaded.config, *modalities, world_size, local_size));
   Job job{loaded.config, std::move(*modalities), std::move(plan), nullptr, nullptr, {}, options, launcher};
-  job.train_data = open_data(job.config, job.modalities, job.config.data.train);
-  if (!job.config.data.eval.empty())
-    job.eval_data = open_data(job.config, job.modalities, job.config.data.eval);
+  job.train_data = open_data(job.config, dataio::training_data(job.config, job.modalities));
+  if (config::measures(job.config))
+    job.eval_data = open_data(job.config, dataio::held_out_data(job.config, job.modalities));
   job.companions = companions_of(job.config, job.modalities, *job.train_data);
   return job;
 }

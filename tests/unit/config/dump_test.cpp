@@ -87,6 +87,7 @@ lr_schedule:
 eval:
   every: 0
   max_samples: 512
+  hold_out: 0.0
 log:
   every: 0
   every_seconds: 10.0

@@ -136,6 +136,7 @@ struct Dataset {
   std::string path;
   std::optional<std::string> media_root;  ///< default: the folder of `path`
   double weight = 1.0;
+  std::optional<int> max_samples;
 };
 
 struct Data {
@@ -175,6 +176,7 @@ struct LrSchedule {
 struct Eval {
   int every = 0;  ///< steps; 0: only at the end
   int max_samples = 512;
+  double hold_out = 0;  ///< of data.train: below 1 a share, else so many samples
 };
 
 struct Log {
@@ -227,6 +229,11 @@ struct RunConfig {
   std::string run_dir = "runs/run";
   ExportDtype export_dtype = ExportDtype::same;
 };
+
+/// Whether there are samples to measure on.
+inline bool measures(const RunConfig& config) {
+  return !config.data.eval.empty() || config.eval.hold_out > 0;
+}
 
 /// Where a run keeps its checkpoints.
 std::string checkpoint_folder(const RunConfig& config);

@@ -16,10 +16,15 @@ namespace cornstarch::dataio {
 /// Whether media can be prepared in this way as the encoder takes them.
 Result<void> check_source(const MediaSource& source);
 
+/// Which samples of a data set: those that ConversationOptions::hold_out holds out, the others, or all.
+enum class Portion { all, kept, held_out };
+
 struct ConversationFile {
-  std::filesystem::path path;        ///< .jsonl (one sample a line) or .json (an array)
-  std::filesystem::path media_root;  ///< media paths are resolved inside it only
+  std::filesystem::path path;        ///< conversations of any form, or a pattern of such files
+  std::filesystem::path media_root;  ///< media paths are resolved inside it only; "": the folder of each file
   double weight = 1.0;  ///< samples of an epoch: round(weight x size), the first ones repeated or left out
+  Portion portion = Portion::all;
+  std::optional<std::int64_t> max_samples = {};  ///< of the portion, the first so many
 };
 
 struct ConversationOptions {
@@ -31,6 +36,9 @@ struct ConversationOptions {
   std::int64_t sequence_length = 0;
   bool cut_long = false;           ///< what is longer is cut, else it is bad
   std::vector<MediaSource> media;  ///< per encoder, in order of declaration
+  /// What is held out of the files whose portion is not `all`: below 1, a share of the samples, each by a
+  /// draw of what it says; else so many in all, those of the lowest draws (more where samples say the same).
+  double hold_out = 0;
   /// The share of samples that may be bad without an error of open(). Reading such a sample is one, always.
   double max_bad_fraction = 0;
 };

@@ -18,5 +18,11 @@ TokenTexts token_texts(const config::Data& data);
 Result<ConversationOptions> conversation_options(const config::RunConfig& config,
                                                  const catalog::Modalities& modalities,
                                                  const std::vector<config::Dataset>& files);
+/// Of data.train what is not held out.
+Result<ConversationOptions> training_data(const config::RunConfig& config,
+                                          const catalog::Modalities& modalities);
+/// data.eval, and behind it what eval.hold_out holds out of data.train, each sample once.
+Result<ConversationOptions> held_out_data(const config::RunConfig& config,
+                                          const catalog::Modalities& modalities);
 
 }  // namespace cornstarch::dataio
