@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 
 struct Args {
   std::string run, out;
+  bool adapters = false;
 };
 
 /// The run's parts, by its config alone: its data and tokenizer may be elsewhere by now.
@@ -72,8 +73,12 @@ ExitCode run(const Args& args) {
   }
   const auto whole = whole_of(*parts);
   if (!whole) return complain(whole.error());
-  const auto done = export_whole({*whole, run / "model", std::move(*parts)}, args.out);
+  const TrainedWhole trained{*whole, run / "model", std::move(*parts)};
+  const auto done = args.adapters ? export_adapters(trained, args.out) : export_whole(trained, args.out);
   if (!done) return complain(done.error());
+  if (args.adapters)
+    return print_out(cat(args.out, ": adapters in PEFT's format for '", whole->string(), "', ", done->tensors,
+                         " tensors\n"));
   std::string said = cat(args.out, ": ", done->trained, " of ", done->tensors,
                          " tensors are the run's, the others those of '", whole->string(), "'\n");
   if (!done->types.empty())
@@ -88,6 +93,7 @@ Run declare_export(Options& options) {
   options.text("--run", args->run, "The folder of a run that began with a config of import",
                Flag::Takes::file);
   options.text("--out", args->out, "The folder for the checkpoint, which it makes", Flag::Takes::file);
+  options.flag("--adapters", args->adapters, "The adapters alone, in PEFT's format, for the original");
   return [args] { return run(*args); };
 }
 

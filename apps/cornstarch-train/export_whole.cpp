@@ -112,19 +112,6 @@ class Part {
   std::optional<WeightsFolder> model_, projector_, adapters_;
 };
 
-/// Rows as columns.
-std::vector<std::byte> transposed(std::span<const std::byte> bytes, std::int64_t rows, std::int64_t columns,
-                                  DType dtype) {
-  const auto size = static_cast<std::size_t>(formats::size_of(dtype));
-  std::vector<std::byte> out(bytes.size());
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < columns; ++c)
-      std::copy_n(
-          bytes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(r * columns + c) * size), size,
-          out.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(c * rows + r) * size));
-  return out;
-}
-
 /// W + scale B A.
 std::vector<float> with_adapter(std::vector<float> weight, const std::vector<float>& a,
                                 const std::vector<float>& b, const catalog::LinearSpec& layer) {
@@ -297,6 +284,18 @@ class Writer {
 };
 
 }  // namespace
+
+std::vector<std::byte> transposed(std::span<const std::byte> bytes, std::int64_t rows, std::int64_t columns,
+                                  DType dtype) {
+  const auto size = static_cast<std::size_t>(formats::size_of(dtype));
+  std::vector<std::byte> out(bytes.size());
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < columns; ++c)
+      std::copy_n(
+          bytes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(r * columns + c) * size), size,
+          out.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(c * rows + r) * size));
+  return out;
+}
 
 Result<ExportedWhole> export_whole(const TrainedWhole& trained, const fs::path& out) {
   return Writer(trained, out).write();

@@ -164,6 +164,26 @@ class Wholes(unittest.TestCase):
             for mine, other in zip(numbers(ours[name]), numbers(theirs[name])):
                 self.assertAlmostEqual(mine, other, delta=1e-6 * most, msg=name)
 
+    def test_adapters_alone_are_those_of_peft_for_the_whole(self):
+        config = self.imported("gemma3")
+        self.train(config, "model.llm.lora={rank: 2, alpha: 6, targets: [q_proj]}", steps=1)
+        said = self.run_program("export", "--run", "run", "--out", "alone", "--adapters")
+        self.assertEqual(said, f"alone: adapters in PEFT's format for '{self.folder / 'gemma3'}', 6 tensors\n")
+        before = "base_model.model.model."
+        projector = before + "multi_modal_projector.mm_"
+        layers = [f"{before}language_model.layers.{layer}.self_attn.q_proj.lora_{x}.weight" for layer in (0, 1) for x in "AB"]
+        content = (self.folder / "alone" / "adapter_model.safetensors").read_bytes()
+        header = json.loads(content[8:8 + struct.unpack_from("<Q", content)[0]])
+        self.assertEqual(sorted(header), sorted(["__metadata__", projector + "soft_emb_norm.weight",
+                                                 projector + "input_projection_weight", *layers]))
+        shapes = tensors(self.folder / "gemma3")["multi_modal_projector.mm_input_projection_weight"][1]
+        self.assertEqual(header[projector + "input_projection_weight"]["shape"], shapes)
+        said = json.loads((self.folder / "alone" / "adapter_config.json").read_text())
+        self.assertEqual(said["modules_to_save"], ["model.multi_modal_projector"])
+        self.assertEqual(said["target_modules"], "|".join(
+            rf"model\.language_model\.layers\.{layer}\.self_attn\.q_proj" for layer in (0, 1)))
+        self.assertEqual((said["r"], said["lora_alpha"], said["base_model_name_or_path"]), (2, 6, str(self.folder / "gemma3")))
+
     def test_a_run_in_another_type_says_so(self):
         config = self.imported("llava_siglip")
         self.train(config, "export_dtype=fp32", steps=1)

@@ -165,6 +165,17 @@ PartName part_name(const std::string& model_type, const std::string& tensor) {
   return {"", tensor};
 }
 
+WeightsFolder::Renamed name_in_class(const std::string& model_type, const PartName& name) {
+  const WholeSpec* spec = find_whole_spec(model_type);
+  if (spec == nullptr) return {name.name};
+  for (const NameRule& rule : spec->names) {
+    const bool of_class = rule.whole.starts_with("model.");  // in front of everything but the head
+    if (of_class && rule.part == name.part && name.name.starts_with(rule.own))
+      return {rule.whole + name.name.substr(rule.own.size()), rule.transposed};
+  }
+  return {name.name};
+}
+
 Result<WeightsFolder> open_weights(const std::string& pretrained, const std::string& stem) {
   const ModelPlace place = place_of(pretrained);
   if (place.part.empty()) return WeightsFolder::open(place.folder, stem);

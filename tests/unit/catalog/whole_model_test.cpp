@@ -130,6 +130,20 @@ TEST_CASE("what tensors of whole checkpoints are, in files of any age") {
         "projector: projector.projection.weight transposed");
 }
 
+TEST_CASE("what transformers' classes call a part's tensors") {
+  const auto said = [](const std::string& type, const std::string& part, const std::string& own) {
+    const auto name = name_in_class(type, {part, own});
+    return name.name + (name.transposed ? " transposed" : "");
+  };
+  CHECK(said("llava", "llm", "model.layers.0.mlp.up_proj") == "model.language_model.layers.0.mlp.up_proj");
+  CHECK(said("llava", "vision", "encoder.layers.0") == "model.vision_tower.encoder.layers.0");
+  CHECK(said("llava", "projector", "projector.out_proj.bias") == "model.multi_modal_projector.linear_2.bias");
+  CHECK(said("gemma3", "projector", "projector.projection.weight") ==
+        "model.multi_modal_projector.mm_input_projection_weight transposed");
+  CHECK(said("qwen2_vl", "llm", "model.layers.0.x") == "model.language_model.layers.0.x");
+  CHECK(said("qwen2_vl", "vision", "merger.mlp.0.weight") == "model.visual.merger.mlp.0.weight");
+}
+
 TEST_CASE("parts that are not there are told") {
   const Folder folder;
   const std::string place = folder.path.string();

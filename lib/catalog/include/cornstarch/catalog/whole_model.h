@@ -57,4 +57,7 @@ struct PartName {
 };
 PartName part_name(const std::string& model_type, const std::string& tensor);
 
+/// The other way round: what transformers' class of the whole has called a part's tensor since version 4.52.
+formats::WeightsFolder::Renamed name_in_class(const std::string& model_type, const PartName& name);
+
 }  // namespace cornstarch::catalog
