@@ -19,7 +19,8 @@ using config::Checkpointing;
 class Block : public Layer {
  public:
   Block(LayerContext& context, const catalog::BlockSpec& spec)
-      : tp_(context.tp),
+      : number_(context.blocks++),
+        tp_(context.tp),
         shares_rows_(context.shares_rows),
         checkpointing_(context.checkpointing),
         head_dim_(spec.attention.head_dim),
@@ -81,6 +82,11 @@ class Block : public Layer {
 
   at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                        const Tokens& tokens) const {
+    if (tokens.cache != nullptr) {
+      const bool behind_others = tokens.cache->holds(number_);
+      const auto [keys, values] = tokens.cache->add(number_, k, v, window_);
+      if (behind_others) return nn::attention(q, keys, values, head_dim_, false, softcap_);
+    }
     const nn::ContextLayoutPtr& layout = tokens.layout_of(window_);
     if (!layout) {
       if (window_ > 0 && window_ < q.size(1))
@@ -160,6 +166,7 @@ class Block : public Layer {
     return layer.bias.defined() ? y.add_(layer.bias) : y;
   }
 
+  std::size_t number_;  // among the stage's
   comm::GroupPtr tp_;
   bool shares_rows_;
   Checkpointing checkpointing_;

@@ -41,6 +41,7 @@ struct LayerContext {
   std::uint64_t seed;
   std::map<std::pair<catalog::RopeSpec, std::int64_t>, std::shared_ptr<nn::Rope>> ropes;  // by head_dim, too
   std::shared_ptr<nn::Fp8Scales> fp8 = nullptr;  // where the products of blocks round
+  std::size_t blocks = 0;                        // made so far
 
   /// One table for all layers with the same rotary embedding.
   std::shared_ptr<nn::Rope> rope(const catalog::RopeSpec& spec, std::int64_t head_dim);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cornstarch/nn/context_attention.h"
+#include "cornstarch/nn/key_value_cache.h"
 #include "cornstarch/nn/layers.h"
 #include "cornstarch/nn/linear.h"
 
@@ -25,6 +26,9 @@ struct Tokens {
   nn::RowLengths rows = {};  ///< where rotary embeddings depend on the lengths of samples
 
   nn::RowFacts facts = {};  ///< of hidden states as products take them
+  /// Without gradients: where the blocks keep keys and values of one sequence. Once they have some, hidden
+  /// states are [1, 1, hidden], the token behind those.
+  nn::KeyValueCache* cache = nullptr;
 
   const nn::ContextLayoutPtr& layout_of(std::int64_t window) const {
     const auto found = windowed.find(window);
