@@ -100,7 +100,9 @@ void Options::choice(const std::string& name, std::string& target, const std::ve
 void Options::list(const std::string& name, std::vector<std::string>& target, const std::string& help,
                    Flag::Takes takes) {
   // Without allow_extra_args(false) the option would take every word up to the next flag.
-  impl_->app.add_option(name, target, help)->type_name("KEY=VALUE")->allow_extra_args(false);
+  impl_->app.add_option(name, target, help)
+      ->type_name(takes == Flag::Takes::file ? "FILE" : "KEY=VALUE")
+      ->allow_extra_args(false);
   impl_->flags.push_back({name, takes, {}});
 }
 

@@ -39,6 +39,12 @@ const std::vector<Verb>& verbs() {
       {"export", "Write a trained run as a whole checkpoint, like the one that it began with",
        "  cornstarch-train export --run runs/llava-1.5-7b-hf --out llava-tuned    # transformers loads it\n",
        declare_export},
+      {"generate", "Ask a model, and read its answer as it comes",
+       "  cornstarch-train generate --model runs/demo --image seven.png --prompt 'Which digit is this?'\n"
+       "  cornstarch-train generate --model runs/demo --temperature 0.7 --top-p 0.9 --seed 3    # a "
+       "conversation\n"
+       "  cornstarch-train generate --model runs/demo --questions eval.jsonl --out answers.jsonl\n",
+       declare_generate},
       {"env", "Show what this program sees: launcher, host, GPUs, libraries",
        "  cornstarch-train env\n"
        "  srun -n 8 cornstarch-train env\n",

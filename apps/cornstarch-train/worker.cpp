@@ -63,6 +63,13 @@ Error become_worker(std::vector<std::string> words) {
   return os_error(cat("cannot start ", worker->string()));
 }
 
+Error become_worker(const std::string& verb, const std::string& config_yaml, std::vector<std::string> words) {
+  const auto config = inherited_file(config_yaml);
+  if (!config) return config.error();
+  words.insert(words.begin(), {verb, "--config-fd", std::to_string(*config)});
+  return become_worker(std::move(words));
+}
+
 Error become_worker(const WorkerStart& start) {
   const auto config = inherited_file(start.config_yaml), said = inherited_file(start.said);
   if (!config) return config.error();

@@ -28,5 +28,7 @@ Result<std::filesystem::path> worker_path();
 /// only if it fails.
 Error become_worker(const WorkerStart& start);
 Error become_worker(std::vector<std::string> arguments);
+/// With the config in a file that it inherits: `verb` --config-fd N, then the words.
+Error become_worker(const std::string& verb, const std::string& config_yaml, std::vector<std::string> words);
 
 }  // namespace cornstarch::app

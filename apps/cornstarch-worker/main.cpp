@@ -3,6 +3,10 @@
 //
 //   cornstarch-worker --config-fd N [--said-fd N] [--local-ranks N] [--overwrite] [--trace FIRST LAST]
 //   cornstarch-worker --config-fd N --export CHECKPOINT FOLDER [--merge]
+//   cornstarch-worker --generate --config-fd N [--prompt TEXT] [--system TEXT] [--image FILE]... [--audio
+//   FILE]...
+//                     [--questions FILE [--media-root FOLDER] [--out FILE]] [--max-tokens N]
+//                     [--temperature T] [--top-p P] [--seed N]
 //   cornstarch-worker --selftest [--device cpu|cuda] [--local-ranks N] [--size BYTES] [--deadline SECONDS]
 //                     [--format text|json]
 
@@ -12,6 +16,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "cornstarch/train/ask.h"
 #include "cornstarch/train/run.h"
 #include "version.h"
 
@@ -40,10 +45,32 @@ int self_test(int argc, char** argv) {
   return cornstarch::train::self_test(options);
 }
 
+int ask(int argc, char** argv) {
+  cornstarch::train::AskOptions options;
+  std::string config;
+  for (int i = 2; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i], value = argv[i + 1];
+    if (flag == "--config-fd") config = read_descriptor(std::atoi(value.c_str()));
+    if (flag == "--prompt") options.prompt = value;
+    if (flag == "--system") options.system = value;
+    if (flag == "--image") options.images.push_back(value);
+    if (flag == "--audio") options.audios.push_back(value);
+    if (flag == "--questions") options.questions = value;
+    if (flag == "--media-root") options.media_root = value;
+    if (flag == "--out") options.out = value;
+    if (flag == "--max-tokens") options.max_tokens = std::atoi(value.c_str());
+    if (flag == "--temperature") options.sampling.temperature = std::strtod(value.c_str(), nullptr);
+    if (flag == "--top-p") options.sampling.top_p = std::strtod(value.c_str(), nullptr);
+    if (flag == "--seed") options.sampling.seed = std::strtoull(value.c_str(), nullptr, 10);
+  }
+  return cornstarch::train::ask(config, options);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--selftest") return self_test(argc, argv);
+  if (argc > 1 && std::string(argv[1]) == "--generate") return ask(argc, argv);
   cornstarch::train::RunOptions options;
   cornstarch::train::ExportOptions exported;
   int descriptor = -1;

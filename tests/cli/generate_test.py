@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Trains a few steps of the demo's model on the example's samples, and asks it: generate_test.py PROGRAM [unittest
+arguments]."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "configs" / "example"
+LAUNCHERS = ("OMPI_", "PMI_", "PMIX_", "SLURM_", "MPI_", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+program = ""  # absolute path, from the command line
+
+
+def environment():
+    return {**{k: v for k, v in os.environ.items() if not k.startswith(LAUNCHERS)}, "OMP_NUM_THREADS": "1"}
+
+
+class Asking(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="cornstarch-generate-test-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.run_folder = cls.folder / "run"
+        files = f"[{{path: {EXAMPLE / 'conversations.jsonl'}, media_root: {EXAMPLE}}}]"
+        # Enough steps on five samples for their answers to be known by heart.
+        cls.execute("--config", ROOT / "configs" / "demo.yaml", "--layout", "single", "--set", f"run_dir={cls.run_folder}",
+                    "--set", "steps=60", "--set", f"data.train={files}", "--set", f"data.eval={files}", "--set",
+                    f"data.tokenizer={EXAMPLE / 'tokenizer.json'}", "--set", "lr_schedule={type: constant}", "--set",
+                    "optimizer.lr=3e-3", "--set", "batch.global_size=5", "--set", "batch.microbatch_size=5")
+
+    @classmethod
+    def execute(cls, *words, code=0, stdin=""):
+        done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, env=environment(), input=stdin,
+                              timeout=300, check=False)
+        assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def ask(self, *words, model=None, **kinds):
+        return self.execute("generate", "--model", model or self.run_folder, *words, **kinds)
+
+    def samples(self):
+        return [json.loads(line) for line in (EXAMPLE / "conversations.jsonl").read_text().splitlines()]
+
+    def first(self):
+        sample = next(s for s in self.samples() if "image" in s and "audio" not in s)
+        return sample["conversations"][0]["value"], EXAMPLE / sample["image"], sample["conversations"][1]["value"]
+
+    def test_a_model_says_what_it_was_taught(self):
+        question, image, answer = self.first()
+        done = self.ask("--image", image, "--prompt", question)
+        self.assertEqual(done.stdout.strip(), answer)
+        unmarked = question.replace("<image>", "").strip()
+        self.assertEqual(self.ask("--image", image, "--prompt", unmarked, "--precision", "fp64").stdout.strip(), answer)
+
+    def test_questions_are_answered_line_by_line_and_scored(self):
+        questions, answers = self.folder / "questions.jsonl", self.folder / "answers.jsonl"
+        lines = (EXAMPLE / "conversations.jsonl").read_text().splitlines()
+        lines += ["{\"question\": 3}", "", json.dumps({"question": "<image>", "image": "nowhere.png"})]
+        questions.write_text("\n".join(lines) + "\n")
+        done = self.ask("--questions", questions, "--media-root", EXAMPLE, "--out", answers)
+        self.assertIn(f" warning {questions}:{len(lines) - 2}: 'question' must be text, not a number\n", done.stderr)
+        self.assertRegex(done.stderr, rf" warning {questions}:{len(lines)}: .*nowhere.png")
+        self.assertRegex(done.stderr, r"5 questions answered, 2 lines left out; exact match 1\.0000, token F1 1\.0000 over 5 with "
+                                      "a right answer\n")
+        rows = [json.loads(line) for line in answers.read_text().splitlines()]
+        self.assertEqual([r["line"] for r in rows], [1, 2, 3, 4, 5])
+        for row, sample in zip(rows, self.samples()):
+            self.assertEqual(row["answer"], sample["conversations"][-1]["value"].strip())
+            self.assertEqual((row["exact_match"], row["f1"]), (1, 1))
+        none = self.folder / "none.jsonl"
+        none.write_text("[]\n")
+        self.assertIn(f"error: none of the 1 questions in '{none}' can be answered\n", self.ask("--questions", none, code=65).stderr)
+
+    def test_what_is_drawn_is_a_function_of_the_seed(self):
+        def drawn(seed):
+            return self.ask("--prompt", "Say something.", "--temperature", 5, "--top-p", "0.99", "--seed", seed, "--max-tokens", 12).stdout
+        self.assertEqual(drawn(1), drawn(1))
+        self.assertNotEqual(drawn(1), drawn(2))
+
+    def test_a_conversation_is_read_from_standard_input(self):
+        question, image, answer = self.first()
+        unmarked = question.replace("<image>", "").strip()
+        done = self.ask(stdin=f"/image {image}\n{unmarked}\n/new\n/image {image}\n{unmarked}\n/image nowhere.png\nWhat?\n/quit\nno more\n")
+        self.assertEqual(done.stdout.splitlines(), [answer, answer])
+        self.assertIn("nowhere.png", done.stderr)
+
+    def test_an_llm_folder_alone_and_what_cannot_be_asked(self):
+        self.ask("--prompt", "Hello", "--max-tokens", 3, model=self.run_folder / "model" / "llm")
+        for words, code, message in (
+                (("--model", self.folder / "nothing", "--prompt", "x"), 66,
+                 f"error: there is no run, config or model folder '{self.folder / 'nothing'}'\n"),
+                (("--model", self.folder, "--prompt", "x"), 66,
+                 f"error: '{self.folder}' holds neither a run (config.yaml) nor a model (config.json)\n"),
+                (("--model", ROOT / "configs" / "demo.yaml", "--prompt", "x"), 2,
+                 f"error: {ROOT / 'configs' / 'demo.yaml'}: model.encoders.vision, model.encoders.audio, model.llm name no weights "
+                 "(pretrained): there is no model to ask\n"),
+                (("--model", self.run_folder / "model" / "llm", "--image", EXAMPLE / "seven.png", "--prompt", "x"), 65,
+                 "error: 'image' lists 1 files, but no encoder of the model takes image files\n"),
+                (("--model", self.run_folder, "--prompt", "many words " * 100), 2, "none is left for an answer\n"),
+                (("--model", self.run_folder, "--prompt", "x", "--top-p", "1.5"), 2,
+                 "error: --top-p: expected a number above 0 and up to 1, got '1.5'\n")):
+            with self.subTest(words=words):
+                self.assertIn(message, self.execute("generate", *words, code=code).stderr)
+        whole = ROOT / "tests" / "golden" / "wholes" / "llava"
+        self.assertIn(f"error: '{whole}' holds a whole checkpoint (llava)\n", self.ask("--prompt", "x", model=whole, code=2).stderr)
+        run = self.folder / "unfinished"
+        run.mkdir()
+        shutil.copy(self.run_folder / "config.yaml", run)
+        self.assertIn(f"error: the run in '{run}' has not written its model yet\n", self.ask("--prompt", "x", model=run, code=66).stderr)
+        model = self.folder / "without-tokenizer"
+        shutil.copytree(self.run_folder / "model" / "llm", model)
+        (model / "tokenizer.json").unlink()
+        self.assertIn("tokenizer.json", self.ask("--prompt", "x", model=model, code=66).stderr)
+
+    def test_ctrl_c_ends_an_answer_politely(self):
+        command = [program, "generate", "--model", str(self.run_folder), "--temperature", "100", "--max-tokens", "100", "--prompt", "On."]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
+            said = process.stdout.read(1)
+            process.send_signal(signal.SIGINT)
+            rest, errors = process.communicate(timeout=60)
+        self.assertTrue((said + rest).endswith(b"\n"))
+        (said + rest).decode()  # whole characters
+        self.assertIn(process.returncode, (0, 130), errors)
+
+
+if __name__ == "__main__":
+    program = str(Path(sys.argv.pop(1)).resolve())
+    unittest.main()
