@@ -134,9 +134,9 @@ struct Batch {
 
 struct Dataset {
   std::string path;
-  std::optional<std::string> media_root;  ///< default: the folder of `path`
+  std::optional<std::string> media_root = {};  ///< default: the folder of `path`
   double weight = 1.0;
-  std::optional<int> max_samples;
+  std::optional<int> max_samples = {};
 };
 
 struct Data {
