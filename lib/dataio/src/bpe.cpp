@@ -19,13 +19,13 @@ std::uint64_t pair_of(std::int32_t left, std::int32_t right) {
          static_cast<std::uint32_t>(right);
 }
 
+}  // namespace
+
 std::string byte_token(unsigned byte) {
   char text[8];
   std::snprintf(text, sizeof text, "<0x%02X>", byte & 0xFF);
   return text;
 }
-
-}  // namespace
 
 /// A merge that may still be possible: `at` and its right neighbour.
 struct Bpe::Candidate {

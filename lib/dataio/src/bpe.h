@@ -17,6 +17,9 @@ struct Merge {
   std::int32_t left, right, both;
 };
 
+/// How a byte that is no character is spelled: <0x0A>.
+std::string byte_token(unsigned byte);
+
 /// Byte-pair encoding: a word starts as one token per character; again and again the neighbours whose merge
 /// was learnt first (leftmost if there are several) become one.
 class Bpe {

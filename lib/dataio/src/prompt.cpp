@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "bpe.h"
 #include "conversation.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
@@ -207,6 +208,11 @@ Result<Prompt> Prompter::operator()(Asked asked, const fs::path& root) const {
   return out;
 }
 
+TextStream::TextStream(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {
+  for (unsigned byte = 0; byte < 256; ++byte)
+    if (const auto id = tokenizer.id(byte_token(byte))) bytes_.insert(*id);
+}
+
 std::string TextStream::grown(std::size_t end) {
   const auto decoded = [&](std::size_t last) {
     return tokenizer_->decode({ids_.begin() + static_cast<std::ptrdiff_t>(context_),
@@ -219,6 +225,7 @@ std::string TextStream::grown(std::size_t end) {
 
 std::string TextStream::add(std::int64_t id) {
   ids_.push_back(id);
+  if (bytes_.count(id) > 0) return {};
   std::string more = grown(ids_.size());
   if (more.empty() || more.ends_with("\xEF\xBF\xBD")) return {};
   context_ = said_;

@@ -59,7 +59,7 @@ struct Fixture {
 };
 
 inline const std::string kSeen = R"({"conversations": [{"from": "human", "value": "<image>\nWhat is it?"},)"
-                          R"( {"from": "gpt", "value": "seven"}], "image": "a.png"})";
+                                 R"( {"from": "gpt", "value": "seven"}], "image": "a.png"})";
 inline const std::string kText =
     R"({"conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi"}]})";
 

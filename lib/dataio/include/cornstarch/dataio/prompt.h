@@ -3,6 +3,7 @@
 #include <array>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,7 +64,7 @@ class Prompter {
 /// The text of tokens as they come, a whole number of characters at a time.
 class TextStream {
  public:
-  explicit TextStream(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+  explicit TextStream(const Tokenizer& tokenizer);
 
   /// What the token adds: nothing while it may be the beginning of a character.
   std::string add(std::int64_t id);
@@ -74,6 +75,7 @@ class TextStream {
   std::string grown(std::size_t end);
 
   const Tokenizer* tokenizer_;
+  std::set<std::int64_t> bytes_;  // tokens of single bytes: what one spells, the next ones decide
   std::vector<std::int64_t> ids_;
   std::size_t context_ = 0, said_ = 0;  // ids from `context_` on are decoded; those before `said_` were said
 };
