@@ -488,7 +488,8 @@ class Completion(Case):
                          ["model.encoders.vision.parallel.sp=", "model.encoders.vision.parallel.stages="])
         self.assertEqual(self.complete("--config", "x", "--set", "model.encoders.my_ear.f"),
                          ["model.encoders.my_ear.family=", "model.encoders.my_ear.feature_layer=",
-                          "model.encoders.my_ear.feature_select="])
+                          "model.encoders.my_ear.feature_select=",
+                          "model.encoders.my_ear.feature_norm="])
 
     def test_values_of_keys(self):
         for words, offered in ((["precision", "=", "bf"], ["bf16", "bf16_pure"]),
