@@ -134,7 +134,7 @@ class Reader : public nlohmann::json_sax<Json> {
     if (!problem_) problem_ = Error{ExitCode::bad_data, std::move(what), std::move(help)};
   }
 
-  bool open(const char* kind) {
+  bool open(std::string_view kind) {
     value({kind});
     stack_.push_back(kind);
     if (depth() <= kMaxDepth) return true;
@@ -178,7 +178,7 @@ class Reader : public nlohmann::json_sax<Json> {
     }
   }
 
-  void top_value(const char* kind, std::string* text) {
+  void top_value(std::string_view kind, std::string* text) {
     if (top_ == "system" && kind != kNull) {
       if (text == nullptr) return wrong(cat("'system' must be text, not ", kind));
       if (has_part_mark(*text)) return wrong(cat("'system'", kHasMark));
@@ -196,7 +196,7 @@ class Reader : public nlohmann::json_sax<Json> {
     }
   }
 
-  void listed_value(const char* kind, std::string* text) {
+  void listed_value(std::string_view kind, std::string* text) {
     const auto place = media_key();
     if (!place) return note_unread(text);
     if (text == nullptr) return wrong(cat("'", top_, "' must list paths, not ", kind));
@@ -254,7 +254,7 @@ class Reader : public nlohmann::json_sax<Json> {
   }
 
   Conversation out_;
-  std::vector<const char*> stack_;  ///< kObject or kList
+  std::vector<std::string_view> stack_;  ///< kObject or kList
   std::string top_;                 ///< the key of the sample whose value comes
   std::vector<std::string> keys_;
   std::optional<TurnReader> turn_;                           ///< that is being read

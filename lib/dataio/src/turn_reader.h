@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,15 +11,15 @@
 
 namespace cornstarch::dataio {
 
-// What a JSON value is, for messages and by identity.
-inline constexpr const char* kNull = "null";
-inline constexpr const char* kString = "a string";
-inline constexpr const char* kObject = "an object";
-inline constexpr const char* kList = "a list";
+// What a JSON value is, as messages say it.
+inline constexpr std::string_view kNull = "null";
+inline constexpr std::string_view kString = "a string";
+inline constexpr std::string_view kObject = "an object";
+inline constexpr std::string_view kList = "a list";
 
 /// A value of JSON, at its start.
 struct JsonEvent {
-  const char* kind;
+  std::string_view kind;
   std::string* text = nullptr;  ///< of a string; may be moved from
   std::optional<double> number = {};
 };
