@@ -255,7 +255,7 @@ class Reader : public nlohmann::json_sax<Json> {
 
   Conversation out_;
   std::vector<std::string_view> stack_;  ///< kObject or kList
-  std::string top_;                 ///< the key of the sample whose value comes
+  std::string top_;                      ///< the key of the sample whose value comes
   std::vector<std::string> keys_;
   std::optional<TurnReader> turn_;                           ///< that is being read
   std::array<std::size_t, kTurnKeys.size()> turns_ = {};     ///< begun, by the key that lists them
