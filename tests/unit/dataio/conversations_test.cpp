@@ -269,7 +269,7 @@ TEST_CASE("parts that no encoder takes, or several would, and data that is none"
             "'data:image/png,AAAA': a data: URL that is not in base64 | it begins as "
             "data:image/png;base64, and goes on with the file's bytes in base64"}}) {
     Fixture f;
-    f.file("train.jsonl", part + data + end);
+    f.file("train.jsonl", cat(part, data, end));
     CHECK(problem(f) == "train.jsonl:1: " + wanted);
   }
   Fixture text;
@@ -407,9 +407,8 @@ TEST_CASE("every problem of the files is named with its line, all at once") {
   const std::vector<std::string> wanted = {
       "train.jsonl:3: the sample is a list, not an object",
       "train.jsonl:4: the sample has no list 'conversations' or 'messages' of turns",
-      "train.jsonl:5: conversations[0].from is 'bot'; allowed: human, user, system, developer, gpt, "
-      "assistant, chatgpt, "
-      "bing, bard, model",
+      cat("train.jsonl:5: conversations[0].from is 'bot'; allowed: human, user, system, developer, gpt, ",
+          "assistant, chatgpt, bing, bard, model"),
       "train.jsonl:6: conversations[0] has no text 'value'",
       "train.jsonl:7: the text has 0 image placeholders ('<image>'), 'image' lists 1 files",
       "train.jsonl:8: the text has 1 image placeholders ('<image>'), 'image' lists 2 files",

@@ -1,6 +1,7 @@
 #include "shard.h"
 
 #include "catch.h"
+#include "cornstarch/base/text.h"
 #include "golden.h"
 #include "tar_writer.h"
 
@@ -47,9 +48,9 @@ TEST_CASE("a sample is what shares a name up to the first dot") {
                 member("b/2.txt", "B") + member("b/2.flac") + member("b/2.png") + member("b/2.1.PNG") +
                 member("b/2.cls") + member(".hidden.txt") + member("LICENSE") + member("b/dot.") +
                 member("b/3.txt", "C") + tar_end()) ==
-        Texts{"a/1: the sample has neither a .json nor a .txt | a sample of a shard is KEY.json, a "
-              "conversation, or "
-              "KEY.txt, a caption, beside KEY.jpg, KEY.wav, ...",
+        Texts{cornstarch::cat(
+                  "a/1: the sample has neither a .json nor a .txt | a sample of a shard is KEY.json, ",
+                  "a conversation, or KEY.txt, a caption, beside KEY.jpg, KEY.wav, ..."),
               "a/2: [] [A cat.]", "b/2: [" + kImage + kImage + kAudio + "] [B] b/2.png b/2.1.PNG b/2.flac",
               "b/3: [] [C]", "3 of no sample"});
 }

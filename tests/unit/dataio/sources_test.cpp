@@ -180,7 +180,7 @@ TEST_CASE("the order of samples is the same for any number of replicas, and afte
   const auto data = f.open();
   const std::vector<int> all = answers(*data);
   const Sampler sampler(data->size(), 12, true, 5);
-  const auto said = [&](std::vector<std::int64_t> samples) {
+  const auto said = [&](const std::vector<std::int64_t>& samples) {
     std::vector<int> out;
     for (const std::int64_t sample : samples) out.push_back(all.at(static_cast<std::size_t>(sample)));
     return out;

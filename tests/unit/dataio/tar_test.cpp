@@ -1,6 +1,7 @@
 #include "tar.h"
 
 #include "catch.h"
+#include "cornstarch/base/text.h"
 #include "golden.h"
 #include "tar_writer.h"
 
@@ -134,7 +135,7 @@ TEST_CASE("what is no archive, or leads out of it, is refused with its place") {
                                                            {'V', "of a kind of its own"}};
   for (const auto& [type, name] : kinds)
     CHECK(reading(tar_member("b.png", "", type) + end) ==
-          Texts{"at byte 0: 'b.png' is " + name + ", which is not read" + files});
+          Texts{cornstarch::cat("at byte 0: 'b.png' is ", name, ", which is not read", files)});
   CHECK(reading(tar_member("x", pax_record("GNU.sparse.major", "1"), 'x') + a + end) ==
         Texts{"at byte 1024: 'a' is a sparse file, which is not read" + files});
   const auto extended = [&](const std::string& text, char type = 'x') {

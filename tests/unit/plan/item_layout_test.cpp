@@ -182,7 +182,7 @@ TEST_CASE("a window is a square of the grid, at its edges what is left of one") 
   const plan::TokenLayout layout = plan::ItemLayout(encoder, 1, {{1, 3, 5}, {2, 2, 1}}).token_layout();
   CHECK(plan::visible_keys(layout.pattern(0)) ==
         List{15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 2, 2, 2, 2});
-  const plan::AttentionPattern pattern = layout.pattern(2);
+  const plan::AttentionPattern& pattern = layout.pattern(2);
   const std::vector<int> windows = {0, 0, 1, 1, 2, 0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 0, 0, 0, 0};
   CHECK(pattern.kind == windows);
   CHECK(pattern.only == windows);
