@@ -132,7 +132,6 @@ struct Executor::Impl {
   }
 
   StepSums run(const std::vector<plan::Instruction>& program, Pass pass) {
-    settle();
     pass.loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
     mailbox.start(program, pass.activity, pass.inputs);
     for (std::size_t i = 0; i < program.size(); ++i) {

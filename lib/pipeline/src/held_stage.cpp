@@ -55,7 +55,8 @@ class Builder {
                            : tied            ? plan::Purpose::tied
                                              : plan::Purpose::gradients;
       if (p.trains || all)
-        out.push_back({&p, group(purpose), p.partial_over_tp || p.counts, purpose == plan::Purpose::tied});
+        out.push_back({&p, group(purpose), module_of(p), p.partial_over_tp || p.counts,
+                       purpose == plan::Purpose::tied});
     }
     return out;
   }
@@ -67,11 +68,10 @@ class Builder {
     for (const int index : stage.modules) {
       const auto at = static_cast<std::size_t>(index);
       StoredModule module{index, {}, -1, modality_.used[at], false};
-      for (const catalog::ParamSpec& spec : modality_.spec.modules[at].params) {
+      for (const catalog::ParamSpec& spec : modality_.spec.modules[at].params)
         if (!spec.tied_to.empty()) module.values_of = 0;  // the head's, to the embedding's
-        for (const Stored& s : stored)
-          if (s.parameter->spec == &spec) module.parameters.push_back(s);
-      }
+      for (const Stored& s : stored)
+        if (s.module == index) module.parameters.push_back(s);
       backward = backward || catalog::trains(modality_.spec.modules[at]);
       module.backward = backward;
       backward = backward || stage.input_grad;  // features join behind the LLM's embedding
@@ -83,6 +83,14 @@ class Builder {
  private:
   const comm::GroupPtr& group(plan::Purpose purpose) const {
     return groups_.at({purpose, purpose == plan::Purpose::tied ? sizes_.first_stage : part_.stage});
+  }
+
+  int module_of(const models::Parameter& p) const {
+    const auto& modules = modality_.spec.modules;
+    const auto has = [&](const catalog::ModuleSpec& module) {
+      return std::ranges::any_of(module.params, [&](const auto& spec) { return &spec == p.spec; });
+    };
+    return static_cast<int>(std::ranges::find_if(modules, has) - modules.begin());
   }
 
   /// Whether the LLM's first and last stage share this parameter: its gradient is the sum of both.
@@ -127,6 +135,8 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
   Builder builder(plan, modalities, groups, part);
   StoreOptions store_options = options.store;
   store_options.zeroes = options.cuda_graphs;
+  // A recording is launched as a whole.
+  store_options.observes = store_options.sharded && !options.cuda_graphs;
   models::StageOptions stage = options.stage;
   stage.draws = false;
   stage.wide_first = options.store.masters;
@@ -148,7 +158,11 @@ HeldStage hold_stage(const plan::Plan& plan, const catalog::Modalities& modaliti
     held.store = std::move(store);
   } else {
     for (models::Parameter& p : held.module.parameters()) fill(p, {0, p.value.numel()});
-    if (!held.stored.empty()) held.store = std::make_unique<ParameterStore>(held.stored, store_options);
+    if (!held.stored.empty()) {
+      auto store = std::make_unique<ParameterStore>(held.stored, store_options);
+      if (store_options.observes) held.module.observe(store.get());
+      held.store = std::move(store);
+    }
   }
   values.check();
   return held;

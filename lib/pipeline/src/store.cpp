@@ -2,6 +2,10 @@
 
 #include <torch/csrc/autograd/function.h>
 
+#include <map>
+#include <ranges>
+#include <set>
+
 #include "bucket.h"
 
 namespace cornstarch::pipeline {
@@ -14,7 +18,8 @@ struct ParameterStore::Impl {
   std::size_t next = 0;                                              // the first bucket that has not left
   std::size_t arrived = 0;                                           // the first that is still under way
   bool last = false;
-  bool zeroes = false;
+  StoreOptions options;
+  std::map<int, std::set<std::size_t>> of_module;  // the buckets with its values
 
   void added(std::size_t index) {
     if (!last) return;
@@ -25,30 +30,35 @@ struct ParameterStore::Impl {
 
   void leave() {
     Bucket& bucket = buckets[next++];
+    arrive(bucket);
     close(bucket);
     bucket.work = bucket.sharded ? bucket.group->start_reduce_scatter(bucket.own_gradients, bucket.gradients)
                                  : bucket.group->start_all_reduce(bucket.gradients, comm::Reduce::sum);
   }
 
+  static void arrive(Bucket& bucket) {
+    if (bucket.work) bucket.work->wait();
+    bucket.work.reset();
+  }
+
   void wait() {
-    for (Bucket& bucket : buckets) {
-      if (bucket.work) bucket.work->wait();
-      bucket.work.reset();
-    }
+    for (Bucket& bucket : buckets) arrive(bucket);
   }
 };
 
 ParameterStore::ParameterStore(const std::vector<Stored>& parameters, StoreOptions options)
     : impl_(std::make_unique<Impl>()) {
   impl_->buckets = deal(parameters, options);
-  impl_->zeroes = options.zeroes;
+  impl_->options = options;
   for (std::size_t i = 0; i < impl_->buckets.size(); ++i) {
     Bucket& bucket = impl_->buckets[i];
     lay_out(bucket, options);
     add_segments(bucket, impl_->segments);
     impl_->gradients.push_back(bucket.own_gradients);
-    for (const Bucket::Place& place : bucket.places)
+    for (const Bucket::Place& place : bucket.places) {
       impl_->accumulators.push_back(watch(place, [impl = impl_.get(), i] { impl->added(i); }));
+      impl_->of_module[place.stored.module].insert(i);
+    }
   }
 }
 
@@ -57,8 +67,8 @@ ParameterStore::~ParameterStore() = default;
 void ParameterStore::start_step(bool reached) {
   for (Bucket& bucket : impl_->buckets) {
     if (!reached) bucket.own_gradients.zero_();
-    if (reached && impl_->zeroes) bucket.gradients.zero_();
-    if (reached) open(bucket, impl_->zeroes);
+    if (reached && impl_->options.zeroes) bucket.gradients.zero_();
+    if (reached) open(bucket, impl_->options.zeroes);
   }
   impl_->next = impl_->arrived = 0;
   impl_->last = false;
@@ -79,10 +89,18 @@ const std::vector<Segment>& ParameterStore::segments() const { return impl_->seg
 const std::vector<at::Tensor>& ParameterStore::gradients() const { return impl_->gradients; }
 
 void ParameterStore::publish() {
-  for (Bucket& bucket : impl_->buckets)
+  for (Bucket& bucket : impl_->buckets | std::views::reverse)
     if (bucket.sharded) bucket.work = bucket.group->start_all_gather(bucket.values, bucket.own_values);
 }
 
 void ParameterStore::settle() { impl_->wait(); }
+
+void ParameterStore::begin_forward() {
+  if (!impl_->options.observes) settle();
+}
+
+void ParameterStore::before_forward(int module) {
+  for (const std::size_t i : impl_->of_module[module]) Impl::arrive(impl_->buckets[i]);
+}
 
 }  // namespace cornstarch::pipeline

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <stdexcept>
+#include <thread>
 
 #include "catch.h"
 #include "cornstarch/nn/linear.h"
@@ -181,6 +182,28 @@ TEST_CASE("sharded: a share may begin within a parameter") {
     if (comm->rank() < 2) {
       CHECK(store.segments()[0].begin == 2 * comm->rank());
       CHECK(store.segments()[0].value.numel() == 2);
+    }
+  });
+}
+
+TEST_CASE("sharded: a module's forward waits for its own published values, whoever is late") {
+  comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    std::vector<pipeline::Stored> stored = p.stored(comm->world());
+    for (std::size_t i = 0; i < stored.size(); ++i) stored[i].module = static_cast<int>(i);
+    pipeline::ParameterStore store(stored, {.bucket_bytes = 16, .sharded = true, .observes = true});
+    for (int step = 1; step <= 3; ++step) {
+      store.start_step();
+      store.finish();
+      for (const pipeline::Segment& s : store.segments()) s.value.fill_(step);
+      // Rank 1 publishes when rank 0 already computes.
+      if (comm->rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      store.publish();
+      store.begin_forward();
+      for (int module = 0; module < 3; ++module) {
+        store.before_forward(module);
+        CHECK(p.all[static_cast<std::size_t>(module)].value.eq(step).all().item<bool>());
+      }
     }
   });
 }

@@ -17,6 +17,7 @@ namespace cornstarch::pipeline {
 struct Stored {
   models::Parameter* parameter = nullptr;
   comm::GroupPtr group;
+  int module = 0;      ///< whose it is: index into the modality's spec
   bool counts = true;  ///< in the norm; false where another group counts the same shard
   /// Its group holds ranks of several stages, whose backwards end one after the other and need each other.
   bool over_stages = false;
@@ -42,6 +43,8 @@ struct StoreOptions {
   at::Device device = at::kCPU;  ///< of what is kept; values may come from another
   at::ScalarType narrow = at::kBFloat16;
   bool zeroes = false;  ///< gradients begin at zero: recorded launches can only add
+  /// The store is told of modules, and waits for published values when the first needs them, not all at once.
+  bool observes = false;
 };
 
 /// Where the parameters of a stage are kept, and how gradients come to those who update them.
@@ -61,7 +64,7 @@ class Store {
   virtual void last_backward() {}
   /// Waits until gradients are summed.
   virtual void finish() = 0;
-  /// Segments have been updated: begins to bring the values to every rank.
+  /// Segments have been updated: begins to bring the values to every rank. They arrive until they are needed.
   virtual void publish() {}
   /// Waits until every value is where it belongs.
   virtual void settle() {}
@@ -83,8 +86,9 @@ class Store {
 /// microbatches contain.
 ///
 /// Sharded (Rajbhandari et al., "ZeRO", 2020, stage 1), the sum of a bucket is scattered: each rank of the
-/// bucket's group gets one contiguous share, updates it, and gathers the others' values.
-class ParameterStore final : public Store {
+/// bucket's group gets one contiguous share, updates it, and gathers the others' values, those first that the
+/// next forward needs first: the rest comes under its computation, if the store observes its stage.
+class ParameterStore final : public Store, public models::ModuleObserver {
  public:
   /// Moves values and gradients into the buckets; whoever shares a parameter's tensor sees the same memory.
   ParameterStore(const std::vector<Stored>& parameters, StoreOptions options);
@@ -99,6 +103,10 @@ class ParameterStore final : public Store {
   void finish() override;
   void publish() override;
   void settle() override;
+  void begin_forward() override;
+
+  void before_forward(int module) override;
+  void before_backward(int /*module*/) override {}
 
  private:
   struct Impl;
