@@ -243,6 +243,7 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   if (c.own_rates) set_rates(r.model);
   r.layout = single || c.whole_replicas ? config::Layout::single : config::Layout::separate;
   r.sharding = single ? config::Sharding::none : c.sharding;
+  r.reduce_dtype = c.reduce_dtype;
   r.batch.microbatch_size = c.microbatch_size;
   r.batch.num_microbatches = c.num_microbatches * (single ? c.dp : 1);
   r.batch.sequence_length = kSequenceLength;

@@ -57,6 +57,7 @@ struct LayoutCase {
   int microbatch_size = 2;
   int num_microbatches = 4;
   config::Sharding sharding = config::Sharding::none;
+  config::ReduceDtype reduce_dtype = config::ReduceDtype::fp32;
   SyntheticDataset::Mix mix = {};
   int llm_sp = 1;
   config::SpMode mode = config::SpMode::all_to_all;

@@ -49,9 +49,12 @@ TEST_CASE("bf16: layouts agree with one rank to bf16's error") {
   tokens.llm_sp = 4;
   tokens.mode = config::SpMode::ring;
   tokens.microbatch_size = 1;
+  LayoutCase rounded = tied, rounded_modules = modules;
+  rounded.reduce_dtype = rounded_modules.reduce_dtype = config::ReduceDtype::bf16;
   const auto precision = GENERATE(config::Precision::bf16, config::Precision::bf16_pure);
   for (const LayoutCase& c :
-       {layout(1, 1, 2), layout(3, 1, 1), layout(1, 4, 1), encoders, tied, modules, tokens}) {
+       {layout(1, 1, 2), layout(3, 1, 1), layout(1, 4, 1), encoders, tied, modules, tokens, rounded,
+        rounded_modules}) {
     INFO(c.llm_tp << " " << c.llm_stages << " " << c.dp << " " << config::name_of(precision));
     const auto t = trial(c, precision);
     CHECK(test::differences(test::run_as_threads(t), t, false) == std::vector<std::string>{});
@@ -89,9 +92,12 @@ TEST_CASE("bf16: masters begin with the first values, no digit of them lost, and
 
 TEST_CASE("bf16: ZeRO-1 gives the very bits of replicas that keep everything") {
   const auto precision = GENERATE(config::Precision::bf16, config::Precision::bf16_pure);
+  const auto reduce = GENERATE(config::ReduceDtype::fp32, config::ReduceDtype::bf16);
   for (const int dp : {2, 3}) {
-    const auto whole = test::run_as_threads(trial(layout(1, 1, dp), precision));
-    const auto shared = test::run_as_threads(trial(layout(1, 1, dp, config::Sharding::zero1), precision));
+    LayoutCase replicas = layout(1, 1, dp), shares = layout(1, 1, dp, config::Sharding::zero1);
+    replicas.reduce_dtype = shares.reduce_dtype = reduce;
+    const auto whole = test::run_as_threads(trial(replicas, precision));
+    const auto shared = test::run_as_threads(trial(shares, precision));
     check_equal(shared.gradients, whole.gradients);
     check_equal(shared.parameters, whole.parameters);
   }

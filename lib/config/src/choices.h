@@ -209,6 +209,12 @@ struct Choices<Sharding> {
 };
 
 template <>
+struct Choices<ReduceDtype> {
+  static constexpr std::array values = {
+      Choice<ReduceDtype>{"fp32", ReduceDtype::fp32, "as they add up", {"float32", "float"}},
+      Choice<ReduceDtype>{"bf16", ReduceDtype::bf16, "rounded once, half the bytes", {"bfloat16"}}};
+};
+template <>
 struct Choices<NoDecay> {
   static constexpr std::array values = {
       Choice<NoDecay>{"vectors", NoDecay::vectors,

@@ -98,6 +98,7 @@ template const char* name_of(ChatTemplate);
 template const char* name_of(Precision);
 template const char* name_of(Device);
 template const char* name_of(Sharding);
+template const char* name_of(ReduceDtype);
 
 std::string checkpoint_folder(const RunConfig& config) {
   return config.checkpoint.dir.value_or(config.run_dir + "/checkpoints");

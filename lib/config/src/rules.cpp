@@ -53,6 +53,12 @@ void check_rules(const Loaded& loaded, Report& report) {
   check_parallel(config.model.llm.parallel, "model.llm.parallel", where, report);
   check_cuda_graphs(config, where, report);
 
+  if (config.reduce_dtype == ReduceDtype::bf16 && !has_masters(config.precision)) {
+    report.warning(
+        "no_effect",
+        cat("'reduce_dtype: bf16' has no effect with 'precision: ", name_of(config.precision), "'"),
+        where.place("reduce_dtype"));
+  }
   if (config.model.encoders.empty() && config.model.llm.attention_mask != AttentionMask::causal) {
     report.warning("no_effect",
                    cat("without encoders 'model.llm.attention_mask: ",

@@ -127,6 +127,11 @@ void lay_out(Bucket& bucket, const StoreOptions& options) {
   bucket.gradients.zero_();
 }
 
+at::Tensor leaving(const Bucket& bucket, const StoreOptions& options) {
+  const bool rounded = options.masters && options.narrow_sums && bucket.group->size() > 1;
+  return rounded ? bucket.gradients.to(options.narrow) : bucket.gradients;
+}
+
 void add_segments(const Bucket& bucket, std::vector<Segment>& segments) {
   const Range own = share_of(bucket);
   const bool speaks = bucket.sharded || bucket.group->rank() == 0;

@@ -32,9 +32,13 @@ struct Bucket {
   at::Tensor values, gradients;          ///< flat; sharded: padded to a multiple of the group's size
   at::Tensor own_values, own_gradients;  ///< this rank's share; all of it where the bucket is not sharded
   at::Tensor own_masters;                ///< likewise; undefined where values are their own masters
+  at::Tensor sum;                        ///< what own_gradients become once work is done, or themselves
   std::size_t missing = 0;               ///< gradients that the last backward has still to add
   comm::WorkPtr work;                    ///< what the bucket waits for
 };
+
+/// The bucket's gradients as they travel: themselves, or rounded.
+at::Tensor leaving(const Bucket& bucket, const StoreOptions& options);
 
 /// Adds a parameter behind those that are there.
 void append(Bucket& bucket, const Stored& parameter, const StoreOptions& options);

@@ -49,6 +49,7 @@ struct Pass {
 }  // namespace
 
 struct ModuleStore::Impl {
+  StoreOptions options;
   std::deque<Kept> kept;              // never moves: hooks know its places
   std::map<int, KeptList> of_module;  // what a module computes with
   std::map<int, KeptList>
@@ -70,12 +71,12 @@ struct ModuleStore::Impl {
   // --- Building
   // -----------------------------------------------------------------------------------------------
 
-  void add(const StoredModule& module, const StoreOptions& options, const Fill& fill) {
+  void add(const StoredModule& module, const Fill& fill) {
     KeptList list;
     for (const Stored& p : module.parameters) append(bucket_for(p, list), p, options);
     for (Kept* k : list) {
       fill_share(k->bucket, options, fill);
-      share_out(*k, options);
+      share_out(*k);
     }
     own[module.module] = list;
     if (module.values_of >= 0) {
@@ -115,7 +116,7 @@ struct ModuleStore::Impl {
   }
 
   /// Takes this rank's share of the values; the whole of them goes.
-  void share_out(Kept& k, const StoreOptions& options) {
+  void share_out(Kept& k) {
     lay_out(k.bucket, options);
     k.bucket.own_values = k.bucket.own_values.clone();
     free_memory(k.bucket.values);
@@ -168,8 +169,9 @@ struct ModuleStore::Impl {
       if (!k->trains()) continue;
       close(k->bucket);
       k->collecting = false;
-      const at::Tensor share = at::empty_like(k->bucket.own_gradients);
-      reductions.push_back({k, share, k->bucket.group->start_reduce_scatter(share, k->bucket.gradients)});
+      const at::Tensor sent = leaving(k->bucket, options);
+      const at::Tensor share = at::empty_like(k->bucket.own_gradients, sent.options());
+      reductions.push_back({k, share, k->bucket.group->start_reduce_scatter(share, sent)});
     }
   }
 
@@ -213,7 +215,8 @@ struct ModuleStore::Impl {
 ModuleStore::ModuleStore(const std::vector<StoredModule>& modules, StoreOptions options, const Fill& fill)
     : impl_(std::make_unique<Impl>()) {
   const at::NoGradGuard no_grad;
-  for (const StoredModule& module : modules) impl_->add(module, options, fill);
+  impl_->options = options;
+  for (const StoredModule& module : modules) impl_->add(module, fill);
 }
 
 ModuleStore::~ModuleStore() = default;

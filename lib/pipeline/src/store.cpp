@@ -1,5 +1,6 @@
 #include "cornstarch/pipeline/store.h"
 
+#include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/function.h>
 
 #include <map>
@@ -32,13 +33,20 @@ struct ParameterStore::Impl {
     Bucket& bucket = buckets[next++];
     arrive(bucket);
     close(bucket);
-    bucket.work = bucket.sharded ? bucket.group->start_reduce_scatter(bucket.own_gradients, bucket.gradients)
-                                 : bucket.group->start_all_reduce(bucket.gradients, comm::Reduce::sum);
+    const at::Tensor sent = leaving(bucket, options);
+    const bool rounded = !sent.is_same(bucket.gradients);
+    bucket.sum = bucket.sharded && rounded ? at::empty_like(bucket.own_gradients, sent.options())
+                 : bucket.sharded          ? bucket.own_gradients
+                                           : sent;
+    bucket.work = bucket.sharded ? bucket.group->start_reduce_scatter(bucket.sum, sent)
+                                 : bucket.group->start_all_reduce(bucket.sum, comm::Reduce::sum);
   }
 
   static void arrive(Bucket& bucket) {
     if (bucket.work) bucket.work->wait();
     bucket.work.reset();
+    if (bucket.sum.defined()) bucket.own_gradients.copy_(bucket.sum);
+    bucket.sum.reset();
   }
 
   void wait() {

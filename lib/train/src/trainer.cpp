@@ -37,8 +37,11 @@ at::ScalarType dtype_of(config::Precision precision) {
 
 pipeline::StoreOptions store_options(const config::RunConfig& config, std::int64_t bucket_bytes,
                                      at::Device device) {
-  return {bucket_bytes, config.sharding == config::Sharding::zero1, config::has_masters(config.precision),
-          device};
+  return {.bucket_bytes = bucket_bytes,
+          .sharded = config.sharding == config::Sharding::zero1,
+          .masters = config::has_masters(config.precision),
+          .device = device,
+          .narrow_sums = config.reduce_dtype == config::ReduceDtype::bf16};
 }
 
 /// For all that this thread and its backward compute, if that is to be recorded: the default stream cannot

@@ -253,6 +253,31 @@ TEST_CASE("with masters, bf16 gradients add up in fp32") {
   });
 }
 
+TEST_CASE("with masters, gradients may be rounded on their way, after each rank has added up its own in fp32") {
+  const bool sharded = GENERATE(false, true);
+  const int ranks = GENERATE(1, 2);
+  comm::run_threads(ranks, {std::chrono::seconds(20)}, [&](const comm::CommunicatorPtr& comm) {
+    Parameters p;
+    for (models::Parameter& parameter : p.all)
+      parameter.value = at::full({2}, 1.0, at::kFloat).requires_grad_(true);
+    pipeline::ParameterStore store(
+        p.stored(comm->world()),
+        {.bucket_bytes = 1 << 20, .sharded = sharded, .masters = true, .narrow_sums = true});
+    for (int step = 0; step < 2; ++step) {
+      store.start_step();
+      for (const double factor : {256.0, 3.0}) {
+        if (factor == 3) store.last_backward();
+        for (const models::Parameter& parameter : p.all) (parameter.value * factor).sum().backward();
+      }
+      store.finish();
+      for (const pipeline::Segment& s : store.segments()) {
+        CHECK(s.gradient.scalar_type() == at::kFloat);
+        CHECK(s.gradient.eq(ranks == 1 ? 259 : 2 * 260).all().item<bool>());  // bf16 has eight bits
+      }
+    }
+  });
+}
+
 TEST_CASE("products add themselves to the store's gradients, the first in place of what was there") {
   const bool masters = GENERATE(false, true), zeroes = GENERATE(false, true);
   comm::run_threads(2, {std::chrono::seconds(20)}, [&](const comm::CommunicatorPtr& comm) {

@@ -34,6 +34,7 @@ constexpr bool has_masters(Precision p) { return p == Precision::bf16 || p == Pr
 enum class ExportDtype { same, fp32, bf16, fp16 };
 enum class Device { cpu, cuda };
 enum class Sharding { none, zero1, zero3 };
+enum class ReduceDtype { fp32, bf16 };
 enum class OnSaveError { warn, fail };
 enum class Resume { never, automatic, always };
 using LogLevel = log::Level;
@@ -221,6 +222,7 @@ struct RunConfig {
   Resume resume = Resume::never;
   Precision precision = Precision::fp32;
   Sharding sharding = Sharding::none;
+  ReduceDtype reduce_dtype = ReduceDtype::fp32;
   Device device = Device::cpu;
   bool cuda_graphs = false;
   bool deterministic = false;
