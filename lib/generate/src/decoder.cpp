@@ -11,13 +11,12 @@
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/catalog/token_ids.h"
+#include "cornstarch/models/split_tokens.h"
 #include "cornstarch/models/stage.h"
 #include "cornstarch/models/weights.h"
 #include "cornstarch/nn/upload.h"
-#include "cornstarch/plan/attention_pattern.h"
 #include "cornstarch/plan/item_layout.h"
-#include "cornstarch/plan/rope_positions.h"
-#include "cornstarch/plan/token_layout.h"
+#include "cornstarch/plan/text_layout.h"
 #include "cornstarch/telemetry/progress.h"
 
 namespace cornstarch::generate {
@@ -25,14 +24,6 @@ namespace {
 
 /// Rotary tables are made for so many positions at a time.
 constexpr std::int64_t kTable = 1024;
-
-/// [n], or [3, n].
-at::Tensor tensor_of(const std::vector<std::vector<std::int64_t>>& positions) {
-  std::vector<std::int64_t> all;
-  for (const auto& part : positions) all.insert(all.end(), part.begin(), part.end());
-  const at::Tensor out = models::index_tensor(all);
-  return positions.size() == 1 ? out : out.view({std::ssize(positions), -1});
-}
 
 models::Stage whole(const catalog::Modality& modality, at::ScalarType dtype, at::Device device) {
   std::vector<int> modules(modality.spec.modules.size());
@@ -65,7 +56,6 @@ struct Decoder::Impl {
   const catalog::Modalities& modalities;
   at::ScalarType dtype;
   at::Device device;
-  comm::CommunicatorPtr comm = comm::alone();
   std::vector<models::Stage> stages;
 
   // The sequence under way.
@@ -76,20 +66,10 @@ struct Decoder::Impl {
   std::int64_t position = 0;         // of the token to come
 
   const catalog::ModelSpec& llm() const { return modalities.back().spec; }
-  bool positions_have_parts() const { return catalog::notices_grids(llm()); }
 
   /// What layers take of where tokens lie.
   models::Tokens tokens_of(const plan::TokenLayout& layout, const catalog::ModelSpec& spec) const {
-    if (layout.is_plain()) return {};
-    models::Tokens tokens{{}, tensor_of(layout.positions(0)), layout.length()};
-    for (const auto& [window, pattern] : layout.patterns())
-      tokens.windowed[window] =
-          nn::context_layout(pattern, layout.shares(), config::SpMode::all_to_all, comm, comm->world());
-    tokens.layout = tokens.windowed.begin()->second;
-    tokens.windowed.erase(0);
-    if (catalog::notices_length(spec, layout.length()))
-      tokens.rows = {at::zeros({layout.count(0)}, at::kLong), {layout.length()}};
-    return models::on_device(tokens, device);
+    return models::on_device(models::split_tokens(layout, spec), device);
   }
 
   at::Tensor features_of(std::size_t encoder, const std::vector<dataio::MediaItem>& media) {
@@ -107,38 +87,9 @@ struct Decoder::Impl {
                                    tokens_of(items.token_layout(), items.encoder()));
   }
 
-  std::vector<std::vector<std::int64_t>> feature_counts() const {
-    std::vector<std::vector<std::int64_t>> out(extents.size());
-    for (std::size_t e = 0; e < extents.size(); ++e)
-      for (const catalog::Extents& item : extents[e])
-        out[e].push_back(catalog::features_of(modalities[e], item));
-    return out;
-  }
-
-  /// Where the tokens stand, if that has parts; else nothing: they are counted.
-  plan::PartPositions parts() const {
-    if (!positions_have_parts()) return {};
-    std::vector<std::vector<catalog::Extents>> grids(extents.size());
-    for (std::size_t e = 0; e < extents.size(); ++e)
-      for (const catalog::Extents& item : extents[e])
-        if (const auto grid = catalog::feature_grid(modalities[e], item)) grids[e].push_back(*grid);
-    return plan::rope_positions(ids, grids);
-  }
-
-  /// A plain row, each token seeing what precedes it; or a list, where more is noticed.
-  plan::TokenLayout layout_of_prompt(plan::PartPositions parts) const {
-    const auto n = std::ssize(ids);
-    const auto windows = catalog::windows_of(llm(), n);
-    const auto mask = modalities.back().attention_mask;
-    if (windows.empty() && !catalog::notices_length(llm(), n) && !positions_have_parts() &&
-        mask == config::AttentionMask::causal)
-      return plan::TokenLayout::plain(1, n);
-    std::vector<std::int64_t> all(ids.size());
-    std::iota(all.begin(), all.end(), 0);
-    plan::TokenLayout::Patterns patterns;
-    patterns[0] = plan::attention_pattern({{ids, {}, feature_counts()}}, n, mask);
-    for (const std::int64_t window : windows) patterns[window] = plan::windowed(patterns[0], window);
-    return {{{0, n}}, n, std::move(patterns), {std::move(all)}, std::move(parts)};
+  plan::TokenLayout layout_of_all() const {
+    const plan::TextTokens row{ids, std::ssize(ids), extents};
+    return plan::text_layout({&row, 1}, {.length = row.length}, modalities);
   }
 
   at::Tensor logits_of_last(const at::Tensor& hidden) {
@@ -153,12 +104,11 @@ struct Decoder::Impl {
                                           extents.size(), llm().vocab_size);
     text.ids = nn::upload(text.ids, device);
     for (at::Tensor& rows : text.placeholders) rows = nn::upload(rows, device);
-    const plan::PartPositions at = parts();
+    const plan::TokenLayout layout = layout_of_all();
     position = 0;
-    for (const auto& part : at)
+    for (const auto& part : layout.positions(0))
       for (const std::int64_t each : part) position = std::max(position, each + 1);
-    if (!positions_have_parts()) position = std::ssize(ids);
-    models::Tokens tokens = tokens_of(layout_of_prompt(at), llm());
+    models::Tokens tokens = tokens_of(layout, llm());
     tokens.cache = &cache;
     return logits_of_last(stages.back().transform(stages.back().embed(text, features), tokens));
   }
@@ -184,9 +134,7 @@ struct Decoder::Impl {
     models::Text text;
     text.ids = nn::upload(models::index_tensor({ids.back()}).unsqueeze(0), device);
     models::Tokens tokens;
-    tokens.positions = models::index_tensor({position});
-    if (positions_have_parts()) tokens.positions = tokens.positions.expand({3, 1}).contiguous();
-    tokens.positions = nn::upload(tokens.positions, device);
+    tokens.positions = nn::upload(models::index_tensor({position}), device);
     tokens.length = table_length();
     if (const auto n = std::ssize(ids); catalog::notices_length(llm(), n))
       tokens.rows = {nn::upload(at::zeros({1}, at::kLong), device), {n}};

@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "answers.h"
-#include "context_tokens.h"
 #include "cornstarch/base/text.h"
+#include "cornstarch/models/split_tokens.h"
 #include "describe.h"
 #include "held_stage.h"
 #include "mailbox.h"
@@ -268,11 +268,6 @@ struct Executor::Impl {
     return out.index_select(0, pass.inputs.leaving[e][microbatch]);
   }
 
-  TokenSplit split_of(const HeldStage& h) const {
-    const config::SpMode mode = plan.modality_of(h.stage).mode.value_or(config::SpMode::all_to_all);
-    return {comm, h.sp, h.cp, mode};
-  }
-
   /// How the tokens of an encoder's items lie on its context-parallel ranks.
   const models::Tokens& tokens_of_items(HeldStage& h, const plan::ItemLayout& items) {
     if (h.item_tokens.size() > kItemTokens) h.item_tokens.clear();
@@ -282,7 +277,8 @@ struct Executor::Impl {
   }
 
   models::Tokens tokens_of(const HeldStage& h, const plan::TokenLayout& layout) const {
-    return split_tokens(split_of(h), layout, modality(h.stage).spec);
+    const config::SpMode mode = plan.modality_of(h.stage).mode.value_or(config::SpMode::all_to_all);
+    return models::split_tokens(layout, modality(h.stage).spec, {comm, h.sp, mode});
   }
 
   /// Of the rows that a stage's layers take.

@@ -59,20 +59,26 @@ TokenLayout::Patterns patterns_of(std::span<const TextTokens> rows, std::int64_t
 
 }  // namespace
 
-bool lies_plain(const Plan& plan, const catalog::Modalities& modalities) {
-  const catalog::Modality& llm = modalities.back();
-  return !plan.packing && plan.llm().sp == 1 && llm.attention_mask == config::AttentionMask::causal &&
-         catalog::windows_of(llm.spec, plan.sequence_length).empty() &&
-         !catalog::notices_length(llm.spec, plan.sequence_length) && !turns_by_grid(modalities);
+TextSplit text_split(const Plan& plan) {
+  const ModalityPlan& llm = plan.llm();
+  return {plan.microbatch_size, plan.sequence_length, plan.packing, llm.sp, llm.distribution,
+          llm.mode.value_or(config::SpMode::all_to_all)};
 }
 
-TokenLayout text_layout(std::span<const TextTokens> rows, const Plan& plan,
+bool lies_plain(const TextSplit& split, const catalog::Modalities& modalities) {
+  const catalog::Modality& llm = modalities.back();
+  return !split.packing && split.ranks == 1 && llm.attention_mask == config::AttentionMask::causal &&
+         catalog::windows_of(llm.spec, split.length).empty() &&
+         !catalog::notices_length(llm.spec, split.length) && !turns_by_grid(modalities);
+}
+
+TokenLayout text_layout(std::span<const TextTokens> rows, const TextSplit& split,
                         const catalog::Modalities& modalities) {
-  const std::int64_t length = plan.sequence_length;
-  if (lies_plain(plan, modalities)) {
+  const std::int64_t length = split.length;
+  if (lies_plain(split, modalities)) {
     std::vector<std::int64_t> lengths;
     for (const TextTokens& row : rows) lengths.push_back(row.length);
-    return TokenLayout::plain(plan.microbatch_size, length, lengths);
+    return TokenLayout::plain(split.rows, length, lengths);
   }
   std::vector<Range> ranges;
   PartPositions parts;
@@ -82,10 +88,8 @@ TokenLayout text_layout(std::span<const TextTokens> rows, const Plan& plan,
     if (turns_by_grid(modalities)) add_parts(row, length, modalities, parts);
   }
   TokenLayout::Patterns patterns = patterns_of(rows, length, modalities);
-  const ModalityPlan& ranks = plan.llm();
   // Where layers differ, by the work of those that see most.
-  TokenShares shares = distribute(patterns.begin()->second, ranks.sp, ranks.distribution,
-                                  ranks.mode.value_or(config::SpMode::all_to_all));
+  TokenShares shares = distribute(patterns.begin()->second, split.ranks, split.distribution, split.mode);
   return {std::move(ranges), length, std::move(patterns), std::move(shares), std::move(parts)};
 }
 

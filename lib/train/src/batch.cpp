@@ -295,7 +295,7 @@ Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, in
   const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
   const int llm = static_cast<int>(plan.modalities.size()) - 1;
   const plan::ModalityPlan& sizes = plan.modalities[static_cast<std::size_t>(llm)];
-  const bool looks = !plan::lies_plain(plan, modalities) || sizes.fp8;
+  const bool looks = !plan::lies_plain(plan::text_split(plan), modalities) || sizes.fp8;
   const bool places = sizes.sp > 1 || (looks && where.parts.back().modality == llm);
   Needs needs{places || takes_text(plan, where), std::vector<bool>(static_cast<std::size_t>(llm), false)};
   for (const plan::Part& part : where.parts) {
@@ -333,7 +333,7 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
     out.bad[begin + at] = 1;
     out.problems.push_back(std::move(problems[at]));
   }
-  if (!needs.text && !plan::lies_plain(plan, modalities)) return out;
+  if (!needs.text && !plan::lies_plain(plan::text_split(plan), modalities)) return out;
   out.placed.resize(static_cast<std::size_t>(plan.num_microbatches));
   parallel_for(out.placed.size(), workers, [&](std::size_t m) {
     const int microbatch = static_cast<int>(m);

@@ -26,7 +26,7 @@ plan::TokenLayout lay_out(std::span<const dataio::TextRow> rows, std::span<const
                           const plan::Plan& plan, const catalog::Modalities& modalities) {
   std::vector<plan::TextTokens> tokens;
   for (std::size_t r = 0; r < rows.size(); ++r) tokens.push_back({rows[r].ids, rows[r].length, items[r]});
-  return plan::text_layout(tokens, plan, modalities);
+  return plan::text_layout(tokens, plan::text_split(plan), modalities);
 }
 
 std::vector<plan::FeatureRoute> route_microbatch(const std::vector<plan::ItemLayout>& items,

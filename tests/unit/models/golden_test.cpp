@@ -1,18 +1,17 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
-#include <span>
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/result.h"
 #include "cornstarch/formats/safetensors.h"
+#include "cornstarch/models/split_tokens.h"
 #include "cornstarch/models/weights.h"
 #include "cornstarch/plan/item_layout.h"
+#include "cornstarch/plan/text_layout.h"
 #include "model_fixture.h"
 
 // tests/golden/make_models.py wrote what transformers computes; this computes it again from the same files.
@@ -118,16 +117,7 @@ class Pipeline {
       const auto side = [&](int d) { return grid[i][d].item<std::int64_t>(); };
       items.push_back({side(0), side(1), side(2)});
     }
-    const plan::TokenLayout layout = plan::ItemLayout(m_, 1, items).token_layout();
-    std::vector<at::Tensor> positions;
-    for (const auto& part : layout.positions(0)) positions.push_back(models::index_tensor(part));
-    models::Tokens tokens{{}, at::stack(positions), layout.length()};
-    const auto comm = comm::alone();
-    for (const auto& [window, pattern] : layout.patterns())
-      tokens.windowed[window] =
-          nn::context_layout(pattern, layout.shares(), config::SpMode::all_to_all, comm, comm->world());
-    tokens.layout = tokens.windowed.at(0);
-    return tokens;
+    return models::split_tokens(plan::ItemLayout(m_, 1, items).token_layout(), m_.spec);
   }
 
   at::Tensor run_llm(const Tensors& golden, Tensors& values) {
@@ -155,27 +145,10 @@ class Pipeline {
   /// one list.
   models::Tokens tokens_of(const models::Text& text) const {
     const std::int64_t rows = text.ids.size(0), length = text.ids.size(1);
-    const auto windows = catalog::windows_of(m_.spec, length);
-    const bool by_length = catalog::notices_length(m_.spec, length);
-    if (windows.empty() && !by_length && !catalog::notices_grids(m_.spec)) return {};
-    const std::int64_t* ids = text.ids.const_data_ptr<std::int64_t>();
-    std::vector<plan::PatternRow> pattern_rows;
-    for (std::int64_t r = 0; r < rows; ++r)
-      pattern_rows.push_back({std::span(ids + r * length, static_cast<std::size_t>(length)), {}});
-    const auto pattern = plan::attention_pattern(pattern_rows, length, {3, 1}, config::AttentionMask::causal);
-    std::vector<std::int64_t> all(static_cast<std::size_t>(rows * length));
-    std::iota(all.begin(), all.end(), 0);
-    const auto comm = comm::alone();
-    const auto layout_of = [&](const plan::AttentionPattern& seen) {
-      return nn::context_layout(seen, {all}, config::SpMode::all_to_all, comm, comm->world());
-    };
-    models::Tokens tokens{layout_of(pattern), models::index_tensor(all).remainder_(length), length};
-    if (by_length)
-      tokens.rows = {models::index_tensor(all).div_(length, "floor"),
-                     std::vector<std::int64_t>(static_cast<std::size_t>(rows), length)};
-    for (const std::int64_t window : windows)
-      tokens.windowed[window] = layout_of(plan::windowed(pattern, window));
-    return tokens;
+    const std::vector<std::int64_t> ids(static_cast<std::size_t>(length), 0);  // all alike to a causal mask
+    const std::vector<plan::TextTokens> all(static_cast<std::size_t>(rows), {ids, length});
+    const plan::TextSplit split{rows, length, /*packing=*/catalog::notices_grids(m_.spec)};
+    return models::split_tokens(plan::text_layout(all, split, {m_}), m_.spec);
   }
 
   const Modality& m_;

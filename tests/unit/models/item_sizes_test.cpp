@@ -2,7 +2,7 @@
 #include <ATen/ops/cat.h>
 
 #include "catch.h"
-#include "cornstarch/nn/context_attention.h"
+#include "cornstarch/models/split_tokens.h"
 #include "cornstarch/plan/item_layout.h"
 #include "model_fixture.h"
 
@@ -33,14 +33,7 @@ Modality any_size() {
 }
 
 models::Tokens tokens_of(const plan::ItemLayout& items) {
-  const auto comm = comm::alone();
-  models::Tokens tokens;
-  const plan::TokenLayout layout = items.token_layout();
-  tokens.layout =
-      nn::context_layout(layout.pattern(), layout.shares(), config::SpMode::all_to_all, comm, comm->world());
-  tokens.positions = models::index_tensor(layout.positions(0)[0]);
-  tokens.length = 12;
-  return tokens;
+  return models::split_tokens(items.token_layout(), items.encoder());
 }
 
 double distance(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }

@@ -31,7 +31,7 @@ struct World {
   TokenLayout layout() const {
     static const List ids{1, 2, 3, 9, 4, 9, 9, 9};
     const std::vector<TextTokens> rows{{std::span(ids).first(4), 3}, {std::span(ids).last(4), 1}};
-    return plan::text_layout(rows, plan, modalities);
+    return plan::text_layout(rows, plan::text_split(plan), modalities);
   }
 };
 
@@ -43,10 +43,10 @@ List seen(const TokenLayout& layout, std::int64_t window) {
 
 TEST_CASE("text that only sees what precedes it lies in plain rows, known or not") {
   World w;
-  CHECK(plan::lies_plain(w.plan, w.modalities));
+  CHECK(plan::lies_plain(plan::text_split(w.plan), w.modalities));
   CHECK(w.layout().is_plain());
   CHECK(w.layout().rows() == std::vector<Range>{{0, 3}, {4, 5}});
-  const TokenLayout unknown = plan::text_layout({}, w.plan, w.modalities);
+  const TokenLayout unknown = plan::text_layout({}, plan::text_split(w.plan), w.modalities);
   CHECK(unknown.is_plain());
   CHECK(unknown.rows() == std::vector<Range>{{0, 4}, {4, 8}});
   w.windows(4, 4);  // as long as a row: nobody notices
@@ -67,7 +67,7 @@ TEST_CASE("text is dealt to the ranks of sp") {
   World w(2);
   w.plan.modalities.back().distribution = config::Distribution::uniform;
   const TokenLayout layout = w.layout();
-  CHECK_FALSE(plan::lies_plain(w.plan, w.modalities));
+  CHECK_FALSE(plan::lies_plain(plan::text_split(w.plan), w.modalities));
   CHECK(layout.shares() == plan::TokenShares{{0, 1}, {2, 4}});
   CHECK(layout.holders() == std::vector<int>{0, 0, 1, 0, 1, 0, 0, 0});
 }

@@ -18,12 +18,23 @@ struct TextTokens {
   std::span<const std::vector<catalog::Extents>> items = {};  ///< [encoder][item]; none of an empty row
 };
 
+/// The rows of a microbatch of text, and the ranks that split its tokens between them.
+struct TextSplit {
+  std::int64_t rows = 1;
+  std::int64_t length = 0;  ///< of each row, with its padding
+  bool packing = false;     ///< ranks hold no padding
+  int ranks = 1;
+  config::Distribution distribution = config::Distribution::makespan;
+  config::SpMode mode = config::SpMode::all_to_all;
+};
+TextSplit text_split(const Plan& plan);
+
 /// Whether the LLM's tokens lie as plain rows: not packed, not split over ranks, each sees all that precedes
 /// it in its row, and no rotary embedding asks for more than its place there.
-bool lies_plain(const Plan& plan, const catalog::Modalities& modalities);
+bool lies_plain(const TextSplit& split, const catalog::Modalities& modalities);
 
 /// Of a microbatch. `rows` may be empty on ranks that do not know them, where they are plain.
-TokenLayout text_layout(std::span<const TextTokens> rows, const Plan& plan,
+TokenLayout text_layout(std::span<const TextTokens> rows, const TextSplit& split,
                         const catalog::Modalities& modalities);
 
 }  // namespace cornstarch::plan

@@ -1,13 +1,13 @@
-#include "context_tokens.h"
+#include "cornstarch/models/split_tokens.h"
 
-namespace cornstarch::pipeline {
+namespace cornstarch::models {
 namespace {
 
 /// [n], or [3, n].
 at::Tensor tensor_of(const std::vector<std::vector<std::int64_t>>& positions) {
   std::vector<std::int64_t> all;
   for (const auto& part : positions) all.insert(all.end(), part.begin(), part.end());
-  const at::Tensor out = models::index_tensor(all);
+  const at::Tensor out = index_tensor(all);
   return positions.size() == 1 ? out : out.view({std::ssize(positions), std::ssize(positions[0])});
 }
 
@@ -16,22 +16,23 @@ nn::RowLengths rows_of(const plan::TokenLayout& layout, int cp) {
   std::vector<std::int64_t> rows, lengths;
   for (const std::int64_t token : layout.held(cp)) rows.push_back(layout.place(token).row);
   for (const Range& row : layout.rows()) lengths.push_back(row.size());
-  return {models::index_tensor(rows), std::move(lengths)};
+  return {index_tensor(rows), std::move(lengths)};
 }
 
 }  // namespace
 
-models::Tokens split_tokens(const TokenSplit& split, const plan::TokenLayout& layout,
-                            const catalog::ModelSpec& spec) {
+Tokens split_tokens(const plan::TokenLayout& layout, const catalog::ModelSpec& spec,
+                    const TokenSplit& split) {
   if (layout.is_plain()) return {};
-  models::Tokens tokens{{}, tensor_of(layout.positions(split.cp)), layout.length()};
+  const int cp = split.group->rank();
+  Tokens tokens{{}, tensor_of(layout.positions(cp)), layout.length()};
   for (const auto& [window, pattern] : layout.patterns())
     tokens.windowed[window] =
         nn::context_layout(pattern, layout.shares(), split.mode, split.comm, split.group);
   tokens.layout = tokens.windowed.begin()->second;
   tokens.windowed.erase(0);
-  if (catalog::notices_length(spec, layout.length())) tokens.rows = rows_of(layout, split.cp);
+  if (catalog::notices_length(spec, layout.length())) tokens.rows = rows_of(layout, cp);
   return tokens;
 }
 
-}  // namespace cornstarch::pipeline
+}  // namespace cornstarch::models
