@@ -26,9 +26,8 @@ Tokens split_tokens(const plan::TokenLayout& layout, const catalog::ModelSpec& s
   if (layout.is_plain()) return {};
   const int cp = split.group->rank();
   Tokens tokens{{}, tensor_of(layout.positions(cp)), layout.length()};
-  for (const auto& [window, pattern] : layout.patterns())
-    tokens.windowed[window] =
-        nn::context_layout(pattern, layout.shares(), split.mode, split.comm, split.group);
+  for (const auto& [window, _] : layout.patterns())
+    tokens.windowed[window] = nn::context_layout(layout, window, split.mode, split.comm, split.group);
   tokens.layout = tokens.windowed.begin()->second;
   tokens.windowed.erase(0);
   if (catalog::notices_length(spec, layout.length())) tokens.rows = rows_of(layout, cp);

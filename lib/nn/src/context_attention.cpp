@@ -93,15 +93,17 @@ at::Tensor attend_rows(const at::Tensor& q, const at::Tensor& k, const at::Tenso
 
 }  // namespace
 
-ContextLayoutPtr context_layout(const plan::AttentionPattern& pattern, const TokenShares& shares, SpMode mode,
+ContextLayoutPtr context_layout(const plan::TokenLayout& tokens, std::int64_t window, SpMode mode,
                                 comm::CommunicatorPtr comm, comm::GroupPtr group) {
+  const plan::AttentionPattern& pattern = tokens.pattern(window);
+  const TokenShares& shares = tokens.shares();
   auto layout = std::make_shared<ContextLayout>();
   layout->mode = mode;
   layout->comm = std::move(comm);
   layout->group = std::move(group);
   for (const auto& share : shares) layout->counts.push_back(static_cast<std::int64_t>(share.size()));
   layout->largest = *std::max_element(layout->counts.begin(), layout->counts.end());
-  const auto& mine = shares[static_cast<std::size_t>(layout->rank())];
+  const auto& mine = tokens.held(layout->rank());
   const auto add = [&](const std::vector<std::int64_t>& queries, const std::vector<std::int64_t>& keys) {
     layout->local.emplace_back(pattern, queries, keys);
   };

@@ -5,7 +5,7 @@
 #include "cornstarch/base/random.h"
 #include "cornstarch/catalog/module_kind.h"
 #include "cornstarch/catalog/token_ids.h"
-#include "cornstarch/plan/distribution.h"
+#include "cornstarch/plan/text_layout.h"
 
 namespace cornstarch::plan {
 namespace {
@@ -85,12 +85,10 @@ std::vector<MixBalance> llm_balance(const Plan& plan, const catalog::Modalities&
   }
   std::vector<MixBalance> out;
   for (Mix& mix : typical_mixes(plan.sequence_length, item_rows, llm.attention_mask)) {
-    if (const std::int64_t window = catalog::common_window(llm.spec); window > 0)
-      mix.pattern = windowed(std::move(mix.pattern), window);
-    const TokenShares shares = distribute(mix.pattern, where.sp, where.distribution, *where.mode);
-    const bool ring = where.mode == config::SpMode::ring;
-    out.push_back(
-        {std::move(mix.name), ring ? ring_balance(mix.pattern, shares) : balance(mix.pattern, shares)});
+    const TokenLayout laid =
+        deal({{0, plan.sequence_length}}, std::move(mix.pattern), text_split(plan), llm.spec);
+    const auto how = where.mode == config::SpMode::ring ? ring_balance : balance;
+    out.push_back({std::move(mix.name), how(laid.pattern(), laid.shares())});
   }
   return out;
 }

@@ -43,17 +43,11 @@ void add_parts(const TextTokens& row, std::int64_t length, const catalog::Modali
   }
 }
 
-/// What the LLM's layers see of each other's tokens.
-TokenLayout::Patterns patterns_of(std::span<const TextTokens> rows, std::int64_t length,
-                                  const catalog::Modalities& modalities) {
-  const catalog::Modality& llm = modalities.back();
-  std::vector<PatternRow> pattern_rows;
-  for (const TextTokens& row : rows) pattern_rows.push_back({real(row), {}, features_of(row, modalities)});
-  AttentionPattern whole = attention_pattern(pattern_rows, length, llm.attention_mask);
+/// What the LLM's layers see of each other's tokens, each through its window.
+TokenLayout::Patterns patterns_of(AttentionPattern seen, std::int64_t length, const catalog::ModelSpec& llm) {
   TokenLayout::Patterns out;
-  for (const std::int64_t window : catalog::windows_of(llm.spec, length))
-    out[window] = windowed(whole, window);
-  if (out.count(catalog::common_window(llm.spec)) == 0) out[0] = std::move(whole);
+  for (const std::int64_t window : catalog::windows_of(llm, length)) out[window] = windowed(seen, window);
+  if (out.count(catalog::common_window(llm)) == 0) out[0] = std::move(seen);
   return out;
 }
 
@@ -61,8 +55,9 @@ TokenLayout::Patterns patterns_of(std::span<const TextTokens> rows, std::int64_t
 
 TextSplit text_split(const Plan& plan) {
   const ModalityPlan& llm = plan.llm();
-  return {plan.microbatch_size, plan.sequence_length, plan.packing, llm.sp, llm.distribution,
-          llm.mode.value_or(config::SpMode::all_to_all)};
+  return {plan.microbatch_size, plan.sequence_length,
+          plan.packing,         llm.sp,
+          llm.distribution,     llm.mode.value_or(config::SpMode::all_to_all)};
 }
 
 bool lies_plain(const TextSplit& split, const catalog::Modalities& modalities) {
@@ -81,16 +76,25 @@ TokenLayout text_layout(std::span<const TextTokens> rows, const TextSplit& split
     return TokenLayout::plain(split.rows, length, lengths);
   }
   std::vector<Range> ranges;
+  std::vector<PatternRow> pattern_rows;
   PartPositions parts;
   for (const TextTokens& row : rows) {
     const std::int64_t first = std::ssize(ranges) * length;
     ranges.push_back({first, first + row.length});
+    pattern_rows.push_back({real(row), {}, features_of(row, modalities)});
     if (turns_by_grid(modalities)) add_parts(row, length, modalities, parts);
   }
-  TokenLayout::Patterns patterns = patterns_of(rows, length, modalities);
+  const catalog::Modality& llm = modalities.back();
+  return deal(std::move(ranges), attention_pattern(pattern_rows, length, llm.attention_mask), split, llm.spec,
+              std::move(parts));
+}
+
+TokenLayout deal(std::vector<Range> rows, AttentionPattern seen, const TextSplit& split,
+                 const catalog::ModelSpec& llm, PartPositions parts) {
+  TokenLayout::Patterns patterns = patterns_of(std::move(seen), split.length, llm);
   // Where layers differ, by the work of those that see most.
   TokenShares shares = distribute(patterns.begin()->second, split.ranks, split.distribution, split.mode);
-  return {std::move(ranges), length, std::move(patterns), std::move(shares), std::move(parts)};
+  return {std::move(rows), split.length, std::move(patterns), std::move(shares), std::move(parts)};
 }
 
 }  // namespace cornstarch::plan

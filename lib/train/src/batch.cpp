@@ -156,10 +156,9 @@ std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range bl
     for (auto& samples : batch.media)
       if (!samples.empty()) samples[at].clear();
   }
-  if (!batch.placed.empty())
-    for (const int m : changed)
-      batch.placed[static_cast<std::size_t>(m)] = {
-          lay_out(rows_of(batch, plan, m), extents_of(batch, plan, m), plan, modalities)};
+  for (const int m : changed)
+    batch.placed[static_cast<std::size_t>(m)] = {
+        lay_out(rows_of(batch, plan, m), extents_of(batch, plan, m), plan, modalities)};
   return dropped;
 }
 
@@ -333,7 +332,6 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
     out.bad[begin + at] = 1;
     out.problems.push_back(std::move(problems[at]));
   }
-  if (!needs.text && !plan::lies_plain(plan::text_split(plan), modalities)) return out;
   out.placed.resize(static_cast<std::size_t>(plan.num_microbatches));
   parallel_for(out.placed.size(), workers, [&](std::size_t m) {
     const int microbatch = static_cast<int>(m);
@@ -377,7 +375,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
       if (!batch.media[e].empty())
         inputs.media[e].push_back(stack_media(batch.media[e], rows, layout, cp_in(where, e), dtype));
     }
-    const auto* text = batch.placed.empty() ? nullptr : &batch.placed[static_cast<std::size_t>(m)].layout;
+    const plan::TokenLayout& text = batch.placed[static_cast<std::size_t>(m)].layout;
     const auto routes = route_microbatch(layouts, rows_of(batch, plan, m), text, plan);
     for (std::size_t e = 0; e < encoders; ++e) {
       if (last.modality == static_cast<int>(e) && plan.llm().sp > 1)
@@ -386,7 +384,7 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
       inputs.routes[e].push_back(routes[e]);
       inputs.items[e].push_back(std::move(layouts[e]));
     }
-    if (plan.llm().fp8 && text != nullptr) inputs.counted.push_back(counted(*text));
+    if (plan.llm().fp8) inputs.counted.push_back(counted(text));
     if (reads_text) inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
   }
   std::int64_t tokens = 0, cut_texts = 0;

@@ -31,10 +31,10 @@ plan::TokenLayout lay_out(std::span<const dataio::TextRow> rows, std::span<const
 
 std::vector<plan::FeatureRoute> route_microbatch(const std::vector<plan::ItemLayout>& items,
                                                  std::span<const dataio::TextRow> rows,
-                                                 const plan::TokenLayout* layout, const plan::Plan& plan) {
+                                                 const plan::TokenLayout& layout, const plan::Plan& plan) {
   const int llm_sp = plan.llm().sp;
   std::vector<std::vector<int>> takers;
-  if (llm_sp > 1) takers = takers_of(rows, *layout, items.size());
+  if (llm_sp > 1) takers = takers_of(rows, layout, items.size());
   std::vector<plan::FeatureRoute> out;
   for (std::size_t e = 0; e < items.size(); ++e) {
     const auto features = static_cast<std::size_t>(items[e].features());

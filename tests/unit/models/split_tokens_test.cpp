@@ -36,8 +36,7 @@ TEST_CASE("layers take nothing of plain rows, and of others one layout for each 
   const auto narrow = plan::windowed(causal, 2);
   const std::vector<Range> rows{{0, 4}};
   const plan::TokenShares shares{{0, 1, 2, 3}};
-  const models::Tokens mixed =
-      models::split_tokens({rows, 4, {{0, causal}, {2, narrow}}, shares}, {});
+  const models::Tokens mixed = models::split_tokens({rows, 4, {{0, causal}, {2, narrow}}, shares}, {});
   CHECK(mixed.windowed.size() == 1);
   CHECK(mixed.layout_of(0) == mixed.layout);
   CHECK(mixed.layout_of(2) != mixed.layout);

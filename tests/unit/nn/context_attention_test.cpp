@@ -155,7 +155,7 @@ Results spread_attention(const Results& in, std::int64_t d, const plan::Attentio
                          const plan::TokenShares& shares, SpMode mode, double softcap = 0) {
   Results out{at::zeros_like(in[0]), at::zeros_like(in[0]), at::zeros_like(in[1]), at::zeros_like(in[2])};
   comm::run_threads(static_cast<int>(shares.size()), {}, [&](const comm::CommunicatorPtr& c) {
-    const auto layout = nn::context_layout(pattern, shares, mode, c, c->world());
+    const auto layout = nn::context_layout({{}, 0, {{0, pattern}}, shares}, 0, mode, c, c->world());
     const at::Tensor mine = at::tensor(shares[static_cast<std::size_t>(c->rank())], at::kLong);
     std::array<at::Tensor, 3> leaves;
     for (std::size_t i = 0; i < 3; ++i) leaves[i] = leaf(in[i].index_select(0, mine));

@@ -45,6 +45,14 @@ std::vector<Candidate> candidates(bool causal) {
            }}};
 }
 
+// All tokens that are no padding, on one rank.
+plan::TokenLayout laid_by(const plan::AttentionPattern& pattern) {
+  return {{},
+          0,
+          {{0, pattern}},
+          plan::distribute(pattern, 1, config::Distribution::uniform, config::SpMode::all_to_all)};
+}
+
 // [b, heads, t, head_dim], laid out as products give it.
 at::Tensor heads_first(const Shape& s, std::int64_t heads, std::uint64_t seed) {
   return gpu_noise({s.b, s.t, heads, s.head_dim}, at::kBFloat16, seed)
@@ -108,8 +116,8 @@ TEST_CASE("masked attention on the GPU equals the CPU's in fp64", "[cuda]") {
   std::fill(mixed.begin() + 10, mixed.begin() + 26, -1);
   const auto pattern = plan::attention_pattern({{packed, {40}}, {mixed, {}}}, 96, {16},
                                                config::AttentionMask::image_bidirectional);
-  const auto shares = plan::distribute(pattern, 1, config::Distribution::uniform, config::SpMode::all_to_all);
-  const auto tokens = static_cast<std::int64_t>(shares[0].size());
+  const auto laid = laid_by(pattern);
+  const std::int64_t tokens = laid.count(0);
   const auto comm = comm::alone();
   for (const Precision& precision : {Precision{at::kBFloat16, 1e-2}, Precision{at::kFloat, 1e-5}}) {
     for (const auto& [b, t, heads, kv_heads, head_dim, causal] : std::vector<Shape>{
@@ -118,8 +126,7 @@ TEST_CASE("masked attention on the GPU equals the CPU's in fp64", "[cuda]") {
       for (const double softcap : {0.0, 0.8}) {
         CAPTURE(softcap);
         const auto f = [&, d = head_dim](const Tensors& in) {
-          const auto layout =
-              context_layout(pattern, shares, config::SpMode::all_to_all, comm, comm->world());
+          const auto layout = context_layout(laid, 0, config::SpMode::all_to_all, comm, comm->world());
           const auto here = on_device(layout, in[0].device());
           return Tensors{context_attention(in[0], in[1], in[2], d, here, softcap)};
         };
@@ -182,10 +189,8 @@ TEST_CASE("speed of masked attention beside the causal flash kernel's", "[.bench
         std::pair{"image_bidirectional", config::AttentionMask::image_bidirectional},
         std::pair{"modality_isolated", config::AttentionMask::modality_isolated}}) {
     const auto pattern = pattern_of(mask);
-    const auto shares =
-        plan::distribute(pattern, 1, config::Distribution::uniform, config::SpMode::all_to_all);
     const auto layout = on_device(
-        context_layout(pattern, shares, config::SpMode::all_to_all, comm, comm->world()), at::kCUDA);
+        context_layout(laid_by(pattern), 0, config::SpMode::all_to_all, comm, comm->world()), at::kCUDA);
     print(name, tiles_of(pattern), [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
       return context_attention(a, b, c, kHeadDim, layout);
     });

@@ -291,7 +291,9 @@ TEST_CASE("where rotary positions have parts, the tokens of pictures stand by ro
   config.batch.microbatch_size = 2;
   config.batch.sequence_length = 8;
   w.plan = value_or_throw(plan::make_plan(config, w.modalities, 2));
-  CHECK(w.read(Seen(), {1, -1}, 0).placed.empty());
+  const plan::TokenLayout unknown = w.read(Seen(), {1, -1}, 0).placed.at(0).layout;
+  CHECK_FALSE(unknown.is_plain());
+  CHECK(unknown.rows().empty());
   auto batch = w.read(Seen(), {1, -1}, 1);
   REQUIRE(batch.placed.size() == 1);
   using Lists = std::vector<std::vector<std::int64_t>>;

@@ -14,7 +14,8 @@ struct TokenSplit {
   config::SpMode mode = config::SpMode::all_to_all;
 };
 
-/// What the layers of this rank take of a microbatch's layout: nothing of plain rows. `spec`: of the modality.
+/// What the layers of this rank take of a microbatch's layout: nothing of plain rows. `spec`: of the
+/// modality.
 Tokens split_tokens(const plan::TokenLayout& layout, const catalog::ModelSpec& spec,
                     const TokenSplit& split = {});
 

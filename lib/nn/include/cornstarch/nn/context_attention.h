@@ -6,7 +6,7 @@
 
 #include "cornstarch/comm/communicator.h"
 #include "cornstarch/config/run_config.h"
-#include "cornstarch/plan/distribution.h"
+#include "cornstarch/plan/token_layout.h"
 
 /// Masked attention over tokens that are spread over the ranks of a group (context parallelism). Exact for
 /// any pattern, any lengths and any shares.
@@ -17,16 +17,16 @@ namespace cornstarch::nn {
 struct ContextLayout;
 using ContextLayoutPtr = std::shared_ptr<const ContextLayout>;
 
-/// `shares`: the tokens that each rank of `group` holds, ascending. Each token is on one rank; those on none
-/// are neither queries nor keys. The rank of a group of one holds what it likes, padding too. No rank
-/// waits for another, and any thread may call this: the layout is one for the CPU.
+/// `tokens`: not as plain rows, dealt to the ranks of `group`. Each is on one rank; those on none are neither
+/// queries nor keys. The rank of a group of one holds what it likes, padding too. `window`: of the layers. No
+/// rank waits for another, and any thread may call this: the layout is one for the CPU.
 ///   all_to_all  heads are scattered and the sequence gathered (Jacobs et al., DeepSpeed Ulysses, 2023);
 ///   needs
 ///               query and key/value heads divisible by the group's size
 ///   ring_attn   keys and values of a few heads at a time are gathered while those before them are computed
 ///   ring        keys and values travel round the ranks (Liu et al., Ring Attention, 2023)
-ContextLayoutPtr context_layout(const plan::AttentionPattern& pattern, const plan::TokenShares& shares,
-                                config::SpMode mode, comm::CommunicatorPtr comm, comm::GroupPtr group);
+ContextLayoutPtr context_layout(const plan::TokenLayout& tokens, std::int64_t window, config::SpMode mode,
+                                comm::CommunicatorPtr comm, comm::GroupPtr group);
 
 /// The same layout for tensors of another device.
 ContextLayoutPtr on_device(const ContextLayoutPtr& layout, at::Device device);

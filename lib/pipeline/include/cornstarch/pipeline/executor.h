@@ -37,7 +37,8 @@ struct StepInputs {
   /// [encoder][microbatch]: the order in which an encoder's last stage sends its rows, if the LLM's tokens
   /// are split.
   std::vector<std::vector<at::Tensor>> leaving;
-  /// [microbatch]: every rank of the LLM, and of encoders too if its tokens are split.
+  /// [microbatch]: every rank. Only those of the LLM, and of encoders too if its tokens are split, must know
+  /// the rows of text.
   std::vector<PlacedTokens> placed;
   /// [microbatch]: nn::RowFacts::counted of the LLM's rows, where its products round.
   std::vector<at::Tensor> counted;

@@ -33,8 +33,13 @@ TextSplit text_split(const Plan& plan);
 /// it in its row, and no rotary embedding asks for more than its place there.
 bool lies_plain(const TextSplit& split, const catalog::Modalities& modalities);
 
-/// Of a microbatch. `rows` may be empty on ranks that do not know them, where they are plain.
+/// Of a microbatch. `rows` are empty on ranks that do not know them: plain ones are whole then, others none.
 TokenLayout text_layout(std::span<const TextTokens> rows, const TextSplit& split,
                         const catalog::Modalities& modalities);
+
+/// Rows that are not plain, by what a layer of the LLM sees of them without a window; the others as
+/// TokenLayout takes them.
+TokenLayout deal(std::vector<Range> rows, AttentionPattern seen, const TextSplit& split,
+                 const catalog::ModelSpec& llm, PartPositions parts = {});
 
 }  // namespace cornstarch::plan

@@ -27,7 +27,7 @@ struct RankBatch {
   std::vector<std::string> problems;           ///< one line for each of those
   std::vector<dataio::SampleExtents> extents;  ///< of this replica's block; empty where a sample is bad
   std::vector<dataio::TextRow> rows;           ///< the same, if needed
-  std::vector<pipeline::PlacedTokens> placed;  ///< of its microbatches, if this rank knows where tokens lie
+  std::vector<pipeline::PlacedTokens> placed;  ///< of its microbatches; as plan::text_layout without `rows`
   std::vector<std::vector<std::vector<dataio::MediaItem>>> media;  ///< [encoder][sample of the block]
 };
 
