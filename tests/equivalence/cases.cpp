@@ -23,11 +23,12 @@ std::string describe(const LayoutCase& c) {
   };
   std::string out = c.name.empty() ? "" : c.name + ": ";
   for (const auto& e : c.encoders)
-    out +=
-        cat(e.own_sizes ? cat("sizes ", e.merged) : e.family.substr(0, e.family.find("_vision")),
-            e.avg_pool > 1 ? " pooled" : "", e.projected ? "" : " bare", " tp", e.tp, "x", e.stages,
-            sp(e.sp, e.mode), e.train_encoder ? "" : " frozen", e.train_projector ? "" : " projector-frozen",
-            e.lora ? " lora" : "", describe(e.listed), describe(e.blocks), ", ");
+    out += cat(e.own_sizes ? cat("sizes ", e.merged) : e.family.substr(0, e.family.find("_vision")),
+               e.avg_pool > 1 ? " pooled" : "",
+               e.projector == config::ProjectorType::mlp ? "" : cat(" ", config::name_of(e.projector)), " tp",
+               e.tp, "x", e.stages, sp(e.sp, e.mode), e.train_encoder ? "" : " frozen",
+               e.train_projector ? "" : " projector-frozen", e.lora ? " lora" : "", describe(e.listed),
+               describe(e.blocks), ", ");
   out += cat(c.llm, " tp", c.llm_tp, "x", c.llm_stages, sp(c.llm_sp, c.mode));
   if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
@@ -54,7 +55,7 @@ EncoderLayout qwen2_vl(int tp, int stages) { return {"qwen2_vl_vision", tp, stag
 EncoderLayout qwen2_5_vl(int tp, int stages) { return {"qwen2_5_vl_vision", tp, stages}; }
 
 EncoderLayout bare(EncoderLayout e) {
-  e.projected = false;
+  e.projector = config::ProjectorType::none;
   return e;
 }
 
@@ -140,7 +141,7 @@ void add_one_encoder(Table& table) {
   features.patch_only = true;
   table.add({features}, 1, 2, 1, "features of the second last layer, patches only");
   EncoderLayout linear = clip(2);
-  linear.mlp = false;
+  linear.projector = config::ProjectorType::linear;
   table.add({linear}, 1, 1, 2, "linear projector");
 }
 

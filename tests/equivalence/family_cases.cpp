@@ -75,11 +75,33 @@ void add_pooled(Table& table) {
   table.add({dealt("clip_wide", SpMode::ring)}, 1, 1, 2);
   table.add({frozen(pooled("whisper", 3, 1), false, true)}, 1, 2, 1);
   EncoderLayout linear = dealt("whisper", SpMode::all_to_all);
-  linear.mlp = false;
+  linear.projector = config::ProjectorType::linear;
   table.add({linear}, 2, 1, 1);
   LayoutCase& context = table.add({pooled("clip_wide", 1, 1), dealt("whisper", SpMode::ring_attn)}, 1, 1, 1);
   context.llm_sp = 2;
   table.add({pooled("clip_wide", 1, 1), pooled("whisper", 2, 1)}, 1, 1, 2).sharding = Sharding::zero3;
+}
+
+/// A norm and a linear layer behind the means, as Gemma 3 has them.
+void add_normed(Table& table) {
+  const auto normed = [](int tp, int stages) {
+    EncoderLayout e{"clip_wide", tp, stages};
+    e.projector = config::ProjectorType::norm_linear;
+    e.avg_pool = 2;
+    e.patch_only = true;
+    return e;
+  };
+  EncoderLayout dealt = normed(2, 1);
+  dealt.blocks = kSequence;
+  table.add({dealt}, 2, 1, 1);
+  LayoutCase& gemma = table.add({normed(3, 2)}, 1, 2, 2);
+  gemma.llm = "gemma3_text";
+  gemma.mask = AttentionMask::image_bidirectional;
+  EncoderLayout context = frozen(normed(1, 2), false, true);
+  context.sp = 2;
+  context.mode = SpMode::ring;
+  table.add({context}, 1, 1, 2).sharding = Sharding::zero1;
+  table.add({normed(2, 1)}, 1, 1, 2).sharding = Sharding::zero3;
 }
 
 }  // namespace
@@ -98,6 +120,7 @@ void add_families(Table& table) {
   add_encoder(table, "dinov2");
   add_encoder(table, "qwen2_audio_encoder");
   add_pooled(table);
+  add_normed(table);
 }
 
 }  // namespace cornstarch::test

@@ -297,9 +297,9 @@ const Outcome& reference(const Trial& trial) {
   key += cat(c.own_rates, c.llm_lora, c.lora_dropout, join(c.llm_listed.only, "+"), "-",
              join(c.llm_listed.except, "+"));
   for (const auto& e : c.encoders)
-    key += cat(" ", e.family, e.train_encoder, e.train_projector, e.feature_layer, e.patch_only, e.mlp,
-               e.projected, e.avg_pool, e.lora, e.own_sizes, e.merged, join(e.listed.only, "+"), "-",
-               join(e.listed.except, "+"));
+    key += cat(" ", e.family, e.train_encoder, e.train_projector, e.feature_layer, e.patch_only,
+               config::name_of(e.projector), e.avg_pool, e.lora, e.own_sizes, e.merged,
+               join(e.listed.only, "+"), "-", join(e.listed.except, "+"));
   auto it = cache.find(key);
   if (it == cache.end()) {
     it = cache.emplace(key, Outcome{}).first;

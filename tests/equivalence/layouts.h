@@ -30,8 +30,7 @@ struct EncoderLayout {
   bool train_projector = true;
   int feature_layer = -1;
   bool patch_only = false;
-  bool mlp = true;
-  bool projected = true;  ///< else features go to the LLM as they are
+  config::ProjectorType projector = config::ProjectorType::mlp;
   int avg_pool = 1;
   Blocks blocks = {};
   int sp = 1;

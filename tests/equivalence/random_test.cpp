@@ -105,7 +105,7 @@ class Draw {
     e.train_projector = !rarely();
     e.feature_layer = rarely() ? -2 : -1;
     e.patch_only = e.family != "whisper" && rarely();
-    e.mlp = !rarely();
+    if (rarely()) e.projector = config::ProjectorType::linear;
     e.blocks = blocks(e.tp);
     e.sp = size(3);
     e.mode = mode(e.tp * e.sp, 12);

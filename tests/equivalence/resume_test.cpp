@@ -207,7 +207,7 @@ test::LayoutCase of_qwen_vl(test::LayoutCase c) {
   c.name += ", Qwen2.5-VL";
   c.llm = "qwen2_5_vl_text";
   c.encoders.front().family = "qwen2_5_vl_vision";
-  c.encoders.front().projected = false;
+  c.encoders.front().projector = config::ProjectorType::none;
   return c;
 }
 
