@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "checks.h"
 #include "console.h"
@@ -25,18 +26,28 @@ struct Args {
   bool overwrite = false;
 };
 
-/// The first of the family's templates whose tokens the tokenizer has.
-std::string template_of(const std::string& name, const fs::path& tokenizer) {
-  for (const catalog::FamilyInfo& family : catalog::families()) {
-    if (family.name != name) continue;
-    for (const config::ChatTemplate candidate : family.chat_templates) {
-      const auto problems = dataio::check_tokenizer(tokenizer, {}, config::name_of(candidate)).problems;
-      if (std::none_of(problems.begin(), problems.end(),
-                       [](const auto& problem) { return problem.severity == Severity::error; }))
-        return config::name_of(candidate);
-    }
+/// What is wrong with a chat template for the folder's tokenizer, in a line; nothing if it can be taken.
+std::optional<std::string> problem_of(config::ChatTemplate chat, const fs::path& folder) {
+  for (const auto& problem : dataio::check_tokenizer(folder, {}, config::name_of(chat)).problems)
+    if (problem.severity == Severity::error) return problem.message.substr(0, problem.message.find('\n'));
+  return std::nullopt;
+}
+
+/// The folder's own chat template, else the first that its language model's family has learnt and whose
+/// tokens the tokenizer has.
+ChosenTemplate choose_template(const std::string& family, const fs::path& folder) {
+  using config::ChatTemplate;
+  const auto own = problem_of(ChatTemplate::checkpoint, folder);
+  if (!own) return {ChatTemplate::checkpoint, "the folder's own", {}};
+  for (const catalog::FamilyInfo& known : catalog::families()) {
+    if (known.name != family) continue;
+    for (const ChatTemplate candidate : known.chat_templates)
+      if (!problem_of(candidate, folder))
+        return {candidate, cat("as models of ", family, " have learnt"), *own};
   }
-  return "plain";  // needs no tokens of its own; what else is wrong with a tokenizer is told of the config
+  // What else is wrong with a tokenizer is told of the config.
+  return {ChatTemplate::plain, cat("the tokenizer has the tokens of none that ", family, " has learnt"),
+          *own};
 }
 
 /// A run computes in bf16 what is stored in sixteen bits.
@@ -76,7 +87,7 @@ Result<Imported> read(const Args& args) {
   if (!whole) return tl::unexpected(whole.error());
   imported.whole = std::move(*whole);
   if (auto done = read_modules(imported); !done) return tl::unexpected(done.error());
-  imported.chat_template = template_of(imported.whole.model.llm.family, imported.folder);
+  imported.chat = choose_template(imported.whole.model.llm.family, imported.folder);
   imported.precision = precision_of(imported.folder);
   const auto absolute = [](const std::string& path) {
     return path.empty() ? path : fs::absolute(path).lexically_normal().string();

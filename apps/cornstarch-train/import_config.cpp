@@ -94,8 +94,10 @@ std::string import_config(const Imported& imported) {
           "\nbatch: {microbatch_size: 1, num_microbatches: 16, sequence_length: ", imported.sequence_length,
           "}\ndata:\n  train:\n    - path: ", quoted(imported.data), "\n");
   if (!imported.media_root.empty()) out += cat("      media_root: ", quoted(imported.media_root), "\n");
-  return out + cat("  tokenizer: ", quoted(imported.folder.string()),
-                   "\n  chat_template: ", imported.chat_template,
+  const ChosenTemplate& chat = imported.chat;
+  out += cat("  tokenizer: ", quoted(imported.folder.string()), "\n");
+  if (!chat.why_not_own.empty()) out += cat("  # ", chat.why_not_own, "\n");
+  return out + cat("  chat_template: ", config::name_of(chat.chat), "  # ", chat.why,
                    "\noptimizer: {type: adamw, lr: 2.0e-5, weight_decay: 0.0}\n"
                    "lr_schedule: {type: cosine, warmup_steps: 30}\n"
                    "steps: 1000\nrun_dir: ",

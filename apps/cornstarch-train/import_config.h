@@ -8,12 +8,18 @@
 
 namespace cornstarch::app {
 
+/// A chat template, why it, and why not the one in the folder ("": it is that).
+struct ChosenTemplate {
+  config::ChatTemplate chat = config::ChatTemplate::plain;
+  std::string why, why_not_own;
+};
+
 /// What `import` knows of a whole checkpoint and of what is to be done with it.
 struct Imported {
   std::filesystem::path folder;
   catalog::WholeModel whole;
   std::vector<std::vector<std::string>> modules;  ///< of each modality, the language model's last
-  std::string chat_template;
+  ChosenTemplate chat;
   std::string precision;
   std::string data, media_root;  ///< "": beside the data
   std::string run_dir;

@@ -76,6 +76,18 @@ class Wholes(unittest.TestCase):
         (folder / "config.json").write_text(json.dumps({**config, **changes}, indent=1))
         return folder
 
+    @staticmethod
+    def add_tokens(folder, tokens):
+        """And one that begins a text: to the tokenizer, in the place of the last that it has learnt."""
+        said = json.loads((folder / "tokenizer.json").read_text())
+        said["model"]["vocab"] = {k: v for k, v in said["model"]["vocab"].items() if v < 390}
+        said["model"]["merges"] = [m for m in said["model"]["merges"]
+                                   if "".join(m if isinstance(m, list) else m.split(" ")) in said["model"]["vocab"]]
+        said["added_tokens"] += [{**said["added_tokens"][0], "id": 390 + i, "content": token} for i, token in enumerate(["<s>", *tokens])]
+        (folder / "tokenizer.json").write_text(json.dumps(said))
+        special = json.loads((folder / "tokenizer_config.json").read_text())
+        (folder / "tokenizer_config.json").write_text(json.dumps({**special, "bos_token": "<s>"}))
+
     def imported(self, case):
         self.checkpoint(case)
         said = self.run_program("import", "--hf", case, "--out", "begun", "--data", GOLDEN / case / "train.jsonl")
@@ -147,6 +159,41 @@ class Wholes(unittest.TestCase):
                 for name, entry in before.items():
                     self.assertEqual(entry[:2], after[name][:2], name)
                     self.assertEqual(entry == after[name], name.startswith((vision, "visual.patch_embed")), name)
+
+    def test_the_chat_template_is_the_folders_own_or_one_that_its_family_has_learnt(self):
+        chatml = ["<|im_start|>", "<|im_end|>"]
+        seen = [*chatml, "<|vision_start|>", "<|vision_end|>"]
+        own = "{% for message in messages %}{{ message.content }}{% endfor %}"
+        cases = (("llava", [], "vicuna"), ("llava", chatml, "chatml"),
+                 ("llava", ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"], "llama3"),
+                 ("llava_siglip", chatml, "chatml"), ("llava_next", [], "mistral"),
+                 ("qwen2_vl", seen, "qwen2_vl"), ("qwen2_5_vl", seen, "qwen2_vl"), ("qwen2_vl", chatml, "chatml"),
+                 ("gemma3", ["<start_of_turn>", "<end_of_turn>"], "gemma"))
+        families = {"llava_siglip": "qwen2", "llava_next": "mistral", "qwen2_vl": "qwen2_vl_text",
+                    "qwen2_5_vl": "qwen2_5_vl_text", "gemma3": "gemma3_text"}
+        for i, (case, tokens, wanted) in enumerate(cases):
+            with self.subTest(case, wanted=wanted):
+                self.folder = self.root / str(i)
+                self.folder.mkdir()
+                folder = self.checkpoint(case)
+                self.add_tokens(folder, tokens)
+
+                def chosen():
+                    self.run_program("import", "--hf", case, "--out", "begun", "--overwrite")
+                    return (self.folder / "begun" / "run.yaml").read_text().replace(str(self.folder), "$")
+
+                learnt = f"  chat_template: {wanted}  # as models of {families.get(case, 'llama')} have learnt\n"
+                self.assertIn(f"  # '$/{case}' has no chat template: no chat_template.jinja, and no chat_template in "
+                              f"chat_template.json or tokenizer_config.json\n{learnt}", chosen())
+                (folder / "chat_template.jinja").write_text(own)
+                self.assertIn(f"  tokenizer: \"$/{case}\"\n  chat_template: checkpoint  # the folder's own\n", chosen())
+                (folder / "chat_template.jinja").write_text("{{ messages | groupby }}")
+                self.assertIn(f"  # $/{case}/chat_template.jinja:1:13: the filter 'groupby' is not supported\n{learnt}", chosen())
+        self.folder = self.root
+        self.checkpoint("gemma3")
+        self.run_program("import", "--hf", "gemma3", "--out", "begun")
+        self.assertIn("  chat_template: plain  # the tokenizer has the tokens of none that gemma3_text has learnt\n",
+                      (self.folder / "begun" / "run.yaml").read_text())
 
     def test_adapters_are_added_to_the_weights_that_they_are_of(self):
         config = self.imported("llava")

@@ -74,15 +74,18 @@ void build_gemma3(HfConfig& config, ModelSpec& spec) {
 }  // namespace
 
 const Family& gemma2_family() {
-  static const Family family = llama_like({"gemma2", ModelKind::llm, "Gemma 2 (Gemma2ForCausalLM)"},
-                                          "Gemma2ForCausalLM", build_gemma2);
+  static const Family family =
+      llama_like({"gemma2", ModelKind::llm, "Gemma 2 (Gemma2ForCausalLM)", {config::ChatTemplate::gemma}},
+                 "Gemma2ForCausalLM", build_gemma2);
   return family;
 }
 
 const Family& gemma3_text_family() {
-  static const Family family =
-      llama_like({"gemma3_text", ModelKind::llm, "Gemma 3's language model (Gemma3ForCausalLM)"},
-                 "Gemma3ForCausalLM", build_gemma3);
+  static const Family family = llama_like({"gemma3_text",
+                                           ModelKind::llm,
+                                           "Gemma 3's language model (Gemma3ForCausalLM)",
+                                           {config::ChatTemplate::gemma}},
+                                          "Gemma3ForCausalLM", build_gemma3);
   return family;
 }
 

@@ -201,11 +201,12 @@ const Family& llama_family() {
       const Llama llama = read_llama(config, {.attention_bias = true, .mlp_bias = true});
       if (config.problems().empty()) build_llama(llama, spec);
     };
-    Family llama = llama_like({"llama",
-                               ModelKind::llm,
-                               "Llama 2, 3 and relatives (LlamaForCausalLM)",
-                               {config::ChatTemplate::llama3, config::ChatTemplate::vicuna}},
-                              "LlamaForCausalLM", build);
+    Family llama = llama_like(
+        {"llama",
+         ModelKind::llm,
+         "Llama 2, 3 and relatives (LlamaForCausalLM)",
+         {config::ChatTemplate::llama3, config::ChatTemplate::chatml, config::ChatTemplate::vicuna}},
+        "LlamaForCausalLM", build);
     llama.architectures = {"LLaMAForCausalLM"};
     return llama;
   }();

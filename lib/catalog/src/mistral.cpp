@@ -16,7 +16,7 @@ const Family& mistral_family() {
   static const Family family = llama_like({"mistral",
                                            ModelKind::llm,
                                            "Mistral 7B and relatives (MistralForCausalLM)",
-                                           {config::ChatTemplate::llama2}},
+                                           {config::ChatTemplate::mistral}},
                                           "MistralForCausalLM", build);
   return family;
 }

@@ -66,7 +66,7 @@ const Family& qwen2_vl_text_family() {
   static const Family family = llama_like({"qwen2_vl_text",
                                            ModelKind::llm,
                                            "the language model of Qwen2-VL (Qwen2VLTextModel)",
-                                           {config::ChatTemplate::chatml}},
+                                           {config::ChatTemplate::qwen2_vl, config::ChatTemplate::chatml}},
                                           "Qwen2VLTextModel", build_qwen2_vl);
   return family;
 }
@@ -75,7 +75,7 @@ const Family& qwen2_5_vl_text_family() {
   static const Family family = llama_like({"qwen2_5_vl_text",
                                            ModelKind::llm,
                                            "the language model of Qwen2.5-VL (Qwen2_5_VLTextModel)",
-                                           {config::ChatTemplate::chatml}},
+                                           {config::ChatTemplate::qwen2_vl, config::ChatTemplate::chatml}},
                                           "Qwen2_5_VLTextModel", build_qwen2_vl);
   return family;
 }
