@@ -11,6 +11,11 @@ namespace conversations {
 using namespace cornstarch::dataio;
 using Ids = std::vector<std::int64_t>;
 
+inline Ids operator+(Ids a, const Ids& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 /// So many rows an item.
 inline std::function<std::int64_t(const cornstarch::catalog::Extents&)> each(std::int64_t rows) {
   return [rows](const cornstarch::catalog::Extents&) { return rows; };

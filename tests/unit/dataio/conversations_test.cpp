@@ -30,11 +30,6 @@ std::string base64(const std::string& bytes) {
   return out;
 }
 
-Ids operator+(Ids a, const Ids& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 }  // namespace
 
 TEST_CASE("a row has placeholders, the answer as labels, and padding") {

@@ -1,54 +1,24 @@
 #include "catch.h"
+#include "conversation_fixture.h"
 #include "cornstarch/base/text.h"
-#include "cornstarch/dataio/conversations.h"
-#include "golden.h"
 
-using namespace cornstarch::dataio;
-using Ids = std::vector<std::int64_t>;
+using namespace conversations;
 
 namespace {
 
-/// A data set of rows of six tokens, with a picture of three features.
-struct Fixture {
-  Fixture() {
-    std::filesystem::copy_file(golden::path("pictures/rgb.png"), folder.path() / "a.png");
-    std::filesystem::copy_file(golden::path("tokenizer_gpt2.json"), folder.path() / "tokenizer.json");
-    options.tokenizer = folder.path() / "tokenizer.json";
-    options.chat_template = "plain";
+/// Rows of six tokens.
+struct ShortRows : Fixture {
+  ShortRows() {
     options.sequence_length = 6;
     options.cut_long = true;
-    options.media = {{"<image>",
-                      MediaKind::image,
-                      [](const cornstarch::catalog::Extents&) { return std::int64_t{3}; },
-                      {3, 12, 12},
-                      ""}};
+    options.media.resize(1);
   }
-  void file(const std::string& name, const std::string& content) {
-    options.files.push_back({folder.write(name, content), folder.path(), 1});
-  }
-  std::unique_ptr<ConversationDataset> open() const {
-    return cornstarch::value_or_throw(ConversationDataset::open(options));
-  }
-  std::string without_folder(const std::string& text) const {
-    return text.substr(folder.path().string().size() + 1);
-  }
-  Ids ids(const std::string& text) const {
-    return *cornstarch::value_or_throw(Tokenizer::load(options.tokenizer)).encode(text);
-  }
-
-  golden::Folder folder;
-  ConversationOptions options;
 };
-
-Ids operator+(Ids a, const Ids& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
 
 }  // namespace
 
 TEST_CASE("a sample that is too long is cut behind its media, and only where something is left to learn") {
-  Fixture f;
+  ShortRows f;
   f.file(
       "train.jsonl",
       R"({"conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "one two three four five"}], "image": "a.png"})"
