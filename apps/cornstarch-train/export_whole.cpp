@@ -74,7 +74,7 @@ class Part {
   }
 
   WeightsFolder::Located find(const std::string& name) const {
-    const std::optional<WeightsFolder>& weights = name.starts_with("projector.") ? projector_ : model_;
+    const std::optional<WeightsFolder>& weights = catalog::of_projector(name) ? projector_ : model_;
     const auto it = written_.find(name);
     return weights && it != written_.end() ? weights->find(it->second) : WeightsFolder::Located{};
   }

@@ -45,7 +45,7 @@ const Family& clip_family() {
       .ignored_weights = {"text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale",
                           "*embeddings.position_ids"},
       .telltales = {{"*head.attention.in_proj_weight", "a head that pools by attention is SigLIP's"},
-                    {"*lambda*", "a scale for each layer's output is DINOv2's or InternViT's"}},
+                    kScaledLayers},
   };
   return family;
 }

@@ -19,7 +19,7 @@ const VisionTowerNames kNames{.embeddings = "embeddings",
                               .scale1 = ".layer_scale1.lambda1",
                               .scale2 = ".layer_scale2.lambda1"};
 
-VisionTower read(HfConfig& config) {
+void build(HfConfig& config, ModelSpec& spec) {
   VisionTower dino = read_vision_tower(
       config, {.patch = 14,
                .activation = "gelu",
@@ -44,11 +44,6 @@ VisionTower read(HfConfig& config) {
   // Of masked pictures, and of a backbone's feature maps, which are no part of this.
   config.ignore({"use_mask_token", "apply_layernorm", "reshape_hidden_states", "out_features", "out_indices",
                  "stage_names"});
-  return dino;
-}
-
-void build(HfConfig& config, ModelSpec& spec) {
-  const VisionTower dino = read(config);
   if (!config.problems().empty()) return;
   build_vision_tower(dino, spec);
   // Positions are learnt for pictures of image_size: published folders cut smaller ones out.

@@ -174,9 +174,11 @@ std::string config_json(const ModelSpec& spec, const std::string& torch_dtype) {
   return json.dump(2) + "\n";
 }
 
+bool of_projector(const std::string& param) { return param.starts_with("projector."); }
+
 std::vector<std::string> weight_names(const std::string& family_name, const std::string& param) {
   const Family* family = find_family(family_name);
-  const bool ours = family && param.rfind(family->cut_prefix, 0) == 0 && param.rfind("projector.", 0) != 0;
+  const bool ours = family && param.rfind(family->cut_prefix, 0) == 0 && !of_projector(param);
   if (!ours) return {param};
   return names_under(family->weight_prefixes, *family, param);
 }

@@ -43,7 +43,7 @@ const Family& siglip_family() {
       .weight_prefixes = {"vision_model.", ""},
       .adapter_prefixes = {"", "vision_model."},
       .ignored_weights = {"text_model.*", "logit_scale", "logit_bias", "*embeddings.position_ids", "*head.*"},
-      .telltales = {{"*lambda*", "a scale for each layer's output is DINOv2's or InternViT's"}},
+      .telltales = {kScaledLayers},
       .complete = [](const ModelSpec&, Json& config) { config["vision_use_head"] = false; },
   };
   return family;

@@ -49,6 +49,9 @@ struct VisionTowerDefaults {
   std::vector<const char*> dropouts = {"attention_dropout"};
 };
 
+/// Of weights in a folder of a family whose layers have none.
+inline const Telltale kScaledLayers{"*lambda*", "a scale for each layer's output is DINOv2's or InternViT's"};
+
 /// The sizes; what else there is and the deviations are the family's. Problems stay in the config; only
 /// without any is the result of use.
 VisionTower read_vision_tower(HfConfig& config, const VisionTowerDefaults& defaults);

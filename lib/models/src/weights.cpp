@@ -28,8 +28,6 @@ namespace {
 using formats::DType;
 using formats::WeightsFolder;
 
-bool of_projector(const std::string& name) { return name.rfind("projector.", 0) == 0; }
-
 /// The tensor where the file has it, no copy, unless it lies at an odd address.
 at::Tensor mapped(std::span<const std::byte> bytes, const std::vector<std::int64_t>& shape,
                   at::ScalarType dtype) {
@@ -59,7 +57,7 @@ class Loader {
     const std::string& family = modality_.spec.family;
     const auto names = p.spec->tied_to.empty() ? catalog::weight_names(family, *p.spec)
                                                : catalog::weight_names(family, p.spec->tied_to);
-    const bool projector = of_projector(p.spec->name);
+    const bool projector = catalog::of_projector(p.spec->name);
     if (projector && !projector_) return false;
     for (const std::string& candidate : names) {
       const WeightsFolder::Located found = (projector ? *projector_ : model_).find(candidate);
@@ -199,7 +197,7 @@ void FirstValues::fill(Parameter& parameter) { fill(parameter, {0, parameter.val
 void FirstValues::fill(Parameter& parameter, Range elements) {
   const at::NoGradGuard no_grad;
   std::optional<Loader>& adapters = impl_->adapters;
-  const bool beside = adapters && adapters->has_projector() && of_projector(parameter.spec->name);
+  const bool beside = adapters && adapters->has_projector() && catalog::of_projector(parameter.spec->name);
   std::optional<Loader>& loader = parameter.spec->of_adapter || beside ? adapters : impl_->loader;
   if (loader && loader->load(parameter, elements)) return;
   draw(parameter, impl_->modality, impl_->seed, elements);
@@ -224,7 +222,7 @@ void save_pretrained(const std::filesystem::path& folder, const catalog::Modalit
     const catalog::ParamSpec& param = find_param(modality.spec, tensor.name);
     if (!param.tied_to.empty()) continue;
     tensor.value = tensor.value.to(dtype);
-    Outgoing& file = param.of_adapter ? adapters : of_projector(tensor.name) ? projector : model;
+    Outgoing& file = param.of_adapter ? adapters : catalog::of_projector(tensor.name) ? projector : model;
     file.add(catalog::weight_names(modality.spec.family, param).front(), param, tensor.value);
   }
   value_or_throw(make_folders(folder));

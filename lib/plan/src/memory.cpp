@@ -1,10 +1,9 @@
 #include "cornstarch/plan/memory.h"
-#include "cornstarch/catalog/module_kind.h"
 
 #include <algorithm>
-#include <set>
 
 #include "cornstarch/base/text.h"
+#include "stage_view.h"
 
 namespace cornstarch::plan {
 namespace {
@@ -35,30 +34,6 @@ int moments_of(const config::Optimizer& optimizer) {
   return optimizer.momentum != 0 ? 1 : 0;
 }
 
-/// Of a rank's shards: elements of all parameters, of those that train, and of the matrices of blocks.
-struct Elements {
-  double all = 0, training = 0, matrices = 0;
-};
-
-/// A tied parameter counts once on a stage that holds both.
-Elements elements_of(const catalog::Modality& modality, const StagePlan& stage, int tp) {
-  Elements sum;
-  std::set<std::string> here;
-  for (const int m : stage.modules) {
-    const auto module = static_cast<std::size_t>(m);
-    for (const catalog::ParamSpec& param : modality.spec.modules[module].params) {
-      here.insert(param.name);
-      if (here.count(param.tied_to) > 0) continue;
-      const auto elements = static_cast<double>(params_on_rank(param, tp));
-      sum.all += elements;
-      if (param.trains) sum.training += elements;
-      if (param.shape.size() == 2 && !param.of_adapter && catalog::is_layer(modality.spec.modules[module]))
-        sum.matrices += elements;
-    }
-  }
-  return sum;
-}
-
 /// Of as many replicas as it takes for none to share anything: the least that a run needs.
 std::optional<double> one_replica(const config::RunConfig& config, const catalog::Modalities& modalities,
                                   const Plan& plan) {
@@ -77,15 +52,16 @@ HeldBytes held_bytes(const config::RunConfig& config, const catalog::Modalities&
   HeldBytes held;
   for (const Part& part : plan.ranks[static_cast<std::size_t>(rank)].parts) {
     const ModalityPlan& sizes = plan.modalities[static_cast<std::size_t>(part.modality)];
-    const Elements elements = elements_of(modalities[static_cast<std::size_t>(part.modality)],
-                                          plan.stages[static_cast<std::size_t>(part.stage)], sizes.tp);
+    const StageElements elements = elements_of(plan.stages[static_cast<std::size_t>(part.stage)],
+                                               modalities[static_cast<std::size_t>(part.modality)], sizes.tp);
     const double sharers = config.sharding == config::Sharding::none ? 1 : plan.dp * sizes.sp;
-    const double own = elements.training / sharers;
-    held.parameters += bytes.value * elements.all / (all_shared ? sharers : 1);
+    const auto all = static_cast<double>(elements.all), training = static_cast<double>(elements.training);
+    const double own = training / sharers;
+    held.parameters += bytes.value * all / (all_shared ? sharers : 1);
     // Through a step GPUs keep them as products in fp8 take them: as they lie, and transposed.
     if (config.precision == config::Precision::fp8 && config.device == config::Device::cuda && !all_shared)
-      held.parameters += 2 * elements.matrices;
-    held.gradients += bytes.gradient * (all_shared ? own : elements.training);
+      held.parameters += 2 * static_cast<double>(elements.matrices);
+    held.gradients += bytes.gradient * (all_shared ? own : training);
     held.optimizer += own * (bytes.master + moments_of(config.optimizer) * bytes.moment);
   }
   return held;

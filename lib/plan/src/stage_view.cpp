@@ -3,21 +3,10 @@
 #include <algorithm>
 #include <set>
 
+#include "cornstarch/catalog/module_kind.h"
+
 namespace cornstarch::plan {
 namespace {
-
-/// A tied parameter counts once on a stage that holds both.
-std::int64_t params_of_stage(const StagePlan& stage, const catalog::Modality& modality, int tp) {
-  const auto params_of = [&](int m) { return modality.spec.modules[static_cast<std::size_t>(m)].params; };
-  std::set<std::string> here;
-  for (const int m : stage.modules)
-    for (const auto& param : params_of(m)) here.insert(param.name);
-  std::int64_t sum = 0;
-  for (const int m : stage.modules)
-    for (const auto& param : params_of(m))
-      if (param.tied_to.empty() || !here.count(param.tied_to)) sum += params_on_rank(param, tp);
-  return sum;
-}
 
 void add_modules(const StagePlan& stage, const catalog::Modality& modality, StageView& out) {
   for (const int m : stage.modules) {
@@ -32,6 +21,27 @@ void add_modules(const StagePlan& stage, const catalog::Modality& modality, Stag
 }
 
 }  // namespace
+
+StageElements elements_of(const StagePlan& stage, const catalog::Modality& modality, int tp) {
+  const auto module_of = [&](int m) -> const catalog::ModuleSpec& {
+    return modality.spec.modules[static_cast<std::size_t>(m)];
+  };
+  std::set<std::string> here;
+  for (const int m : stage.modules)
+    for (const auto& param : module_of(m).params) here.insert(param.name);
+  StageElements sum;
+  for (const int m : stage.modules) {
+    const bool layer = catalog::is_layer(module_of(m));
+    for (const auto& param : module_of(m).params) {
+      if (here.count(param.tied_to) > 0) continue;
+      const std::int64_t elements = params_on_rank(param, tp);
+      sum.all += elements;
+      if (param.trains) sum.training += elements;
+      if (layer && param.shape.size() == 2 && !param.of_adapter) sum.matrices += elements;
+    }
+  }
+  return sum;
+}
 
 std::vector<std::vector<int>> ranks_by_node(const Plan& plan) {
   std::vector<std::vector<int>> nodes;
@@ -48,7 +58,7 @@ std::vector<StageView> stage_views(const Plan& plan, const catalog::Modalities& 
     const StagePlan& stage = plan.stages[s];
     const auto m = static_cast<std::size_t>(stage.modality);
     out[s].ranks.resize(static_cast<std::size_t>(plan.dp));
-    out[s].params_per_rank = params_of_stage(stage, modalities[m], plan.modalities[m].tp);
+    out[s].params_per_rank = elements_of(stage, modalities[m], plan.modalities[m].tp).all;
     add_modules(stage, modalities[m], out[s]);
   }
   std::vector<std::set<int>> nodes(out.size());

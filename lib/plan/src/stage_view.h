@@ -16,6 +16,13 @@ struct StageView {
   std::vector<std::string> used, not_computed;  ///< modules
 };
 
+/// Of the rank that has most of a stage: elements of all parameters, of those that train, and of the matrices
+/// of blocks. A tied parameter counts once on a stage that holds both.
+struct StageElements {
+  std::int64_t all = 0, training = 0, matrices = 0;
+};
+StageElements elements_of(const StagePlan& stage, const catalog::Modality& modality, int tp);
+
 /// Of every stage, in order.
 std::vector<StageView> stage_views(const Plan& plan, const catalog::Modalities& modalities);
 

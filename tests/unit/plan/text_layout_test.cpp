@@ -72,6 +72,25 @@ TEST_CASE("text is dealt to the ranks of sp") {
   CHECK(layout.holders() == std::vector<int>{0, 0, 1, 0, 1, 0, 0, 0});
 }
 
+TEST_CASE("who does not know rows that are not plain has none of their tokens") {
+  const World w(2);
+  const TokenLayout unknown = plan::text_layout({}, plan::text_split(w.plan), w.modalities);
+  CHECK_FALSE(unknown.is_plain());
+  CHECK(unknown.rows().empty());
+  CHECK(unknown.shares() == plan::TokenShares(2));
+}
+
+TEST_CASE("a prompt is one row, all of it on one rank") {
+  World w;
+  const List ids{1, 2, 3};
+  const TextTokens row{ids, 3};
+  CHECK(plan::text_layout({&row, 1}, {.length = 3}, w.modalities).is_plain());
+  w.windows(2, 2);
+  const TokenLayout seen_in_part = plan::text_layout({&row, 1}, {.length = 3}, w.modalities);
+  CHECK(seen_in_part.shares() == plan::TokenShares{{0, 1, 2}});
+  CHECK(seen(seen_in_part, 2) == List{1, 2, 2});
+}
+
 TEST_CASE("a mask other than causal is none that a row tells") {
   World w;
   w.modalities[0].attention_mask = config::AttentionMask::image_bidirectional;

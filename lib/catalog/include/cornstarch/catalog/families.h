@@ -44,6 +44,9 @@ SpecResult make_spec(const std::string& family, const std::string& hf_config_jso
 /// it), in the old spelling, which transformers of any version reads.
 std::string config_json(const ModelSpec& spec, const std::string& torch_dtype);
 
+/// Whether a parameter is one of an encoder's projector, which has files of its own.
+bool of_projector(const std::string& param);
+
 /// The names under which a weights file may hold `param` of `family`, the one we write first (old spelling);
 /// readers try them in order. E.g. clip: "vision_model.embeddings.class_embedding",
 /// "embeddings.class_embedding".
