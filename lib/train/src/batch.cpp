@@ -125,14 +125,20 @@ at::Tensor stack_rows(const std::vector<dataio::TextRow>& rows, Range range, std
   return out;
 }
 
-/// The rows of microbatch m of the block.
+/// The samples of microbatch m in the block.
+Range samples_of(const plan::Plan& plan, int m) {
+  const std::int64_t first = std::int64_t{m} * plan.microbatch_size;
+  return {first, first + plan.microbatch_size};
+}
+
+/// Their rows.
 std::span<const dataio::TextRow> rows_of(const RankBatch& batch, const plan::Plan& plan, int m) {
   const auto size = static_cast<std::size_t>(plan.microbatch_size);
   return batch.rows.empty() ? std::span<const dataio::TextRow>()
                             : std::span(batch.rows).subspan(static_cast<std::size_t>(m) * size, size);
 }
 
-/// Their samples' extents.
+/// Their extents.
 std::span<const dataio::SampleExtents> extents_of(const RankBatch& batch, const plan::Plan& plan, int m) {
   const auto size = static_cast<std::size_t>(plan.microbatch_size);
   return std::span(batch.extents).subspan(static_cast<std::size_t>(m) * size, size);
@@ -206,17 +212,15 @@ double visible_pairs(const RankBatch& batch, const catalog::Modality& llm) {
 bool takes_text(const plan::Plan& plan, const plan::RankPlan& rank) {
   const plan::ModalityPlan& llm = plan.llm();
   return std::any_of(rank.parts.begin(), rank.parts.end(), [&](const plan::Part& part) {
-    return part.stage == llm.first_stage || part.stage == llm.first_stage + llm.num_stages - 1;
+    return part.stage == llm.first_stage || part.stage == llm.last_stage();
   });
 }
 
 /// What a rank of the LLM takes of a microbatch's text.
 models::Text text_of(const RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities,
                      int m, const std::vector<plan::FeatureRoute>& routes, int cp, std::int64_t pad_id) {
-  const Range rows = {static_cast<std::int64_t>(m) * plan.microbatch_size,
-                      static_cast<std::int64_t>(m + 1) * plan.microbatch_size};
   const auto stack = [&](std::vector<std::int64_t> dataio::TextRow::* list, std::int64_t fill) {
-    return stack_rows(batch.rows, rows, plan.sequence_length, list, fill);
+    return stack_rows(batch.rows, samples_of(plan, m), plan.sequence_length, list, fill);
   };
   models::Text text = models::make_text(stack(&dataio::TextRow::ids, pad_id),
                                         stack(&dataio::TextRow::labels, dataio::kIgnoreLabel), routes.size(),
@@ -277,8 +281,8 @@ std::vector<std::vector<at::Tensor>> names_of(const RankBatch& batch,
     const auto& lora = modalities[modality].lora;
     if (!lora || lora->dropout == 0) continue;
     out[modality].clear();
-    for (std::int64_t m = 0; m < plan.num_microbatches; ++m) {
-      const Range rows = {m * plan.microbatch_size, (m + 1) * plan.microbatch_size};
+    for (int m = 0; m < plan.num_microbatches; ++m) {
+      const Range rows = samples_of(plan, m);
       const auto at = static_cast<std::size_t>(m);
       out[modality].push_back(modality < items.size()
                                   ? names_of_items(batch, modality, items[modality][at], block, rows, part.cp)
@@ -288,12 +292,53 @@ std::vector<std::vector<at::Tensor>> names_of(const RankBatch& batch,
   return out;
 }
 
+/// Adds what microbatch m brings to this rank's stages.
+void add_microbatch(const RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities,
+                    const plan::RankPlan& where, int m, std::int64_t pad_id, at::ScalarType dtype,
+                    pipeline::StepInputs& inputs) {
+  const Range samples = samples_of(plan, m);
+  const plan::Part& last = where.parts.back();
+  std::vector<plan::ItemLayout> layouts;
+  for (std::size_t e = 0; e + 1 < modalities.size(); ++e) {
+    layouts.emplace_back(modalities[e], plan.modalities[e].sp, extents_in(batch, e, samples));
+    if (!batch.media[e].empty())
+      inputs.media[e].push_back(stack_media(batch.media[e], samples, layouts.back(), cp_in(where, e), dtype));
+  }
+  const plan::TokenLayout& text = batch.placed[static_cast<std::size_t>(m)].layout;
+  const auto routes = route_microbatch(layouts, rows_of(batch, plan, m), text, plan);
+  if (plan.llm().fp8) inputs.counted.push_back(counted(text));
+  if (takes_text(plan, where))
+    inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
+  for (std::size_t e = 0; e < layouts.size(); ++e) {
+    if (last.modality == static_cast<int>(e) && plan.llm().sp > 1)
+      inputs.leaving[e].push_back(models::index_tensor(routes[e].leaving[static_cast<std::size_t>(last.cp)]));
+    inputs.routes[e].push_back(routes[e]);
+    inputs.items[e].push_back(std::move(layouts[e]));
+  }
+}
+
+/// Counts the work of the step.
+void count(const RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities,
+           const plan::RankPlan& where, Step& step) {
+  step.cut = cut_items(batch, plan, where);
+  for (const dataio::TextRow& row : batch.rows) {
+    const auto length = static_cast<double>(row.length);
+    step.cut_texts += row.cut ? 1 : 0;
+    step.tokens += row.length;
+    step.token_pairs += length * length;
+  }
+  step.visible_pairs = visible_pairs(batch, modalities.back());
+  for (std::size_t e = 0; e < step.inputs.items.size(); ++e)
+    for (const plan::ItemLayout& layout : step.inputs.items[e])
+      for (const catalog::Extents& item : layout.items()) step.items += plan::item_flops(modalities[e], item);
+}
+
 }  // namespace
 
 Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank) {
   const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
   const int llm = static_cast<int>(plan.modalities.size()) - 1;
-  const plan::ModalityPlan& sizes = plan.modalities[static_cast<std::size_t>(llm)];
+  const plan::ModalityPlan& sizes = plan.llm();
   const bool looks = !plan::lies_plain(plan::text_split(plan), modalities) || sizes.fp8;
   const bool places = sizes.sp > 1 || (looks && where.parts.back().modality == llm);
   Needs needs{places || takes_text(plan, where), std::vector<bool>(static_cast<std::size_t>(llm), false)};
@@ -344,70 +389,32 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
 Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan& plan,
               const catalog::Modalities& modalities, int rank, std::int64_t pad_id, at::ScalarType dtype) {
   const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
-  const Range block = block_of(plan, where.dp);
-  const std::int64_t skipped = drop_bad(batch, bad, block, plan, modalities);
+  const std::int64_t skipped = drop_bad(batch, bad, block_of(plan, where.dp), plan, modalities);
   const std::size_t encoders = modalities.size() - 1;
-  const plan::Part& last = where.parts.back();
-  const bool reads_text = takes_text(plan, where);
-  const std::int64_t cut = cut_items(batch, plan, where);
-
-  std::vector<bool> reached;
-  std::vector<std::vector<int>> items(encoders);
-  double flops_of_items = 0;
   pipeline::StepInputs inputs;
   inputs.items.resize(encoders);
   inputs.media.resize(encoders);
   inputs.routes.resize(encoders);
   inputs.leaving.resize(encoders);
-  for (std::size_t e = 0; e < encoders; ++e)
-    reached.push_back(items_in(batch.infos, e, {0, static_cast<std::int64_t>(batch.infos.size())}) > 0);
-  reached.push_back(true);
-  for (int m = 0; m < plan.num_microbatches; ++m) {
-    const Range rows = {static_cast<std::int64_t>(m) * plan.microbatch_size,
-                        static_cast<std::int64_t>(m + 1) * plan.microbatch_size};
-    std::vector<plan::ItemLayout> layouts;
-    for (std::size_t e = 0; e < encoders; ++e) {
-      layouts.emplace_back(modalities[e], plan.modalities[e].sp, extents_in(batch, e, rows));
-      const plan::ItemLayout& layout = layouts.back();
-      items[e].push_back(static_cast<int>(layout.items().size()));
-      for (const catalog::Extents& item : layout.items())
-        flops_of_items += plan::item_flops(modalities[e], item);
-      if (!batch.media[e].empty())
-        inputs.media[e].push_back(stack_media(batch.media[e], rows, layout, cp_in(where, e), dtype));
-    }
-    const plan::TokenLayout& text = batch.placed[static_cast<std::size_t>(m)].layout;
-    const auto routes = route_microbatch(layouts, rows_of(batch, plan, m), text, plan);
-    for (std::size_t e = 0; e < encoders; ++e) {
-      if (last.modality == static_cast<int>(e) && plan.llm().sp > 1)
-        inputs.leaving[e].push_back(
-            models::index_tensor(routes[e].leaving[static_cast<std::size_t>(last.cp)]));
-      inputs.routes[e].push_back(routes[e]);
-      inputs.items[e].push_back(std::move(layouts[e]));
-    }
-    if (plan.llm().fp8) inputs.counted.push_back(counted(text));
-    if (reads_text) inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
-  }
-  std::int64_t tokens = 0, cut_texts = 0;
-  double token_pairs = 0;
-  for (const auto& row : batch.rows) {
-    cut_texts += row.cut ? 1 : 0;
-    tokens += row.length;
-    token_pairs += static_cast<double>(row.length) * static_cast<double>(row.length);
-  }
-  const double visible = visible_pairs(batch, modalities.back());
+  for (int m = 0; m < plan.num_microbatches; ++m)
+    add_microbatch(batch, plan, modalities, where, m, pad_id, dtype, inputs);
   inputs.names = names_of(batch, inputs.items, plan, modalities, where);
-  inputs.placed = std::move(batch.placed);
-  return {plan::Activity(plan, std::move(items)),
-          plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders)),
-          std::move(reached),
-          std::move(inputs),
-          tokens,
-          token_pairs,
-          visible,
-          flops_of_items,
-          skipped,
-          cut,
-          cut_texts};
+
+  std::vector<std::vector<int>> items(encoders);
+  std::vector<bool> reached;
+  for (std::size_t e = 0; e < encoders; ++e) {
+    for (const plan::ItemLayout& layout : inputs.items[e])
+      items[e].push_back(static_cast<int>(layout.items().size()));
+    reached.push_back(items_in(batch.infos, e, {0, std::ssize(batch.infos)}) > 0);
+  }
+  reached.push_back(true);
+  Step step{plan::Activity(plan, std::move(items)),
+            plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders)), std::move(reached),
+            std::move(inputs)};
+  step.skipped = skipped;
+  count(batch, plan, modalities, where, step);
+  step.inputs.placed = std::move(batch.placed);
+  return step;
 }
 
 void move_inputs(pipeline::StepInputs& inputs, at::Device device) {
