@@ -30,11 +30,15 @@ class Asking(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.run_folder = cls.folder / "run"
         files = f"[{{path: {EXAMPLE / 'conversations.jsonl'}, media_root: {EXAMPLE}}}]"
+        cls.common = [f"data.train={files}", f"data.eval={files}", f"data.tokenizer={EXAMPLE / 'tokenizer.json'}",
+                      "lr_schedule={type: constant}", "optimizer.lr=3e-3"]
         # Enough steps on five samples for their answers to be known by heart.
-        cls.execute("--config", ROOT / "configs" / "demo.yaml", "--layout", "single", "--set", f"run_dir={cls.run_folder}",
-                    "--set", "steps=60", "--set", f"data.train={files}", "--set", f"data.eval={files}", "--set",
-                    f"data.tokenizer={EXAMPLE / 'tokenizer.json'}", "--set", "lr_schedule={type: constant}", "--set",
-                    "optimizer.lr=3e-3", "--set", "batch.global_size=5", "--set", "batch.microbatch_size=5")
+        cls.train(cls.run_folder, "steps=60", "batch.global_size=5", "batch.microbatch_size=5", words=("--layout", "single"))
+
+    @classmethod
+    def train(cls, run, *sets, words=()):
+        sets = [word for each in (*cls.common, f"run_dir={run}", *sets) for word in ("--set", each)]
+        cls.execute("--config", ROOT / "configs" / "demo.yaml", *words, *sets)
 
     @classmethod
     def execute(cls, *words, code=0, stdin=""):
@@ -78,6 +82,33 @@ class Asking(unittest.TestCase):
         none = self.folder / "none.jsonl"
         none.write_text("[]\n")
         self.assertIn(f"error: none of the 1 questions in '{none}' can be answered\n", self.ask("--questions", none, code=65).stderr)
+
+    def held_out_answers(self, run):
+        return [json.loads(line) for line in (run / "answers.jsonl").read_text().splitlines()]
+
+    def test_held_out_answers_are_those_of_generate_whatever_the_layout(self):
+        sets = ("steps=12", "precision=fp64", "eval={every: 6, generate: 4, generate_tokens: 5}", "batch.global_size=4",
+                "batch.microbatch_size=2", "checkpoint.every=6")
+        layouts = {"one": ("--layout", "single"), "two": ("--layout", "single", "--local-ranks", 2), "four": ("--local-ranks", 4)}
+        for name, words in layouts.items():
+            self.train(self.folder / name, *sets, words=words)
+        one = self.held_out_answers(self.folder / "one")
+        self.assertEqual([(each["step"], each["sample"]) for each in one],
+                         [(step, f"conversations.jsonl:{line}") for step in (6, 12) for line in (1, 2, 3, 4)])
+        for name in layouts:
+            self.assertEqual(self.held_out_answers(self.folder / name), one, name)
+        self.assertNotEqual([each["answer"] for each in one[:4]], [each["answer"] for each in one[4:]])
+        questions, answers = self.folder / "held-out.jsonl", self.folder / "said.jsonl"
+        questions.write_text("".join(line + "\n" for line in (EXAMPLE / "conversations.jsonl").read_text().splitlines()[:4]))
+        self.ask("--questions", questions, "--media-root", EXAMPLE, "--out", answers, "--precision", "fp64", "--max-tokens", 5,
+                 model=self.folder / "one")
+        said = [json.loads(line) for line in answers.read_text().splitlines()]
+        self.assertEqual([{k: v for k, v in each.items() if k != "line"} for each in said],
+                         [{k: v for k, v in each.items() if k not in ("step", "sample")} for each in one[4:]])
+        # Resumed behind the first measurement, a run has the lines of the second one once.
+        shutil.rmtree(self.folder / "two" / "checkpoints" / "step-00000012")
+        self.train(self.folder / "two", *sets, words=(*layouts["two"], "--resume"))
+        self.assertEqual(self.held_out_answers(self.folder / "two"), one)
 
     def test_what_is_drawn_is_a_function_of_the_seed(self):
         def drawn(seed):

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "cornstarch/base/random.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/catalog/module_kind.h"
@@ -74,6 +76,19 @@ class SyntheticDataset : public dataio::Dataset {
     row.ids.resize(static_cast<std::size_t>(length_), pad_id());
     row.labels.resize(static_cast<std::size_t>(length_), dataio::kIgnoreLabel);
     return row;
+  }
+
+  /// Up to the first token that is learnt.
+  Result<dataio::Question> question(std::int64_t sample) const override {
+    auto row = text(sample);
+    if (!row) return tl::unexpected(row.error());
+    const auto answer = std::find_if(row->labels.begin(), row->labels.end(),
+                                     [](std::int64_t label) { return label != dataio::kIgnoreLabel; });
+    if (answer == row->labels.end()) return dataio::Dataset::question(sample);
+    row->length = answer - row->labels.begin();
+    row->ids.resize(static_cast<std::size_t>(row->length));
+    row->labels.assign(row->ids.size(), dataio::kIgnoreLabel);
+    return dataio::Question{std::move(*row), {}, {}};
   }
 
   Result<std::vector<dataio::MediaItem>> media(std::int64_t sample, int encoder) const override {

@@ -458,7 +458,14 @@ struct Describe<Eval> : NoGroups {
               "What is held out of `data.train` and measured on, too: a share of the samples, or how many, "
               "from 1 on. "
               "Which ones depends on what they say alone.",
-              {.min = 0, .max = 1e6, .hints = {"fraction", "split"}})};
+              {.min = 0, .max = 1e6, .hints = {"fraction", "split"}}),
+        field(
+            "generate", &Eval::generate,
+            "How many of the samples that a measurement takes, the first ones, are answered, too, greedily: "
+            "answers.jsonl in the run folder has what was said. Each token costs a forward pass over them.",
+            {.min = 0, .max = 1e4, .hints = {"predict_with_generate", "num_answers", "answers"}}),
+        field("generate_tokens", &Eval::generate_tokens, "The most tokens of such an answer.",
+              {.min = 1, .max = 1e5, .hints = {"max_new_tokens", "max_tokens", "generation_max_length"}})};
   }
 };
 

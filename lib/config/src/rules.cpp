@@ -83,6 +83,10 @@ void check_rules(const Loaded& loaded, Report& report) {
     report.warning("no_effect", "'eval.every' has no effect without 'data.eval' or 'eval.hold_out'",
                    where.place("eval.every"));
   }
+  if (config.eval.generate > 0 && !measures(config)) {
+    report.warning("no_effect", "'eval.generate' has no effect without 'data.eval' or 'eval.hold_out'",
+                   where.place("eval.generate"));
+  }
   if (config.eval.hold_out > 1 && config.eval.hold_out != std::floor(config.eval.hold_out)) {
     report.error("out_of_range", cat("'eval.hold_out' is ", config.eval.hold_out),
                  where.place("eval.hold_out"), "a share below 1, or a whole number of samples");

@@ -328,7 +328,8 @@ Result<Question> ConversationDataset::question(std::int64_t sample) const {
                                state->options.sequence_length),
                            {}},
                           at);
-  return Question{std::move(*prompt), conversation->turns[answer - 1].text};
+  return Question{std::move(*prompt), conversation->turns[answer - 1].text,
+                  answer > 1 ? conversation->turns[answer - 2].text : std::string()};
 }
 
 }  // namespace cornstarch::dataio

@@ -11,6 +11,7 @@ namespace cornstarch::pipeline {
 struct Answers {
   std::int64_t given = 0;    ///< samples with a target
   std::int64_t correct = 0;  ///< those where every target has the largest logit
+  at::Tensor said;  ///< [samples] fp64: of one with a single target, the id with the largest logit there
 };
 
 /// Of the microbatch, whose targets may lie on several ranks of the context-parallel group `sp`; the same on

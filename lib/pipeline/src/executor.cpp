@@ -132,7 +132,9 @@ struct Executor::Impl {
   }
 
   StepSums run(const std::vector<plan::Instruction>& program, Pass pass) {
-    pass.loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
+    const auto doubles = at::TensorOptions(options.stage.device).dtype(at::kDouble);
+    pass.loss = at::zeros({}, doubles);
+    if (!pass.training) pass.sums.said = at::zeros({plan.num_microbatches, plan.microbatch_size}, doubles);
     mailbox.start(program, pass.activity, pass.inputs);
     for (std::size_t i = 0; i < program.size(); ++i) {
       mailbox.post_ahead(i);
@@ -320,6 +322,7 @@ struct Executor::Impl {
     pass.sums.targets += text.num_targets();
     if (!pass.training) {
       const Answers answers = grade(h.module, hidden, text, *h.sp);
+      if (answers.said.defined()) pass.sums.said[m].copy_(answers.said);
       if (h.cp > 0) return sum;  // one speaks for all
       pass.sums.answers += answers.given;
       pass.sums.correct += answers.correct;

@@ -2,8 +2,8 @@
 
 namespace cornstarch::plan {
 
-Activity::Activity(const Plan& plan, std::vector<std::vector<int>> items)
-    : plan_(plan), items_(std::move(items)), backward_(plan.stages.size()) {
+Activity::Activity(const Plan& plan, std::vector<std::vector<int>> items, std::vector<bool> texts)
+    : plan_(plan), items_(std::move(items)), texts_(std::move(texts)), backward_(plan.stages.size()) {
   // Stages are numbered producers first, so every stage finds its producers' answers.
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     for (int m = 0; m < plan.num_microbatches; ++m) {
@@ -26,7 +26,8 @@ int Activity::items(int modality, int microbatch) const {
 }
 
 bool Activity::forward(int stage, int microbatch) const {
-  return is_llm(stage) || items(plan_.stages[static_cast<std::size_t>(stage)].modality, microbatch) > 0;
+  if (is_llm(stage)) return texts_.empty() || texts_[static_cast<std::size_t>(microbatch)];
+  return items(plan_.stages[static_cast<std::size_t>(stage)].modality, microbatch) > 0;
 }
 
 bool Activity::backward(int stage, int microbatch) const {

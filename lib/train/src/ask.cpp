@@ -14,16 +14,15 @@
 #include <optional>
 #include <sstream>
 
+#include "answered.h"
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/error_of.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/base/untrusted.h"
-#include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/dataio/prompt.h"
 #include "cornstarch/dataio/run_data.h"
-#include "cornstarch/dataio/scores.h"
 #include "cornstarch/generate/answer.h"
 #include "cornstarch/launch/environment.h"
 #include "cornstarch/telemetry/progress.h"
@@ -111,10 +110,7 @@ class Asker {
             value_or_throw(dataio::conversation_options(loaded.config, modalities_, {}))))),
         decoder_(modalities_, type_of(loaded.config.precision), device_of(loaded.config)) {
     limits_.max_tokens = options.max_tokens;
-    if (modalities_.back().pretrained)
-      limits_.ends = end_tokens(catalog::place_of(*modalities_.back().pretrained).folder);
-    for (const auto& end : {prompter_.tokenizer().end_id(), prompter_.answer_end_id()})
-      if (end) limits_.ends.insert(*end);
+    limits_.ends = answer_ends(modalities_.back(), prompter_.tokenizer(), prompter_.answer_end_id());
   }
 
   int once() {
@@ -220,21 +216,13 @@ Json Asker::answer_line(const std::string& line, std::size_t number, const fs::p
   const auto prompt = value_or_throw(prompter_(asked, root));
   const auto out = generate::answer(decoder_, prompt, options_.sampling, limits_, std::to_string(number),
                                     [](std::int64_t) { return interrupted == 0; });
-  Json json;
-  json["line"] = number;
-  json["question"] = asked.turns.back().text;
-  json["answer"] = std::string(trim(prompter_.tokenizer().decode(out.ids, /*skip_special=*/true)));
-  if (out.ended == generate::Ended::length) json["cut_off"] = true;
-  if (asked.answers.empty() || interrupted != 0) return json;
-  const std::string& answer = json["answer"].get_ref<const std::string&>();
-  const bool exact = dataio::exact_match(answer, asked.answers);
-  const double f1 = dataio::token_f1(answer, asked.answers);
-  json["right"] = asked.answers;
-  json["exact_match"] = exact ? 1 : 0;
-  json["f1"] = f1;
+  const std::string answer(trim(prompter_.tokenizer().decode(out.ids, /*skip_special=*/true)));
+  Json json = answered({{"line", number}}, asked.turns.back().text, answer,
+                       out.ended == generate::Ended::length, asked.answers);
+  if (!json.contains("f1") || interrupted != 0) return json;
   ++scored_;
-  exact_ += exact ? 1 : 0;
-  f1_ += f1;
+  exact_ += json["exact_match"].get<std::int64_t>();
+  f1_ += json["f1"].get<double>();
   return json;
 }
 
@@ -275,7 +263,7 @@ int Asker::answer_questions() {
       if (trim(lines[i]).empty()) continue;
       const auto json = try_line(lines[i], i + 1, root);
       if (!json || interrupted != 0) continue;
-      out.write(json->dump(-1, ' ', false, Json::error_handler_t::replace));
+      out.write(to_line(*json));
       ++answered;
     }
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -20,11 +21,6 @@
 
 namespace cornstarch::train {
 namespace {
-
-Range block_of(const plan::Plan& plan, int dp) {
-  const std::int64_t size = static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches;
-  return {dp * size, (dp + 1) * size};
-}
 
 std::size_t numbers_in(const catalog::Modality& encoder, const catalog::Extents& item) {
   const std::int64_t one = checked_numel(encoder.spec.item_shape).value_or(0);
@@ -74,6 +70,18 @@ std::vector<std::vector<int>> items_of_anyone(const std::vector<dataio::SampleIn
     for (std::size_t e = 0; e < encoders; ++e) items[e][m] += infos[i].items[e];
   }
   return items;
+}
+
+/// Which of a replica's microbatches, or of anyone's, have a sample; nothing where all are computed.
+std::vector<bool> texts_of(const RankBatch& batch, const std::vector<double>& bad, const plan::Plan& plan,
+                           std::optional<Range> block) {
+  if (!batch.leaves_out_empty) return {};
+  std::vector<bool> out(static_cast<std::size_t>(plan.num_microbatches));
+  const Range range = block.value_or(Range{0, std::ssize(batch.samples)});
+  for (auto i = range.begin; i < range.end; ++i)
+    if (const auto at = static_cast<std::size_t>(i); batch.samples[at] >= 0 && bad[at] == 0)
+      out[at / static_cast<std::size_t>(plan.microbatch_size) % out.size()] = true;
+  return out;
 }
 
 /// Of the samples in `range` (of the block), one after the other.
@@ -335,6 +343,11 @@ void count(const RankBatch& batch, const plan::Plan& plan, const catalog::Modali
 
 }  // namespace
 
+Range block_of(const plan::Plan& plan, int dp) {
+  const std::int64_t size = static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches;
+  return {dp * size, (dp + 1) * size};
+}
+
 Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, int rank) {
   const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
   const int llm = static_cast<int>(plan.modalities.size()) - 1;
@@ -377,19 +390,25 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
     out.bad[begin + at] = 1;
     out.problems.push_back(std::move(problems[at]));
   }
-  out.placed.resize(static_cast<std::size_t>(plan.num_microbatches));
-  parallel_for(out.placed.size(), workers, [&](std::size_t m) {
-    const int microbatch = static_cast<int>(m);
-    out.placed[m].layout =
-        lay_out(rows_of(out, plan, microbatch), extents_of(out, plan, microbatch), plan, modalities);
-  });
+  place_rows(out, plan, modalities, workers);
   return out;
+}
+
+void place_rows(RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities,
+                int workers) {
+  batch.placed.assign(static_cast<std::size_t>(plan.num_microbatches), {});
+  parallel_for(batch.placed.size(), workers, [&](std::size_t m) {
+    const int microbatch = static_cast<int>(m);
+    batch.placed[m].layout =
+        lay_out(rows_of(batch, plan, microbatch), extents_of(batch, plan, microbatch), plan, modalities);
+  });
 }
 
 Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan& plan,
               const catalog::Modalities& modalities, int rank, std::int64_t pad_id, at::ScalarType dtype) {
   const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
-  const std::int64_t skipped = drop_bad(batch, bad, block_of(plan, where.dp), plan, modalities);
+  const Range block = block_of(plan, where.dp);
+  const std::int64_t skipped = drop_bad(batch, bad, block, plan, modalities);
   const std::size_t encoders = modalities.size() - 1;
   pipeline::StepInputs inputs;
   inputs.items.resize(encoders);
@@ -408,9 +427,10 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
     reached.push_back(items_in(batch.infos, e, {0, std::ssize(batch.infos)}) > 0);
   }
   reached.push_back(true);
-  Step step{plan::Activity(plan, std::move(items)),
-            plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders)), std::move(reached),
-            std::move(inputs)};
+  Step step{plan::Activity(plan, std::move(items), texts_of(batch, bad, plan, block)),
+            plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders),
+                           texts_of(batch, bad, plan, std::nullopt)),
+            std::move(reached), std::move(inputs)};
   step.skipped = skipped;
   count(batch, plan, modalities, where, step);
   step.inputs.placed = std::move(batch.placed);

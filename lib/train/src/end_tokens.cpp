@@ -4,6 +4,7 @@
 
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/untrusted.h"
+#include "cornstarch/catalog/whole_model.h"
 
 namespace cornstarch::train {
 
@@ -18,6 +19,15 @@ std::set<std::int64_t> end_tokens(const std::filesystem::path& folder) {
     for (const auto& id : ids.is_array() ? ids : nlohmann::json::array({ids}))
       if (id.is_number_integer()) out.insert(id.get<std::int64_t>());
   }
+  return out;
+}
+
+std::set<std::int64_t> answer_ends(const catalog::Modality& llm, const dataio::Tokenizer& tokenizer,
+                                   std::optional<std::int64_t> of_template) {
+  std::set<std::int64_t> out;
+  if (llm.pretrained) out = end_tokens(catalog::place_of(*llm.pretrained).folder);
+  for (const auto& end : {tokenizer.end_id(), of_template})
+    if (end) out.insert(*end);
   return out;
 }
 

@@ -11,7 +11,8 @@ std::vector<double*> Report::fields() {
   for (double& ranks : stops) out.push_back(&ranks);
   for (Times& t : previous)
     out.insert(out.end(), {&t.ranks, &t.compute, &t.bubble, &t.communication, &t.peak_memory});
-  for (double& bad : next_bad) out.push_back(&bad);
+  for (auto* numbers : {&next_bad, &told})
+    for (double& each : *numbers) out.push_back(&each);
   return out;
 }
 

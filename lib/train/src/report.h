@@ -48,6 +48,7 @@ struct Report {
   std::array<double, std::size(kStopSignals)> stops{};  ///< ranks that each of them asked to stop
   std::vector<Times> previous;                          ///< per stage: of the step before
   std::vector<double> next_bad;  ///< samples of the next step that some rank could not read
+  std::vector<double> told;      ///< answering: of each row of the global batch what its replica knows
 
   /// Begins the sum over `world`; `loss` and `squared_norm`, scalars of the device, take part where they are.
   /// Nothing here waits for a GPU.

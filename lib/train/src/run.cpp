@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "answered.h"
 #include "connect.h"
 #include "cornstarch/base/console.h"
 #include "cornstarch/base/error_of.h"
@@ -25,6 +26,7 @@
 #include "cornstarch/train/trainer.h"
 #include "data.h"
 #include "device.h"
+#include "end_tokens.h"
 #include "job.h"
 #include "memory.h"
 #include "model_folder.h"
@@ -74,12 +76,24 @@ class Speaker {
   }
 
   void tell(const telemetry::StepRecord& record) {
-    keep(folder_.metrics().write(record));
+    keep(folder_.metrics().write(record), lost_lines_);
     display_.step(record);
   }
   void tell(const telemetry::EvalRecord& record) {
-    keep(folder_.metrics().write(record));
+    keep(folder_.metrics().write(record), lost_lines_);
     display_.eval(record);
+  }
+  /// Of held-out samples, in words.
+  void tell(std::int64_t step, const std::vector<HeldOutAnswer>& answers,
+            const dataio::ConversationDataset& data) {
+    for (const HeldOutAnswer& each : answers) {
+      const auto question = data.question(each.sample);
+      if (!question) continue;
+      const std::string answer(trim(data.tokenizer().decode(each.ids, /*skip_special=*/true)));
+      keep(folder_.add_answer(to_line(answered({{"step", step}, {"sample", data.place(each.sample)}},
+                                               question->text, answer, each.cut_off, {question->answer}))),
+           lost_answers_);
+    }
   }
 
   void go_on_behind(std::int64_t step) {
@@ -90,6 +104,7 @@ class Speaker {
   void finish(const Ending& ending, int steps_done, const std::string& run_dir) {
     display_.finish();
     if (lost_lines_ > 0) log::warning(cat(lost_lines_, " lines of metrics.jsonl are lost"));
+    if (lost_answers_ > 0) log::warning(cat(lost_answers_, " lines of answers.jsonl are lost"));
     if (const auto lost = console().lost_log_lines(); lost > 0)
       log::warning(cat(lost, " lines of log.txt are lost"));
     if (ending.signal != 0)
@@ -118,16 +133,15 @@ class Speaker {
   }
 
   /// A disk that is full for a while costs lines, not the run.
-  void keep(const Result<void>& written) {
+  static void keep(const Result<void>& written, int& lost) {
     if (written) return;
-    if (lost_lines_++ == 0)
-      log::warning(cat(written.error().message, "; training goes on without such lines"));
+    if (lost++ == 0) log::warning(cat(written.error().message, "; training goes on without such lines"));
   }
 
   RunFolder folder_;
   std::optional<FolderClaim> checkpoints_;
   telemetry::Display display_;
-  int lost_lines_ = 0;
+  int lost_lines_ = 0, lost_answers_ = 0;
 };
 
 /// Warnings of processes other than rank 0's go to the log, too, once that is there.
@@ -185,6 +199,9 @@ Setup setup_of(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
   setup.traced_steps = job.options.traced_steps;
   setup.device = device;
   setup.report_lag = device.is_cuda() ? 1 : 0;
+  if (job.eval_data)
+    setup.answer_ends =
+        answer_ends(job.modalities.back(), job.eval_data->tokenizer(), job.eval_data->answer_end_id());
   require_precision(device, job.config.precision);
   setup.peak_flops = peak_flops(device, job.config.precision);
   for (const auto& [program, version] : job.options.versions)
@@ -220,6 +237,9 @@ int train_rank(const Job& job, const comm::CommunicatorPtr& comm, at::Device dev
                     "nothing was measured: no held-out sample that was read has an answer",
                     "data.eval needs samples with an answer, and eval.max_samples must reach them");
     if (speaker) speaker->tell(record);
+  };
+  observer.on_answers = [&](std::int64_t step, const std::vector<HeldOutAnswer>& answers) {
+    if (speaker) speaker->tell(step, answers, *job.eval_data);
   };
   require_memory(plan::held_bytes(job.config, job.modalities, job.plan, comm->rank()), device, comm->rank());
   Trainer trainer(setup_of(job, comm, device), observer);

@@ -10,6 +10,8 @@ namespace cornstarch::train {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kAnswers = "answers.jsonl";
+
 bool holds_run(const fs::path& path) {
   return fs::exists(path / "metrics.jsonl") || fs::exists(path / "plan.json") ||
          fs::exists(path / "config.yaml");
@@ -104,7 +106,21 @@ Result<void> RunFolder::go_on_behind(std::int64_t step) {
   auto metrics = telemetry::MetricsFile::open_behind(path_ / "metrics.jsonl", step);
   if (!metrics) return tl::unexpected(metrics.error());
   metrics_ = std::move(*metrics);
+  const fs::path answers = path_ / kAnswers;
+  if (!fs::exists(answers)) return {};
+  auto kept = telemetry::MetricsFile::open_behind(answers, step);
+  if (!kept) return tl::unexpected(kept.error());
+  answers_ = std::move(*kept);
   return {};
+}
+
+Result<void> RunFolder::add_answer(std::string line) {
+  if (!answers_) {
+    auto opened = telemetry::MetricsFile::open(path_ / kAnswers);
+    if (!opened) return tl::unexpected(opened.error());
+    answers_ = std::move(*opened);
+  }
+  return answers_->append(std::move(line));
 }
 
 }  // namespace cornstarch::train

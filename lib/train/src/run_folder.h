@@ -10,8 +10,8 @@
 
 namespace cornstarch::train {
 
-/// A run's folder: config.yaml, plan.json, versions.json, metrics.jsonl, log.txt, model/<modality>/. It is
-/// the run's own until this object is gone.
+/// A run's folder: config.yaml, plan.json, versions.json, metrics.jsonl, log.txt, model/<modality>/, and
+/// answers.jsonl where held-out samples are answered. It is the run's own until this object is gone.
 class RunFolder {
  public:
   /// Makes the folder. One that another run writes to is refused (usage), so that of several starts at once
@@ -23,10 +23,12 @@ class RunFolder {
   /// Takes up the folder of a run that goes on, or makes it.
   static Result<RunFolder> take_up(const std::filesystem::path& path, const std::string& config_yaml,
                                    const std::string& plan_json, const std::string& versions_json);
-  /// The run goes on behind `step`: metrics of later ones are taken out.
+  /// The run goes on behind `step`: metrics and answers of later ones are taken out.
   Result<void> go_on_behind(std::int64_t step);
 
   telemetry::MetricsFile& metrics() { return metrics_; }
+  /// A line behind those of answers.jsonl, which it makes.
+  Result<void> add_answer(std::string line);
 
  private:
   static Result<RunFolder> fill(std::filesystem::path path, FolderClaim claim, const std::string& config_yaml,
@@ -36,6 +38,7 @@ class RunFolder {
   std::filesystem::path path_;
   FolderClaim claim_;
   telemetry::MetricsFile metrics_;
+  std::optional<telemetry::MetricsFile> answers_;
 };
 
 /// That no other run has the folder of its checkpoints (usage), whose newest it would remove; claims nothing.

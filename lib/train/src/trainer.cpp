@@ -81,6 +81,7 @@ Trainer::Impl::Impl(const Setup& s, Observer o)
       comm(s.comm),
       train_data(s.train_data),
       eval_data(s.eval_data),
+      answer_ends(s.answer_ends),
       observer(std::move(o)),
       dtype(dtype_of(config.precision)),
       device(s.device),

@@ -80,7 +80,10 @@ telemetry::EvalRecord Trainer::Impl::evaluate(std::int64_t step) {
   record.loss = report.targets > 0 ? report.loss / report.targets : 0;
   record.samples = static_cast<std::int64_t>(report.answers);
   record.accuracy = record.samples > 0 ? report.correct / report.answers : 0;
+  const auto answers = answer_held_out(std::min<std::int64_t>(config.eval.generate, count));
+  if (ending.signal != 0) return record;
   course.evaluated = static_cast<int>(step);
+  if (observer.on_answers && !answers.empty()) observer.on_answers(step, answers);
   if (observer.on_eval) observer.on_eval(record);
   judge_held_out(record);
   return record;

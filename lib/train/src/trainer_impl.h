@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,10 +38,19 @@ struct Issued {
   Sums sums = {};
 };
 
+/// Questions that are being answered, by their place in a global batch.
+struct Asking {
+  RankBatch batch;  ///< `bad`: what cannot be answered; rows: with what was said so far
+  std::vector<double> silent = {},
+                      room = {};  ///< not 0 where nothing more is said; tokens that rows can take
+  std::vector<HeldOutAnswer> answers = {};
+};
+
 /// One rank's training under way. Its purposes have a file each: trainer.cpp takes the steps,
 /// trainer_data.cpp feeds them, trainer_records.cpp says what is known of them once their reports have been
 /// read, trainer_guard.cpp looks for the cause of those that are not finite, trainer_saves.cpp keeps the
-/// state that outlives the run, trainer_eval.cpp measures on held-out samples.
+/// state that outlives the run, trainer_eval.cpp measures on held-out samples, trainer_answers.cpp answers
+/// them.
 struct Trainer::Impl {
   const config::RunConfig& config;
   const catalog::Modalities& modalities;
@@ -48,6 +58,7 @@ struct Trainer::Impl {
   comm::CommunicatorPtr comm;
   const dataio::Dataset& train_data;
   const dataio::Dataset* eval_data;
+  std::set<std::int64_t> answer_ends;
   Observer observer;
   at::ScalarType dtype;
   at::Device device;
@@ -151,6 +162,17 @@ struct Trainer::Impl {
   void read_held_out(std::int64_t count);
   telemetry::EvalRecord evaluate(std::int64_t step);
   void judge_held_out(const telemetry::EvalRecord& record) const;
+
+  // --- Answers to them (trainer_answers.cpp)
+  std::vector<HeldOutAnswer> answer_held_out(std::int64_t count);
+  Range own_block() const;
+  std::vector<std::int64_t> dealt(std::int64_t first, std::int64_t count) const;
+  void cut_to_questions(RankBatch& batch) const;
+  bool share_answers(std::vector<double>& bad, std::vector<double>& told);
+  dataio::TextRow* row_of(Asking& asking, std::size_t sample) const;
+  bool begin_answers(Asking& asking);
+  bool add_tokens(Asking& asking);
+  void hear(Asking& asking, std::size_t sample, std::int64_t id) const;
 };
 
 }  // namespace cornstarch::train

@@ -88,6 +88,8 @@ eval:
   every: 0
   max_samples: 512
   hold_out: 0.0
+  generate: 0
+  generate_tokens: 32
 log:
   every: 0
   every_seconds: 10.0

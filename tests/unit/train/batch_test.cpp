@@ -203,6 +203,22 @@ TEST_CASE("rows beyond the end of an evaluation are empty") {
   CHECK(step.skipped == 0);
 }
 
+TEST_CASE("microbatches without a sample can be left out") {
+  const World w;
+  const auto computed = [&](const std::vector<double>& bad) {
+    auto batch = w.read(Samples(), {1, -1, 1, 4}, 2);
+    batch.leaves_out_empty = true;
+    const auto step = train::assemble(std::move(batch), bad, w.plan, w.modalities, 2, 9, at::kDouble);
+    std::vector<bool> out;
+    for (const plan::Activity* who : {&step.activity, &step.anyone})
+      for (const int m : {0, 1}) out.push_back(who->forward(1, m));
+    return out;
+  };
+  CHECK(computed(no_bad) == std::vector<bool>{true, false, true, true});
+  CHECK(computed({0, 0, 0, 1}) == std::vector<bool>{true, false, true, false});
+  CHECK(computed({1, 0, 0, 0}) == std::vector<bool>{false, false, true, true});
+}
+
 TEST_CASE("pairs of tokens count as far as the mask shows them") {
   World w;
   w.modalities[0].drop_tokens = 0;

@@ -177,7 +177,9 @@ struct LrSchedule {
 struct Eval {
   int every = 0;  ///< steps; 0: only at the end
   int max_samples = 512;
-  double hold_out = 0;  ///< of data.train: below 1 a share, else so many samples
+  double hold_out = 0;       ///< of data.train: below 1 a share, else so many samples
+  int generate = 0;          ///< answers at each measurement
+  int generate_tokens = 32;  ///< of each, at most
 };
 
 struct Log {

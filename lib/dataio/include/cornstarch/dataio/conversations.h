@@ -43,12 +43,6 @@ struct ConversationOptions {
   double max_bad_fraction = 0;
 };
 
-/// A prompt without its answer and the answer's text, for measuring answer accuracy.
-struct Question {
-  TextRow prompt;      ///< ids only up to where the (last) answer begins, not padded; labels all -100
-  std::string answer;  ///< as the file has it
-};
-
 /// LLaVA's conversation form: {"conversations": [{"from": "human"|"gpt", "value": text}], "system": text,
 /// "image"|"images": ..., "audio"|"audios": ...}; a list or a single path. The k-th placeholder of an image
 /// encoder takes the k-th image, whichever encoder it is; the same for audio. docs/data.md has the whole of
@@ -67,9 +61,8 @@ class ConversationDataset : public Dataset {
   Result<SampleExtents> extents(std::int64_t sample) const override;
   Result<TextRow> text(std::int64_t sample) const override;
   Result<std::vector<MediaItem>> media(std::int64_t sample, int encoder) const override;
+  Result<Question> question(std::int64_t sample) const override;
   std::int64_t pad_id() const override;
-  /// A sample of several answers asks for the last one.
-  Result<Question> question(std::int64_t sample) const;
   const Tokenizer& tokenizer() const;
   /// The token that ends an answer, as the chat template has it; nothing where none does.
   std::optional<std::int64_t> answer_end_id() const;

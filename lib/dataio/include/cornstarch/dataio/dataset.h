@@ -33,6 +33,13 @@ struct TextRow {
   bool cut = false;         ///< there were more
 };
 
+/// A sample without its (last) answer, and what the answer is.
+struct Question {
+  TextRow prompt;      ///< ids only up to where the answer begins, not padded; labels all -100
+  std::string answer;  ///< as the file has it
+  std::string text;    ///< the turn that is answered; empty where there is none
+};
+
 /// One media item as its encoder takes it, row-major: pixels [3, H, W], log-mel [mels, frames] or, where each
 /// item has extents of its own, [places, width].
 struct MediaItem {
@@ -52,6 +59,10 @@ class Dataset {
   /// Errors, here and below, name the file and line of the sample.
   virtual Result<SampleExtents> extents(std::int64_t sample) const = 0;
   virtual Result<TextRow> text(std::int64_t sample) const = 0;
+  /// A sample of several answers asks for the last one. An error where it asks nothing.
+  virtual Result<Question> question(std::int64_t sample) const {
+    return fail(ExitCode::bad_data, place(sample) + " asks nothing");
+  }
   /// The items of encoder `encoder` in the order of their placeholders.
   virtual Result<std::vector<MediaItem>> media(std::int64_t sample, int encoder) const = 0;
   /// The id of padding, for rows that are all padding.

@@ -55,6 +55,9 @@ struct StepSums {
   std::int64_t answers = 0;  ///< evaluation: samples with targets,
   std::int64_t correct =
       0;  ///< and those whose every target has the largest logit (what greedy decoding would say)
+  /// Evaluation: of each row of the replica with a single target, the id with the largest logit there (fp64);
+  /// zero where there is none.
+  at::Tensor said = {};
   bool dropped =
       false;  ///< this rank did not compute all of it: none of the sums or gradients means anything
 };

@@ -10,8 +10,9 @@ namespace cornstarch::plan {
 /// from the same sample index, so a microbatch without pictures costs no message and hangs nobody.
 class Activity {
  public:
-  /// items[e][m]: media items of encoder e in microbatch m of the replica.
-  Activity(const Plan& plan, std::vector<std::vector<int>> items);
+  /// items[e][m]: media items of encoder e in microbatch m of the replica. `texts[m]`: whether it has any
+  /// sample; none: each is computed, with samples or without.
+  Activity(const Plan& plan, std::vector<std::vector<int>> items, std::vector<bool> texts = {});
 
   /// Media items of the modality in microbatch m.
   int items(int modality, int microbatch) const;
@@ -29,6 +30,7 @@ class Activity {
 
   const Plan& plan_;
   std::vector<std::vector<int>> items_;
+  std::vector<bool> texts_;
   std::vector<std::vector<bool>> backward_;  // [stage][microbatch]
 };
 

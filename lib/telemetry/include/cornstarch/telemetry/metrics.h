@@ -55,10 +55,10 @@ using WallTime = std::chrono::system_clock::time_point;
 std::string to_json_line(const StepRecord& record, WallTime time);
 std::string to_json_line(const EvalRecord& record, WallTime time);
 
-/// metrics.jsonl: the truth about a run. Every line reaches the kernel before write() returns, so that a
-/// reader can follow the file and a crash of the process loses nothing; its end syncs the file. Appends; a
-/// line that a crash or a full disk cut short is closed first. A line that went into a file that is no longer
-/// there under its name is an error, too.
+/// metrics.jsonl, the truth about a run, or another file of lines that each have a `step`. Every line reaches
+/// the kernel before write() returns, so that a reader can follow the file and a crash of the process loses
+/// nothing; its end syncs the file. Appends; a line that a crash or a full disk cut short is closed first. A
+/// line that went into a file that is no longer there under its name is an error, too.
 class MetricsFile {
  public:
   static Result<MetricsFile> open(const std::filesystem::path& path);
@@ -73,10 +73,11 @@ class MetricsFile {
   Result<void> write(const Record& record) {
     return append(to_json_line(record, std::chrono::system_clock::now()));
   }
+  /// A line that is made already, without its newline.
+  Result<void> append(std::string line);
 
  private:
   MetricsFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
-  Result<void> append(std::string line);
   bool lost() const;
 
   std::filesystem::path path_;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cornstarch/base/checked.h"
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/dataio/dataset.h"
 #include "cornstarch/pipeline/executor.h"
@@ -29,6 +30,7 @@ struct RankBatch {
   std::vector<dataio::TextRow> rows;           ///< the same, if needed
   std::vector<pipeline::PlacedTokens> placed;  ///< of its microbatches; as plan::text_layout without `rows`
   std::vector<std::vector<std::vector<dataio::MediaItem>>> media;  ///< [encoder][sample of the block]
+  bool leaves_out_empty = false;  ///< microbatches without a sample are not computed; forward only
 };
 
 /// Reads the part of `samples` (a whole global batch) that `rank` needs, on so many threads; what cannot be
@@ -36,6 +38,12 @@ struct RankBatch {
 RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
                      const plan::Plan& plan, const catalog::Modalities& modalities, const Needs& needs,
                      int rank, int workers);
+
+/// Makes `placed` of a batch whose rows have changed.
+void place_rows(RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities, int workers);
+
+/// Where a replica's block begins in the global batch, and ends.
+Range block_of(const plan::Plan& plan, int dp);
 
 /// A batch as the executor takes it. A sample that any rank found bad counts as an empty row everywhere.
 struct Step {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "cornstarch/base/checked.h"
@@ -36,7 +37,8 @@ struct Setup {
   /// Whether the step under way is to be dropped, see pipeline::ExecutorOptions; default: where it would
   /// outlast the launcher's patience.
   std::function<bool()> drops = {};
-  std::string version = {};  ///< of the program, for checkpoints
+  std::string version = {};                 ///< of the program, for checkpoints
+  std::set<std::int64_t> answer_ends = {};  ///< tokens that end an answer and are no part of it
   int report_lag = 0;  ///< steps begun before a step's report is read: with 1, no host waits for its GPU
 };
 
@@ -46,10 +48,19 @@ struct Ending {
   bool dropped = false;  ///< the step under way was dropped, since the launcher would not wait for it
 };
 
+/// What the model says to a held-out question.
+struct HeldOutAnswer {
+  std::int64_t sample = 0;
+  std::vector<std::int64_t> ids = {};
+  bool cut_off = false;  ///< for want of room, or after config.eval.generate_tokens
+};
+
 /// Called as the run goes, on every rank (records are the same everywhere; the caller writes on rank 0).
 struct Observer {
   std::function<void(const telemetry::StepRecord&)> on_step;
   std::function<void(const telemetry::EvalRecord&)> on_eval;
+  /// Before on_eval of the same step, with config.eval.generate.
+  std::function<void(std::int64_t step, const std::vector<HeldOutAnswer>&)> on_answers = {};
   /// After the gradients of a step are reduced, scaled and clipped, before the update.
   std::function<void(std::int64_t step, const std::vector<pipeline::Segment>&)> on_gradients;
   /// On the host, in a thread of its own, before the state of a checkpoint is copied beside the next step.
@@ -77,8 +88,9 @@ class Trainer {
   /// Complete, updates included.
   int steps_done() const;
 
-  /// Loss and answer accuracy on the first config.eval.max_samples held-out samples. Not observed, and of no
-  /// meaning, if any rank was asked to stop meanwhile.
+  /// Loss and answer accuracy on the first config.eval.max_samples held-out samples, and answers to the first
+  /// config.eval.generate of these: greedy, the same in every layout. Not observed, and of no meaning, if any
+  /// rank was asked to stop meanwhile.
   telemetry::EvalRecord evaluate(std::int64_t step);
 
   /// The whole tensors of a modality on the rank that holds its first stage's first shard in replica 0; empty
