@@ -4,6 +4,7 @@ arguments]."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -140,8 +141,11 @@ class Asking(unittest.TestCase):
                  "error: --top-p: expected a number above 0 and up to 1, got '1.5'\n")):
             with self.subTest(words=words):
                 self.assertIn(message, self.execute("generate", *words, code=code).stderr)
-        whole = ROOT / "tests" / "golden" / "wholes" / "llava"
-        self.assertIn(f"error: '{whole}' holds a whole checkpoint (llava)\n", self.ask("--prompt", "x", model=whole, code=2).stderr)
+        whole = self.folder / "llava"
+        shutil.copytree(ROOT / "tests" / "golden" / "wholes" / "llava", whole)
+        self.assertIn("tokenizer.json", self.ask("--prompt", "x", model=whole, code=66).stderr)
+        shutil.copy(EXAMPLE / "tokenizer.json", whole)
+        self.ask("--prompt", "x", "--image", whole / "0.png", "--max-tokens", 3, model=whole)
         run = self.folder / "unfinished"
         run.mkdir()
         shutil.copy(self.run_folder / "config.yaml", run)
@@ -150,6 +154,54 @@ class Asking(unittest.TestCase):
         shutil.copytree(self.run_folder / "model" / "llm", model)
         (model / "tokenizer.json").unlink()
         self.assertIn("tokenizer.json", self.ask("--prompt", "x", model=model, code=66).stderr)
+
+    def test_mistakes_are_told(self):
+        text, empty, questions = self.folder / "text.png", self.folder / "empty.jsonl", self.folder / "one.jsonl"
+        text.write_text("hello")
+        empty.write_text("\n")
+        questions.write_text('{"question": "What?"}\n')
+        for words, code, message in (
+                (("--image", text, "--prompt", "x"), 65, f"error: '{text}': "),
+                (("--image", self.folder / "no.png", "--prompt", "x"), 66, f"error: cannot read '{self.folder / 'no.png'}': No such file or directory\n"),
+                (("--questions", self.folder / "no.jsonl"), 66, f"error: cannot read '{self.folder / 'no.jsonl'}': No such file or directory\n"),
+                (("--questions", empty), 65, f"error: '{empty}' asks nothing\n  help: each line of it is a question: "),
+                (("--questions", questions, "--prompt", "x"), 2,
+                 "error: generate: --questions goes without --prompt, --system, --image and --audio\n"),
+                (("--questions", questions, "--out", self.folder), 74, f"error: cannot write '{self.folder}': Is a directory\n"),
+                (("--prompt", "x", "--out", "y"), 2, "error: generate: --out and --media-root belong to --questions\n"),
+                (("--prompt", "x", "--temperature", "hot"), 2, "error: --temperature: expected a number from 0 to 100, got 'hot'\n"),
+                (("--prompt", "x", "--seed", "1.5"), 2, "error: --seed: expected a whole number from 0 up, got '1.5'\n"),
+                (("--prompt", "x", "--chat-template", "lama3"), 2, "lama3"),
+                (("--prompt", "x", "--max-tokens", "0"), 2, "--max-tokens"),
+                (("--prompt", "x", "--chat-template", "gemma"), 65,
+                 "error: the chat template 'gemma' needs '<start_of_turn>', '<end_of_turn>', which the tokenizer does not have\n")):
+            with self.subTest(words=words):
+                self.assertIn(message, self.ask(*words, code=code).stderr)
+        self.assertIn("error: generate: --model is missing\n", self.execute("generate", "--prompt", "x", code=2).stderr)
+
+    def test_lines_that_cannot_be_used_are_told_with_their_place(self):
+        questions = self.folder / "wrong.jsonl"
+        (self.folder / "text.png").write_text("hello")
+        lines = ((b'{"question": "What?"', "not JSON at byte 21: "),
+                 (b'{"question": ["a", "b"]}', "not one question but several\n"),
+                 (b'{"question": "a", "system": ["b", "c"]}', "not one 'system' but several\n"),
+                 (b'{"question": "a", "answers": {"b": 1}}', "'answers' must be text, not an object\n"),
+                 ('{"question": "a \ufdd0"}'.encode(), "'question' has a code point of U+FDD0 to U+FDD2, which are no characters\n"),
+                 (b'{"question": "\xff"}', "not JSON at byte 15: "),
+                 (b'{"question": "<image>", "image": "../seven.png"}', "'../seven.png' is refused: "),
+                 (b'{"question": "<image><image>", "image": "text.png"}', "'image' lists 1 files"),
+                 (b'{"question": "a", "image": "text.png"}', "'text.png': "),
+                 (b'{"question": "a", "video": "a.mp4"}', "no encoder of the model takes video files\n"),
+                 (json.dumps({"question": "many words " * 100}).encode(), "positions: none is left for an answer\n"),
+                 (b'{"conversations": [{"from": "gpt", "value": "a"}]}', "nothing is asked in front of the answer\n"),
+                 (b'{"id": 3}', "the sample has no list 'conversations' or 'messages' of turns\n"))
+        questions.write_bytes(b"".join(line + b"\n" for line, _ in lines) + b'{"question": "What?"}\n')
+        done = self.ask("--questions", questions, "--max-tokens", 2)
+        for number, (_, message) in enumerate(lines, 1):
+            with self.subTest(message=message):
+                self.assertRegex(done.stderr, re.escape(f" warning {questions}:{number}: ") + ".*" + re.escape(message))
+        self.assertIn(f"1 question answered, {len(lines)} lines left out\n", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["line"], len(lines) + 1)
 
     def test_ctrl_c_ends_an_answer_politely(self):
         command = [program, "generate", "--model", str(self.run_folder), "--temperature", "100", "--max-tokens", "100", "--prompt", "On."]

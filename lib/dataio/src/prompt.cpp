@@ -32,6 +32,7 @@ Result<void> take_texts(const Json& json, const char* key, std::vector<std::stri
       return fail(ExitCode::bad_data, several ? cat("'", key, "' must list text, not ", kind_of(each))
                                               : cat("'", key, "' must be text, not ", kind_of(each)));
     out.push_back(each.get<std::string>());
+    if (has_part_mark(out.back())) return fail(ExitCode::bad_data, cat("'", key, "'", kHasMark));
   }
   return {};
 }
@@ -52,6 +53,7 @@ Result<Asked> read_single_question(const Json& json) {
   if (question.size() != 1)
     return fail(ExitCode::bad_data, cat("not one question but ", question.empty() ? "none" : "several"));
   out.turns.push_back({std::move(question.front()), false});
+  if (system.size() > 1) return fail(ExitCode::bad_data, "not one 'system' but several");
   if (!system.empty()) out.system = std::move(system.front());
   return out;
 }

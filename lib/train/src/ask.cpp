@@ -271,6 +271,9 @@ int Asker::answer_questions() {
     throw Failure(first_problem_.code,
                   cat("none of the ", left_out_, " questions in '", file.string(), "' can be answered"),
                   first_problem_.help);
+  if (answered == 0 && interrupted == 0)
+    throw Failure(ExitCode::bad_data, cat("'", file.string(), "' asks nothing"),
+                  "each line of it is a question: {\"question\": TEXT, \"image\": PATH, \"answer\": TEXT}");
   console().say(summary(answered));
   return interrupted != 0 ? exit_of_interrupt() : 0;
 }

@@ -71,6 +71,9 @@ TEST_CASE("a question is a line of its own, or a conversation up to its last ans
   CHECK(problem(R"({"question": 3})") == "'question' must be text, not a number");
   CHECK(problem(R"({"question": "a", "prompt": "b"})") == "not one question but several");
   CHECK(problem(R"({"question": []})") == "not one question but none");
+  CHECK(problem(R"({"question": "a", "system": ["b", "c"]})") == "not one 'system' but several");
+  CHECK(problem("{\"prompt\": \"a \\ufdd1\"}") ==
+        "'prompt' has a code point of U+FDD0 to U+FDD2, which are no characters");
   CHECK(problem(R"({"question": "a", "answers": [1]})") == "'answers' must list text, not a number");
   CHECK(problem(R"({"conversations": [{"from": "gpt", "value": "1"}]})") ==
         "nothing is asked in front of the answer");
