@@ -16,9 +16,9 @@ from transformers import AutoModelForImageTextToText
 from make_wholes import IMAGE, untiled
 
 
-def load(folder):
+def load(folder, dtype=torch.float32):
     model, info = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True, attn_implementation="eager",
-                                                              dtype=torch.float32)
+                                                              dtype=dtype)
     left = {key: sorted(value) for key, value in info.items() if value}
     assert not left, f"{folder}: {left}"
     return model.eval()
