@@ -59,6 +59,14 @@ def draw(digit, transform=UPRIGHT):
     return rows
 
 
+def rows_of(data):
+    """Of a file that png() has made."""
+    width, height = struct.unpack(">II", data[16:24])
+    at = data.index(b"IDAT")
+    body = zlib.decompress(data[at + 4 : at + 4 + struct.unpack(">I", data[at - 4 : at])[0]])
+    return [body[y * (width + 1) + 1 : (y + 1) * (width + 1)] for y in range(height)]
+
+
 def png(rows):
     """An 8-bit grey PNG file."""
 

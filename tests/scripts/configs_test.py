@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import unittest
 from pathlib import Path
@@ -45,6 +46,13 @@ class Configs(unittest.TestCase):
     def test_demo(self):
         plan = self.plan("demo.yaml", 4, *DATA)
         self.assertEqual(self.shape(plan), [("vision", 1, 1, 1), ("audio", 1, 1, 1), ("llm", 1, 1, 2)])
+
+    def test_demo_of_shards_is_the_demo_on_other_data(self):
+        plan = self.plan("demo-shards.yaml", 4, *DATA)
+        self.assertEqual(self.shape(plan), [("vision", 1, 1, 1), ("audio", 1, 1, 1), ("llm", 1, 1, 2)])
+        other = [re.sub("^#.*|demo-shards", "", (ROOT / "configs" / name).read_text(), flags=re.M).split("data:\n")
+                 for name in ("demo.yaml", "demo-shards.yaml")]
+        self.assertEqual(other[0][0], other[1][0])
 
     def test_long_context(self):
         plan = self.plan("long-context.yaml", 24)

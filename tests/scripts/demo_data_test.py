@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unittest
 import wave
@@ -18,7 +19,9 @@ sys.path.insert(0, str(ROOT / "scripts" / "demo-data"))
 sys.dont_write_bytecode = True
 
 import conversations  # noqa: E402
+import jpeg  # noqa: E402
 import pictures  # noqa: E402
+import shards  # noqa: E402
 import sounds  # noqa: E402
 import tokenizer  # noqa: E402
 
@@ -50,6 +53,21 @@ class Pictures(unittest.TestCase):
         self.assertEqual(zlib.decompress(body), b"\0" + rows[0] + b"\0" + rows[1])
         crc = struct.unpack(">I", data[at + 4 + size : at + 8 + size])[0]
         self.assertEqual(crc, zlib.crc32(b"IDAT" + body))
+        self.assertEqual(pictures.rows_of(data), rows)
+
+    def test_jpeg(self):
+        self.assertEqual(jpeg.ZIGZAG[:8] + jpeg.ZIGZAG[-2:], [0, 1, 8, 16, 9, 2, 3, 10, 62, 63])
+        self.assertEqual((jpeg.DC_CODES[11], jpeg.AC_CODES[0xF0], jpeg.AC_CODES[0xFA]), ("111111110", "11111111001", "1" * 15 + "0"))
+        self.assertEqual([jpeg.bits_of(v) for v in (0, 1, -1, 5, -5)], [(0, ""), (1, "1"), (1, "0"), (3, "101"), (3, "010")])
+        # 16 blocks whose mean does not change: each "00", no difference, and "1010", the end.
+        grey = jpeg.jpeg([bytes([128]) * 32] * 32)
+        self.assertEqual(grey[:4] + grey[-2:], b"\xff\xd8\xff\xe0\xff\xd9")
+        self.assertTrue(grey.endswith(b"\0\x3f\0" + int("001010" * 16, 2).to_bytes(12, "big") + b"\xff\xd9"))
+        # A cosine is one coefficient: 1/4 * 1/sqrt(2) * 8 rows * 127 * 4.
+        wave_row = bytes(round(128 + 127 * math.cos((2 * x + 1) * math.pi / 16)) for x in range(8))
+        coefficients = jpeg.quantized([[v - 128 for v in wave_row]] * 8, [1] * 64)
+        self.assertAlmostEqual(coefficients[1], 718.4, delta=4)
+        self.assertEqual([i for i, value in enumerate(coefficients) if abs(value) > 4], [1])
 
 
 class Sounds(unittest.TestCase):
@@ -132,6 +150,21 @@ class Data(unittest.TestCase):
             if "audio" in sample:
                 self.assertEqual(conversations.WORDS[int(sample["audio"].split("-")[2])], answer.pop(0))
             self.assertEqual(answer, [])
+
+    def test_shards_hold_the_same_samples(self):
+        with tarfile.open(self.demo / "shards" / "train-001.tar") as tar:
+            members = {member.name: tar.extractfile(member).read() for member in tar}
+        for number, sample in enumerate(self.samples("train.jsonl")[1000:1040]):
+            packed = json.loads(members[f"{number:06}.json"])["messages"]
+            self.assertEqual([turn["role"] for turn in packed], ["user", "assistant"])
+            self.assertEqual(packed[1]["content"], sample["conversations"][1]["value"])
+            marks = {"text": lambda part: part["text"], "image_url": lambda _: "<image>", "audio_url": lambda _: "<audio>"}
+            self.assertEqual("".join(marks[part["type"]](part) for part in packed[0]["content"]), sample["conversations"][0]["value"])
+            for file in sample.get("audios", [sample["audio"]] if "audio" in sample else []):
+                self.assertEqual(members[f"{number:06}.0.wav"], (self.demo / file).read_bytes())
+            if "image" in sample:
+                drawn = pictures.rows_of((self.demo / sample["image"]).read_bytes())
+                self.assertEqual(members[f"{number:06}.0.jpg"], jpeg.jpeg(drawn))
 
     def test_recordings_fit_one_second(self):
         for path in self.media("eval.jsonl", "audio"):
