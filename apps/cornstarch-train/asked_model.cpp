@@ -10,6 +10,7 @@
 #include "cornstarch/base/untrusted.h"
 #include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/config/load.h"
+#include "import_config.h"
 
 namespace cornstarch::app {
 
@@ -58,13 +59,14 @@ Result<void> check_weights(const RunConfig& config, const std::string& path) {
               "give the folder of a run that has trained it");
 }
 
+/// Of a whole checkpoint's folder, as `import` has it.
+std::optional<RunConfig> config_of_whole(const Imported& imported, Diagnostics& diagnostics) {
+  auto loaded = config::load_text(import_config(imported), imported.folder.string(), ".", {}, diagnostics);
+  return loaded && !diagnostics.has_errors() ? std::optional(std::move(loaded->config)) : std::nullopt;
+}
+
 /// Of a language model's folder.
-Result<RunConfig> config_of_llm(const fs::path& folder, const std::string& model_type) {
-  const auto wholes = catalog::whole_models();
-  if (std::find(wholes.begin(), wholes.end(), model_type) != wholes.end())
-    return fail(ExitCode::usage, cat("'", folder.string(), "' holds a whole checkpoint (", model_type, ")"),
-                cat("cornstarch-train import --hf ", folder.string(),
-                    " --out FOLDER writes a config, which can be asked: --model FOLDER/run.yaml"));
+RunConfig config_of_llm(const fs::path& folder, const std::string& model_type) {
   RunConfig config;
   config.model.llm.family = model_type;
   config.model.llm.pretrained = folder.string();
@@ -121,9 +123,16 @@ Result<std::optional<RunConfig>> config_of_model(const std::string& path, Diagno
     if (!sound) return tl::unexpected(sound.error());
   } else if (fs::exists(given / "config.json", ignored)) {
     const auto model_type = model_type_in(given / "config.json");
-    auto made = model_type ? config_of_llm(given, *model_type) : tl::unexpected(model_type.error());
-    if (!made) return tl::unexpected(made.error());
-    config = std::move(*made);
+    if (!model_type) return tl::unexpected(model_type.error());
+    if (std::ranges::count(catalog::whole_models(), *model_type) > 0) {
+      auto imported = read_imported(given);
+      if (!imported) return tl::unexpected(imported.error());
+      imported->data = (given / "config.json").string();
+      config = config_of_whole(*imported, diagnostics);
+      if (!config) return config;
+    } else {
+      config = config_of_llm(given, *model_type);
+    }
   } else {
     return fail(ExitCode::missing_input,
                 cat("'", path, "' holds neither a run (config.yaml) nor a model (config.json)"));

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cornstarch/base/result.h"
 #include "cornstarch/catalog/whole_model.h"
 
 namespace cornstarch::app {
@@ -25,6 +26,9 @@ struct Imported {
   std::string run_dir;
   std::int64_t sequence_length = 0;
 };
+
+/// What a folder says of itself; `data` and `media_root` are not its.
+Result<Imported> read_imported(const std::filesystem::path& folder);
 
 /// The config that trains it as it stands, with what one may want to change told beside it.
 std::string import_config(const Imported& imported);
