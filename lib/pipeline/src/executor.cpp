@@ -132,10 +132,10 @@ struct Executor::Impl {
   }
 
   StepSums run(const std::vector<plan::Instruction>& program, Pass pass) {
-    const auto doubles = at::TensorOptions(options.stage.device).dtype(at::kDouble);
-    pass.loss = at::zeros({}, doubles);
-    if (!pass.training) pass.sums.said = at::zeros({plan.num_microbatches, plan.microbatch_size}, doubles);
+    pass.loss = at::zeros({}, at::TensorOptions(options.stage.device).dtype(at::kDouble));
     mailbox.start(program, pass.activity, pass.inputs);
+    if (!pass.training)
+      pass.sums.said = at::zeros({plan.num_microbatches, plan.microbatch_size}, pass.loss.options());
     for (std::size_t i = 0; i < program.size(); ++i) {
       mailbox.post_ahead(i);
       if (!pass.activity.has_work(program[i])) {
