@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/catalog/families.h"
 #include "cornstarch/plan/names.h"
 
 namespace cornstarch::app {
@@ -46,6 +47,10 @@ std::string training(const config::Encoder& encoder, const std::vector<std::stri
   return cat("      train_only: [", last, "]  # usual: only what brings its features to the LLM\n");
 }
 
+catalog::ModelKind kind_of(const std::string& family) {
+  return std::ranges::find(catalog::families(), family, &catalog::FamilyInfo::name)->kind;
+}
+
 std::string text_of(const config::Encoder& encoder, const std::vector<std::string>& modules) {
   std::string out = cat("    ", encoder.name, ":\n      family: ", encoder.family,
                         "\n      pretrained: ", quoted(*encoder.pretrained), "\n");
@@ -54,7 +59,9 @@ std::string text_of(const config::Encoder& encoder, const std::vector<std::strin
     out += cat("      feature_layer: ", encoder.feature_layer,
                "\n      feature_select: ", config::name_of(encoder.feature_select), "\n");
   if (!encoder.feature_norm) out += "      feature_norm: false\n";
-  out += "      placeholder: \"<image>\"  # stands in conversations where a picture is\n";
+  const bool sees = catalog::media_of(kind_of(encoder.family)) == catalog::MediaKind::image;
+  out += sees ? "      placeholder: \"<image>\"  # stands in conversations where a picture is\n"
+              : "      placeholder: \"<audio>\"  # stands in conversations where a recording is\n";
   return out + training(encoder, modules) + stages(modules, "      ");
 }
 

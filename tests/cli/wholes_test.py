@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "wholes"
 LAUNCHERS = ("OMPI_", "PMI_", "PMIX_", "SLURM_", "MPI_", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-CASES = ("llava", "llava_siglip", "llava_next", "qwen2_vl", "qwen2_5_vl", "gemma3")
+CASES = ("llava", "llava_siglip", "llava_next", "qwen2_vl", "qwen2_5_vl", "gemma3", "qwen2_audio")
 program = ""  # absolute path, from the command line
 
 
@@ -69,7 +69,7 @@ class Wholes(unittest.TestCase):
     def checkpoint(self, case, **changes):
         """As a user has it: with its tokenizer."""
         folder = self.folder / case
-        shutil.copytree(GOLDEN / case, folder, ignore=shutil.ignore_patterns("golden.safetensors", "*.png", "train.jsonl"))
+        shutil.copytree(GOLDEN / case, folder, ignore=shutil.ignore_patterns("golden.safetensors", "*.png", "*.wav", "train.jsonl"))
         for name in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copy(ROOT / "configs" / "example" / name, folder)
         config = json.loads((folder / "config.json").read_text())
@@ -264,8 +264,8 @@ class Wholes(unittest.TestCase):
                          "error: '$/gemma3': config.json: mm_tokens_per_image: 4 x 4 patches cannot be averaged to 5 features\n")
         self.assertEqual(refused("llava", model_type="llama"),
                          "error: '$/llava' is no whole checkpoint that is known: its model_type is \"llama\"\n"
-                         "  help: parts are read of llava, llava_next, qwen2_vl, qwen2_5_vl, gemma3; a folder of one model is named "
-                         "without '#'\n")
+                         "  help: parts are read of llava, llava_next, qwen2_vl, qwen2_5_vl, gemma3, qwen2_audio; a folder of one model is "
+                         "named without '#'\n")
 
     def test_weights_that_are_missing_or_of_no_part_are_told(self):
         folder = self.checkpoint("llava")

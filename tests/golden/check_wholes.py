@@ -11,14 +11,15 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText, Qwen2AudioForConditionalGeneration
 
-from make_wholes import IMAGE, untiled
+from make_wholes import IMAGE, heard, untiled
 
 
 def load(folder, dtype=torch.float32):
-    model, info = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True, attn_implementation="eager",
-                                                              dtype=dtype)
+    audio = AutoConfig.from_pretrained(folder).model_type == "qwen2_audio"
+    of_type = Qwen2AudioForConditionalGeneration if audio else AutoModelForImageTextToText
+    model, info = of_type.from_pretrained(folder, output_loading_info=True, attn_implementation="eager", dtype=dtype)
     left = {key: sorted(value) for key, value in info.items() if value}
     assert not left, f"{folder}: {left}"
     return model.eval()
@@ -29,6 +30,8 @@ def logits(model, golden):
     kinds = (ids == IMAGE).long()
     if model.config.model_type == "llava_next":
         return untiled(model, ids, media)
+    if model.config.model_type == "qwen2_audio":
+        return heard(model, ids, media)
     if grid is not None:
         return model(input_ids=ids, pixel_values=media.flatten(1), image_grid_thw=grid, mm_token_type_ids=kinds).logits
     more = {"token_type_ids": kinds} if model.config.model_type == "gemma3" else {}

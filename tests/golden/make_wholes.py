@@ -4,13 +4,14 @@
     .deps/bin/python tests/golden/make_wholes.py [case...]
 
 Writes tests/golden/wholes/<case>/: the checkpoint as a user's folder has it (but for the tokenizer, which is that of
-configs/example), train.jsonl with its pictures, and golden.safetensors: of the first sample what the encoder takes
+configs/example), train.jsonl with its pictures or recordings, and golden.safetensors: of the first sample what the encoder takes
 (`media`, and `grid` where pictures have sizes of their own), ids, labels, logits; the loss of all. Needs torch 2.11 and
 transformers 5.17.
 """
 import json
 import re
 import sys
+import wave
 import zlib
 from pathlib import Path
 
@@ -23,13 +24,14 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import (Gemma3Config, Gemma3ForConditionalGeneration, LlavaConfig,
                           LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
-                          Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration)
+                          Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration,
+                          Qwen2VLConfig, Qwen2VLForConditionalGeneration)
 
 from make_models import randomize, save_weights
 
 ROOT = Path(__file__).parent / "wholes"
 TOKENIZER = Tokenizer.from_file(str(Path(__file__).parents[2] / "configs" / "example" / "tokenizer.json"))
-END, IMAGE = 1, 399  # ids
+END, IMAGE = 1, 399  # ids; IMAGE is a recording's, too
 TALKS = [("<image>\nWhat digit do you see?", "Seven."), ("Look:<image> which one is it?", "It is a three, not an eight.")]
 
 TEXT = dict(vocab_size=400, hidden_size=16, intermediate_size=22, num_hidden_layers=2, num_attention_heads=4,
@@ -37,6 +39,8 @@ TEXT = dict(vocab_size=400, hidden_size=16, intermediate_size=22, num_hidden_lay
 CLIP = dict(model_type="clip_vision_model", hidden_size=16, intermediate_size=26, num_hidden_layers=3, num_attention_heads=4,
             image_size=8, patch_size=4)
 SIGLIP = dict(CLIP, model_type="siglip_vision_model", vision_use_head=False)
+AUDIO = dict(model_type="qwen2_audio_encoder", d_model=16, encoder_ffn_dim=26, encoder_layers=2, encoder_attention_heads=4,
+             num_mel_bins=8, max_source_positions=8)
 MROPE = dict(rope_type="default", rope_theta=100.0, mrope_section=[2, 1, 1])
 
 CLIP_PICTURES = dict(image_processor_type="CLIPImageProcessor", do_resize=True, size={"shortest_edge": 8}, resample=3,
@@ -48,11 +52,15 @@ SIGLIP_PICTURES = dict(image_processor_type="SiglipImageProcessor", do_resize=Tr
 QWEN_PICTURES = dict(image_processor_type="Qwen2VLImageProcessor", do_resize=True, min_pixels=16, max_pixels=4096, resample=3,
                      do_rescale=True, rescale_factor=1 / 255, do_normalize=True, do_convert_rgb=True, patch_size=2,
                      temporal_patch_size=2, merge_size=2, image_mean=[0.48, 0.46, 0.41], image_std=[0.27, 0.26, 0.28])
+# One second: as long as the encoder hears.
+RECORDINGS = dict(feature_extractor_type="WhisperFeatureExtractor", feature_size=8, sampling_rate=16000, hop_length=1000,
+                  chunk_length=1, n_fft=400, padding_side="right", padding_value=0.0, dither=0.0, return_attention_mask=True)
 
 
 def hub(name):
     """As the hub's files call weights, all written before transformers 4.52."""
-    name = name.replace("model.vision_tower.", "vision_tower.vision_model.").replace("model.multi_modal_projector.", "multi_modal_projector.")
+    name = name.replace("model.vision_tower.", "vision_tower.vision_model.").replace("model.audio_tower.", "audio_tower.")
+    name = name.replace("model.multi_modal_projector.", "multi_modal_projector.")
     return re.sub(r"^lm_head", "language_model.lm_head", name.replace("model.language_model.", "language_model.model."))
 
 
@@ -100,6 +108,8 @@ CASES = {
         Gemma3ForConditionalGeneration, hub, torch.float32, 1,
         dict(SIGLIP_PICTURES, image_processor_type="Gemma3ImageProcessor", size={"height": 16, "width": 16}, resample=2,
              do_pan_and_scan=None), [(16, 16), (16, 16)]),
+    "qwen2_audio": (Qwen2AudioConfig, dict(audio_config=AUDIO, text_config=dict(TEXT, model_type="qwen2"), audio_token_index=IMAGE),
+                    Qwen2AudioForConditionalGeneration, hub, torch.float32, 1, RECORDINGS, [(16000,), (16000,)]),
 }
 
 
@@ -133,12 +143,21 @@ def row(talk, features):
     return asked + told, [-100] * len(asked) + told
 
 
-def pictures(folder, sizes):
+def media(folder, sizes):
+    """Pictures of so many pixels, or recordings of so many samples; and the talks about them."""
     noise = numpy.random.default_rng(zlib.crc32(folder.name.encode()))
-    for i, (height, width) in enumerate(sizes):
-        Image.fromarray(noise.integers(0, 256, (height, width, 3), dtype=numpy.uint8)).save(folder / f"{i}.png")
-    lines = [{"id": str(i), "image": f"{i}.png", "conversations": [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]}
-             for i, (question, answer) in enumerate(TALKS)]
+    kind, ending = ("image", "png") if len(sizes[0]) == 2 else ("audio", "wav")
+    for i, size in enumerate(sizes):
+        path = folder / f"{i}.{ending}"
+        if kind == "image":
+            Image.fromarray(noise.integers(0, 256, (*size, 3), dtype=numpy.uint8)).save(path)
+            continue
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, RECORDINGS["sampling_rate"], 0, "NONE", ""))
+            file.writeframes(noise.integers(-2**15, 2**15, size, dtype=numpy.int16).tobytes())
+    lines = [{"id": str(i), kind: f"{i}.{ending}", "conversations": [
+        {"from": "human", "value": question.replace("<image>", f"<{kind}>")}, {"from": "gpt", "value": answer}]}
+        for i, (question, answer) in enumerate(TALKS)]
     (folder / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -150,7 +169,24 @@ def untiled(model, ids, pixels):
     return model(inputs_embeds=embedded.masked_scatter((ids == IMAGE).unsqueeze(-1).expand_as(embedded), rows)).logits
 
 
+def prepare(processor, path):
+    if path.suffix == ".png":
+        return processor(Image.open(path), return_tensors="pt")
+    with wave.open(str(path)) as file:
+        samples = numpy.frombuffer(file.readframes(file.getnframes()), dtype=numpy.int16).astype(numpy.float32) / 2**15
+    return processor(samples, sampling_rate=file.getframerate(), return_tensors="pt")
+
+
+def heard(model, ids, features):
+    """Of recordings as long as the encoder hears."""
+    return model(input_ids=ids, input_features=features, feature_attention_mask=torch.ones_like(features[:, 0], dtype=torch.long),
+                 attention_mask=torch.ones_like(ids)).logits
+
+
 def compute(model, prepared, talk):
+    if isinstance(model, Qwen2AudioForConditionalGeneration):
+        ids, labels = (torch.tensor([x]) for x in row(talk, model.config.audio_config.max_source_positions // 2))
+        return ids, labels, heard(model, ids, prepared["input_features"])
     pixels, grid = prepared["pixel_values"], prepared.get("image_grid_thw")
     if grid is not None:
         features = int(grid.prod()) // model.config.vision_config.spatial_merge_size**2
@@ -177,28 +213,31 @@ def make(case):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(config_json(case, model, dtype))
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=1) + "\n")
-    pictures(folder, sizes)
-    tied = model.config.tie_word_embeddings
+    media(folder, sizes)
+    tied = getattr(model.config, "tie_word_embeddings", False)
     save_weights(folder, {names(name): p.detach().to(dtype).contiguous() for name, p in model.named_parameters()
                           if not (tied and name.startswith("lm_head"))}, files)
     golden, losses, targets = {}, 0, 0
     said = dict(preprocessor)
-    kind = said.pop("image_processor_type").replace("LlavaNext", "CLIP")  # without tiles
-    processor = getattr(transformers, kind + "Pil")(**said)
+    if "feature_extractor_type" in said:
+        processor = getattr(transformers, said.pop("feature_extractor_type"))(**said)
+    else:
+        kind = said.pop("image_processor_type").replace("LlavaNext", "CLIP")  # without tiles
+        processor = getattr(transformers, kind + "Pil")(**said)
     for i, talk in enumerate(TALKS):
-        prepared = processor(Image.open(folder / f"{i}.png"), return_tensors="pt")
+        prepared = prepare(processor, next(folder.glob(f"{i}.*")))
         with torch.no_grad():
             ids, labels, logits = compute(model, prepared, talk)
         losses += F.cross_entropy(logits[0, :-1], labels[0, 1:], reduction="sum").item()
         targets += int((labels[:, 1:] >= 0).sum())
         if i > 0:
             continue
-        media = prepared["pixel_values"]
+        item = prepared["pixel_values" if "pixel_values" in prepared else "input_features"]
         if "image_grid_thw" in prepared:
             vision = model.config.vision_config
             golden["grid"] = prepared["image_grid_thw"]
-            media = media.view(-1, 3, vision.temporal_patch_size, vision.patch_size, vision.patch_size)
-        golden.update(media=media, ids=ids, labels=labels, logits=logits)
+            item = item.view(-1, 3, vision.temporal_patch_size, vision.patch_size, vision.patch_size)
+        golden.update(media=item, ids=ids, labels=labels, logits=logits)
     golden["loss"] = torch.tensor(losses / targets)
     save_file({k: v.contiguous().clone() for k, v in golden.items()}, folder / "golden.safetensors")
 

@@ -164,7 +164,7 @@ const Family& whisper_family() {
 const Family& qwen2_audio_family() {
   static const Family family{
       .info = {"qwen2_audio_encoder", ModelKind::audio, "Qwen2-Audio's encoder (Qwen2AudioEncoder)"},
-      .section = "",
+      .section = "audio_config",
       .model_types = {"qwen2_audio_encoder"},
       .architecture = "Qwen2AudioEncoder",
       .build = build_qwen2_audio,

@@ -13,9 +13,10 @@ namespace {
 using Names = std::vector<NameRule>;
 
 /// As files of transformers before 4.52, and all that the hub has, call them; then as its classes do since.
-Names llava_names(const Names& projector) {
-  Names names = {{"vision_tower.", "vision", ""},
-                 {"model.vision_tower.", "vision", ""},
+/// `encoder`: whose tower it is.
+Names llava_names(const std::string& encoder, const Names& projector) {
+  Names names = {{encoder + "_tower.", encoder, ""},
+                 {"model." + encoder + "_tower.", encoder, ""},
                  {"language_model.", "llm", ""},
                  {"model.language_model.", "llm", "model."},
                  {"lm_head.", "llm", "lm_head."}};
@@ -28,8 +29,8 @@ Names llava_names(const Names& projector) {
 }
 
 Names llava_names() {
-  return llava_names(
-      {{"linear_1.", "projector", "projector.in_proj."}, {"linear_2.", "projector", "projector.out_proj."}});
+  return llava_names("vision", {{"linear_1.", "projector", "projector.in_proj."},
+                                {"linear_2.", "projector", "projector.out_proj."}});
 }
 
 Names qwen_names() {
@@ -99,6 +100,10 @@ void connect_gemma3(HfConfig& whole, const ModelSpec& encoder, config::Encoder& 
   out.projector.avg_pool = static_cast<int>(std::max<std::int64_t>(1, stride));
 }
 
+void connect_linear(HfConfig&, const ModelSpec&, config::Encoder& out) {
+  out.projector.type = config::ProjectorType::linear;
+}
+
 void connect_nothing(HfConfig&, const ModelSpec&, config::Encoder& out) {
   out.projector.type = config::ProjectorType::none;
 }
@@ -123,12 +128,16 @@ std::vector<WholeSpec> make_specs() {
   all.push_back({.model_type = "gemma3",
                  .parts = {{"vision", "vision_config", "siglip_vision_model", true},
                            {"llm", "text_config", "gemma3_text", true}},
-                 .names = llava_names(
-                     {{"mm_soft_emb_norm.", "projector", "projector.norm."},
-                      {"mm_input_projection_weight", "projector", "projector.projection.weight", true}}),
+                 .names = llava_names("vision", {{"mm_soft_emb_norm.", "projector", "projector.norm."},
+                                                 {"mm_input_projection_weight", "projector",
+                                                  "projector.projection.weight", true}}),
                  .processors = {{"Gemma3ImageProcessor", "SiglipImageProcessor"}},
                  .attention_mask = config::AttentionMask::image_bidirectional,
                  .connect = connect_gemma3});
+  all.push_back({.model_type = "qwen2_audio",
+                 .parts = {{"audio", "audio_config", "qwen2_audio_encoder"}, {"llm", "text_config", "qwen2"}},
+                 .names = llava_names("audio", {{"linear.", "projector", "projector.projection."}}),
+                 .connect = connect_linear});
   return all;
 }
 

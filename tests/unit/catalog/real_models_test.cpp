@@ -70,21 +70,19 @@ TEST_CASE("models that are known") {
 }
 
 TEST_CASE("whole checkpoints whose parts are known") {
-  const auto read_in_parts = [](const std::string& encoder, const std::string& llm) {
-    return cat(
-        "declare its parts separately, each read from the whole by its name (pretrained: FOLDER#vision, "
-        "FOLDER#llm): its encoder under model.encoders (family: ",
-        encoder, "), its language model under model.llm (family: ", llm,
-        "); 'cornstarch-train import' writes such a config");
+  const auto read_in_parts = [](const std::string& encoder, const std::string& llm,
+                                const std::string& part = "vision") {
+    return cat("declare its parts separately, each read from the whole by its name (pretrained: FOLDER#",
+               part, ", FOLDER#llm): its encoder under model.encoders (family: ", encoder,
+               "), its language model under model.llm (family: ", llm,
+               "); 'cornstarch-train import' writes such a config");
   };
   CHECK(refused("llava-1.5-7b-hf", kAny) ==
         Lines{whole("llava"), read_in_parts("clip_vision_model", "llama")});
   CHECK(refused("gemma-3-4b-it", kAny) ==
         Lines{whole("gemma3"), read_in_parts("siglip_vision_model", "gemma3_text")});
   CHECK(refused("Qwen2-Audio-7B-Instruct", kAny) ==
-        Lines{whole("qwen2_audio"),
-              "declare its parts separately, each with a folder of its own: its encoder under model.encoders "
-              "(family: qwen2_audio_encoder), its language model under model.llm (family: qwen2)"});
+        Lines{whole("qwen2_audio"), read_in_parts("qwen2_audio_encoder", "qwen2", "audio")});
   for (const std::string family : {"qwen2_vl", "qwen2_5_vl"})
     CHECK(refused(family == "qwen2_vl" ? "Qwen2-VL-7B-Instruct" : "Qwen2.5-VL-7B-Instruct", kAny) ==
           Lines{whole(family), read_in_parts(family + "_vision", family + "_text")});

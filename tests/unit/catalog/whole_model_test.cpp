@@ -128,6 +128,9 @@ TEST_CASE("what tensors of whole checkpoints are, in files of any age") {
   CHECK(said("qwen2_vl", "model.visual.blocks.0.x") == "vision: blocks.0.x");
   CHECK(said("gemma3", "model.multi_modal_projector.mm_input_projection_weight") ==
         "projector: projector.projection.weight transposed");
+  CHECK(said("qwen2_audio", "audio_tower.conv1.bias") == "audio: conv1.bias");
+  CHECK(said("qwen2_audio", "multi_modal_projector.linear.bias") == "projector: projector.projection.bias");
+  CHECK(said("qwen2_audio", "language_model.model.norm.weight") == "llm: model.norm.weight");
 }
 
 TEST_CASE("what transformers' classes call a part's tensors") {
@@ -140,6 +143,7 @@ TEST_CASE("what transformers' classes call a part's tensors") {
   CHECK(said("llava", "projector", "projector.out_proj.bias") == "model.multi_modal_projector.linear_2.bias");
   CHECK(said("gemma3", "projector", "projector.projection.weight") ==
         "model.multi_modal_projector.mm_input_projection_weight transposed");
+  CHECK(said("qwen2_audio", "audio", "layers.0.x") == "model.audio_tower.layers.0.x");
   CHECK(said("qwen2_vl", "llm", "model.layers.0.x") == "model.language_model.layers.0.x");
   CHECK(said("qwen2_vl", "vision", "merger.mlp.0.weight") == "model.visual.merger.mlp.0.weight");
 }
@@ -156,8 +160,9 @@ TEST_CASE("parts that are not there are told") {
   CHECK(whole.error().message ==
         cat("'", place, "' is no whole checkpoint that is known: its model_type is \"llama\""));
   CHECK(whole.error().help ==
-        "parts are read of llava, llava_next, qwen2_vl, qwen2_5_vl, gemma3; a folder of one model is named "
-        "without '#'");
+        "parts are read of llava, llava_next, qwen2_vl, qwen2_5_vl, gemma3, qwen2_audio; a folder of one "
+        "model is "
+        "named without '#'");
 }
 
 TEST_CASE("what prepares a part's pictures may stand in a file of the whole") {
