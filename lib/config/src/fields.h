@@ -580,8 +580,7 @@ struct Describe<RunConfig> : NoGroups {
               {.hints = {"zero", "zero_stage", "fsdp", "sharding_strategy"}}),
         field("reduce_dtype", &RunConfig::reduce_dtype,
               "The type in which gradients travel between replicas, with `precision: bf16` or `fp8`; each "
-              "replica's own "
-              "add up in fp32.",
+              "replica's own add up in fp32.",
               {.hints = {"grad_reduce_dtype", "gradient_reduce_dtype", "grad_reduce_in_fp32",
                          "allreduce_dtype"}}),
         field("device", &RunConfig::device, "What computes."),
