@@ -120,9 +120,12 @@ class Asking(unittest.TestCase):
     def test_a_conversation_is_read_from_standard_input(self):
         question, image, answer = self.first()
         unmarked = question.replace("<image>", "").strip()
-        done = self.ask(stdin=f"/image {image}\n{unmarked}\n/new\n/image {image}\n{unmarked}\n/image nowhere.png\nWhat?\n/quit\nno more\n")
+        # A file that cannot be read goes with its question.
+        done = self.ask(stdin=f"/image nowhere.png\n{unmarked}\n/image {image}\n{unmarked}\n/new\n/image {image}\n{unmarked}\n"
+                              "/quit\nno more\n")
         self.assertEqual(done.stdout.splitlines(), [answer, answer])
         self.assertIn("nowhere.png", done.stderr)
+        self.assertIn("the files that came since the last answer are forgotten", done.stderr)
 
     def test_an_llm_folder_alone_and_what_cannot_be_asked(self):
         self.ask("--prompt", "Hello", "--max-tokens", 3, model=self.run_folder / "model" / "llm")

@@ -44,8 +44,9 @@ void made_up(fuzz::Input& input) {
   const auto images = add(input, json, "image", "images");
   const auto audios = add(input, json, "audio", "audios");
   auto asked = read_asked(json.dump(-1, ' ', input.yes()));
-  require(asked.has_value() && asked->turns.size() == 1 && asked->turns[0].text == question);
-  require(asked->system == system && asked->answers == answers);
+  require(asked.has_value() && asked->turns.size() == (system.empty() ? 1 : 2));
+  require(asked->turns.back().text == question && asked->turns.back().role == Role::user);
+  require(asked->turns.front().text == (system.empty() ? question : system) && asked->answers == answers);
   require(asked->of(MediaKind::image) == images && asked->of(MediaKind::audio) == audios);
 }
 
@@ -56,9 +57,9 @@ void any(std::string_view json) {
     require(!asked.error().message.empty());
     return;
   }
-  require(!asked->turns.empty() && !asked->turns.back().of_model);
+  require(!asked->turns.empty() && asked->turns.back().role != Role::assistant);
   std::size_t marks = 0, files = 0;
-  for (const Asked::Turn& turn : asked->turns) marks += has_part_mark(turn.text) ? 1 : 0;
+  for (const Turn& turn : asked->turns) marks += has_part_mark(turn.text) ? 1 : 0;
   for (const auto& of_kind : asked->files) files += of_kind.size();
   require(marks <= files);
   for (const std::string& answer : asked->answers)

@@ -52,43 +52,31 @@ Result<Asked> read_single_question(const Json& json) {
   if (!done) return tl::unexpected(done.error());
   if (question.size() != 1)
     return fail(ExitCode::bad_data, cat("not one question but ", question.empty() ? "none" : "several"));
-  out.turns.push_back({std::move(question.front()), false});
   if (system.size() > 1) return fail(ExitCode::bad_data, "not one 'system' but several");
-  if (!system.empty()) out.system = std::move(system.front());
+  for (std::string& text : system)
+    if (!text.empty()) out.turns.push_back({Role::system, std::move(text)});
+  out.turns.push_back({Role::user, std::move(question.front())});
   return out;
 }
 
 /// Up to its last answer, which is the right one.
 Asked asked_in(Conversation conversation) {
   Asked out;
-  for (Turn& turn : conversation.turns) {
-    if (turn.role == Role::system && out.turns.empty())
-      out.system = std::move(turn.text);
-    else
-      out.turns.push_back({std::move(turn.text), turn.role == Role::assistant});
-  }
+  out.turns = std::move(conversation.turns);
   out.files = std::move(conversation.files);
-  if (!out.turns.empty() && out.turns.back().of_model) {
+  if (!out.turns.empty() && out.turns.back().role == Role::assistant) {
     out.answers.push_back(std::move(out.turns.back().text));
     out.turns.pop_back();
   }
   return out;
 }
 
-Conversation conversation_of(Asked asked) {
-  Conversation out;
-  if (!asked.system.empty()) out.turns.push_back({Role::system, std::move(asked.system)});
-  for (Asked::Turn& turn : asked.turns)
-    out.turns.push_back({turn.of_model ? Role::assistant : Role::user, std::move(turn.text)});
-  out.files = std::move(asked.files);
-  return out;
-}
+bool is_users(const Turn& turn) { return turn.role == Role::user; }
 
 /// How many places of a kind the turns have.
-std::size_t places(std::span<const Asked::Turn> turns, MediaKind kind,
-                   const std::vector<MediaSource>& media) {
+std::size_t places(std::span<const Turn> turns, MediaKind kind, const std::vector<MediaSource>& media) {
   std::size_t out = 0;
-  for (const Asked::Turn& turn : turns)
+  for (const Turn& turn : turns)
     for (const Stretch& stretch : cut_at_placeholders(turn.text, media))
       if (stretch.encoder >= 0 && media[static_cast<std::size_t>(stretch.encoder)].kind == kind) ++out;
   return out;
@@ -104,8 +92,15 @@ Result<Asked> read_asked(std::string_view text) {
   auto conversation = read_conversation(text);
   if (!conversation) return tl::unexpected(conversation.error());
   Asked out = asked_in(std::move(*conversation));
-  if (out.turns.empty()) return fail(ExitCode::bad_data, "nothing is asked in front of the answer");
+  if (std::ranges::none_of(out.turns, is_users))
+    return fail(ExitCode::bad_data, "nothing is asked in front of the answer");
   return out;
+}
+
+std::string readable(std::string text) {
+  for (const std::string_view mark : kPartMarks)
+    for (std::size_t at; (at = text.find(mark)) != std::string::npos;) text.erase(at, mark.size());
+  return text;
 }
 
 struct Prompter::State {
@@ -175,23 +170,34 @@ std::optional<std::int64_t> Prompter::answer_end_id() const {
 }
 
 void Prompter::mark_places(Asked& asked) const {
+  const auto last = std::find_if(asked.turns.rbegin(), asked.turns.rend(), is_users);
+  if (last == asked.turns.rend()) return;
   const std::vector<MediaSource>& media = state_->options.media;
   std::string marks;
-  for (std::size_t k = 0; k < kMediaKinds && !asked.turns.empty(); ++k) {
+  for (std::size_t k = 0; k < kMediaKinds; ++k) {
     const auto kind = static_cast<MediaKind>(k);
     const auto taker = std::find_if(media.begin(), media.end(),
                                     [&](const MediaSource& source) { return source.kind == kind; });
-    if (taker == media.end() || places({&asked.turns.back(), 1}, kind, media) > 0) continue;
+    if (taker == media.end() || places({&*last, 1}, kind, media) > 0) continue;
     for (std::size_t i = places(asked.turns, kind, media); i < asked.files[k].size(); ++i)
       marks += taker->placeholder + "\n";
   }
-  if (!asked.turns.empty()) asked.turns.back().text.insert(0, marks);
+  last->text.insert(0, marks);
+}
+
+std::string Prompter::as_answer(std::string_view said) const {
+  std::string out;
+  for (const Stretch& stretch : cut_at_placeholders(said, state_->options.media))
+    if (stretch.encoder < 0) out += stretch.text;
+  return readable(std::string(trim(out)));
 }
 
 Result<Prompt> Prompter::operator()(Asked asked, const fs::path& root) const {
   const std::vector<MediaSource>& sources = state_->options.media;
   mark_places(asked);
-  const Conversation conversation = conversation_of(std::move(asked));
+  Conversation conversation;
+  conversation.turns = std::move(asked.turns);
+  conversation.files = std::move(asked.files);
   Prompt out;
   out.extents.resize(sources.size());
   out.media.resize(sources.size());

@@ -39,7 +39,8 @@ std::vector<std::int64_t> nucleus(const std::vector<double>& weights, double sha
 
 std::int64_t Sampler::next(std::span<const double> logits) {
   const auto largest = std::max_element(logits.begin(), logits.end());
-  if (std::any_of(logits.begin(), logits.end(), [](double x) { return std::isnan(x); }))
+  const bool numbers = std::none_of(logits.begin(), logits.end(), [](double x) { return std::isnan(x); });
+  if (!numbers || !std::isfinite(*largest))
     throw Failure(ExitCode::numerics, "the model's logits are no numbers",
                   "its weights may be broken; or another --precision may have room for its activations");
   if (sampling_.temperature <= 0) return largest - logits.begin();

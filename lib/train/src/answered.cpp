@@ -1,5 +1,6 @@
 #include "answered.h"
 
+#include "cornstarch/dataio/prompt.h"
 #include "cornstarch/dataio/scores.h"
 
 namespace cornstarch::train {
@@ -8,7 +9,7 @@ using Json = nlohmann::ordered_json;
 
 Json answered(Json from, const std::string& question, const std::string& answer, bool cut_off,
               const std::vector<std::string>& right) {
-  from["question"] = question;
+  from["question"] = dataio::readable(question);
   from["answer"] = answer;
   if (cut_off) from["cut_off"] = true;
   if (right.empty()) return from;

@@ -37,6 +37,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using dataio::Asked;
 using dataio::MediaKind;
+using dataio::Role;
 
 /// Lines that cannot be used and are named.
 constexpr int kNamed = 20;
@@ -114,11 +115,8 @@ class Asker {
   }
 
   int once() {
-    Asked asked;
-    asked.system = options_.system;
-    asked.turns.push_back({options_.prompt});
-    asked.of(MediaKind::image) = options_.images;
-    asked.of(MediaKind::audio) = options_.audios;
+    Asked asked = fresh();
+    asked.turns.push_back({Role::user, options_.prompt});
     return say(asked, "1").ended == generate::Ended::stopped ? exit_of_interrupt() : 0;
   }
 
@@ -126,6 +124,15 @@ class Asker {
   int answer_questions();
 
  private:
+  /// Nothing asked yet.
+  Asked fresh() const {
+    Asked out;
+    if (!options_.system.empty()) out.turns.push_back({Role::system, options_.system});
+    out.of(MediaKind::image) = options_.images;
+    out.of(MediaKind::audio) = options_.audios;
+    return out;
+  }
+
   static int exit_of_interrupt() { return static_cast<int>(ExitCode::signal_base) + SIGINT; }
 
   /// Shows an answer as it comes. What the model has said is the end of `said`.
@@ -172,11 +179,7 @@ int Asker::talk() {
   if (person)
     console().say(
         "Ask; /image FILE and /audio FILE go with the next question, /new forgets, /quit or Ctrl-D ends");
-  Asked asked, fresh;
-  fresh.system = options_.system;
-  fresh.of(MediaKind::image) = options_.images;
-  fresh.of(MediaKind::audio) = options_.audios;
-  asked = fresh;
+  Asked asked = fresh(), answered = asked;
   std::string line;
   for (int number = 1; person && std::fputs("> ", stderr), std::getline(std::cin, line);) {
     const std::string text(trim(line));
@@ -187,22 +190,25 @@ int Asker::talk() {
     if (text.empty()) continue;
     if (text == "/quit") break;
     if (text == "/new") {
-      asked = fresh;
+      asked = answered = fresh();
     } else if (const auto image = file_of("/image ")) {
       asked.of(MediaKind::image).push_back(*image);
     } else if (const auto audio = file_of("/audio ")) {
       asked.of(MediaKind::audio).push_back(*audio);
     } else {
       Asked next = asked;
-      next.turns.push_back({text});
+      next.turns.push_back({Role::user, text});
       prompter_.mark_places(next);
       try {
         std::string said;
         say(next, std::to_string(number++), &said);
-        next.turns.push_back({std::move(said), true});
-        asked = std::move(next);
+        next.turns.push_back({Role::assistant, prompter_.as_answer(said)});
+        asked = answered = std::move(next);
       } catch (const Failure& failure) {
         report(failure.error());
+        if (asked.files != answered.files)
+          log::warning("the files that came since the last answer are forgotten");
+        asked = answered;
       }
       interrupted = 0;
     }

@@ -51,9 +51,10 @@ Prompter prompter(std::vector<MediaSource> media) {
 TEST_CASE("a question is a line of its own, or a conversation up to its last answer", "[dataio][prompt]") {
   const Asked one = asked(
       R"({"question": "Which?", "system": "Be brief.", "images": ["a", "b"], "answers": ["7", "seven"]})");
-  CHECK(one.system == "Be brief.");
-  REQUIRE(one.turns.size() == 1);
-  CHECK(one.turns[0].text == "Which?");
+  REQUIRE(one.turns.size() == 2);
+  CHECK(one.turns[0].role == Role::system);
+  CHECK(one.turns[0].text == "Be brief.");
+  CHECK(one.turns[1].text == "Which?");
   CHECK(one.files[0] == std::vector<std::string>{"a", "b"});
   CHECK(one.answers == std::vector<std::string>{"7", "seven"});
   CHECK(asked(R"({"prompt": "p", "audio": "a", "answer": "x"})").files[1] == std::vector<std::string>{"a"});
@@ -61,11 +62,19 @@ TEST_CASE("a question is a line of its own, or a conversation up to its last ans
   const Asked talk = asked(
       R"({"system": "s", "conversations": [{"from": "human", "value": "1"}, {"from": "gpt", "value": "2"},
           {"from": "human", "value": "3"}, {"from": "gpt", "value": "4"}], "image": "i"})");
-  CHECK(talk.system == "s");
-  REQUIRE(talk.turns.size() == 3);
-  CHECK(talk.turns[1].of_model);
-  CHECK(talk.turns[2].text == "3");
+  REQUIRE(talk.turns.size() == 4);
+  CHECK(talk.turns[0].role == Role::system);
+  CHECK(talk.turns[2].role == Role::assistant);
+  CHECK(talk.turns[3].text == "3");
   CHECK(talk.answers == std::vector<std::string>{"4"});
+
+  const Asked ruled = asked(
+      R"({"messages": [{"role": "system", "content": "a"}, {"role": "system", "content": "b"},
+          {"role": "user", "content": "1"}, {"role": "assistant", "content": "2"},
+          {"role": "system", "content": "c"}, {"role": "user", "content": "3"}]})");
+  std::string said;
+  for (const Turn& turn : ruled.turns) said += (turn.role == Role::system ? "!" : "") + turn.text;
+  CHECK(said == "!a!b12!c3");
   CHECK(asked(R"({"conversations": [{"from": "human", "value": "1"}]})").answers.empty());
 
   CHECK(problem(R"({"question": 3})") == "'question' must be text, not a number");
@@ -83,7 +92,7 @@ TEST_CASE("files without a place stand in front of the last turn", "[dataio][pro
   const Prompter ask = prompter({pictures("<image>"), pictures("<other>")});
   const auto marked = [&](std::vector<std::string> turns, std::size_t files) {
     Asked in;
-    for (std::string& text : turns) in.turns.push_back({std::move(text)});
+    for (std::string& text : turns) in.turns.push_back({Role::user, std::move(text)});
     in.files[0].assign(files, "seven.png");
     ask.mark_places(in);
     return in.turns.back().text;
@@ -95,10 +104,17 @@ TEST_CASE("files without a place stand in front of the last turn", "[dataio][pro
   CHECK(marked({"What <other>?"}, 2) == "What <other>?");
 }
 
+TEST_CASE("what a model has said is kept as an answer: no place of a file, no mark", "[dataio][prompt]") {
+  const Prompter ask = prompter({pictures("<image>")});
+  CHECK(ask.as_answer(" Seven.\n") == "Seven.");
+  CHECK(ask.as_answer("An <image> of a \xEF\xB7\x90 seven <image>") == "An  of a  seven");
+  CHECK(readable("What \xEF\xB7\x91is this?") == "What is this?");
+}
+
 TEST_CASE("prompts have their media, and say what is wrong with them", "[dataio][prompt]") {
   const Prompter ask = prompter({pictures("<image>")});
   Asked question;
-  question.turns.push_back({"What <image> is this?"});
+  question.turns.push_back({Role::user, "What <image> is this?"});
   question.files[0] = {"seven.png"};
   const auto prompt = ask(question, kExample);
   REQUIRE(prompt.has_value());

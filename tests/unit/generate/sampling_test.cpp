@@ -86,6 +86,10 @@ TEST_CASE("what is drawn is a function of the seed and of the answer", "[generat
 }
 
 TEST_CASE("logits that are no numbers are said to be none", "[generate][sampling]") {
-  CHECK_THROWS_WITH(drawn({1, std::numeric_limits<double>::quiet_NaN()}, {}, "", 1),
-                    "the model's logits are no numbers");
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN(),
+                   kInf = std::numeric_limits<double>::infinity();
+  for (const auto& logits : std::vector<std::vector<double>>{{1, kNan}, {1, kInf}, {-kInf, -kInf}})
+    for (const double temperature : {0.0, 1.0})
+      CHECK_THROWS_WITH(drawn(logits, {temperature, 1, 0}, "", 1), "the model's logits are no numbers");
+  CHECK(drawn({-kInf, 1}, {1, 1, 0}, "", 1) == std::vector<std::int64_t>{1});
 }

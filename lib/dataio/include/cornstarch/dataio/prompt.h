@@ -8,17 +8,13 @@
 #include <string_view>
 #include <vector>
 
+#include "cornstarch/dataio/chat_template.h"
 #include "cornstarch/dataio/conversations.h"
 
 namespace cornstarch::dataio {
 
 /// What a model is asked.
 struct Asked {
-  struct Turn {
-    std::string text;
-    bool of_model = false;
-  };
-  std::string system;
   std::vector<Turn> turns;                                  ///< up to the answer that is asked for
   std::array<std::vector<std::string>, kMediaKinds> files;  ///< by MediaKind
   std::vector<std::string> answers;                         ///< right ones, where they are known
@@ -30,6 +26,9 @@ struct Asked {
 /// {"question": text, "image"|"images": ..., "answer": text | "answers": [text, ...]}, where "prompt" says
 /// the same as "question".
 Result<Asked> read_asked(std::string_view json);
+
+/// A turn as people read it: without the marks of its parts, which are listed beside it.
+std::string readable(std::string text);
 
 /// As an LLM and its encoders take it.
 struct Prompt {
@@ -46,11 +45,14 @@ class Prompter {
   Prompter(Prompter&&) noexcept;
   ~Prompter();
 
-  /// Files for which no turn has a placeholder get theirs in front of the last turn, a line each, unless that
-  /// has some of their kind.
+  /// Files for which no turn has a placeholder get theirs in front of the user's last turn, a line each,
+  /// unless that has some of their kind.
   void mark_places(Asked& asked) const;
   /// With places marked. Media are found inside `root`, or where it is empty wherever their paths lead.
   Result<Prompt> operator()(Asked asked, const std::filesystem::path& root = {}) const;
+  /// What a model has said, trimmed as samples' answers are and without placeholders, for which there is no
+  /// file.
+  std::string as_answer(std::string_view said) const;
   const Tokenizer& tokenizer() const;
   /// The token that ends an answer by the template.
   std::optional<std::int64_t> answer_end_id() const;
