@@ -54,6 +54,25 @@ Result<fs::path> whole_of(const catalog::Modalities& parts) {
   return whole;
 }
 
+/// All of it or nothing: what does not get whole leaves no folder that looks as if it were.
+Result<ExportedWhole> write(const TrainedWhole& trained, const Args& args) {
+  const fs::path out = fs::absolute(args.out).lexically_normal();
+  fs::path partial = out.has_filename() ? out : out.parent_path();
+  partial += ".partial";
+  std::error_code error;
+  fs::remove_all(partial, error);  // of a try that was killed
+  auto done = args.adapters ? export_adapters(trained, partial) : export_whole(trained, partial);
+  if (done) fs::rename(partial, out, error);
+  if (!done || error) {
+    std::error_code ignored;
+    fs::remove_all(partial, ignored);
+  }
+  if (done && error)
+    return fail(ExitCode::io,
+                cat("cannot name '", partial.string(), "' '", args.out, "': ", error.message()));
+  return done;
+}
+
 ExitCode run(const Args& args) {
   if (args.run.empty() || args.out.empty())
     return complain({ExitCode::usage, cat(args.run.empty() ? "--run" : "--out", " is missing"),
@@ -74,7 +93,7 @@ ExitCode run(const Args& args) {
   const auto whole = whole_of(*parts);
   if (!whole) return complain(whole.error());
   const TrainedWhole trained{*whole, run / "model", std::move(*parts)};
-  const auto done = args.adapters ? export_adapters(trained, args.out) : export_whole(trained, args.out);
+  const auto done = write(trained, args);
   if (!done) return complain(done.error());
   if (args.adapters)
     return print_out(cat(args.out, ": adapters in PEFT's format for '", whole->string(), "', ", done->tensors,

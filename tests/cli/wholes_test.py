@@ -295,6 +295,15 @@ class Wholes(unittest.TestCase):
         said = self.run_program("export", "--run", "run", "--out", "full", code=2)
         self.assertEqual(said, "error: 'full' is there already\n  help: give another folder\n")
 
+    def test_what_cannot_be_exported_whole_leaves_nothing(self):
+        self.train(self.imported("llava"), steps=1)
+        full = ["bash", "-c", 'trap "" XFSZ; ulimit -f 64; exec "$0" "$@"', program, "export", "--run", "run", "--out", "half"]
+        said = subprocess.run(full, capture_output=True, text=True, cwd=self.folder, timeout=120, check=False)
+        self.assertNotIn(said.returncode, (0, -25), said.stderr)
+        self.assertIn("half", said.stderr)
+        self.assertEqual(sorted(p.name for p in self.folder.glob("half*")), [])
+        self.assertTrue((self.exported(name="half")[0] / "config.json").exists())
+
     def test_only_runs_of_whole_checkpoints_are_exported(self):
         config = self.imported("llava")
         self.run_program("modules", "--config", config)
