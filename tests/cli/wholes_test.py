@@ -297,7 +297,7 @@ class Wholes(unittest.TestCase):
 
     def test_what_cannot_be_exported_whole_leaves_nothing(self):
         self.train(self.imported("llava"), steps=1)
-        full = ["bash", "-c", 'trap "" XFSZ; ulimit -f 64; exec "$0" "$@"', program, "export", "--run", "run", "--out", "half"]
+        full = ["bash", "-c", 'trap "" XFSZ; ulimit -f 48; exec "$0" "$@"', program, "export", "--run", "run", "--out", "half"]
         said = subprocess.run(full, capture_output=True, text=True, cwd=self.folder, timeout=120, check=False)
         self.assertNotIn(said.returncode, (0, -25), said.stderr)
         self.assertIn("half", said.stderr)
