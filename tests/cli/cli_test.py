@@ -355,7 +355,7 @@ class Plan(Case):
         for args in (["--world-size", 27], ["--world-size", 54, "--gpus-per-node", 4], ["--world-size", 513],
                      ["--world-size", 3, "--layout", "single"],
                      ["--world-size", 27, "--set", "model.encoders.vision.train={encoder: false}", "--set",
-                      "model.encoders.vision.feature_layer=-2", "--set", "batch.packing=true", "--gpus-per-node", 5]):
+                      "model.encoders.vision.feature_layer=-2", "--set", "batch.packing=microbatch", "--gpus-per-node", 5]):
             with self.subTest(args):
                 known = Shown(self.plan(*args))
                 table = run("plan", "--config", EXAMPLE, *args).out
@@ -494,7 +494,8 @@ class Completion(Case):
     def test_values_of_keys(self):
         for words, offered in ((["precision", "=", "bf"], ["bf16", "bf16_pure"]),
                                (["device", "="], ["cpu", "cuda"]),
-                               (["batch.packing", "=", ""], ["true", "false"]),
+                               (["batch.packing", "=", ""], ["none", "microbatch", "first_fit"]),
+                               (["data.shuffle", "=", ""], ["true", "false"]),
                                (["model.llm.family", "=", "lla"], ["llama"]),
                                (["model.encoders.vision.family", "=", "clip"], ["clip_vision_model"]),
                                (["model.encoders.vision.parallel.mode", "=", "ring"], ["ring_attn", "ring"]),

@@ -436,7 +436,7 @@ class Training(unittest.TestCase):
         split = ["model.llm.parallel.distribution=zigzag"]
         for modality, sp, mode in (("encoders.vision", 2, "ring_attn"), ("encoders.audio", 3, "ring"), ("llm", 2, "ring")):
             split += [f"model.{modality}.parallel.sp={sp}", f"model.{modality}.parallel.mode={mode}"]
-        packed = ["batch.packing=true"]
+        packed = ["batch.packing=microbatch"]
         for mask, values, ranks in (("causal", split, 9), ("causal", packed, 4), ("image_bidirectional", split + packed, 9),
                                     ("modality_isolated", split, 9)):
             with self.subTest(mask=mask, values=values):
@@ -453,6 +453,21 @@ class Training(unittest.TestCase):
                 self.assertAlmostEqual(answers["eval_loss"], expected["eval_loss"], delta=1e-5 * expected["eval_loss"])
                 self.assertEqual(answers["eval_samples"], expected["eval_samples"])
                 self.assertEqual(answers["eval_accuracy"], expected["eval_accuracy"])
+
+    def test_rows_that_are_packed_are_full_and_the_same_in_every_layout(self):
+        length = 256
+        packed = ("--set", "batch.packing=first_fit", "--set", f"batch.sequence_length={length}", "--overwrite")
+        self.train(*packed, name="single", layout=("--layout", "single"))
+        reference, _ = self.metrics("single")
+        for sets, ranks in (((), 4), (("batch.microbatch_size=1",), 8)):
+            self.train(*packed, *(word for value in sets for word in ("--set", value)), name="parallel",
+                       layout=("--local-ranks", str(ranks)))
+            for a, b in zip(self.metrics("parallel")[0], reference, strict=True):
+                self.assertGreater(a["tokens"], 0.97 * 8 * length)
+                self.assertEqual((a["tokens"], a["target_tokens"]), (b["tokens"], b["target_tokens"]))
+                self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-5 * b["loss"])
+        plan = json.loads((self.folder / "parallel" / "plan.json").read_text())
+        self.assertEqual(plan["step"]["packing"], "first_fit")
 
     def test_memory_that_a_process_may_not_have_is_said(self):
         """From address space in which LibTorch does not even start, before any line of ours, to more than a run takes."""

@@ -134,6 +134,19 @@ TEST_CASE("so it does where layers have windows, and where frequencies depend on
   check("dynamic", test::clip());
 }
 
+TEST_CASE("so it does where rows of training hold several samples: who answers has one alone") {
+  const auto all = layouts("gqa_tied", test::clip());
+  for (const std::size_t i : {1U, 6U}) {
+    test::LayoutCase layout = all[i];
+    layout.packing = false;
+    layout.first_fit = true;
+    INFO(layout.name);
+    const Said want = answers(layout, true);
+    CHECK(want.size() == 11);
+    CHECK(answers(layout) == want);
+  }
+}
+
 TEST_CASE("answers do not depend on when a step's report is read") {
   const auto layout = layouts("gqa_tied", test::clip())[1];
   CHECK(answers(layout, false, 1) == answers(layout));

@@ -33,6 +33,7 @@ std::string describe(const LayoutCase& c) {
   if (c.llm_sp > 1) out += cat(" ", config::name_of(c.distribution));
   if (c.mask != config::AttentionMask::causal) out += cat(" ", config::name_of(c.mask));
   if (c.packing) out += " packed";
+  if (c.first_fit) out += " first fit";
   return cat(out, c.train_llm ? "" : " frozen", c.llm_lora ? " lora" : "",
              c.lora_dropout > 0 ? " dropout" : "", describe(c.llm_listed), describe(c.llm_blocks), ", dp",
              c.dp, c.sharding == config::Sharding::none ? "" : cat(", ", config::name_of(c.sharding)),

@@ -114,6 +114,22 @@ void add_packing(Table& table) {
   c.llm_blocks = {config::Checkpointing::full, true};
 }
 
+/// Rows of several samples, each alone.
+void add_first_fit(Table& table) {
+  const auto fitted = [](LayoutCase& c) -> LayoutCase& {
+    c.first_fit = true;
+    return c;
+  };
+  fitted(table.add({clip()}, 1, 1, 1));
+  fitted(table.add({clip(2), whisper()}, 2, 2, 2)).num_microbatches = 2;
+  LayoutCase& replicas = fitted(table.add({sizes()}, 1, 1, 4));
+  replicas.num_microbatches = 1;
+  replicas.whole_replicas = true;
+  replicas.sharding = config::Sharding::zero3;
+  fitted(split(table.add({split(sizes(), 2, SpMode::ring)}, 1, 2, 2), 2, SpMode::ring_attn)).mask =
+      AttentionMask::image_bidirectional;
+}
+
 /// Blocks that compute again what they did not keep, and ranks of tp that hold shares of a rank's tokens.
 void add_blocks(Table& table) {
   using config::Checkpointing;
@@ -140,6 +156,7 @@ void add_context_parallel(Table& table) {
   add_masks(table);
   add_sharded(table);
   add_packing(table);
+  add_first_fit(table);
   add_blocks(table);
 }
 

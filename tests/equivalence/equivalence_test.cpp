@@ -16,7 +16,7 @@ namespace {
 enum class Kind { plain, blocks, zero1, zero3, context };
 
 bool splits_tokens(const test::LayoutCase& c) {
-  return c.llm_sp > 1 || c.packing || c.mask != config::AttentionMask::causal ||
+  return c.llm_sp > 1 || c.packing || c.first_fit || c.mask != config::AttentionMask::causal ||
          std::any_of(c.encoders.begin(), c.encoders.end(), [](const auto& e) { return e.sp > 1; });
 }
 

@@ -291,9 +291,10 @@ Outcome run_as_threads(const Trial& trial) {
 const Outcome& reference(const Trial& trial) {
   static std::map<std::string, Outcome> cache;
   const LayoutCase& c = trial.layout;
-  std::string key = cat(c.llm, c.train_llm, " ", c.dp * c.num_microbatches, "x", c.microbatch_size, " ",
-                        c.mix.media, c.mix.text_tail, c.mix.no_targets, " ", static_cast<int>(c.mask), " ",
-                        static_cast<int>(trial.optimizer), static_cast<int>(trial.precision));
+  std::string key =
+      cat(c.llm, c.train_llm, " ", c.dp * c.num_microbatches, "x", c.microbatch_size, " ", c.mix.media,
+          c.mix.text_tail, c.mix.no_targets, c.first_fit, " ", static_cast<int>(c.mask), " ",
+          static_cast<int>(trial.optimizer), static_cast<int>(trial.precision));
   key += cat(c.own_rates, c.llm_lora, c.lora_dropout, join(c.llm_listed.only, "+"), "-",
              join(c.llm_listed.except, "+"));
   for (const auto& e : c.encoders)

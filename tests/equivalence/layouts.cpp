@@ -247,7 +247,14 @@ config::RunConfig run_config(const LayoutCase& c, bool single) {
   r.batch.microbatch_size = c.microbatch_size;
   r.batch.num_microbatches = c.num_microbatches * (single ? c.dp : 1);
   r.batch.sequence_length = kSequenceLength;
-  r.batch.packing = c.packing && !single;
+  if (c.packing && !single) r.batch.packing = config::Packing::microbatch;
+  if (c.first_fit) {
+    r.batch.packing = config::Packing::first_fit;
+    if (single) {  // each row by itself
+      *r.batch.num_microbatches *= c.microbatch_size;
+      r.batch.microbatch_size = 1;
+    }
+  }
   r.data.train = {{empty_file(), std::nullopt, 1.0}};
   r.data.tokenizer = empty_file();
   r.data.shuffle = true;

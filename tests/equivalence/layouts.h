@@ -62,7 +62,8 @@ struct LayoutCase {
   config::SpMode mode = config::SpMode::all_to_all;
   config::Distribution distribution = config::Distribution::uniform;
   config::AttentionMask mask = config::AttentionMask::causal;
-  bool packing = false;
+  bool packing = false;    ///< of each microbatch's samples: what one rank is compared with is not packed
+  bool first_fit = false;  ///< of samples into rows
   bool whole_replicas = false;  ///< layout single: each of dp ranks is one
   Listed llm_listed = {};
   bool llm_lora = false;

@@ -120,6 +120,19 @@ struct Choices<TrainOn> {
       Choice<TrainOn>{"all", TrainOn::all, "all text", {"everything", "inputs"}}};
 };
 template <>
+struct Choices<Packing> {
+  static constexpr std::array values = {
+      Choice<Packing>{"none", Packing::none, "each has a row of its own, padded", {"false", "off"}},
+      Choice<Packing>{"microbatch", Packing::microbatch,
+                      "those of a microbatch lie one behind the other, without padding"},
+      Choice<Packing>{
+          "first_fit",
+          Packing::first_fit,
+          "so do those of a row, and the samples of a row are chosen so that rows are full and "
+          "cost the same: `microbatch_size` and `global_size` count rows of `sequence_length` tokens",
+          {"true", "on", "best_fit"}}};
+};
+template <>
 struct Choices<OnLongSample> {
   static constexpr std::array values = {
       Choice<OnLongSample>{

@@ -91,6 +91,7 @@ template const char* name_of(SpMode);
 template const char* name_of(Distribution);
 template const char* name_of(AttentionMask);
 template const char* name_of(Checkpointing);
+template const char* name_of(Packing);
 template const char* name_of(Layout);
 template const char* name_of(ProjectorType);
 template const char* name_of(FeatureSelect);

@@ -312,16 +312,15 @@ struct Describe<Batch> {
                .fallback = "derived"}),
         field("sequence_length", &Batch::sequence_length,
               "Tokens of a row of the LLM, counted after placeholders are expanded. Shorter rows are padded, "
-              "unless `packing`.",
+              "unless there is `packing`.",
               {.required = true,
                .min = 2,
                .hints = {"seq_len", "seq_length", "max_length", "max_seq_len", "max_seq_length",
                          "model_max_length", "sequence_len", "block_size", "cutoff_len"}}),
-        field(
-            "packing", &Batch::packing,
-            "Whether the samples of a microbatch lie one behind the other in one row, without padding. None "
-            "sees another, and positions begin anew with each, so that what is computed stays the same.",
-            {.hints = {"pack", "sample_packing", "packed", "padding_free", "remove_padding"}})};
+        field("packing", &Batch::packing,
+              "Which samples lie one behind the other in a row. None sees another, and positions begin anew "
+              "with each, so that what is computed of a sample stays the same.",
+              {.hints = {"pack", "sample_packing", "packed", "padding_free", "remove_padding"}})};
   }
 };
 

@@ -29,6 +29,10 @@ std::vector<std::int64_t> Sampler::global_batch(std::int64_t step) const {
   return samples(step * batch_, batch_);
 }
 
+GlobalBatch Sampler::at(const Position& position) const {
+  return {samples(position.samples, batch_), {}, {position.samples + batch_, 0}};
+}
+
 std::vector<std::int64_t> Sampler::samples(std::int64_t first, std::int64_t count) const {
   std::vector<std::int64_t> samples;
   samples.reserve(static_cast<std::size_t>(count));

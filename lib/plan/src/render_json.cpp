@@ -27,7 +27,7 @@ Json step_json(const Plan& plan) {
           {"microbatch_size", plan.microbatch_size},
           {"samples", std::int64_t{plan.num_microbatches} * plan.microbatch_size * plan.dp},
           {"sequence_length", plan.sequence_length},
-          {"packing", plan.packing}};
+          {"packing", config::name_of(plan.packing)}};
 }
 
 Json stage_json(const Plan& plan, std::size_t index, const StageView& view) {

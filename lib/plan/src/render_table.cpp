@@ -25,11 +25,12 @@ std::string heading(const Plan& plan, std::size_t width) {
           plan.ranks_per_replica, ", on ", counted(static_cast<std::int64_t>(nodes.size()), "node"));
   if (!nodes.empty()) out += cat(" of ", nodes.front().size());
   out += single ? ", layout single: every rank is a whole replica" : ", layout separate";
-  const std::string step =
-      cat("step: ", plan.num_microbatches, plan.num_microbatches == 1 ? " microbatch" : " microbatches",
-          " of ", counted(plan.microbatch_size, "sample"), " for each replica, ",
-          std::int64_t{plan.num_microbatches} * plan.microbatch_size * plan.dp, " samples in all, ",
-          plan.packing ? "packed, up to " : "", plan.sequence_length, " tokens each");
+  const char* unit = plan.packing == config::Packing::first_fit ? "row" : "sample";
+  const std::string step = cat(
+      "step: ", plan.num_microbatches, plan.num_microbatches == 1 ? " microbatch" : " microbatches", " of ",
+      counted(plan.microbatch_size, unit), " for each replica, ",
+      std::int64_t{plan.num_microbatches} * plan.microbatch_size * plan.dp, " ", unit, "s in all, ",
+      plan.packing == config::Packing::none ? "" : "packed, up to ", plan.sequence_length, " tokens each");
   return wrap_words(out, 2, width) + wrap_words(step, 2, width);
 }
 

@@ -55,9 +55,12 @@ TokenLayout::Patterns patterns_of(AttentionPattern seen, std::int64_t length, co
 
 TextSplit text_split(const Plan& plan) {
   const ModalityPlan& llm = plan.llm();
-  return {plan.microbatch_size, plan.sequence_length,
-          plan.packing,         llm.sp,
-          llm.distribution,     llm.mode.value_or(config::SpMode::all_to_all)};
+  return {plan.microbatch_size,
+          plan.sequence_length,
+          plan.packing != config::Packing::none,
+          llm.sp,
+          llm.distribution,
+          llm.mode.value_or(config::SpMode::all_to_all)};
 }
 
 bool lies_plain(const TextSplit& split, const catalog::Modalities& modalities) {

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
-#include <optional>
-#include <set>
 #include <span>
 
 #include "cornstarch/base/checked.h"
@@ -21,6 +19,13 @@
 
 namespace cornstarch::train {
 namespace {
+
+/// The samples of microbatch `m` of replica `dp`.
+Range microbatch_of(const dataio::GlobalBatch& global, const plan::Plan& plan, int dp, int m) {
+  const std::int64_t size = plan.microbatch_size;
+  const std::int64_t row = block_of(plan, dp).begin + m * size;
+  return {global.begin_of(row), global.begin_of(row + size)};
+}
 
 std::size_t numbers_in(const catalog::Modality& encoder, const catalog::Extents& item) {
   const std::int64_t one = checked_numel(encoder.spec.item_shape).value_or(0);
@@ -61,26 +66,29 @@ int items_in(const std::vector<dataio::SampleInfo>& infos, std::size_t encoder, 
 
 /// Per encoder and microbatch: the items of all replicas together.
 std::vector<std::vector<int>> items_of_anyone(const std::vector<dataio::SampleInfo>& infos,
-                                              const plan::Plan& plan, std::size_t encoders) {
+                                              const dataio::GlobalBatch& global, const plan::Plan& plan,
+                                              std::size_t encoders) {
   std::vector<std::vector<int>> items(encoders,
                                       std::vector<int>(static_cast<std::size_t>(plan.num_microbatches), 0));
-  for (std::size_t i = 0; i < infos.size(); ++i) {
-    const std::size_t m =
-        i / static_cast<std::size_t>(plan.microbatch_size) % static_cast<std::size_t>(plan.num_microbatches);
-    for (std::size_t e = 0; e < encoders; ++e) items[e][m] += infos[i].items[e];
-  }
+  for (std::size_t e = 0; e < encoders; ++e)
+    for (int dp = 0; dp < plan.dp; ++dp)
+      for (int m = 0; m < plan.num_microbatches; ++m)
+        items[e][static_cast<std::size_t>(m)] += items_in(infos, e, microbatch_of(global, plan, dp, m));
   return items;
 }
 
-/// Which of a replica's microbatches, or of anyone's, have a sample; nothing where all are computed.
+/// Which microbatches have a sample in any of these replicas; nothing where all are computed.
 std::vector<bool> texts_of(const RankBatch& batch, const std::vector<double>& bad, const plan::Plan& plan,
-                           std::optional<Range> block) {
+                           Range replicas) {
   if (!batch.leaves_out_empty) return {};
   std::vector<bool> out(static_cast<std::size_t>(plan.num_microbatches));
-  const Range range = block.value_or(Range{0, std::ssize(batch.samples)});
-  for (auto i = range.begin; i < range.end; ++i)
-    if (const auto at = static_cast<std::size_t>(i); batch.samples[at] >= 0 && bad[at] == 0)
-      out[at / static_cast<std::size_t>(plan.microbatch_size) % out.size()] = true;
+  for (auto dp = replicas.begin; dp < replicas.end; ++dp)
+    for (std::size_t m = 0; m < out.size(); ++m) {
+      const Range in = microbatch_of(batch.global, plan, static_cast<int>(dp), static_cast<int>(m));
+      for (auto i = in.begin; i < in.end; ++i)
+        if (const auto at = static_cast<std::size_t>(i); batch.global.samples[at] >= 0 && bad[at] == 0)
+          out[m] = true;
+    }
   return out;
 }
 
@@ -133,46 +141,44 @@ at::Tensor stack_rows(const std::vector<dataio::TextRow>& rows, Range range, std
   return out;
 }
 
-/// The samples of microbatch m in the block.
-Range samples_of(const plan::Plan& plan, int m) {
-  const std::int64_t first = std::int64_t{m} * plan.microbatch_size;
-  return {first, first + plan.microbatch_size};
+template <typename T>
+std::span<const T> part_of(const std::vector<T>& block, Range range) {
+  return std::span(block).subspan(static_cast<std::size_t>(range.begin),
+                                  static_cast<std::size_t>(range.size()));
 }
 
-/// Their rows.
-std::span<const dataio::TextRow> rows_of(const RankBatch& batch, const plan::Plan& plan, int m) {
-  const auto size = static_cast<std::size_t>(plan.microbatch_size);
-  return batch.rows.empty() ? std::span<const dataio::TextRow>()
-                            : std::span(batch.rows).subspan(static_cast<std::size_t>(m) * size, size);
+/// The text of microbatch m, if this rank has it.
+std::span<const dataio::TextRow> rows_of(const RankBatch& batch, std::size_t m) {
+  return batch.rows.empty() ? std::span<const dataio::TextRow>() : part_of(batch.rows, batch.microbatches[m]);
 }
 
-/// Their extents.
-std::span<const dataio::SampleExtents> extents_of(const RankBatch& batch, const plan::Plan& plan, int m) {
-  const auto size = static_cast<std::size_t>(plan.microbatch_size);
-  return std::span(batch.extents).subspan(static_cast<std::size_t>(m) * size, size);
+plan::TokenLayout layout_of(const RankBatch& batch, std::size_t m, const plan::Plan& plan,
+                            const catalog::Modalities& modalities) {
+  return lay_out(rows_of(batch, m), part_of(batch.extents, batch.microbatches[m]), plan, modalities);
 }
 
 /// Bad samples become empty: no text, no media, on every rank.
-std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, Range block, const plan::Plan& plan,
+std::int64_t drop_bad(RankBatch& batch, const std::vector<double>& bad, const plan::Plan& plan,
                       const catalog::Modalities& modalities) {
   std::int64_t dropped = 0;
-  std::set<int> changed;
-  for (std::size_t i = 0; i < batch.samples.size(); ++i) {
+  for (std::size_t i = 0; i < batch.infos.size(); ++i) {
     if (bad[i] == 0) continue;
     ++dropped;
     for (int& n : batch.infos[i].items) n = 0;
     const auto position = static_cast<std::int64_t>(i);
-    if (position < block.begin || position >= block.end) continue;
-    const auto at = static_cast<std::size_t>(position - block.begin);
+    if (position < batch.block.begin || position >= batch.block.end) continue;
+    const auto at = static_cast<std::size_t>(position - batch.block.begin);
     if (!batch.rows.empty()) batch.rows[at] = {};
     batch.extents[at].clear();
-    changed.insert(static_cast<int>(at) / plan.microbatch_size);
     for (auto& samples : batch.media)
       if (!samples.empty()) samples[at].clear();
   }
-  for (const int m : changed)
-    batch.placed[static_cast<std::size_t>(m)] = {
-        lay_out(rows_of(batch, plan, m), extents_of(batch, plan, m), plan, modalities)};
+  for (std::size_t m = 0; m < batch.placed.size(); ++m) {
+    const Range in = batch.microbatches[m];
+    const auto first = bad.begin() + batch.block.begin + in.begin;
+    if (std::any_of(first, first + in.size(), [](double each) { return each != 0; }))
+      batch.placed[m] = {layout_of(batch, m, plan, modalities)};
+  }
   return dropped;
 }
 
@@ -226,9 +232,10 @@ bool takes_text(const plan::Plan& plan, const plan::RankPlan& rank) {
 
 /// What a rank of the LLM takes of a microbatch's text.
 models::Text text_of(const RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities,
-                     int m, const std::vector<plan::FeatureRoute>& routes, int cp, std::int64_t pad_id) {
+                     std::size_t m, const std::vector<plan::FeatureRoute>& routes, int cp,
+                     std::int64_t pad_id) {
   const auto stack = [&](std::vector<std::int64_t> dataio::TextRow::* list, std::int64_t fill) {
-    return stack_rows(batch.rows, samples_of(plan, m), plan.sequence_length, list, fill);
+    return stack_rows(batch.rows, batch.microbatches[m], plan.sequence_length, list, fill);
   };
   models::Text text = models::make_text(stack(&dataio::TextRow::ids, pad_id),
                                         stack(&dataio::TextRow::labels, dataio::kIgnoreLabel), routes.size(),
@@ -237,7 +244,7 @@ models::Text text_of(const RankBatch& batch, const plan::Plan& plan, const catal
     const auto& arriving = routes[e].arriving[static_cast<std::size_t>(cp)];
     text.placeholders[e] = text.placeholders[e].index_select(0, models::index_tensor(arriving));
   }
-  const plan::TokenLayout& layout = batch.placed.at(static_cast<std::size_t>(m)).layout;
+  const plan::TokenLayout& layout = batch.placed.at(m).layout;
   return layout.is_plain() ? text : models::take_tokens(text, layout.held(cp));
 }
 
@@ -251,28 +258,29 @@ at::Tensor counted(const plan::TokenLayout& layout) {
 }
 
 /// The names of the items' tokens that rank `cp` holds: in each sample they are counted over its items.
-/// `block`: of the replica in the global batch; `rows`: of the microbatch in the block.
+/// `rows`: of the microbatch in the block.
 at::Tensor names_of_items(const RankBatch& batch, std::size_t encoder, const plan::ItemLayout& layout,
-                          Range block, Range rows, int cp) {
+                          Range rows, int cp) {
   std::vector<std::int64_t> names;
   std::size_t item = 0;
   for (auto row = rows.begin; row < rows.end; ++row) {
     std::int64_t before = 0;
     for (std::size_t n = extents_in(batch, encoder, {row, row + 1}).size(); n > 0; --n) {
       const Range own = layout.tokens(item, cp);
-      for (auto t = own.begin; t < own.end; ++t) names.push_back(nn::row_name(block.begin + row, before + t));
+      for (auto t = own.begin; t < own.end; ++t)
+        names.push_back(nn::row_name(batch.block.begin + row, before + t));
       before += layout.tokens(item++);
     }
   }
   return models::index_tensor(names);
 }
 
-/// The same of the text's tokens.
-at::Tensor names_of_text(const plan::TokenLayout& layout, Range block, Range rows, int cp) {
+/// The same of the text's tokens. `first`: of the microbatch's samples in the global batch.
+at::Tensor names_of_text(const plan::TokenLayout& layout, std::int64_t first, int cp) {
   std::vector<std::int64_t> names;
   for (const std::int64_t token : layout.held(cp)) {
     const plan::TokenPlace in = layout.place(token);
-    names.push_back(nn::row_name(block.begin + rows.begin + in.row, in.place));
+    names.push_back(nn::row_name(first + in.row, in.place));
   }
   return models::index_tensor(names);
 }
@@ -280,21 +288,20 @@ at::Tensor names_of_text(const plan::TokenLayout& layout, Range block, Range row
 /// Of the modalities of this rank whose adapters drop some of what they take.
 std::vector<std::vector<at::Tensor>> names_of(const RankBatch& batch,
                                               const std::vector<std::vector<plan::ItemLayout>>& items,
-                                              const plan::Plan& plan, const catalog::Modalities& modalities,
+                                              const catalog::Modalities& modalities,
                                               const plan::RankPlan& where) {
   std::vector<std::vector<at::Tensor>> out(modalities.size());
-  const Range block = block_of(plan, where.dp);
   for (const plan::Part& part : where.parts) {
     const auto modality = static_cast<std::size_t>(part.modality);
     const auto& lora = modalities[modality].lora;
     if (!lora || lora->dropout == 0) continue;
     out[modality].clear();
-    for (int m = 0; m < plan.num_microbatches; ++m) {
-      const Range rows = samples_of(plan, m);
-      const auto at = static_cast<std::size_t>(m);
-      out[modality].push_back(modality < items.size()
-                                  ? names_of_items(batch, modality, items[modality][at], block, rows, part.cp)
-                                  : names_of_text(batch.placed.at(at).layout, block, rows, part.cp));
+    for (std::size_t m = 0; m < batch.microbatches.size(); ++m) {
+      const Range rows = batch.microbatches[m];
+      out[modality].push_back(
+          modality < items.size()
+              ? names_of_items(batch, modality, items[modality][m], rows, part.cp)
+              : names_of_text(batch.placed.at(m).layout, batch.block.begin + rows.begin, part.cp));
     }
   }
   return out;
@@ -302,9 +309,9 @@ std::vector<std::vector<at::Tensor>> names_of(const RankBatch& batch,
 
 /// Adds what microbatch m brings to this rank's stages.
 void add_microbatch(const RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities,
-                    const plan::RankPlan& where, int m, std::int64_t pad_id, at::ScalarType dtype,
+                    const plan::RankPlan& where, std::size_t m, std::int64_t pad_id, at::ScalarType dtype,
                     pipeline::StepInputs& inputs) {
-  const Range samples = samples_of(plan, m);
+  const Range samples = batch.microbatches[m];
   const plan::Part& last = where.parts.back();
   std::vector<plan::ItemLayout> layouts;
   for (std::size_t e = 0; e + 1 < modalities.size(); ++e) {
@@ -312,8 +319,8 @@ void add_microbatch(const RankBatch& batch, const plan::Plan& plan, const catalo
     if (!batch.media[e].empty())
       inputs.media[e].push_back(stack_media(batch.media[e], samples, layouts.back(), cp_in(where, e), dtype));
   }
-  const plan::TokenLayout& text = batch.placed[static_cast<std::size_t>(m)].layout;
-  const auto routes = route_microbatch(layouts, rows_of(batch, plan, m), text, plan);
+  const plan::TokenLayout& text = batch.placed[m].layout;
+  const auto routes = route_microbatch(layouts, rows_of(batch, m), text, plan);
   if (plan.llm().fp8) inputs.counted.push_back(counted(text));
   if (takes_text(plan, where))
     inputs.text.push_back(text_of(batch, plan, modalities, m, routes, last.cp, pad_id));
@@ -362,27 +369,31 @@ Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, in
   return needs;
 }
 
-RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
-                     const plan::Plan& plan, const catalog::Modalities& modalities, const Needs& needs,
-                     int rank, int workers) {
+RankBatch read_batch(const dataio::Dataset& dataset, dataio::GlobalBatch global, const plan::Plan& plan,
+                     const catalog::Modalities& modalities, const Needs& needs, int rank, int workers) {
   RankBatch out;
-  const Range block = block_of(plan, plan.ranks[static_cast<std::size_t>(rank)].dp);
   const std::size_t num_encoders = modalities.size() - 1;
-  out.samples = std::move(samples);
-  out.bad.assign(out.samples.size(), 0);
-  const auto block_size = static_cast<std::size_t>(block.size());
+  out.global = std::move(global);
+  const std::vector<std::int64_t>& samples = out.global.samples;
+  for (int m = 0; m < plan.num_microbatches; ++m)
+    out.microbatches.push_back(
+        microbatch_of(out.global, plan, plan.ranks[static_cast<std::size_t>(rank)].dp, m));
+  out.block = {out.microbatches.front().begin, out.microbatches.back().end};
+  for (Range& each : out.microbatches) each = {each.begin - out.block.begin, each.end - out.block.begin};
+  out.bad.assign(samples.size(), 0);
+  const auto block_size = static_cast<std::size_t>(out.block.size());
   if (needs.text) out.rows.resize(block_size);
   out.extents.resize(block_size);
   out.media.resize(num_encoders);
   for (std::size_t e = 0; e < needs.media.size(); ++e)
     if (needs.media[e]) out.media[e].resize(block_size);
-  for (const std::int64_t sample : out.samples)
+  for (const std::int64_t sample : samples)
     out.infos.push_back(sample < 0 ? dataio::SampleInfo{std::vector<int>(num_encoders, 0)}
                                    : dataset.info(sample));
-  const auto begin = static_cast<std::size_t>(block.begin);
+  const auto begin = static_cast<std::size_t>(out.block.begin);
   std::vector<std::string> problems(block_size);
   parallel_for(block_size, workers, [&](std::size_t at) {
-    const std::int64_t sample = out.samples[begin + at];
+    const std::int64_t sample = samples[begin + at];
     if (sample >= 0) problems[at] = read_sample(out, dataset, sample, at, needs, modalities);
   });
   for (std::size_t at = 0; at < block_size; ++at) {
@@ -397,27 +408,23 @@ RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> s
 void place_rows(RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities,
                 int workers) {
   batch.placed.assign(static_cast<std::size_t>(plan.num_microbatches), {});
-  parallel_for(batch.placed.size(), workers, [&](std::size_t m) {
-    const int microbatch = static_cast<int>(m);
-    batch.placed[m].layout =
-        lay_out(rows_of(batch, plan, microbatch), extents_of(batch, plan, microbatch), plan, modalities);
-  });
+  parallel_for(batch.placed.size(), workers,
+               [&](std::size_t m) { batch.placed[m].layout = layout_of(batch, m, plan, modalities); });
 }
 
 Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan& plan,
               const catalog::Modalities& modalities, int rank, std::int64_t pad_id, at::ScalarType dtype) {
   const plan::RankPlan& where = plan.ranks[static_cast<std::size_t>(rank)];
-  const Range block = block_of(plan, where.dp);
-  const std::int64_t skipped = drop_bad(batch, bad, block, plan, modalities);
+  const std::int64_t skipped = drop_bad(batch, bad, plan, modalities);
   const std::size_t encoders = modalities.size() - 1;
   pipeline::StepInputs inputs;
   inputs.items.resize(encoders);
   inputs.media.resize(encoders);
   inputs.routes.resize(encoders);
   inputs.leaving.resize(encoders);
-  for (int m = 0; m < plan.num_microbatches; ++m)
+  for (std::size_t m = 0; m < batch.microbatches.size(); ++m)
     add_microbatch(batch, plan, modalities, where, m, pad_id, dtype, inputs);
-  inputs.names = names_of(batch, inputs.items, plan, modalities, where);
+  inputs.names = names_of(batch, inputs.items, modalities, where);
 
   std::vector<std::vector<int>> items(encoders);
   std::vector<bool> reached;
@@ -427,9 +434,9 @@ Step assemble(RankBatch batch, const std::vector<double>& bad, const plan::Plan&
     reached.push_back(items_in(batch.infos, e, {0, std::ssize(batch.infos)}) > 0);
   }
   reached.push_back(true);
-  Step step{plan::Activity(plan, std::move(items), texts_of(batch, bad, plan, block)),
-            plan::Activity(plan, items_of_anyone(batch.infos, plan, encoders),
-                           texts_of(batch, bad, plan, std::nullopt)),
+  Step step{plan::Activity(plan, std::move(items), texts_of(batch, bad, plan, {where.dp, where.dp + 1})),
+            plan::Activity(plan, items_of_anyone(batch.infos, batch.global, plan, encoders),
+                           texts_of(batch, bad, plan, {0, plan.dp})),
             std::move(reached), std::move(inputs)};
   step.skipped = skipped;
   count(batch, plan, modalities, where, step);

@@ -12,10 +12,14 @@ constexpr std::string_view kUpdates = "updates/";
 
 void Course::write(checkpoint::Manifest& manifest) const {
   manifest.step = steps;
-  manifest.samples = samples;
+  manifest.samples = position.samples;
   const auto count = [&](const std::string& name, std::int64_t n) {
     manifest.counters[name] = std::to_string(n);
   };
+  if (position.steps > 0) {
+    count("packed_steps", position.steps);
+    count("packed_window", window);
+  }
   count("evaluated_step", evaluated);
   count("samples_read", read);
   count("samples_bad", bad);
@@ -31,9 +35,11 @@ void Course::write(checkpoint::Manifest& manifest) const {
 Course Course::of(const checkpoint::Manifest& manifest) {
   Course out;
   out.steps = static_cast<int>(manifest.step);
-  out.samples = manifest.samples;
+  out.position.samples = manifest.samples;
   for (const auto& [name, text] : manifest.counters) {
     const std::int64_t n = std::atoll(text.c_str());
+    if (name == "packed_steps") out.position.steps = n;
+    if (name == "packed_window") out.window = n;
     if (name == "evaluated_step") out.evaluated = static_cast<int>(n);
     if (name == "samples_read") out.read = n;
     if (name == "samples_bad") out.bad = n;

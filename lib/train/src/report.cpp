@@ -2,12 +2,15 @@
 
 #include <ATen/ops/empty.h>
 
+#include "cornstarch/base/result.h"
+
 namespace cornstarch::train {
 
 std::vector<double*> Report::fields() {
   std::vector<double*> out = {&loss,        &targets,       &squared_norm, &dropped, &tokens,
                               &token_pairs, &visible_pairs, &items,        &cut,     &cut_texts,
-                              &saved,       &unsaved,       &save_due,     &answers, &correct};
+                              &saved,       &unsaved,       &save_due,     &answers, &correct,
+                              &window,      &window_squared};
   for (double& ranks : stops) out.push_back(&ranks);
   for (Times& t : previous)
     out.insert(out.end(), {&t.ranks, &t.compute, &t.bubble, &t.communication, &t.peak_memory});
@@ -25,6 +28,19 @@ int Report::stop_signal() const {
   for (std::size_t i = 0; i < stops.size(); ++i)
     if (stops[i] > 0) return kStopSignals[i];
   return 0;
+}
+
+/// Twelve bits: sums of 8,192 ranks and their squares are exact.
+void Report::set_window(std::int64_t fingerprint) {
+  window = static_cast<double>(fingerprint & 0xfff);
+  window_squared = window * window;
+}
+
+/// A sum of squares is that of n equal numbers where it is the square of the sum by n, and only there.
+void Report::require_one_window(int ranks) const {
+  if (window * window == window_squared * ranks) return;
+  throw Failure(ExitCode::bad_data, "ranks have packed different samples: what they read is not the same",
+                "every rank must see the same files, unchanged");
 }
 
 Sums Report::start(comm::Group& world, at::Device device, const at::Tensor& sum_of_losses,

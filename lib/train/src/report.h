@@ -35,16 +35,23 @@ struct Report {
   int stop_signal() const;
   void add_stop(int signal);
 
+  /// `fingerprint`: dataio::GlobalBatch::window.
+  void set_window(std::int64_t fingerprint);
+  /// Throws Failure unless all ranks have set the same.
+  void require_one_window(int ranks) const;
+
   double loss = 0, targets = 0, squared_norm = 0, tokens = 0, token_pairs = 0, visible_pairs = 0;
-  double items = 0;      ///< floating-point operations of media items
-  double answers = 0;    ///< evaluation: samples with targets,
-  double correct = 0;    ///< and those that greedy decoding would get right
-  double dropped = 0;    ///< ranks that did not compute all of the step
-  double cut = 0;        ///< recordings that are longer than their encoder takes
-  double cut_texts = 0;  ///< samples that are longer than a row
-  double saved = 0;      ///< ranks whose part of the checkpoint under way is written,
-  double unsaved = 0;    ///< or could not be
-  double save_due = 0;   ///< rank 0's clock says that it is time for one
+  double items = 0;           ///< floating-point operations of media items
+  double answers = 0;         ///< evaluation: samples with targets,
+  double correct = 0;         ///< and those that greedy decoding would get right
+  double dropped = 0;         ///< ranks that did not compute all of the step
+  double cut = 0;             ///< recordings that are longer than their encoder takes
+  double cut_texts = 0;       ///< samples that are longer than a row
+  double saved = 0;           ///< ranks whose part of the checkpoint under way is written,
+  double unsaved = 0;         ///< or could not be
+  double window = 0;          ///< what ranks must agree on of the samples that they have packed,
+  double window_squared = 0;  ///< and its square
+  double save_due = 0;        ///< rank 0's clock says that it is time for one
   std::array<double, std::size(kStopSignals)> stops{};  ///< ranks that each of them asked to stop
   std::vector<Times> previous;                          ///< per stage: of the step before
   std::vector<double> next_bad;  ///< samples of the next step that some rank could not read

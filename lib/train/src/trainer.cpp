@@ -15,6 +15,7 @@
 #include "cornstarch/optim/lr_schedule.h"
 #include "cornstarch/telemetry/progress.h"
 #include "gather.h"
+#include "order.h"
 #include "trainer_impl.h"
 
 namespace cornstarch::train {
@@ -89,7 +90,8 @@ Trainer::Impl::Impl(const Setup& s, Observer o)
       report_lag(s.report_lag),
       cuda_graphs(config.cuda_graphs && device.is_cuda() && !config::rounds_to_fp8(config.precision)),
       stream(own_stream(cuda_graphs, device)),
-      global_batch(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
+      rows_per_step(static_cast<std::int64_t>(plan.microbatch_size) * plan.num_microbatches * plan.dp),
+      order(order_of_samples(config, modalities, train_data, rows_per_step)),
       needs(needs_of(plan, modalities, comm->rank())),
       world(comm->world()),
       version(s.version),
@@ -158,7 +160,7 @@ void Trainer::Impl::take_step(int step) {
   if (tracer) tracer->begin(step);
   RankBatch batch = std::move(upcoming.front());
   upcoming.pop_front();
-  Issued out{step, begun, batch.samples, batch.bad};
+  Issued out{step, begun, batch.global, batch.bad};
   const Step inputs = to_step(std::move(batch), train_data, step);
   out.skipped = inputs.skipped;
   out.reached = inputs.reached;
@@ -196,9 +198,12 @@ void Trainer::Impl::issue(Issued out, const Step& inputs, const pipeline::StepSu
   steps_issued = out.step + 1;
   report.previous = times_of(out.step - 1);
   report.dropped = sums.dropped ? 1 : 0;
-  if (more && config.data.on_bad_sample == config::OnBadSample::skip)
+  report.set_window(out.global.window);
+  if (more && config.data.on_bad_sample == config::OnBadSample::skip) {
+    const dataio::GlobalBatch& last = upcoming.empty() ? out.global : upcoming.back().global;
     report.next_bad =
-        sums.dropped ? std::vector<double>(static_cast<std::size_t>(global_batch)) : upcoming.back().bad;
+        sums.dropped ? std::vector<double>(order(last.after).samples.size()) : upcoming.back().bad;
+  }
   report.add_stop(launch::stop_requested());
   report.cut = static_cast<double>(inputs.cut);
   say_saving(report);
@@ -218,12 +223,15 @@ bool Trainer::Impl::conclude(int ahead) {
     // The batch that this report spoke of, where the first of `upcoming` follows the last step issued.
     const std::size_t spoken_of = static_cast<std::size_t>(report_lag) - issued.size();
     if (!report.next_bad.empty() && spoken_of < upcoming.size()) upcoming[spoken_of].bad = report.next_bad;
+    report.require_one_window(comm->size());
     if (const int signal = report.stop_signal(); signal != 0) ending.signal = signal;
     if (report.dropped > 0) ending.dropped = true;
     if (ending.dropped) continue;
-    bad_samples.add(step.samples, step.bad);
+    bad_samples.add(step.global.samples, step.bad);
     record(step);
     course.steps = step.step + 1;
+    course.position = step.global.after;
+    course.window = step.global.window;
     conclude_saving(report);
     save_due = save_due || report.save_due > 0;
   }

@@ -32,15 +32,11 @@ void add_token(dataio::TextRow& row, std::int64_t id) {
 
 }  // namespace
 
-/// This replica's rows of a global batch.
-Range Trainer::Impl::own_block() const {
-  return block_of(plan, plan.ranks[static_cast<std::size_t>(comm->rank())].dp);
-}
-
-/// Samples from `first` on as a global batch: to each replica in turn, so that none has many.
+/// Samples from `first` on as a global batch, each a row of its own: to each replica in turn, so that none
+/// has many.
 std::vector<std::int64_t> Trainer::Impl::dealt(std::int64_t first, std::int64_t count) const {
-  std::vector<std::int64_t> samples(static_cast<std::size_t>(global_batch), -1);
-  for (std::int64_t i = 0; i < std::min(global_batch, count - first); ++i)
+  std::vector<std::int64_t> samples(static_cast<std::size_t>(rows_per_step), -1);
+  for (std::int64_t i = 0; i < std::min(rows_per_step, count - first); ++i)
     samples[static_cast<std::size_t>(block_of(plan, static_cast<int>(i % plan.dp)).begin + i / plan.dp)] =
         first + i;
   return samples;
@@ -49,11 +45,10 @@ std::vector<std::int64_t> Trainer::Impl::dealt(std::int64_t first, std::int64_t 
 /// Of samples what they ask. One that asks nothing, leaves no room for an answer, or has media behind its
 /// question, is bad.
 void Trainer::Impl::cut_to_questions(RankBatch& batch) const {
-  const Range block = own_block();
   for (std::size_t at = 0; at < batch.rows.size(); ++at) {
-    const std::size_t in_batch = static_cast<std::size_t>(block.begin) + at;
-    if (batch.samples[in_batch] < 0 || batch.bad[in_batch] != 0) continue;
-    auto question = eval_data->question(batch.samples[in_batch]);
+    const std::size_t in_batch = static_cast<std::size_t>(batch.block.begin) + at;
+    if (batch.global.samples[in_batch] < 0 || batch.bad[in_batch] != 0) continue;
+    auto question = eval_data->question(batch.global.samples[in_batch]);
     if (!question || features_in(question->prompt) != features_in(batch.rows[at])) {
       batch.bad[in_batch] = 1;
       continue;
@@ -68,7 +63,7 @@ bool Trainer::Impl::share_answers(std::vector<double>& bad, std::vector<double>&
   Report report;
   report.next_bad = bad;
   if (speaks_for_replica()) report.told = told;
-  report.told.resize(static_cast<std::size_t>(global_batch));
+  report.told.resize(static_cast<std::size_t>(rows_per_step));
   report.add_stop(launch::stop_requested());
   take(report, report.start(*world, device));
   bad = std::move(report.next_bad);
@@ -79,15 +74,14 @@ bool Trainer::Impl::share_answers(std::vector<double>& bad, std::vector<double>&
 
 /// The text of a sample of the global batch, where this rank has it.
 dataio::TextRow* Trainer::Impl::row_of(Asking& asking, std::size_t sample) const {
-  const Range block = own_block();
-  const std::int64_t at = static_cast<std::int64_t>(sample) - block.begin;
+  const std::int64_t at = static_cast<std::int64_t>(sample) - asking.batch.block.begin;
   return at < 0 || at >= std::ssize(asking.batch.rows) ? nullptr
                                                        : &asking.batch.rows[static_cast<std::size_t>(at)];
 }
 
 /// Learns which samples can be answered, and with how many tokens. Returns whether the run goes on.
 bool Trainer::Impl::begin_answers(Asking& asking) {
-  const std::vector<std::int64_t>& samples = asking.batch.samples;
+  const std::vector<std::int64_t>& samples = asking.batch.global.samples;
   asking.room.assign(samples.size(), 0);
   for (std::size_t i = 0; i < samples.size(); ++i)
     if (const auto* row = row_of(asking, i))
@@ -113,7 +107,7 @@ bool Trainer::Impl::add_tokens(Asking& asking) {
       executor.evaluate(inputs.activity, inputs.anyone, inputs.inputs).said.cpu().flatten();
   std::vector<double> next(asking.silent.size()), none(next.size());
   if (speaks_for_replica())
-    std::copy_n(said.const_data_ptr<double>(), said.numel(), next.begin() + own_block().begin);
+    std::copy_n(said.const_data_ptr<double>(), said.numel(), next.begin() + asking.batch.block.begin);
   if (!share_answers(none, next)) return false;
   for (std::size_t i = 0; i < next.size(); ++i)
     if (asking.silent[i] == 0) hear(asking, i, static_cast<std::int64_t>(next[i]));
@@ -141,13 +135,13 @@ std::vector<HeldOutAnswer> Trainer::Impl::answer_held_out(std::int64_t count) {
   held_out.emplace(
       [this, count](std::int64_t batch) {
         log::set_rank(comm->rank());
-        RankBatch questions = read(*eval_data, dealt(batch * global_batch, count));
+        RankBatch questions = read(*eval_data, {dealt(batch * rows_per_step, count)});
         questions.leaves_out_empty = true;
         cut_to_questions(questions);
         return questions;
       },
-      0, (count + global_batch - 1) / global_batch, 1, data_deadline());
-  for (std::int64_t first = 0; first < count; first += global_batch) {
+      0, (count + rows_per_step - 1) / rows_per_step, 1, data_deadline());
+  for (std::int64_t first = 0; first < count; first += rows_per_step) {
     Asking asking{held_out->next()};
     if (!begin_answers(asking)) return {};
     while (std::ranges::any_of(asking.silent, [](double silent) { return silent == 0; }))

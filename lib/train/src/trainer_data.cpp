@@ -2,7 +2,6 @@
 
 #include "cornstarch/base/log.h"
 #include "cornstarch/base/text.h"
-#include "cornstarch/dataio/sampler.h"
 #include "cornstarch/telemetry/progress.h"
 #include "trainer_impl.h"
 
@@ -13,18 +12,26 @@ constexpr int kNamed = 20;  ///< bad samples that a rank names
 
 }  // namespace
 
-/// Samples of the run before a step's first.
-std::int64_t Trainer::Impl::position(int step) const {
-  return started_at.samples + (step - started_at.steps) * global_batch;
+/// Whoever goes on in a window must find the one that others have taken their steps from.
+void Trainer::Impl::check_window(const dataio::GlobalBatch& first) const {
+  if (started_at.position.steps == 0 || first.window == started_at.window) return;
+  throw Failure(
+      ExitCode::usage,
+      cat("the run cannot go on from step ", started_at.steps,
+          ": it is amidst samples that were packed together, and what has changed since (batch, data, "
+          "tokenizer or model) would pack them in another way"),
+      "set it as it was, or start a run of its own from the model: cornstarch-train checkpoint export");
 }
 
 /// Until the first steps' batches are there.
 void Trainer::Impl::begin_reading() {
-  const dataio::Sampler sampler(train_data.size(), global_batch, config.data.shuffle, config.seed);
   batches.emplace(
-      [this, sampler](std::int64_t step) {
+      [this, next = started_at.position](std::int64_t step) mutable {
         log::set_rank(comm->rank());  // of the thread that reads ahead
-        return read(train_data, sampler.samples(position(static_cast<int>(step)), global_batch));
+        dataio::GlobalBatch global = order(next);
+        if (step == started_at.steps) check_window(global);
+        next = global.after;
+        return read(train_data, std::move(global));
       },
       started_at.steps, config.steps, 2, data_deadline());
   const telemetry::Progress starting("reading the first batch");
@@ -35,9 +42,9 @@ void Trainer::Impl::begin_reading() {
   }
 }
 
-RankBatch Trainer::Impl::read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const {
+RankBatch Trainer::Impl::read(const dataio::Dataset& data, dataio::GlobalBatch global) const {
   RankBatch batch =
-      read_batch(data, std::move(samples), plan, modalities, needs, comm->rank(), config.data.num_workers);
+      read_batch(data, std::move(global), plan, modalities, needs, comm->rank(), config.data.num_workers);
   if (!batch.problems.empty() && config.data.on_bad_sample == config::OnBadSample::fail)
     throw Failure(ExitCode::bad_data, join(batch.problems, "\n"),
                   "data.on_bad_sample: skip trains without such samples");

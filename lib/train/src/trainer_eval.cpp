@@ -29,11 +29,11 @@ void Trainer::Impl::read_held_out(std::int64_t count) {
       [this, count](std::int64_t batch) {
         log::set_rank(comm->rank());
         std::vector<std::int64_t> samples;
-        for (std::int64_t i = batch * global_batch; i < (batch + 1) * global_batch; ++i)
+        for (std::int64_t i = batch * rows_per_step; i < (batch + 1) * rows_per_step; ++i)
           samples.push_back(i < count ? i : -1);
-        return read(*eval_data, std::move(samples));
+        return read(*eval_data, {std::move(samples)});
       },
-      0, (count + global_batch - 1) / global_batch, 1, data_deadline());
+      0, (count + rows_per_step - 1) / rows_per_step, 1, data_deadline());
 }
 
 /// All ranks know the same loss. Of a model that is to be written next, one that is no number is the end.
@@ -55,12 +55,12 @@ telemetry::EvalRecord Trainer::Impl::evaluate(std::int64_t step) {
   pipeline::StepSums sums;
   sums.loss = at::zeros({}, at::TensorOptions(device).dtype(at::kDouble));
   read_held_out(count);
-  for (std::int64_t first = 0; first < count; first += global_batch) {
+  for (std::int64_t first = 0; first < count; first += rows_per_step) {
     if (stops()) return record;
     begin({}, 0, "evaluating");
     RankBatch batch = held_out->next();
     agree_on_bad(batch);
-    bad.add(batch.samples, batch.bad);
+    bad.add(batch.global.samples, batch.bad);
     const Step inputs = to_step(std::move(batch), *eval_data);
     const pipeline::StepSums part = executor.evaluate(inputs.activity, inputs.anyone, inputs.inputs);
     sums.loss += part.loss;

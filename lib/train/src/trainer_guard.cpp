@@ -45,29 +45,29 @@ void Trainer::Impl::leave_out(const telemetry::StepRecord& record, const Issued&
 std::optional<Trainer::Impl::Culprit> Trainer::Impl::find_culprit(const Issued& step) {
   timed_from = steps_issued;  // the passes take the place of the last step's times
   const auto is_finite = [&](std::int64_t first, std::int64_t last, bool inside) {
-    std::vector<std::int64_t> samples = step.samples;
-    for (std::int64_t i = 0; i < global_batch; ++i) {
+    dataio::GlobalBatch global = step.global;
+    for (std::int64_t i = 0; i < std::ssize(global.samples); ++i) {
       const auto at = static_cast<std::size_t>(i);
-      if ((i >= first && i < last) != inside || step.bad[at] != 0) samples[at] = -1;
+      if ((i >= first && i < last) != inside || step.bad[at] != 0) global.samples[at] = -1;
     }
-    return is_finite_with(std::move(samples), step.step);
+    return is_finite_with(std::move(global), step.step);
   };
-  std::int64_t first = 0, last = global_batch;
+  std::int64_t first = 0, last = std::ssize(step.global.samples);
   while (last - first > 1) {
     const std::int64_t middle = first + (last - first) / 2;
     (is_finite(first, middle, true) ? first : last) = middle;
   }
   const bool alone = is_finite(first, last, false);
   if (is_finite(first, last, true)) return std::nullopt;
-  return Culprit{train_data.place(step.samples[static_cast<std::size_t>(first)]), alone};
+  return Culprit{train_data.place(step.global.samples[static_cast<std::size_t>(first)]), alone};
 }
 
 /// Whether loss and gradients of these samples are finite, with the parameters as they are; all ranks find
 /// the same. Also where any of them drops what is under way.
-bool Trainer::Impl::is_finite_with(std::vector<std::int64_t> samples, int step) {
-  if (std::ranges::all_of(samples, [](std::int64_t sample) { return sample < 0; })) return true;
+bool Trainer::Impl::is_finite_with(dataio::GlobalBatch global, int step) {
+  if (std::ranges::all_of(global.samples, [](std::int64_t sample) { return sample < 0; })) return true;
   begin(step_time, step + 1, "looking for a bad sample");
-  RankBatch batch = read(train_data, std::move(samples));
+  RankBatch batch = read(train_data, std::move(global));
   agree_on_bad(batch);
   const Step inputs = to_step(std::move(batch), train_data, step);
   const pipeline::StepSums sums =

@@ -29,8 +29,8 @@ using Clock = std::chrono::steady_clock;
 struct Issued {
   int step = 0;
   Clock::time_point begin;
-  std::vector<std::int64_t> samples;  ///< of the global batch
-  std::vector<double> bad;            ///< the same
+  dataio::GlobalBatch global;
+  std::vector<double> bad;  ///< of its samples
   std::int64_t skipped = 0;
   std::vector<bool> reached = {};
   double spike_above = 0;  ///< a loss
@@ -66,7 +66,8 @@ struct Trainer::Impl {
   int report_lag;
   bool cuda_graphs;
   c10::OptionalStreamGuard stream;
-  std::int64_t global_batch;
+  std::int64_t rows_per_step;  ///< over all replicas
+  std::function<dataio::GlobalBatch(const dataio::Position&)> order;
   Needs needs;
   comm::GroupPtr world;
   std::string version;
@@ -115,9 +116,9 @@ struct Trainer::Impl {
   bool speaks_for_replica() const;
 
   // --- Data (trainer_data.cpp)
-  std::int64_t position(int step) const;
   void begin_reading();
-  RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples) const;
+  void check_window(const dataio::GlobalBatch& first) const;
+  RankBatch read(const dataio::Dataset& data, dataio::GlobalBatch global) const;
   void agree_on_bad(RankBatch& batch);
   Step to_step(RankBatch batch, const dataio::Dataset& data, int step = 0) const;
   std::chrono::duration<double> data_deadline() const;
@@ -140,7 +141,7 @@ struct Trainer::Impl {
   };
   void leave_out(const telemetry::StepRecord& record, const Issued& step);
   std::optional<Culprit> find_culprit(const Issued& step);
-  bool is_finite_with(std::vector<std::int64_t> samples, int step);
+  bool is_finite_with(dataio::GlobalBatch global, int step);
   std::string first_bad_gradient() const;
 
   // --- The state that outlives a run (trainer_saves.cpp)
@@ -165,7 +166,6 @@ struct Trainer::Impl {
 
   // --- Answers to them (trainer_answers.cpp)
   std::vector<HeldOutAnswer> answer_held_out(std::int64_t count);
-  Range own_block() const;
   std::vector<std::int64_t> dealt(std::int64_t first, std::int64_t count) const;
   void cut_to_questions(RankBatch& batch) const;
   bool share_answers(std::vector<double>& bad, std::vector<double>& told);

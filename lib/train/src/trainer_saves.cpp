@@ -18,7 +18,6 @@ checkpoint::Manifest Trainer::Impl::manifest() const {
   out.trainer = version;
   out.config = config::dump(config);
   Course now = course;
-  now.samples = position(course.steps);
   now.read = bad_samples.read();
   now.bad = bad_samples.bad();
   if (given_up) now.bad_in_a_row = 0;  // whoever goes on from there has looked at it

@@ -54,7 +54,7 @@ batch:
   microbatch_size: 1
   global_size: 4
   sequence_length: 16
-  packing: false
+  packing: none
 data:
   train:
     - path: /base/a.jsonl

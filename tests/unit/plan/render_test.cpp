@@ -197,7 +197,7 @@ TEST_CASE("the plan as JSON: a line for each rank, null for what does not apply"
   "nodes": 1,
   "gpus_per_node": 8,
   "layout": "separate",
-  "step": {"num_microbatches":8,"microbatch_size":2,"samples":16,"sequence_length":1024,"packing":false},
+  "step": {"num_microbatches":8,"microbatch_size":2,"samples":16,"sequence_length":1024,"packing":"none"},
   "modalities": [
     {"name":"vision","tp":1,"sp":1,"mode":null,"num_stages":1,"first_stage":0},
     {"name":"llm","tp":1,"sp":2,"mode":"ring_attn","num_stages":1,"first_stage":1}

@@ -55,7 +55,7 @@ TEST_CASE("text that only sees what precedes it lies in plain rows, known or not
 
 TEST_CASE("packed text is its real tokens, one behind the other") {
   World w;
-  w.plan.packing = true;
+  w.plan.packing = config::Packing::microbatch;
   const TokenLayout layout = w.layout();
   CHECK_FALSE(layout.is_plain());
   CHECK(layout.shares() == plan::TokenShares{{0, 1, 2, 4}});

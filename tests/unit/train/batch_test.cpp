@@ -61,7 +61,7 @@ struct World {
     plan = value_or_throw(plan::make_plan(config, modalities, 6));  // two replicas of three ranks
   }
   train::RankBatch read(const dataio::Dataset& data, std::vector<std::int64_t> samples, int rank) const {
-    return train::read_batch(data, std::move(samples), plan, modalities,
+    return train::read_batch(data, {std::move(samples)}, plan, modalities,
                              train::needs_of(plan, modalities, rank), rank, 2);
   }
 };
@@ -345,7 +345,7 @@ TEST_CASE("what is read is the same for any number of readers") {
   for (const int readers : {1, 2, 7}) {
     CAPTURE(readers);
     const auto batch =
-        train::read_batch(Broken(readers), samples, w.plan, w.modalities, {true, {true}}, 1, readers);
+        train::read_batch(Broken(readers), {samples}, w.plan, w.modalities, {true, {true}}, 1, readers);
     CHECK(batch.problems ==
           std::vector<std::string>{"text 35", "media 39", "text 42", "text 49", "text 56", "media 59"});
     REQUIRE(batch.infos.size() == 64);

@@ -16,6 +16,8 @@ enum class SpMode { all_to_all, ring_attn, ring };
 enum class Distribution { uniform, zigzag, makespan };
 enum class AttentionMask { causal, image_bidirectional, modality_isolated };
 enum class Checkpointing { none, selective, full };
+/// Which samples lie in one row.
+enum class Packing { none, microbatch, first_fit };
 enum class Layout { separate, single };
 enum class ProjectorType { linear, mlp, norm_linear, none };
 enum class FeatureSelect { full, patch };
@@ -130,7 +132,7 @@ struct Batch {
   std::optional<int> global_size;
   std::optional<int> num_microbatches;
   int sequence_length = 0;
-  bool packing = false;
+  Packing packing = Packing::none;
 };
 
 struct Dataset {

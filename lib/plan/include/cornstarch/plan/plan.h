@@ -101,7 +101,8 @@ struct Plan {
   int microbatch_size = 1;
   int num_microbatches = 1;  ///< per replica and step
   int sequence_length = 0;
-  bool packing = false;  ///< stages hold the real tokens of a microbatch only
+  /// With it, stages hold the real tokens of a microbatch only.
+  config::Packing packing = config::Packing::none;
   Schedule training, evaluation;
 
   /// The rank that holds a place of replica dp.

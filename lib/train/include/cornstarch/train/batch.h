@@ -7,6 +7,7 @@
 #include "cornstarch/base/checked.h"
 #include "cornstarch/catalog/resolve.h"
 #include "cornstarch/dataio/dataset.h"
+#include "cornstarch/dataio/sampler.h"
 #include "cornstarch/pipeline/executor.h"
 #include "cornstarch/plan/activity.h"
 #include "cornstarch/plan/plan.h"
@@ -22,8 +23,10 @@ Needs needs_of(const plan::Plan& plan, const catalog::Modalities& modalities, in
 
 /// What one rank reads of a global batch, on background threads and without tensors.
 struct RankBatch {
-  std::vector<std::int64_t> samples;           ///< of the whole global batch; -1 stands for an empty row
-  std::vector<dataio::SampleInfo> infos;       ///< the same
+  dataio::GlobalBatch global;
+  Range block;                                 ///< of the global batch: the samples of this replica,
+  std::vector<Range> microbatches;             ///< and of the block: those of each microbatch
+  std::vector<dataio::SampleInfo> infos;       ///< of the whole global batch
   std::vector<double> bad;                     ///< the same: 1 where this rank could not read its part
   std::vector<std::string> problems;           ///< one line for each of those
   std::vector<dataio::SampleExtents> extents;  ///< of this replica's block; empty where a sample is bad
@@ -33,16 +36,15 @@ struct RankBatch {
   bool leaves_out_empty = false;  ///< microbatches without a sample are not computed; forward only
 };
 
-/// Reads the part of `samples` (a whole global batch) that `rank` needs, on so many threads; what cannot be
+/// Reads the part of `global` that `rank` needs, on so many threads; what cannot be
 /// read is marked bad. How many threads makes no difference but in time.
-RankBatch read_batch(const dataio::Dataset& dataset, std::vector<std::int64_t> samples,
-                     const plan::Plan& plan, const catalog::Modalities& modalities, const Needs& needs,
-                     int rank, int workers);
+RankBatch read_batch(const dataio::Dataset& dataset, dataio::GlobalBatch global, const plan::Plan& plan,
+                     const catalog::Modalities& modalities, const Needs& needs, int rank, int workers);
 
 /// Makes `placed` of a batch whose rows have changed.
 void place_rows(RankBatch& batch, const plan::Plan& plan, const catalog::Modalities& modalities, int workers);
 
-/// Where a replica's block begins in the global batch, and ends.
+/// The rows of a replica, of those of all in a step.
 Range block_of(const plan::Plan& plan, int dp);
 
 /// A batch as the executor takes it. A sample that any rank found bad counts as an empty row everywhere.
