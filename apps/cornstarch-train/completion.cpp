@@ -46,8 +46,12 @@ std::string value_cases() {
 
 /// The cases of one verb: what to offer after a flag that takes a value, and otherwise its flags.
 std::string verb_case(const Verb& verb, const std::vector<Flag>& flags) {
-  std::string values, names;
+  std::string values, names, others;
   for (const Flag& flag : flags) {
+    if (flag.name.empty()) {
+      others = "; [[ $current == -* ]] || files=yes";
+      continue;
+    }
     names += (names.empty() ? "" : " ") + flag.name;
     if (!flag.choices.empty()) {
       values += cat("        ", flag.name, ") words='", join(flag.choices, " "), "' ;;\n");
@@ -59,8 +63,8 @@ std::string verb_case(const Verb& verb, const std::vector<Flag>& flags) {
       values += cat("        ", flag.name, ") words='' ;;\n");
     }
   }
-  return cat("    ", verb.name, ")\n      case $previous in\n", values, "        *) words='", names,
-             "' ;;\n      esac ;;\n");
+  return cat("    ", verb.name, ")\n      case $previous in\n", values, "        *) words='", names, "'",
+             others, " ;;\n      esac ;;\n");
 }
 
 std::string bash_script() {

@@ -117,6 +117,11 @@ void Options::word(const std::string& name, std::string& target, const std::vect
   for (const std::string& choice : choices) impl_->flags.push_back({choice, Flag::Takes::nothing, {}});
 }
 
+void Options::words(const std::string& name, std::vector<std::string>& target, const std::string& help) {
+  impl_->app.add_option(name, target, help)->type_name("PATH");
+  impl_->flags.push_back({"", Flag::Takes::file, {}});
+}
+
 namespace {
 
 /// What parsing left over, as an error: the first flag that is not known, or else the first word.
@@ -124,7 +129,8 @@ Error unexpected(const std::vector<std::string>& words, const std::vector<Flag>&
   for (const std::string& word : words) {
     if (word.size() < 2 || word.front() != '-') continue;
     std::vector<std::string> known;
-    for (const Flag& flag : flags) known.push_back(flag.name);
+    for (const Flag& flag : flags)
+      if (!flag.name.empty()) known.push_back(flag.name);
     const std::string name = word.substr(0, word.find('='));
     return {ExitCode::usage, cat("unknown option '", name, "'"), did_you_mean(name, known)};
   }

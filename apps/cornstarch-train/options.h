@@ -12,7 +12,7 @@ namespace cornstarch::app {
 /// One flag of a verb, as shell completion needs to know it.
 struct Flag {
   enum class Takes { nothing, text, file, config_key };
-  std::string name;
+  std::string name;  ///< "" for words without one
   Takes takes = Takes::nothing;
   std::vector<std::string> choices;
 };
@@ -40,6 +40,8 @@ class Options {
   /// A word without a flag; any, where there are no choices.
   void word(const std::string& name, std::string& target, const std::vector<std::string>& choices,
             const std::string& help);
+  /// Any number of words without a flag, which are paths.
+  void words(const std::string& name, std::vector<std::string>& target, const std::string& help);
 
   enum class Asked { run, help };
   /// Fills the targets. Errors are of the user's making (usage).

@@ -45,6 +45,10 @@ const std::vector<Verb>& verbs() {
        "conversation\n"
        "  cornstarch-train generate --model runs/demo --questions eval.jsonl --out answers.jsonl\n",
        declare_generate},
+      {"report", "Show runs in one page for a browser: curves, times, memory, answers",
+       "  cornstarch-train report runs/demo    # runs/demo/report.html\n"
+       "  cornstarch-train report runs/a runs/b --out compared.html\n",
+       declare_report},
       {"env", "Show what this program sees: launcher, host, GPUs, libraries",
        "  cornstarch-train env\n"
        "  srun -n 8 cornstarch-train env\n",

@@ -30,6 +30,7 @@ Run declare_checkpoint(Options& options);
 Run declare_import(Options& options);
 Run declare_export(Options& options);
 Run declare_generate(Options& options);
+Run declare_report(Options& options);
 Run declare_env(Options& options);
 Run declare_selftest(Options& options);
 Run declare_schema(Options& options);

@@ -7,7 +7,7 @@
 function(_cornstarch_names out)
   set(result)
   foreach(name IN LISTS ARGN)
-    if(name MATCHES "^(base|templates|config|launch|control|formats|catalog|plan|telemetry|dataio|checkpoint|comm|selftest|nn|models|generate|pipeline|optim|train)$")
+    if(name MATCHES "^(base|templates|config|launch|control|formats|catalog|plan|telemetry|report|dataio|checkpoint|comm|selftest|nn|models|generate|pipeline|optim|train)$")
       list(APPEND result cornstarch_${name})
     else()
       list(APPEND result ${name})
