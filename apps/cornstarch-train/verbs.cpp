@@ -15,6 +15,11 @@ const std::vector<Verb>& verbs() {
        "  cornstarch-train validate --config run.yaml --world-size 54\n"
        "  cornstarch-train validate --config run.yaml --format json | jq .diagnostics\n",
        declare_validate},
+      {"data", "Look at a config's data before training: counts, histograms, a sample as the model sees it",
+       "  cornstarch-train data inspect --config run.yaml\n"
+       "  cornstarch-train data inspect --config run.yaml --sample 3\n"
+       "  cornstarch-train data inspect --config run.yaml --limit 100000 --html data.html\n",
+       declare_data},
       {"plan", "Show which rank would hold what",
        "  cornstarch-train plan --config run.yaml --world-size 54\n"
        "  cornstarch-train plan --config run.yaml --world-size 54 --gpus-per-node 4\n"

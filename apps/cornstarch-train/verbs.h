@@ -24,6 +24,7 @@ const std::vector<Verb>& verbs();
 
 Run declare_train(Options& options);
 Run declare_validate(Options& options);
+Run declare_data(Options& options);
 Run declare_plan(Options& options);
 Run declare_modules(Options& options);
 Run declare_checkpoint(Options& options);

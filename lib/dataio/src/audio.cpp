@@ -192,7 +192,11 @@ bool cut_short(Opened& opened) {
 Result<AudioInfo> probe_audio(const std::filesystem::path& path, const AudioLimits& limits) {
   auto bytes = ByteSource::open(path);
   if (!bytes) return tl::unexpected(bytes.error());
-  const auto opened = open(std::move(*bytes), limits);
+  return probe_audio(std::move(*bytes), limits);
+}
+
+Result<AudioInfo> probe_audio(ByteSource bytes, const AudioLimits& limits) {
+  const auto opened = open(std::move(bytes), limits);
   if (!opened) return tl::unexpected(opened.error());
   return opened->info;
 }

@@ -235,6 +235,8 @@ std::int64_t ConversationDataset::pad_id() const { return state_->tokenizer.pad_
 
 const Tokenizer& ConversationDataset::tokenizer() const { return state_->tokenizer; }
 
+const ConversationOptions& ConversationDataset::options() const { return state_->options; }
+
 std::optional<std::int64_t> ConversationDataset::answer_end_id() const {
   return state_->chat_template.end_of_answer(state_->tokenizer);
 }
@@ -276,7 +278,7 @@ Result<SampleExtents> ConversationDataset::extents(std::int64_t sample) const {
   return items;
 }
 
-Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
+Result<TextRow> ConversationDataset::whole_text(std::int64_t sample) const {
   const auto state = state_;
   const auto at = state->locate(sample);
   std::optional<Reading> reading(at.file->place(at.index));
@@ -286,10 +288,17 @@ Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
   if (!items) return State::failure(items.error(), at);
   auto row = state->chat_template.row(conversation->turns, state->tokenizer, *items, state->options.train_on);
   if (!row) return State::failure(row.error(), at);
+  return row;
+}
+
+Result<TextRow> ConversationDataset::text(std::int64_t sample) const {
+  const auto state = state_;
+  auto row = whole_text(sample);
+  if (!row) return row;
   const std::int64_t wanted = state->options.sequence_length;
   if (row->length > wanted) {
     auto cut = cut_row(*row, wanted, state->options.cut_long);
-    if (!cut) return State::failure(cut.error(), at);
+    if (!cut) return State::failure(cut.error(), state->locate(sample));
   }
   row->ids.resize(static_cast<std::size_t>(wanted), state->tokenizer.pad_id());
   row->labels.resize(static_cast<std::size_t>(wanted), kIgnoreLabel);
@@ -306,6 +315,25 @@ Result<std::vector<MediaItem>> ConversationDataset::media(std::int64_t sample, i
       state->make_all(at, *conversation, static_cast<std::size_t>(encoder), reading, &Preparer::operator());
   if (!items) return State::failure(items.error(), at);
   return items;
+}
+
+Result<std::vector<MediaFile>> ConversationDataset::files(std::int64_t sample, int encoder) const {
+  const auto state = state_;
+  const auto e = static_cast<std::size_t>(encoder);
+  const auto at = state->locate(sample);
+  std::optional<Reading> reading(at.file->place(at.index));
+  auto conversation = at.file->read(at.index);
+  if (!conversation) return State::failure(conversation.error(), at);
+  auto files = state->make_all(at, *conversation, e, reading, &Preparer::look);
+  if (!files) return State::failure(files.error(), at);
+  const auto names = state->files_of(*conversation, e);
+  for (std::size_t i = 0; i < files->size(); ++i) (*files)[i].name = shown_name((*names)[i]);
+  return files;
+}
+
+Image ConversationDataset::picture_of(const MediaItem& item, const catalog::Extents& extents,
+                                      int encoder) const {
+  return state_->preparers.at(static_cast<std::size_t>(encoder)).picture_of(item, extents);
 }
 
 Result<Question> ConversationDataset::question(std::int64_t sample) const {

@@ -49,6 +49,25 @@ Result<MediaItem> Preparer::operator()(ByteSource bytes) const {
   return std::visit([&](const auto& processor) { return prepare(processor, std::move(bytes)); }, processor_);
 }
 
+Result<MediaFile> Preparer::look(ByteSource bytes) const {
+  MediaFile file;
+  if (std::holds_alternative<LogMel>(processor_)) {
+    const auto info = probe_audio(std::move(bytes));
+    if (!info) return tl::unexpected(info.error());
+    file.seconds = info->seconds();
+    file.extents = *extents_;
+    return file;
+  }
+  const auto info = probe_image(bytes);
+  if (!info) return tl::unexpected(info.error());
+  file.width = info->width;
+  file.height = info->height;
+  auto reached = extents(std::move(bytes));
+  if (!reached) return tl::unexpected(reached.error());
+  file.extents = *reached;
+  return file;
+}
+
 std::string Preparer::to_json() const {
   return std::visit([](const auto& processor) { return processor.to_json(); }, processor_);
 }

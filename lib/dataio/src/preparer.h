@@ -18,6 +18,10 @@ class Preparer {
   /// Of the item that a file becomes; where items have sizes of their own, its header is read.
   Result<catalog::Extents> extents(ByteSource bytes) const;
   Result<MediaItem> operator()(ByteSource bytes) const;
+  /// All but the name.
+  Result<MediaFile> look(ByteSource bytes) const;
+  /// See ConversationDataset::picture_of.
+  Image picture_of(const MediaItem& item, const catalog::Extents& extents) const;
   /// The text of a preprocessor_config.json that says the same.
   std::string to_json() const;
 

@@ -41,6 +41,7 @@ struct AudioInfo {
 
 /// Reads the header alone: a few KiB, of Ogg its last pages, too. The same limits hold.
 Result<AudioInfo> probe_audio(const std::filesystem::path& path, const AudioLimits& limits = {});
+Result<AudioInfo> probe_audio(ByteSource bytes, const AudioLimits& limits = {});
 
 /// The first `samples` samples at `rate`, or fewer if there are not as many: channels averaged, resampled by
 /// soxr in high quality if need be. No more of the file is read, however long it is, than these depend on,

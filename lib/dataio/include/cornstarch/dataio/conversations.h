@@ -8,6 +8,7 @@
 
 #include "cornstarch/dataio/chat_template.h"
 #include "cornstarch/dataio/dataset.h"
+#include "cornstarch/dataio/image.h"
 #include "cornstarch/dataio/media_source.h"
 #include "cornstarch/dataio/tokenizer.h"
 
@@ -43,6 +44,14 @@ struct ConversationOptions {
   double max_bad_fraction = 0;
 };
 
+/// What a media file's header says, and what an encoder makes of the file.
+struct MediaFile {
+  std::string name;  ///< as the sample has it
+  catalog::Extents extents;
+  int width = 0, height = 0;           ///< of a picture, in pixels
+  std::optional<double> seconds = {};  ///< of a recording, where its header tells
+};
+
 /// LLaVA's conversation form: {"conversations": [{"from": "human"|"gpt", "value": text}], "system": text,
 /// "image"|"images": ..., "audio"|"audios": ...}; a list or a single path. The k-th placeholder of an image
 /// encoder takes the k-th image, whichever encoder it is; the same for audio. docs/data.md has the whole of
@@ -63,7 +72,15 @@ class ConversationDataset : public Dataset {
   Result<std::vector<MediaItem>> media(std::int64_t sample, int encoder) const override;
   Result<Question> question(std::int64_t sample) const override;
   std::int64_t pad_id() const override;
+  /// The whole row, neither cut nor padded.
+  Result<TextRow> whole_text(std::int64_t sample) const;
+  /// The files of the items that media() makes, in the same order.
+  Result<std::vector<MediaFile>> files(std::int64_t sample, int encoder) const;
+  /// An item of media() for people: a picture in its colours, a spectrogram in grey, low tones at the bottom.
+  Image picture_of(const MediaItem& item, const catalog::Extents& extents, int encoder) const;
   const Tokenizer& tokenizer() const;
+  /// What it was opened with.
+  const ConversationOptions& options() const;
   /// The token that ends an answer, as the chat template has it; nothing where none does.
   std::optional<std::int64_t> answer_end_id() const;
   /// What was done to the data, or left undone, that somebody may not expect; one line each.

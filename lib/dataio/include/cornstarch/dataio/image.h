@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -55,6 +56,9 @@ Result<ImageInfo> probe_image(ByteSource& bytes, const ImageLimits& limits = {})
 Result<Image> decode_image(std::string_view bytes, const ImageLimits& limits = {});
 Result<Image> read_image(const std::filesystem::path& path, const ImageLimits& limits = {});
 Result<Image> read_image(ByteSource& bytes, const ImageLimits& limits = {});
+
+/// A PNG file of it.
+Result<std::string> encode_png(const Image& image);
 
 enum class Filter { bilinear = 2, bicubic = 3 };  ///< the numbers are PIL's
 
