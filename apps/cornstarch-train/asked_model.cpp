@@ -10,7 +10,7 @@
 #include "cornstarch/base/untrusted.h"
 #include "cornstarch/catalog/whole_model.h"
 #include "cornstarch/config/load.h"
-#include "import_config.h"
+#include "imported.h"
 
 namespace cornstarch::app {
 
@@ -61,7 +61,7 @@ Result<void> check_weights(const RunConfig& config, const std::string& path) {
 
 /// Of a whole checkpoint's folder, as `import` has it.
 std::optional<RunConfig> config_of_whole(const Imported& imported, Diagnostics& diagnostics) {
-  auto loaded = config::load_text(import_config(imported), imported.folder.string(), ".", {}, diagnostics);
+  auto loaded = config::load_text(run_yaml(imported.draft), imported.folder.string(), ".", {}, diagnostics);
   return loaded && !diagnostics.has_errors() ? std::optional(std::move(loaded->config)) : std::nullopt;
 }
 
@@ -127,7 +127,7 @@ Result<std::optional<RunConfig>> config_of_model(const std::string& path, Diagno
     if (std::ranges::count(catalog::whole_models(), *model_type) > 0) {
       auto imported = read_imported(given);
       if (!imported) return tl::unexpected(imported.error());
-      imported->data = (given / "config.json").string();
+      imported->draft.data = (given / "config.json").string();
       config = config_of_whole(*imported, diagnostics);
       if (!config) return config;
     } else {

@@ -1,13 +1,9 @@
-#include <cstdio>
 #include <filesystem>
 
-#include "checks.h"
 #include "console.h"
 #include "cornstarch/base/files.h"
 #include "cornstarch/base/text.h"
-#include "cornstarch/catalog/resolve.h"
-#include "cornstarch/config/load.h"
-#include "import_config.h"
+#include "imported.h"
 #include "verbs.h"
 
 namespace cornstarch::app {
@@ -27,23 +23,10 @@ Result<Imported> read(const Args& args) {
   const auto absolute = [](const std::string& path) {
     return path.empty() ? path : fs::absolute(path).lexically_normal().string();
   };
-  imported->data = args.data.empty() ? "train.jsonl" : absolute(args.data);
-  imported->media_root = absolute(args.media_root);
+  RunDraft& draft = imported->draft;
+  draft.data = args.data.empty() ? "train.jsonl" : absolute(args.data);
+  draft.media_root = absolute(args.media_root);
   return imported;
-}
-
-/// Whether the config holds together with what is in the folder: every weight is there, in its shape, and no
-/// other. The data may come later.
-bool holds(const Args& args, const Imported& imported, const std::string& text, const fs::path& file) {
-  Diagnostics diagnostics;
-  std::vector<std::string> overrides;
-  if (args.data.empty())
-    overrides.push_back(cat("data.train[0].path=", (imported.folder / "config.json").string()));
-  auto loaded = config::load_text(text, file.string(), fs::absolute(args.out), overrides, diagnostics);
-  auto modalities = loaded ? catalog::resolve(*loaded, diagnostics) : std::nullopt;
-  if (modalities) check_inputs({std::move(*loaded), std::move(*modalities)}, diagnostics);
-  std::fputs(render_text(diagnostics).c_str(), stderr);
-  return !diagnostics.has_errors();
 }
 
 ExitCode run(const Args& args) {
@@ -56,11 +39,11 @@ ExitCode run(const Args& args) {
                      "give another folder, or --overwrite"});
   const auto imported = read(args);
   if (!imported) return complain(imported.error());
-  const std::string text = import_config(*imported);
-  if (!holds(args, *imported, text, file)) return ExitCode::usage;
+  const std::string text = run_yaml(imported->draft);
+  if (!holds(imported->draft, text, file, !args.data.empty())) return ExitCode::usage;
   if (const auto made = make_folders(args.out); !made) return complain(made.error());
   if (const auto written = write_file_atomically(file, text); !written) return complain(written.error());
-  std::string said = cat(file.string(), " trains ", imported->whole.model_type, ": nothing of '",
+  std::string said = cat(file.string(), " trains ", imported->model_type, ": nothing of '",
                          imported->folder.string(), "' was copied\n");
   if (args.data.empty())
     said += cat("put conversations in LLaVA's form at ", (fs::path(args.out) / "train.jsonl").string(),

@@ -36,6 +36,11 @@ const std::vector<Verb>& verbs() {
        "  cornstarch-train checkpoint export runs/demo --to model    # of the newest\n"
        "  cornstarch-train checkpoint export runs/lora --to model --merge\n",
        declare_checkpoint},
+      {"init", "Write a config for encoders and a language model of yours, from flags or answers",
+       "  cornstarch-train init    # asks\n"
+       "  cornstarch-train init --llm vicuna-7b-v1.5 --vision clip-vit-large-patch14-336 --gpus 8 --data "
+       "chat.json\n",
+       declare_init},
       {"import", "Write a config that trains a whole checkpoint, such as LLaVA's",
        "  cornstarch-train import --hf llava-1.5-7b-hf --out first --data llava_instruct.json --media-root "
        "coco\n"

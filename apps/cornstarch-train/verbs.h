@@ -28,6 +28,7 @@ Run declare_data(Options& options);
 Run declare_plan(Options& options);
 Run declare_modules(Options& options);
 Run declare_checkpoint(Options& options);
+Run declare_init(Options& options);
 Run declare_import(Options& options);
 Run declare_export(Options& options);
 Run declare_generate(Options& options);

@@ -59,7 +59,7 @@ class CommandLine(Case):
     def test_help_names_every_verb_and_fits_a_screen(self):
         outcome = run("--help")
         self.expect(outcome, 0, err="")
-        for verb in ("train", "validate", "data", "plan", "modules", "generate", "report", "env", "selftest", "schema",
+        for verb in ("train", "validate", "data", "plan", "modules", "init", "generate", "report", "env", "selftest", "schema",
                      "completion"):
             self.assertIn(f"\n  {verb} ", outcome.out)
         self.assertLessEqual(len(outcome.out.splitlines()), 40)
@@ -67,7 +67,7 @@ class CommandLine(Case):
         self.assertEqual(run("help").out, outcome.out)
 
     def test_help_of_each_verb_has_examples(self):
-        for verb in ("train", "validate", "data", "plan", "modules", "generate", "report", "env", "selftest", "schema",
+        for verb in ("train", "validate", "data", "plan", "modules", "init", "generate", "report", "env", "selftest", "schema",
                      "completion"):
             outcome = run(verb, "--help")
             self.expect(outcome, 0, err="")
@@ -86,7 +86,7 @@ class CommandLine(Case):
         for words, err in (
                 (["trian"], "error: unknown verb 'trian'\n  help: did you mean 'train'?\n"),
                 (["frobnicate"], "error: unknown verb 'frobnicate'\n"
-                                 "  help: the verbs are train, validate, data, plan, modules, checkpoint, import, export, "
+                                 "  help: the verbs are train, validate, data, plan, modules, checkpoint, init, import, export, "
                                  "generate, report, env, selftest, schema, completion\n"),
                 (["run.yaml"], "error: unexpected argument 'run.yaml'\n  help: did you mean --config run.yaml?\n"),
                 (["validate", "run.yaml"],

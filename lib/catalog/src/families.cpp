@@ -123,6 +123,11 @@ const std::vector<FamilyInfo>& families() {
   return infos;
 }
 
+std::optional<std::string> family_of(const std::string& model_type) {
+  const Family* family = family_of_type(model_type);
+  return family == nullptr ? std::nullopt : std::optional(family->info.name);
+}
+
 SpecResult make_spec(const std::string& family_name, const std::string& hf_config_json) {
   SpecResult result;
   const Family* family = find_family(family_name);

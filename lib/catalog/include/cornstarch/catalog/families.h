@@ -21,6 +21,9 @@ struct FamilyInfo {
 /// Every family that this build knows.
 const std::vector<FamilyInfo>& families();
 
+/// The family of models whose config.json has this model_type; nothing if there is none.
+std::optional<std::string> family_of(const std::string& model_type);
+
 /// All problems of a config.json, one line each: the key, ": " and what is wrong
 /// ("hidden_size: expected a positive integer, got \"x\""). Keys within a section are
 /// "vision_config.hidden_size". For a problem of the text as a whole the key is "config.json".
