@@ -60,6 +60,11 @@ Result<Written> pick_marked(Written out, std::vector<Place> marked, std::span<co
   std::vector<std::size_t> all;
   for (std::size_t i = 0; i < turns.size(); ++i)
     if (turns[i].role == Role::assistant) all.push_back(i);
+  if (marked.empty() && !all.empty())
+    return fail(
+        ExitCode::bad_data,
+        cat("the chat template marks no stretch as an answer, though the conversation has ", all.size()),
+        "{% generation %} in the template must be reached for each answer");
   if (wanted.size() == all.size()) {
     out.learnt = std::move(marked);
     return out;

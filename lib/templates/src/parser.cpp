@@ -68,6 +68,8 @@ class Parser : public ExpressionParser {
       out.kind = Statement::Kind::generation;
       close_tag();
       if (in_generation_) lacks("'generation' inside of another", out.at);
+      // What it marks is not put out from there, but where the macro is called or the variable named.
+      if (macros_ > 0) lacks("'generation' inside of a macro or a block that is set", out.at);
       in_generation_ = true;
       out.branches.push_back({{}, body({"endgeneration"})});
       in_generation_ = false;

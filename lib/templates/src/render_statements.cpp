@@ -66,7 +66,7 @@ Renderer::Flow Renderer::generation(const Statement& statement) {
   scopes_.emplace_back();
   const Flow flow = run_all(statement.branches[0].body);
   scopes_.pop_back();
-  if (capture_ == nullptr) out_.answers.emplace_back(begin, out_.text.size());
+  out_.answers.emplace_back(begin, out_.text.size());
   return flow;
 }
 

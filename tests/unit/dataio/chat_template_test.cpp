@@ -338,6 +338,11 @@ TEST_CASE("what cannot be told apart is refused") {
   CHECK(marked.error().message ==
         "which answer is which cannot be told: the chat template marks 4 stretches as answers, "
         "the conversation has 2");
+  const Checkpoint never(
+      "{% for m in messages %}{% if m.role == 'model' %}{% generation %}{{ m.content }}{% endgeneration %}"
+      "{% else %}{{ m.content }}{% endif %}{% endfor %}");
+  CHECK(cornstarch::value_or_throw(never.open()).row(turns, tokenizer, {}).error().message ==
+        "the chat template marks no stretch as an answer, though the conversation has 2");
 }
 
 TEST_CASE("items stand where templates write their marks") {

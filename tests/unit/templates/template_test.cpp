@@ -82,9 +82,9 @@ TEST_CASE("published templates make of conversations what transformers makes") {
   }
 }
 
-TEST_CASE("what stands between generation tags is marked, outside of macros and blocks") {
+TEST_CASE("what stands between generation tags is marked, not in macros and blocks") {
   const auto chat = Template::parse(
-      "{% macro m() %}{% generation %}m{% endgeneration %}{% endmacro %}{% for t in 'ab' %}<"
+      "{% macro m() %}m{% endmacro %}{% for t in 'ab' %}<"
       "{% generation %}{{ t }}!{% endgeneration %}>{% endfor %}{{ m() }}{% generation %}{% endgeneration %}",
       "t");
   REQUIRE(chat);
@@ -94,6 +94,11 @@ TEST_CASE("what stands between generation tags is marked, outside of macros and 
   CHECK(made->text == "<a!><b!>m");
   CHECK(made->answers == std::vector<std::pair<std::size_t, std::size_t>>{{1, 3}, {5, 7}, {9, 9}});
   CHECK(!Template::parse("{% if x %}y{% endif %}", "t")->marks_answers());
+  const std::string lacks = "'generation' inside of a macro or a block that is set is not supported";
+  CHECK(rendered("{% macro m() %}\n{% generation %}m{% endgeneration %}{% endmacro %}") ==
+        "! t:2:4: " + lacks);
+  CHECK(rendered("{% set a %}{% if x %}{% generation %}m{% endgeneration %}{% endif %}{% endset %}") ==
+        "! t:1:25: " + lacks);
 }
 
 TEST_CASE("what is not supported is named with its line and column") {
