@@ -38,14 +38,13 @@ std::size_t end_of(std::string_view answer, const std::string& said) {
 
 Result<Place> find_answer(const ChatForm& form, std::span<const Turn> turns, std::size_t i,
                           const std::string& whole) {
-  const bool parts = form.needs_parts(turns);
-  const auto before = form.render(turns.first(i), parts, true);
+  const auto before = form.render(turns.first(i), true);
   if (!before) return tl::unexpected(before.error());
   const std::size_t begin = before->text.size();
   if (!whole.starts_with(before->text)) return cannot_tell(i, "begins");
   std::size_t end = whole.size();
   if (i + 1 < turns.size()) {
-    const auto with = form.render(turns.first(i + 1), parts, false);
+    const auto with = form.render(turns.first(i + 1), false);
     if (!with) return tl::unexpected(with.error());
     if (!whole.starts_with(with->text) || with->text.size() < begin) return cannot_tell(i, "ends");
     end = with->text.size();
@@ -81,7 +80,7 @@ Result<Written> pick_marked(Written out, std::vector<Place> marked, std::span<co
 }  // namespace
 
 Result<Written> write_row(const ChatForm& form, bool marks, std::span<const Turn> turns, TrainOn train_on) {
-  auto made = form.render(turns, form.needs_parts(turns), false);
+  auto made = form.render(turns, false);
   if (!made) return tl::unexpected(made.error());
   Written out{std::move(made->text)};
   if (train_on == TrainOn::all) {

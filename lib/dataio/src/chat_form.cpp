@@ -110,22 +110,18 @@ Result<templates::Rendering> ChatForm::render(Value messages, bool asks) const {
   return chat_.render(variables);
 }
 
-bool ChatForm::needs_parts(std::span<const Turn> turns) const {
-  return !takes_text_ || std::any_of(turns.begin(), turns.end(), [&](const Turn& turn) {
-    const auto stretches = cut_at_placeholders(turn.text, media_);
-    return std::any_of(stretches.begin(), stretches.end(), [&](const Stretch& s) {
-      return s.encoder >= 0 && marks_[static_cast<std::size_t>(s.encoder)].part;
-    });
-  });
-}
-
-Result<templates::Rendering> ChatForm::render(std::span<const Turn> turns, bool parts, bool asks) const {
+Result<templates::Rendering> ChatForm::render(std::span<const Turn> turns, bool asks) const {
   std::vector<Value> messages;
-  for (const Turn& turn : turns) messages.push_back(message(turn.role, content_of(turn.text, parts)));
+  for (const Turn& turn : turns) messages.push_back(message(turn.role, content_of(turn.text)));
   return render(Value::list(std::move(messages)), asks);
 }
 
-Value ChatForm::content_of(const std::string& text, bool parts) const {
+Value ChatForm::content_of(const std::string& text) const {
+  const auto stretches = cut_at_placeholders(text, media_);
+  // Templates that take parts from users may want answers as text: each turn is what it must be alone.
+  const bool parts = !takes_text_ || std::any_of(stretches.begin(), stretches.end(), [&](const Stretch& s) {
+    return s.encoder >= 0 && marks_[static_cast<std::size_t>(s.encoder)].part;
+  });
   std::vector<Value> out;
   std::string words;
   bool line_ended = false;
@@ -133,7 +129,7 @@ Value ChatForm::content_of(const std::string& text, bool parts) const {
     if (!words.empty()) out.push_back(text_part(words));
     words.clear();
   };
-  for (const Stretch& stretch : cut_at_placeholders(text, media_)) {
+  for (const Stretch& stretch : stretches) {
     const auto e = static_cast<std::size_t>(stretch.encoder);
     if (stretch.encoder < 0) {
       words += stretch.text.substr(line_ended && stretch.text.starts_with('\n') ? 1 : 0);

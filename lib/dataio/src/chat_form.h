@@ -25,9 +25,8 @@ class ChatForm {
   static Result<ChatForm> of(const templates::Template& chat, std::vector<templates::Named> constants,
                              const std::vector<MediaSource>& media);
 
-  /// Whether turns are given as parts, since there are media among them or the template takes nothing else.
-  bool needs_parts(std::span<const Turn> turns) const;
-  Result<templates::Rendering> render(std::span<const Turn> turns, bool parts, bool asks) const;
+  /// A turn is given as parts where it holds an item that is one, or where the template takes no text.
+  Result<templates::Rendering> render(std::span<const Turn> turns, bool asks) const;
   /// Per encoder.
   const std::vector<MediaMark>& marks() const { return marks_; }
   const std::vector<MediaSource>& media() const { return media_; }
@@ -37,7 +36,7 @@ class ChatForm {
   Result<templates::Rendering> render(templates::Value messages, bool asks) const;
   Result<std::string> say(templates::Value content) const;
   MediaMark mark_of(const MediaSource& source, const std::string& without) const;
-  templates::Value content_of(const std::string& text, bool parts) const;
+  templates::Value content_of(const std::string& text) const;
 
   templates::Template chat_;
   std::vector<templates::Named> constants_;

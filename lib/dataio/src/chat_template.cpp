@@ -128,7 +128,7 @@ Result<TextRow> ChatTemplate::prompt(std::span<const Turn> turns, const Tokenize
   if (chat.adds_begin) row.begin(false);
   const std::size_t step = chat.apart ? 1 : std::max<std::size_t>(turns.size(), 1);
   for (std::size_t i = 0; i < turns.size(); i += step) {
-    const auto made = chat.form.render(turns.subspan(i, step), chat.form.needs_parts(turns), true);
+    const auto made = chat.form.render(turns.subspan(i, step), true);
     if (!made) return tl::unexpected(made.error());
     if (auto done = row.add(turns.subspan(i, step), {made->text}); !done) return tl::unexpected(done.error());
   }

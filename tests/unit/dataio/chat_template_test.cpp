@@ -379,6 +379,22 @@ TEST_CASE("items stand where templates write their marks") {
         std::string::npos);
 }
 
+TEST_CASE("turns without items are texts to a template that takes both") {
+  const Checkpoint checkpoint(
+      "{% for m in messages %}{% if m.role == 'assistant' %}{{- m['content'] + eos_token }}"
+      "{% elif m.content is string %}{{ m.content }};{% else %}{% for part in m.content %}"
+      "{{ '<|image_pad|>' if part.type == 'image' else part.text + '!' }}{% endfor %}{% endif %}{% endfor "
+      "%}");
+  const Tokenizer tokenizer = checkpoint.tokenizer();
+  const std::vector<Turn> turns = {
+      {Role::user, "<image>a"}, {Role::assistant, "one"}, {Role::user, "b"}, {Role::assistant, "two"}};
+  const auto row = cornstarch::value_or_throw(checkpoint.open()).row(turns, tokenizer, kItems);
+  CAPTURE(row ? "" : row.error().message);
+  REQUIRE(row);
+  CHECK(shown(*row, tokenizer) == "@@a!one<|end_of_text|>b;two<|end_of_text|>");
+  CHECK(learnt(*row, tokenizer) == "one<|end_of_text|>two<|end_of_text|>");
+}
+
 TEST_CASE("a template that writes more or fewer items than there are") {
   const auto of = [&](const std::string& source, const std::string& text) {
     const Checkpoint checkpoint(source);
