@@ -185,6 +185,10 @@ LINES = r'''
 {% set v = 1 %}{% macro m(a) %}{{ v }}{{ a }}{% set v = 9 %}{{ v }}{% endmacro %}{{ m(2) }}{{ v }}{% macro f(n) %}{% if n > 0 %}{{ n }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(3) }}
 {% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, 2) }}
 {% macro m(a) %}{{ a }}{% endmacro %}{{ m(b=2) }}
+{% macro m(a, b=a) %}[{{ a }}{{ b }}]{% endmacro %}{{ m('x') }}{{ m('x', 'y') }}
+{% set b = 'g' %}{% macro m(a=b, b=1) %}[{{ a }}{{ b }}]{% endmacro %}{{ m() }}{{ m(b=2) }}
+{% set b = 'g' %}{% macro m(b=b) %}[{{ b }}]{% endmacro %}{{ m() }}
+{% macro m(a=c) %}[{{ a }}]{% endmacro %}{% for c in 'x' %}{{ m() }}{% endfor %}
 {{ not_a_function(1) }}
 {{ n(1) }}
 {{ raise_exception('so it is') }}

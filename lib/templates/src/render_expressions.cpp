@@ -151,14 +151,27 @@ Value Renderer::call_macro(const Statement& macro, const Arguments& arguments) {
       refuse(cat("the macro '", macro.text, "' takes no argument '", key, "' here"));
     scope.names[key] = arguments.values[placed_values + i];
   }
+  return captured(macro.branches[0].body, with_defaults(macro, std::move(scope)));
+}
+
+/// Defaults see what the macro's body sees: the parameters that are given, and those in front of their own.
+Renderer::Scope Renderer::with_defaults(const Statement& macro, Scope scope) {
   const std::size_t defaults = macro.targets.size() - macro.values.size();
+  std::vector<std::size_t> absent;
   for (std::size_t i = 0; i < macro.targets.size(); ++i) {
     const std::string& name = macro.targets[i];
-    if (scope.names.count(name) > 0) continue;
-    scope.names[name] = i >= defaults ? value_of(macro.values[i - defaults])
-                                      : Value(Undefined{cat("parameter '", name, "' was not provided")});
+    const auto [unused, added] =
+        scope.names.try_emplace(name, Undefined{cat("parameter '", name, "' was not provided")});
+    if (added && i >= defaults) absent.push_back(i);
   }
-  return captured(macro.branches[0].body, std::move(scope));
+  scopes_.push_back(std::move(scope));
+  for (const std::size_t i : absent) {
+    Value value = value_of(macro.values[i - defaults]);
+    scopes_.back().names.insert_or_assign(macro.targets[i], std::move(value));
+  }
+  scope = std::move(scopes_.back());
+  scopes_.pop_back();
+  return scope;
 }
 
 }  // namespace cornstarch::templates

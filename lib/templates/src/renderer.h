@@ -78,6 +78,7 @@ class Renderer {
   bool holds(std::string_view sign, const Value& a, const Value& b);
   Value call(const Expression& e);
   Value call_macro(const Statement& macro, const Arguments& arguments);
+  Scope with_defaults(const Statement& macro, Scope scope);
 
   Rendering out_;
   std::string* capture_ = nullptr;  ///< of a macro or block that is set, in place of out_
