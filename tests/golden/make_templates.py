@@ -184,6 +184,8 @@ LINES = r'''
 {% macro m(a, b=2, c='x') %}{{ a }}-{{ b }}-{{ c }};{% endmacro %}{{ m(1) }}{{ m(1, 3) }}{{ m(c=5, a=0) }}{{ m() }}{{ m(1) | length }}
 {% set v = 1 %}{% macro m(a) %}{{ v }}{{ a }}{% set v = 9 %}{{ v }}{% endmacro %}{{ m(2) }}{{ v }}{% macro f(n) %}{% if n > 0 %}{{ n }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(3) }}
 {% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, 2) }}
+{% for x in [] %}{% else %}{% set a = 1 %}{{ a }}{% endfor %}[{{ a }}]
+{% for y in 'ab' %}{% for x in [] %}{% else %}{% break %}{% endfor %}{{ y }}{% endfor %}.
 {% macro m(a) %}{{ a }}{% endmacro %}{{ m(b=2) }}
 {% macro m(a, b=a) %}[{{ a }}{{ b }}]{% endmacro %}{{ m('x') }}{{ m('x', 'y') }}
 {% set b = 'g' %}{% macro m(a=b, b=1) %}[{{ a }}{{ b }}]{% endmacro %}{{ m() }}{{ m(b=2) }}

@@ -22,6 +22,13 @@ Renderer::Flow Renderer::run_all(const Statements& statements) {
   return Flow::on;
 }
 
+Renderer::Flow Renderer::run_scoped(const Statements& statements) {
+  scopes_.emplace_back();
+  const Flow flow = run_all(statements);
+  scopes_.pop_back();
+  return flow;
+}
+
 Renderer::Flow Renderer::run_one(const Statement& statement) {
   using Kind = Statement::Kind;
   switch (statement.kind) {
@@ -63,9 +70,7 @@ void Renderer::put(std::string_view text) {
 
 Renderer::Flow Renderer::generation(const Statement& statement) {
   const std::size_t begin = out_.text.size();
-  scopes_.emplace_back();
-  const Flow flow = run_all(statement.branches[0].body);
-  scopes_.pop_back();
+  const Flow flow = run_scoped(statement.branches[0].body);
   out_.answers.emplace_back(begin, out_.text.size());
   return flow;
 }
@@ -117,7 +122,7 @@ Renderer::Flow Renderer::loop(const Statement& statement) {
     }
     items = std::move(kept);
   }
-  if (items.empty() && statement.branches.size() > 1) return run_all(statement.branches[1].body);
+  if (items.empty() && statement.branches.size() > 1) return run_scoped(statement.branches[1].body);
   for (std::size_t i = 0; i < items.size(); ++i) {
     scopes_.emplace_back();
     assign(statement.targets, items[i]);

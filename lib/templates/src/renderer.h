@@ -45,6 +45,7 @@ class Renderer {
   };
 
   Flow run_all(const Statements& statements);
+  Flow run_scoped(const Statements& statements);
   /// Adds the place to what is refused on the way.
   template <typename Work>
   auto placed(std::size_t at, const Work& work) -> decltype(work()) {
