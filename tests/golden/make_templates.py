@@ -186,6 +186,24 @@ LINES = r'''
 {% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, 2) }}
 {% for x in [] %}{% else %}{% set a = 1 %}{{ a }}{% endfor %}[{{ a }}]
 {% for y in 'ab' %}{% for x in [] %}{% else %}{% break %}{% endfor %}{{ y }}{% endfor %}.
+{% if people | selectattr('name', 'equalto', 'Di') %}SYS{% else %}NO{% endif %}{{ 'y' if {} | items }}{{ 'y' if [] | reverse }}
+{% set u = words | select %}{% for m in u %}{{ m }}{% endfor %}|{% for m in u %}{{ m }}{% else %}none{% endfor %}{{ u | list }}
+{% set u = words | map('upper') %}{{ u | first }}{{ u | first }}{{ u | join }}{{ u | first }}
+{% set u = words | map('upper') %}{{ 'A' in u }}{{ u | join }}{{ 'A' in u }}{{ u is defined }}{{ not u }}
+{% set u = numbers | reverse %}{{ u | sum }}{{ u | list }}{{ u | max is undefined }}
+{% set u = numbers | select %}{% for x in u if x > 1 %}{{ x }}{{ loop.length }}{% endfor %}|{{ u | list }}
+{% set s = namespace(u=[1] | select) %}{% set v = s.u %}{{ v | list }}{{ s.u | list }}
+{{ words | map('upper') | length }}
+{{ words | reverse | length }}
+{{ {'a': 1} | items | length }}
+{{ words | map('upper') | last }}
+{{ (words | reverse)[0] }}{{ (words | map('upper'))[0] is undefined }}
+{{ (words | reverse)[:1] }}
+{{ [1, 2] | select + [1] }}
+{{ [1, 2] | select | tojson }}
+{{ [1] | select is sequence }}{{ [1] | select is iterable }}{{ [1] | reverse is sequence }}
+{{ words | map('upper') | reverse | join }}{{ words | map('upper') | reverse | length }}{{ dict | reverse | list }}
+{% set u = [1] | select %}{{ u == u }}{{ u == [1] | select }}{{ u == [1] }}
 {% macro m(a) %}{{ a }}{% endmacro %}{{ m(b=2) }}
 {% macro m(a, b=a) %}[{{ a }}{{ b }}]{% endmacro %}{{ m('x') }}{{ m('x', 'y') }}
 {% set b = 'g' %}{% macro m(a=b, b=1) %}[{{ a }}{{ b }}]{% endmacro %}{{ m() }}{{ m(b=2) }}

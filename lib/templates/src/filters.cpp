@@ -38,7 +38,7 @@ Value path_of(const Value& value, const Value& path, Meter& meter) {
   return out;
 }
 
-/// select, reject, selectattr and rejectattr.
+/// select, reject, selectattr and rejectattr. What they make goes once, as in Jinja.
 Value selected(const Value& value, const Arguments& arguments, bool by_attribute, bool wanted, Meter& meter) {
   const std::size_t place = by_attribute ? 1 : 0;
   if (by_attribute && arguments.values.empty()) refuse("'selectattr' without the name of an attribute");
@@ -54,7 +54,7 @@ Value selected(const Value& value, const Arguments& arguments, bool by_attribute
     const bool yes = tests ? apply_test(*test, looked_at, more, meter) : looked_at.truth();
     if (yes == wanted) out.push_back(item);
   }
-  return Value::list(std::move(out));
+  return Value::generator(std::move(out));
 }
 
 Value mapped(const Value& value, const Arguments& arguments, Meter& meter) {
@@ -72,7 +72,7 @@ Value mapped(const Value& value, const Arguments& arguments, Meter& meter) {
     Value made = by_attribute ? path_of(item, given.any(0), meter) : apply_filter(*filter, item, more, meter);
     out.push_back(made.undefined() && by_attribute && given.has(1) ? given.any(1) : std::move(made));
   }
-  return Value::list(std::move(out));
+  return Value::generator(std::move(out));
 }
 
 Value filter_json(const Value& value, const Arguments& arguments, Meter& meter) {
@@ -151,6 +151,12 @@ Value filter_float(const Value& value, const Arguments& arguments) {
 }
 
 Value filter_ends(std::string_view name, const Value& value, Meter& meter) {
+  if (value.once() && name == "last") refuse("a generator has no last item", "'list' makes a list of it");
+  if (value.once()) {
+    const List& list = *value.list();
+    const std::size_t at = list.take(1);
+    if (at < list.items.size()) return list.items[at];
+  }
   const std::vector<Value> items = items_of(value, meter);
   if (items.empty()) return Undefined{cat("there is no ", name, " item of what is empty")};
   return name == "first" ? items.front() : items.back();
@@ -195,7 +201,8 @@ Value filter_dictsort(const Value& value, const Arguments& arguments, Meter& met
 Value filter_reverse(const Value& value, Meter& meter) {
   std::vector<Value> items = items_of(value, meter);
   std::reverse(items.begin(), items.end());
-  if (value.text() == nullptr) return Value::list(std::move(items));
+  if (value.once()) return Value::list(std::move(items));
+  if (value.text() == nullptr) return Value::generator(std::move(items));
   return call_method("join", Value(""), {{Value::list(std::move(items))}}, meter);
 }
 
@@ -251,7 +258,8 @@ Value apply_filter(std::string_view name, const Value& value, const Arguments& a
   if (name == "reverse") return filter_reverse(value, meter);
   if (name == "abs") return filter_abs(value);
   if (name == "items")
-    return value.undefined() ? Value::list({}) : call_method("items", value, arguments, meter);
+    return Value::generator(
+        items_of(value.undefined() ? value : call_method("items", value, arguments, meter), meter));
   const auto length = length_of(value, meter);  // length, count
   if (!length) refuse(cat(value.kind(), " has no length"));
   return static_cast<std::int64_t>(*length);

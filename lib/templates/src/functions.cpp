@@ -121,6 +121,7 @@ Value call_function(std::string_view name, const Arguments& arguments, Meter& me
 Value compute(std::string_view sign, const Value& a, const Value& b, Meter& meter) {
   need_defined(a);
   need_defined(b);
+  if (a.once() || b.once()) refuse(cat("'", sign, "' of ", a.kind(), " and ", b.kind()));
   if (sign == "+" && a.text() != nullptr && b.text() != nullptr) {
     meter.bytes(a.text()->size() + b.text()->size());
     return *a.text() + *b.text();

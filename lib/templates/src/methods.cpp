@@ -326,7 +326,7 @@ Value item_of(const Value& value, const Value& key, Meter& meter) {
     return attribute_of(value, *name, meter);
   }
   const auto index = key.integer();
-  if (index && value.list() != nullptr) {
+  if (index && value.list() != nullptr && !value.once()) {
     if (const auto at = place_in(*index, value.list()->items.size())) return value.list()->items[*at];
   } else if (index && value.text() != nullptr) {
     meter.bytes(value.text()->size());
@@ -338,6 +338,7 @@ Value item_of(const Value& value, const Value& key, Meter& meter) {
 
 Value slice_of(const Value& value, const Value& start, const Value& stop, const Value& step, Meter& meter) {
   need_defined(value);
+  if (value.once()) refuse("a generator has no slices", "'list' makes a list of it");
   if (value.list() == nullptr && value.text() == nullptr)
     return Undefined{cat(value.kind(), " has no slices")};
   const auto bound = [](const Value& given) -> std::optional<std::int64_t> {

@@ -111,7 +111,9 @@ void Renderer::assign(const std::vector<std::string>& targets, Value value) {
 }
 
 Renderer::Flow Renderer::loop(const Statement& statement) {
-  std::vector<Value> items = items_of(value_of(statement.values[0]), meter_);
+  const Value source = value_of(statement.values[0]);
+  std::vector<Value> items = items_of(source, meter_);
+  if (source.once()) source.list()->under_way = !items.empty();
   if (statement.values.size() > 1) {
     std::vector<Value> kept;
     for (const Value& item : items) {
@@ -122,6 +124,7 @@ Renderer::Flow Renderer::loop(const Statement& statement) {
     }
     items = std::move(kept);
   }
+  if (source.once() && items.empty()) source.list()->under_way = false;
   if (items.empty() && statement.branches.size() > 1) return run_scoped(statement.branches[1].body);
   for (std::size_t i = 0; i < items.size(); ++i) {
     scopes_.emplace_back();
@@ -129,8 +132,9 @@ Renderer::Flow Renderer::loop(const Statement& statement) {
     scopes_.back().names.insert_or_assign("loop", loop_of(items, i));
     const Flow flow = run_all(statement.branches[0].body);
     scopes_.pop_back();
-    if (flow == Flow::stop) break;
+    if (flow == Flow::stop) return Flow::on;
   }
+  if (source.once()) source.list()->under_way = false;
   return Flow::on;
 }
 

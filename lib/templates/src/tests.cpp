@@ -35,6 +35,7 @@ bool test_kind(std::string_view name, const Value& value) {
   if (name == "number") return value.number().has_value();
   if (name == "string") return value.text() != nullptr;
   if (name == "mapping") return value.dict() != nullptr;
+  if (name == "sequence" && value.once()) return false;
   const bool several = value.text() != nullptr || value.list() != nullptr || value.dict() != nullptr;
   return several || value.undefined();  // iterable, sequence
 }

@@ -101,7 +101,7 @@ void write_json(const Value& value, const JsonForm& form, int level, std::string
   };
   if (const std::string* text = value.text()) {
     out += word(*text);
-  } else if (const List* list = value.list()) {
+  } else if (const List* list = value.list(); list != nullptr && !list->once) {
     out += '[';
     for (std::size_t i = 0; i < list->items.size(); ++i) {
       if (i > 0) out += form.comma;
@@ -160,13 +160,24 @@ const Value* Dict::find(std::string_view key) const {
   return nullptr;
 }
 
-Value Value::list(std::vector<Value> items, bool tuple) {
+std::size_t List::take(std::size_t n) const {
+  if (!once) return 0;
+  if (under_way) refuse("what a loop has left of a generator is not known", "'list' makes a list of it");
+  return std::exchange(taken, taken + std::min(n, items.size() - taken));
+}
+
+Value Value::of(List list) {
   int depth = 0;
-  for (const Value& item : items) depth = std::max(depth, depth_of(item));
+  for (const Value& item : list.items) depth = std::max(depth, depth_of(item));
+  list.depth = deeper(depth);
   Value value;
-  value.data_ = std::make_shared<const List>(List{std::move(items), tuple, deeper(depth)});
+  value.data_ = std::make_shared<const List>(std::move(list));
   return value;
 }
+
+Value Value::list(std::vector<Value> items, bool tuple) { return of({std::move(items), tuple}); }
+
+Value Value::generator(std::vector<Value> items) { return of({std::move(items), false, true}); }
 
 Value Value::dict(std::vector<Named> items) {
   constexpr std::size_t kMaxKeys = 1000;  // they are looked up one by one
@@ -203,7 +214,7 @@ bool Value::truth() const {
   if (undefined() || none()) return false;
   if (const auto value = number()) return *value != 0;
   if (const std::string* it = text()) return !it->empty();
-  if (const List* it = list()) return !it->items.empty();
+  if (const List* it = list()) return it->once || !it->items.empty();
   if (const Dict* it = dict()) return !it->items.empty();
   return true;
 }
@@ -212,7 +223,7 @@ const char* Value::kind() const {
   static constexpr const char* kNames[] = {"what is undefined", "none",      "true or false", "a number",
                                            "a number",          "a text",    "a list",        "a dict",
                                            "a namespace",       "a function"};
-  return kNames[data_.index()];
+  return once() ? "a generator" : kNames[data_.index()];
 }
 
 void refuse(std::string message, std::string help) { throw Refused{std::move(message), std::move(help)}; }
@@ -233,6 +244,7 @@ bool equal(const Value& a, const Value& b, Meter& meter) {
   }
   if (const List* list = a.list()) {
     const List* other = b.list();
+    if (a.once() || b.once()) return list == other;
     if (other == nullptr || list->items.size() != other->items.size() || list->tuple != other->tuple)
       return false;
     for (std::size_t i = 0; i < list->items.size(); ++i)
@@ -271,9 +283,13 @@ bool contains(const Value& container, const Value& item, Meter& meter) {
     meter.search(*text, *item.text());
     return text->find(*item.text()) != std::string::npos;
   }
-  if (const List* list = container.list())
-    return std::any_of(list->items.begin(), list->items.end(),
-                       [&](const Value& each) { return equal(each, item, meter); });
+  if (const List* list = container.list()) {
+    for (std::size_t i = list->take(0); i < list->items.size(); ++i) {
+      list->take(1);
+      if (equal(list->items[i], item, meter)) return true;
+    }
+    return false;
+  }
   if (const Dict* dict = container.dict()) {
     meter.step(dict->items.size());
     return item.text() != nullptr && dict->find(*item.text()) != nullptr;
@@ -301,7 +317,7 @@ std::string to_repr(const Value& value, Meter& meter) {
   std::string out;
   if (const std::string* text = value.text()) {
     out = text_repr(*text);
-  } else if (const List* list = value.list()) {
+  } else if (const List* list = value.list(); list != nullptr && !list->once) {
     for (const Value& item : list->items) parts.push_back(to_repr(item, meter));
     const std::string inner = join(parts, ", ");
     out = !list->tuple ? cat('[', inner, ']') : cat('(', inner, parts.size() == 1 ? ",)" : ")");
@@ -336,8 +352,9 @@ std::vector<Value> items_of(const Value& value, Meter& meter) {
   std::vector<Value> out;
   if (value.undefined()) return out;
   if (const List* list = value.list()) {
-    meter.bytes(list->items.size() * sizeof(Value));
-    return list->items;
+    const std::size_t from = list->take(list->items.size());
+    meter.bytes((list->items.size() - from) * sizeof(Value));
+    return {list->items.begin() + static_cast<std::ptrdiff_t>(from), list->items.end()};
   }
   if (const std::string* text = value.text()) {
     meter.bytes(text->size() * (sizeof(Value) + sizeof(std::string)));
@@ -353,7 +370,7 @@ std::vector<Value> items_of(const Value& value, Meter& meter) {
 
 std::optional<std::size_t> length_of(const Value& value, Meter& meter) {
   if (value.undefined()) return 0;
-  if (const List* list = value.list()) return list->items.size();
+  if (const List* list = value.list(); list != nullptr && !list->once) return list->items.size();
   if (const Dict* dict = value.dict()) return dict->items.size();
   if (value.text() == nullptr) return std::nullopt;
   meter.bytes(value.text()->size());

@@ -135,6 +135,17 @@ TEST_CASE("what is not supported is named with its line and column") {
   CHECK(rendered("{{ dict(b=1, a='x') }}") == "{'b': 1, 'a': 'x'}");
 }
 
+TEST_CASE("what goes once is not taken for a list") {
+  CHECK(rendered("{{ 'ab' | select | length }}") == "! t:1:19: a generator has no length");
+  CHECK(rendered("{{ 'ab' | select }}") == "! t:1:9: a generator cannot be written");
+  CHECK(rendered("{{ ('ab' | select)[1:] }}") == "! t:1:19: a generator has no slices");
+  const std::string left = "what a loop has left of a generator is not known";
+  const std::string loop = "{% set u = 'abc' | select %}{% for x in u %}{{ x }}";
+  CHECK(rendered(loop + "{% break %}{% endfor %}") == "a");
+  CHECK(rendered(loop + "{% break %}{% endfor %}{{ u | join }}") == "! t:1:79: " + left);
+  CHECK(rendered(loop + "{{ u | first }}{% endfor %}") == "! t:1:57: " + left);
+}
+
 TEST_CASE("what is wrong in a template is named with its line and column") {
   CHECK(rendered("{% if x %}\n{{ y }}") == "! t:2:8: 'endif' is missing at the end of the template");
   CHECK(rendered("{{ (1 }}") == "! t:1:7: unexpected '}'");

@@ -41,7 +41,13 @@ using Named = std::pair<std::string, Value>;
 struct List {
   std::vector<Value> items;
   bool tuple = false;  ///< as repr() spells it
+  bool once = false;   ///< gone through once, always true, without length: Python's generators, reversed()
   int depth = 1;
+  mutable std::size_t taken = 0;   ///< how many are, of what is gone through once
+  mutable bool under_way = false;  ///< a loop goes through it, or was left by `break`: which are is not known
+
+  /// The first item that is left. Takes `n`, where items go once.
+  std::size_t take(std::size_t n) const;
 };
 /// In the order of insertion.
 struct Dict {
@@ -75,6 +81,7 @@ class Value {
   Value(std::string_view text) : Value(std::string(text)) {}
   Value(const char* text) : Value(std::string(text)) {}
   static Value list(std::vector<Value> items, bool tuple = false);
+  static Value generator(std::vector<Value> items);
   static Value dict(std::vector<Named> items);
 
   template <typename T>
@@ -87,6 +94,7 @@ class Value {
   Namespace* space() const { return get<Namespace*>() ? *get<Namespace*>() : nullptr; }
   bool undefined() const { return get<Undefined>() != nullptr; }
   bool none() const { return get<None>() != nullptr; }
+  bool once() const { return list() != nullptr && list()->once; }
   /// An integer, or a bool as one.
   std::optional<std::int64_t> integer() const;
   /// Any number.
@@ -97,6 +105,8 @@ class Value {
   const char* kind() const;
 
  private:
+  static Value of(List list);
+
   std::variant<Undefined, None, bool, std::int64_t, double, Text, Lists, Dicts, Namespace*, Function> data_;
 };
 
@@ -125,7 +135,8 @@ struct JsonForm {
 };
 std::string to_json(const Value& value, const JsonForm& form, Meter& meter);
 
-/// The items that a loop goes through: of a text its characters, of a dict its keys.
+/// The items that a loop goes through: of a text its characters, of a dict its keys, of a generator those
+/// that are left.
 std::vector<Value> items_of(const Value& value, Meter& meter);
 /// len(); nothing if it has none.
 std::optional<std::size_t> length_of(const Value& value, Meter& meter);
