@@ -29,8 +29,11 @@ Arguments rest_of(const Arguments& arguments, std::size_t n) {
 Value path_of(const Value& value, const Value& path, Meter& meter) {
   if (path.integer()) return item_of(value, path, meter);
   if (path.text() == nullptr) refuse(cat("an attribute is named by a text, not ", path.kind()));
+  const std::string& names = *path.text();
+  meter.bytes(names.size());
+  meter.step(static_cast<std::size_t>(std::count(names.begin(), names.end(), '.')));
   Value out = value;
-  for (const std::string& part : split(*path.text(), '.')) {
+  for (const std::string& part : split(names, '.')) {
     const bool index =
         !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string::npos;
     out = item_of(out, index ? Value(std::int64_t{std::stoi(part)}) : Value(part), meter);
@@ -131,11 +134,12 @@ std::int64_t whole_of(double number) {
   return static_cast<std::int64_t>(number);
 }
 
-Value filter_int(const Value& value, const Arguments& arguments) {
+Value filter_int(const Value& value, const Arguments& arguments, Meter& meter) {
   const Given given("int", arguments, {"default"});
   if (value.integer()) return *value.integer();
   std::optional<double> number = value.number();
   if (value.text() != nullptr) {
+    meter.bytes(value.text()->size());
     if (const auto whole = parsed_int(*value.text())) return *whole;
     number = parsed_float(*value.text());
   }
@@ -143,8 +147,9 @@ Value filter_int(const Value& value, const Arguments& arguments) {
   return given.has(0) ? given.any(0) : Value(std::int64_t{0});
 }
 
-Value filter_float(const Value& value, const Arguments& arguments) {
+Value filter_float(const Value& value, const Arguments& arguments, Meter& meter) {
   const Given given("float", arguments, {"default"});
+  if (value.text() != nullptr) meter.bytes(value.text()->size());
   const auto number = value.text() != nullptr ? parsed_float(*value.text()) : value.number();
   if (number) return *number;
   return given.has(0) ? given.any(0) : Value(0.0);
@@ -189,8 +194,10 @@ Value filter_dictsort(const Value& value, const Arguments& arguments, Meter& met
   const Given none("dictsort", arguments, {});
   if (value.dict() == nullptr) refuse(cat("'dictsort' asks for a dict, not ", value.kind()));
   std::vector<std::pair<std::string, const Named*>> order;
-  for (const Named& item : value.dict()->items)
+  for (const Named& item : value.dict()->items) {
+    meter.bytes(3 * item.first.size());
     order.emplace_back(*call_method("lower", Value(item.first), {}, meter).text(), &item);
+  }
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<Value> out;
@@ -241,8 +248,8 @@ Value apply_filter(std::string_view name, const Value& value, const Arguments& a
   if (name == "map") return mapped(value, arguments, meter);
   if (name == "tojson") return filter_json(value, arguments, meter);
   if (name == "join") return filter_join(value, arguments, meter);
-  if (name == "int") return filter_int(value, arguments);
-  if (name == "float") return filter_float(value, arguments);
+  if (name == "int") return filter_int(value, arguments, meter);
+  if (name == "float") return filter_float(value, arguments, meter);
   if (name == "sum") return filter_sum(value, arguments, meter);
   if (name == "dictsort") return filter_dictsort(value, arguments, meter);
   if (name == "trim") return call_method("strip", to_text(value, meter), arguments, meter);

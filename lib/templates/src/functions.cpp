@@ -113,8 +113,10 @@ Value call_function(std::string_view name, const Arguments& arguments, Meter& me
   // dict
   if (arguments.values.size() > arguments.keys.size()) refuse("'dict' of another value is not supported");
   std::vector<Named> items;
-  for (std::size_t i = 0; i < arguments.keys.size(); ++i)
+  for (std::size_t i = 0; i < arguments.keys.size(); ++i) {
+    meter.bytes(arguments.keys[i].size());
     items.emplace_back(arguments.keys[i], arguments.values[i]);
+  }
   return Value::dict(std::move(items));
 }
 

@@ -12,9 +12,11 @@ namespace {
 using Made = std::string;
 
 /// strip(), lstrip() and rstrip(): white space, or any of some characters.
-std::string_view stripped(std::string_view text, const std::string* letters, bool start, bool end) {
+std::string_view stripped(std::string_view text, const std::string* letters, bool start, bool end,
+                          Meter& meter) {
   if (letters == nullptr)
     return start && end ? trim_unicode(text) : start ? trim_start(text) : trim_end(text);
+  meter.bytes(letters->size() * sizeof(std::string_view));
   const auto all = characters(*letters);
   const std::set<std::string_view> set(all.begin(), all.end());
   while (start && !text.empty()) {
@@ -167,10 +169,12 @@ std::string replaced(std::string_view text, const std::string& old, const std::s
 }
 
 /// startswith() and endswith() of one text, or of any of a tuple.
-bool stands_at(std::string_view text, const Value& wanted, bool end) {
+bool stands_at(std::string_view text, const Value& wanted, bool end, Meter& meter) {
   const auto stands = [&](const Value& part) {
     need_defined(part);
     if (part.text() == nullptr) refuse(cat("a text cannot begin or end with ", part.kind()));
+    meter.step();
+    meter.bytes(std::min(part.text()->size(), text.size()));
     return end ? text.ends_with(*part.text()) : text.starts_with(*part.text());
   };
   if (const List* list = wanted.list(); list != nullptr && list->tuple)
@@ -212,7 +216,8 @@ Value text_method(std::string_view name, const std::string& text, const Argument
   meter.bytes(text.size());
   if (name == "strip" || name == "lstrip" || name == "rstrip") {
     const Given given(name, arguments, {"chars"});
-    return Made(stripped(text, given.has(0) ? &given.text(0) : nullptr, name != "rstrip", name != "lstrip"));
+    const std::string* const letters = given.has(0) ? &given.text(0) : nullptr;
+    return Made(stripped(text, letters, name != "rstrip", name != "lstrip", meter));
   }
   if (name == "split" || name == "rsplit") {
     const Given given(name, arguments, {"sep", "maxsplit"});
@@ -224,7 +229,7 @@ Value text_method(std::string_view name, const std::string& text, const Argument
   }
   if (name == "startswith" || name == "endswith") {
     const Given given(name, arguments, {"prefix"});
-    return stands_at(text, given.any(0), name == "endswith");
+    return stands_at(text, given.any(0), name == "endswith", meter);
   }
   if (name == "replace") {
     const Given given(name, arguments, {"old", "new", "count"});
@@ -260,13 +265,15 @@ Value dict_method(std::string_view name, const Dict& dict, const Arguments& argu
   meter.bytes(dict.items.size() * sizeof(Value));
   if (name == "get") {
     const Given given(name, arguments, {"key", "default"});
-    const Value* found = given.any(0).text() == nullptr ? nullptr : dict.find(*given.any(0).text());
+    const std::string* const key = given.any(0).text();
+    const Value* found = key == nullptr ? nullptr : dict.find(*key, meter);
     if (found != nullptr) return *found;
     return arguments.values.size() > 1 ? given.any(1) : Value();
   }
   const Given none(name, arguments, {});
   std::vector<Value> out;
   for (const Named& item : dict.items) {
+    if (name != "values") meter.bytes(item.first.size());
     if (name == "items")
       out.push_back(Value::list({Value(item.first), item.second}, true));
     else
@@ -297,11 +304,11 @@ Value attribute_of(const Value& value, std::string_view name, Meter& meter) {
   }
   if (const Dict* dict = value.dict()) {
     if (is_in(kOfDicts, name)) refuse(cat("the method '", name, "' without a call is not supported"));
-    meter.step(dict->items.size() / 8);
-    if (const Value* found = dict->find(name)) return *found;
+    if (const Value* found = dict->find(name, meter)) return *found;
   }
   if (value.text() != nullptr && is_in(kOfTexts, name))
     refuse(cat("the method '", name, "' without a call is not supported"));
+  meter.bytes(name.size());
   return Undefined{cat(value.kind(), " has no attribute '", name, "'")};
 }
 
@@ -319,10 +326,8 @@ std::optional<std::size_t> place_in(std::int64_t index, std::size_t size) {
 Value item_of(const Value& value, const Value& key, Meter& meter) {
   need_defined(value);
   if (const std::string* name = key.text()) {
-    if (const Dict* dict = value.dict()) {
-      meter.step(dict->items.size() / 8);
-      if (const Value* found = dict->find(*name)) return *found;
-    }
+    if (const Dict* dict = value.dict())
+      if (const Value* found = dict->find(*name, meter)) return *found;
     return attribute_of(value, *name, meter);
   }
   const auto index = key.integer();

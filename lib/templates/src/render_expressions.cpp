@@ -17,6 +17,7 @@ Value Renderer::find(std::string_view name) {
     if (scopes_[i].macro && i > 0) i = 1;
   }
   if (has_function(name)) return Function{name};
+  meter_.bytes(name.size());
   return Undefined{cat("'", name, "' is undefined")};
 }
 
@@ -88,6 +89,8 @@ Value Renderer::dict(const Expression& e) {
   for (std::size_t i = 0; i < e.args.size(); i += 2) {
     const Value key = value_of(e.args[i]);
     if (key.text() == nullptr) refuse(cat("a key of a dict must be a text, not ", key.kind()));
+    meter_.bytes(key.text()->size());
+    meter_.look_up(*key.text(), items);
     items.emplace_back(*key.text(), value_of(e.args[i + 1]));
   }
   return Value::dict(std::move(items));

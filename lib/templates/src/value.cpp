@@ -23,6 +23,12 @@ int deeper(int depth) {
   return depth + 1;
 }
 
+const Value* find_in(const std::vector<Named>& items, std::string_view key) {
+  for (const Named& item : items)
+    if (item.first == key) return &item.second;
+  return nullptr;
+}
+
 int depth_of(const Value& value) {
   if (const List* list = value.list()) return list->depth;
   if (const Dict* dict = value.dict()) return dict->depth;
@@ -92,19 +98,23 @@ std::string text_repr(const std::string& text) {
 
 void write_json(const Value& value, const JsonForm& form, int level, std::string& out, Meter& meter) {
   meter.step();
+  const auto add = [&](std::string_view part) {
+    meter.bytes(part.size());
+    out += part;
+  };
   const auto line = [&](int at) {
-    if (form.indent >= 0) out += "\n" + std::string(static_cast<std::size_t>(form.indent * at), ' ');
+    if (form.indent >= 0) add("\n" + std::string(static_cast<std::size_t>(form.indent * at), ' '));
   };
   const auto word = [&](const std::string& text) {
     meter.bytes(text.size());
     return nlohmann::json(text).dump(-1, ' ', form.ascii);
   };
   if (const std::string* text = value.text()) {
-    out += word(*text);
+    add(word(*text));
   } else if (const List* list = value.list(); list != nullptr && !list->once) {
     out += '[';
     for (std::size_t i = 0; i < list->items.size(); ++i) {
-      if (i > 0) out += form.comma;
+      if (i > 0) add(form.comma);
       line(level + 1);
       write_json(list->items[i], form, level + 1, out, meter);
     }
@@ -117,9 +127,10 @@ void write_json(const Value& value, const JsonForm& form, int level, std::string
       std::sort(items.begin(), items.end(), [](auto* a, auto* b) { return a->first < b->first; });
     out += '{';
     for (std::size_t i = 0; i < items.size(); ++i) {
-      if (i > 0) out += form.comma;
+      if (i > 0) add(form.comma);
       line(level + 1);
-      out += word(items[i]->first) + form.colon;
+      add(word(items[i]->first));
+      add(form.colon);
       write_json(items[i]->second, form, level + 1, out, meter);
     }
     if (!items.empty()) line(level);
@@ -134,7 +145,6 @@ void write_json(const Value& value, const JsonForm& form, int level, std::string
     need_defined(value);
     refuse(cat(value.kind(), " cannot be written as JSON"));
   }
-  meter.bytes(static_cast<std::size_t>(std::max(form.indent, 0) * level));
 }
 
 }  // namespace
@@ -154,10 +164,15 @@ void Meter::search(std::string_view text, std::string_view needle) {
   step(text.size() / 256 * (needle.size() + 1));
 }
 
-const Value* Dict::find(std::string_view key) const {
+void Meter::look_up(std::string_view key, const std::vector<Named>& items) {
+  step(items.size() / 8);
   for (const Named& item : items)
-    if (item.first == key) return &item.second;
-  return nullptr;
+    if (item.first.size() == key.size()) bytes(key.size());
+}
+
+const Value* Dict::find(std::string_view key, Meter& meter) const {
+  meter.look_up(key, items);
+  return find_in(items, key);
 }
 
 std::size_t List::take(std::size_t n) const {
@@ -186,7 +201,7 @@ Value Value::dict(std::vector<Named> items) {
   int depth = 0;
   for (Named& item : items) {
     depth = std::max(depth, depth_of(item.second));
-    if (const Value* known = dict.find(item.first)) {
+    if (const Value* known = find_in(dict.items, item.first)) {
       *const_cast<Value*>(known) = std::move(item.second);
     } else {
       dict.items.push_back(std::move(item));
@@ -229,7 +244,7 @@ const char* Value::kind() const {
 void refuse(std::string message, std::string help) { throw Refused{std::move(message), std::move(help)}; }
 
 void need_defined(const Value& value) {
-  if (const auto* undefined = value.get<Undefined>()) refuse(undefined->why);
+  if (const auto* undefined = value.get<Undefined>()) refuse(*undefined->why);
 }
 
 bool equal(const Value& a, const Value& b, Meter& meter) {
@@ -255,8 +270,7 @@ bool equal(const Value& a, const Value& b, Meter& meter) {
     const Dict* other = b.dict();
     if (other == nullptr || dict->items.size() != other->items.size()) return false;
     for (const Named& item : dict->items) {
-      meter.step(other->items.size());
-      const Value* known = other->find(item.first);
+      const Value* known = other->find(item.first, meter);
       if (known == nullptr || !equal(item.second, *known, meter)) return false;
     }
     return true;
@@ -291,8 +305,7 @@ bool contains(const Value& container, const Value& item, Meter& meter) {
     return false;
   }
   if (const Dict* dict = container.dict()) {
-    meter.step(dict->items.size());
-    return item.text() != nullptr && dict->find(*item.text()) != nullptr;
+    return item.text() != nullptr && dict->find(*item.text(), meter) != nullptr;
   }
   refuse(cat("'in' asks for a text, a list or a dict, not ", container.kind()));
 }
@@ -316,14 +329,17 @@ std::string to_repr(const Value& value, Meter& meter) {
   std::vector<std::string> parts;
   std::string out;
   if (const std::string* text = value.text()) {
+    meter.bytes(text->size());
     out = text_repr(*text);
   } else if (const List* list = value.list(); list != nullptr && !list->once) {
     for (const Value& item : list->items) parts.push_back(to_repr(item, meter));
     const std::string inner = join(parts, ", ");
     out = !list->tuple ? cat('[', inner, ']') : cat('(', inner, parts.size() == 1 ? ",)" : ")");
   } else if (const Dict* dict = value.dict()) {
-    for (const Named& item : dict->items)
+    for (const Named& item : dict->items) {
+      meter.bytes(item.first.size());
       parts.push_back(cat(text_repr(item.first), ": ", to_repr(item.second, meter)));
+    }
     out = cat('{', join(parts, ", "), '}');
   } else {
     refuse(cat(value.kind(), " cannot be written"));
@@ -363,8 +379,10 @@ std::vector<Value> items_of(const Value& value, Meter& meter) {
   }
   const Dict* dict = value.dict();
   if (dict == nullptr) refuse(cat(value.kind(), " cannot be gone through"));
-  meter.bytes(dict->items.size() * sizeof(Value));
-  for (const Named& item : dict->items) out.emplace_back(item.first);
+  for (const Named& item : dict->items) {
+    meter.bytes(sizeof(Value) + item.first.size());
+    out.emplace_back(item.first);
+  }
   return out;
 }
 

@@ -20,6 +20,9 @@ struct Refused {
   bool by_template = false;  ///< the template's own words, by raise_exception()
 };
 
+class Value;
+using Named = std::pair<std::string, Value>;
+
 /// What a rendering may still cost. Templates come with checkpoints that nobody has looked through.
 class Meter {
  public:
@@ -28,15 +31,15 @@ class Meter {
   void bytes(std::size_t n);
   /// Looking for `needle` in `text` byte by byte.
   void search(std::string_view text, std::string_view needle);
+  /// Comparing a key with those of `items`.
+  void look_up(std::string_view key, const std::vector<Named>& items);
 
  private:
   std::size_t steps_ = 2'000'000, bytes_ = std::size_t{128} << 20;
 };
 
-class Value;
 struct Statement;
 struct Namespace;
-using Named = std::pair<std::string, Value>;
 
 struct List {
   std::vector<Value> items;
@@ -53,10 +56,11 @@ struct List {
 struct Dict {
   std::vector<Named> items;
   int depth = 1;
-  const Value* find(std::string_view key) const;
+  const Value* find(std::string_view key, Meter& meter) const;
 };
 struct Undefined {
-  std::string why;  ///< "'x' is undefined"
+  explicit Undefined(std::string text) : why(std::make_shared<const std::string>(std::move(text))) {}
+  std::shared_ptr<const std::string> why;  ///< "'x' is undefined"; may hold a long key, so copies share it
 };
 struct None {};
 struct Function {
@@ -82,6 +86,7 @@ class Value {
   Value(const char* text) : Value(std::string(text)) {}
   static Value list(std::vector<Value> items, bool tuple = false);
   static Value generator(std::vector<Value> items);
+  /// Of keys that are equal, the last one's value. Charges nothing: who makes keys does.
   static Value dict(std::vector<Named> items);
 
   template <typename T>
