@@ -19,13 +19,26 @@ std::vector<std::size_t> answers_of(std::span<const Turn> turns, TrainOn train_o
   return out;
 }
 
+constexpr const char* kMarkThem =
+    "mark answers in the template with {% generation %} and {% endgeneration %}, or learn the last one only "
+    "(data.train_on: last_answer)";
+
 tl::unexpected<Error> cannot_tell(std::size_t turn, const char* end) {
-  return fail(
-      ExitCode::bad_data,
-      cat("where the answer in turn ", turn + 1, " ", end,
-          " cannot be told: the chat template writes the conversation otherwise up to there"),
-      "mark answers in the template with {% generation %} and {% endgeneration %}, or learn the last one "
-      "only (data.train_on: last_answer)");
+  return fail(ExitCode::bad_data,
+              cat("where the answer in turn ", turn + 1, " ", end,
+                  " cannot be told: the chat template writes the conversation otherwise up to there"),
+              kMarkThem);
+}
+
+/// Each answer that is looked for is one that all turns up to it are written for, twice: some seconds for
+/// 1,000 turns.
+constexpr std::size_t kMostLooks = 500'000;
+
+tl::unexpected<Error> too_many(std::size_t answers, std::size_t turns) {
+  return fail(ExitCode::bad_data,
+              cat("the conversation has ", turns, " turns: too many to find ", answers,
+                  " answers in what the chat template writes"),
+              kMarkThem);
 }
 
 /// White space behind what ends an answer belongs to the template; where nothing else ends it, it does.
@@ -88,7 +101,9 @@ Result<Written> write_row(const ChatForm& form, bool marks, std::span<const Turn
     return out;
   }
   if (marks) return pick_marked(std::move(out), std::move(made->answers), turns, train_on);
-  for (const std::size_t i : answers_of(turns, train_on)) {
+  const std::vector<std::size_t> answers = answers_of(turns, train_on);
+  if (answers.size() * turns.size() > kMostLooks) return too_many(answers.size(), turns.size());
+  for (const std::size_t i : answers) {
     const auto answer = find_answer(form, turns, i, out.text);
     if (!answer) return tl::unexpected(answer.error());
     out.learnt.push_back(*answer);

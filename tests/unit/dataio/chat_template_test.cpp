@@ -345,6 +345,22 @@ TEST_CASE("what cannot be told apart is refused") {
         "the chat template marks no stretch as an answer, though the conversation has 2");
 }
 
+TEST_CASE("a conversation of very many turns is refused where each answer would have to be found") {
+  const Checkpoint checkpoint("{% for m in messages %}{{ m.content }}{% endfor %}");
+  const Tokenizer tokenizer = checkpoint.tokenizer();
+  const ChatTemplate chat = cornstarch::value_or_throw(checkpoint.open());
+  std::vector<Turn> turns;
+  for (int i = 0; i < 1002; ++i) turns.push_back({i % 2 == 0 ? Role::user : Role::assistant, "a"});
+  const auto row = chat.row(turns, tokenizer, {});
+  REQUIRE(!row);
+  CHECK(row.error().message ==
+        "the conversation has 1002 turns: too many to find 501 answers in what the chat template writes");
+  CHECK(row.error().help.starts_with("mark answers in the template"));
+  CHECK(chat.row(turns, tokenizer, {}, cornstarch::config::TrainOn::last_answer));
+  turns.resize(200);
+  CHECK(chat.row(turns, tokenizer, {}));
+}
+
 TEST_CASE("items stand where templates write their marks") {
   std::vector<Turn> turns = {{Role::user, "<image>\nx <image>"}, {Role::assistant, "y"}};
   const auto of = [&](const std::string& name, const std::vector<MediaSource>& media = kImage) {
