@@ -21,6 +21,8 @@ class SampleFile {
   const SampleIndex& index() const { return index_; }
   /// "train.jsonl:12", "train-000.tar:seven.*"
   std::string place(std::int64_t sample) const;
+  /// Whether read() will take it, from the index alone.
+  bool sound(std::int64_t sample) const;
   /// How many items encoder `encoder` takes of it; none of a sample that read() refuses.
   int items(std::int64_t sample, std::size_t encoder) const;
   /// The sample, if its placeholders agree with its media and these fit the sequence length.
@@ -33,8 +35,6 @@ class SampleFile {
   SampleFile(DataFile data, SampleIndex index, const std::filesystem::path& media_root,
              const ConversationOptions& options);
   Result<Conversation> parse(std::int64_t sample) const;
-  /// Whether read() will take it, from the index alone.
-  bool sound(std::int64_t sample) const;
   /// How many items encoder `encoder` takes of it as the index has it.
   std::int64_t counted(std::int64_t sample, std::size_t encoder) const;
 

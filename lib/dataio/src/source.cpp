@@ -52,7 +52,7 @@ void Source::select(double bound) {
   const std::int64_t most = wanted_.max_samples.value_or(std::numeric_limits<std::int64_t>::max());
   for (const SampleFile& file : files_) {
     before_.push_back(size_);
-    selections_.emplace_back(file.index(), wanted_.portion, bound);
+    selections_.emplace_back(file, wanted_.portion, bound);
     size_ = std::min(size_ + selections_.back().size(), most);
   }
 }
@@ -63,27 +63,30 @@ Source::Sample Source::operator[](std::int64_t i) const {
   const std::int64_t nth = i % size_;
   const auto file =
       static_cast<std::size_t>(std::upper_bound(before_.begin(), before_.end(), nth) - before_.begin() - 1);
-  return {&files_[file], selections_[file].at(files_[file].index(), nth - before_[file])};
+  return {&files_[file], selections_[file].at(files_[file], nth - before_[file])};
 }
 
 Result<double> held_out_bound(const std::vector<Source>& sources, double hold_out) {
   if (hold_out < 1) return hold_out;
   const auto wanted = static_cast<std::size_t>(hold_out);
   std::priority_queue<double> lowest;
-  std::int64_t all = 0;
+  std::int64_t sound = 0, bad = 0;
   for (const Source& source : sources) {
     if (!source.is_divided()) continue;
-    all += source.all();
     for (const SampleFile& file : source.files()) {
       for (std::int64_t i = 0; i < file.index().size(); ++i) {
+        ++(file.sound(i) ? sound : bad);
+        if (!file.sound(i)) continue;
         lowest.push(held_out_draw(file.index()[i]));
         if (lowest.size() > wanted) lowest.pop();
       }
     }
   }
-  if (std::ssize(lowest) < all) return std::nextafter(lowest.top(), 2.0);
+  if (sound == 0) return 0.0;  // what is wrong with them is said where they are looked through
+  if (std::ssize(lowest) < sound) return std::nextafter(lowest.top(), 2.0);
   return fail(ExitCode::usage,
-              cat("eval.hold_out: ", wanted, " of ", all, " samples leave none to train on"));
+              cat("eval.hold_out: ", wanted, " of ", sound, " samples leave none to train on",
+                  bad > 0 ? cat("; ", bad, " more cannot be used") : std::string()));
 }
 
 /// Through one source.

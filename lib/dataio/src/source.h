@@ -40,7 +40,7 @@ class Source {
     for (std::size_t file = 0; file < files_.size(); ++file) {
       const SampleIndex& index = files_[file].index();
       for (std::int64_t i = 0; i < index.size() && taken < size_; ++i)
-        if (selections_[file].has(index[i])) f(taken++, Sample{&files_[file], i});
+        if (selections_[file].has(files_[file], i)) f(taken++, Sample{&files_[file], i});
     }
   }
 
@@ -55,7 +55,7 @@ class Source {
   std::int64_t size_ = 0;
 };
 
-/// The bound of draws below which samples of divided sources are held out.
+/// The bound of draws below which sound samples of divided sources are held out.
 Result<double> held_out_bound(const std::vector<Source>& sources, double hold_out);
 
 /// What a look through samples has found.

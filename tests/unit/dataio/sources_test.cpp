@@ -168,6 +168,41 @@ TEST_CASE("what is bad stays in what is trained on, and the whole of a data set 
   CHECK(f.problem() == "a.jsonl:1: the sample is a number, not an object");
 }
 
+TEST_CASE("what is bad is not held out, however many are wanted") {
+  Fixture f;
+  std::string lines;
+  for (int i = 0; i < 8; ++i) lines += numbered(i);
+  std::string unplaced;  // each names a picture, but has no placeholder
+  for (int i = 0; i < 50; ++i) {
+    auto sample = nlohmann::json::parse(numbered(i + 100));
+    sample["image"] = "a.png";
+    unplaced += sample.dump() + "\n";
+  }
+  f.file("a.jsonl", lines + unplaced);
+  f.options.files.back().portion = Portion::held_out;
+  for (const double hold_out : {0.9999, 7.0}) {
+    f.options.hold_out = hold_out;
+    for (const int answer : answers(*f.open())) CHECK(answer < 8);
+  }
+  CHECK(answers(*f.open()).size() == 7);
+
+  Fixture g;
+  g.file("a.jsonl", "7\n" + lines + "8\n");
+  for (const Portion portion : {Portion::held_out, Portion::kept}) {
+    g.options.files.back().portion = portion;
+    for (const double hold_out : {8.0, 9.0}) {
+      g.options.hold_out = hold_out;
+      CHECK(g.problem() ==
+            cat("eval.hold_out: ", hold_out, " of 8 samples leave none to train on; 2 more cannot be used"));
+    }
+  }
+  Fixture h;
+  h.file("a.jsonl", "7\n8\n");
+  h.options.files.back().portion = Portion::kept;
+  h.options.hold_out = 1;
+  CHECK(h.problem().find("a.jsonl:1: the sample is a number, not an object") != std::string::npos);
+}
+
 TEST_CASE("the order of samples is the same for any number of replicas, and after going on") {
   Fixture f;
   std::string a, b;
