@@ -174,20 +174,22 @@ TEST_CASE("steps, depth, numbers and output are bounded") {
   const std::string text = ": the template makes too much text",
                     steps = ": the template takes too many steps";
   const auto of = [](const std::string& work) {
-    return rendered("{% set k = 'x' * 60000000 %}{% set d = {k: 1} %}{% set ns = namespace(l=[]) %}" + work);
+    return rendered("{% set k = 'x' * 20000000 %}{% set d = {k: 1} %}{% set ns = namespace(l=[]) %}" + work);
   };
   const auto again = [&](const std::string& work) {
     return of("{% for i in range(9) %}" + work + "{% endfor %}");
   };
-  CHECK(of("{{ {k: 1, k: 1, k: 1} }}").ends_with(text));
-  CHECK(of("{{ range(1000) | tojson(separators=(k, ':')) }}").ends_with(text));
-  CHECK(of("{{ dict(a=1, b=2, c=3) | tojson(separators=(',', k)) }}").ends_with(text));
+  CHECK(of("{% set x = {k: 1, k: 1, k: 1} %}").ends_with(text));
+  CHECK(of("{% set x = range(9) | tojson(separators=(k, ':')) %}").ends_with(text));
+  CHECK(of("{% set x = dict(a=1, b=2, c=3, d=4, e=5, f=6) | tojson(separators=(',', k)) %}").ends_with(text));
   for (const char* keys : {"d | list", "d.keys()", "d.items()", "d | dictsort", "[{}[k]]", "[''[k]]"})
     CHECK(again(cat("{% set ns.l = ns.l + (", keys, ") %}")).ends_with(text));
   for (const char* work : {"''.strip(k)", "k | int", "k | float", "[{}] | map(attribute=k) | list", "d == d",
                            "d[k]", "k in d", "d.get(k)"})
     CHECK(again(cat("{% set x = ", work, " %}")).ends_with(text));
-  CHECK(again("{% set x = ''.startswith(('x',) * 400000) %}").ends_with(steps));
+  CHECK(rendered(
+            "{% set t = ('x',) * 100000 %}{% for i in range(30) %}{% set x = ''.startswith(t) %}{% endfor %}")
+            .ends_with(steps));
   CHECK(rendered("{{ [1] * 99999999 }}").ends_with(": the template takes too many steps"));
   CHECK(rendered("{{ range(999999) }}") == "! t:1:4: 'range' of more than 100000 numbers");
   CHECK(rendered("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")
