@@ -52,9 +52,8 @@ TEST_CASE("bf16: layouts agree with one rank to bf16's error") {
   LayoutCase rounded = tied, rounded_modules = modules;
   rounded.reduce_dtype = rounded_modules.reduce_dtype = config::ReduceDtype::bf16;
   const auto precision = GENERATE(config::Precision::bf16, config::Precision::bf16_pure);
-  for (const LayoutCase& c :
-       {layout(1, 1, 2), layout(3, 1, 1), layout(1, 4, 1), encoders, tied, modules, tokens, rounded,
-        rounded_modules}) {
+  for (const LayoutCase& c : {layout(1, 1, 2), layout(3, 1, 1), layout(1, 4, 1), encoders, tied, modules,
+                              tokens, rounded, rounded_modules}) {
     INFO(c.llm_tp << " " << c.llm_stages << " " << c.dp << " " << config::name_of(precision));
     const auto t = trial(c, precision);
     CHECK(test::differences(test::run_as_threads(t), t, false) == std::vector<std::string>{});

@@ -20,7 +20,7 @@ std::optional<double> number_at(const Json& line, const char* key) {
 }  // namespace
 
 void read_answers(const std::string& text, const std::string& name, Run& run) {
-  Noted odd(run.notes);
+  Noted odd(run.notes, name);
   for_each_line(text, name, run.notes, [&](const Json& line, const std::string& place) {
     if (!line.contains("answer") || !line["answer"].is_string())
       return odd.add(place, "there is no text 'answer': the line was left out");
@@ -35,6 +35,7 @@ void read_answers(const std::string& text, const std::string& name, Run& run) {
         if (right.is_string()) answer.right.push_back(right.get<std::string>());
     answer.exact_match = number_at(line, "exact_match");
     answer.f1 = number_at(line, "f1");
+    answer.cut_off = line.value("cut_off", Json()) == true;
     run.answers.push_back(std::move(answer));
   });
 }

@@ -118,6 +118,7 @@ Json answers_json(const Run& run, Json& notes) {
     if (!std::ranges::binary_search(shown, answer.step)) continue;
     Json said = {{"step", answer.step}, {"answer", answer.answer}};
     if (answer.exact_match) said["exact_match"] = *answer.exact_match;
+    if (answer.cut_off) said["cut_off"] = true;
     if (answer.f1) said["f1"] = rounded(*answer.f1);
     (*entry)["answers"].push_back(std::move(said));
   }

@@ -7,7 +7,8 @@ namespace cornstarch::report {
 
 namespace {
 constexpr std::size_t kMostDeep = 16;
-}
+constexpr int kMostNotes = 3;
+}  // namespace
 
 const char* kind_of(const nlohmann::json& value) {
   if (value.is_string()) return "a text";
@@ -44,11 +45,12 @@ void for_each_line(const std::string& text, const std::string& name, std::vector
 }
 
 void Noted::add(const std::string& place, const std::string& what) {
-  if (++count_ <= most_) notes_.push_back(cat(place, ": ", what));
+  if (++count_ <= kMostNotes) notes_.push_back(cat(place, ": ", what));
 }
 
 Noted::~Noted() {
-  if (count_ > most_) notes_.push_back(cat("... and ", count_ - most_, " more like these"));
+  if (count_ > kMostNotes)
+    notes_.push_back(cat(name_, ": ", count_ - kMostNotes, " more lines or values were left out"));
 }
 
 }  // namespace cornstarch::report

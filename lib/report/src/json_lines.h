@@ -15,10 +15,10 @@ const char* kind_of(const nlohmann::json& value);
 void for_each_line(const std::string& text, const std::string& name, std::vector<std::string>& notes,
                    const std::function<void(const nlohmann::json&, const std::string& place)>& take);
 
-/// Notes of a kind: the first few in full, the others in number.
+/// Notes on lines or values of a file that were left out: the first few in full, the others in number.
 class Noted {
  public:
-  explicit Noted(std::vector<std::string>& notes, int most = 3) : notes_(notes), most_(most) {}
+  Noted(std::vector<std::string>& notes, std::string name) : notes_(notes), name_(std::move(name)) {}
   Noted(const Noted&) = delete;
   Noted& operator=(const Noted&) = delete;
   ~Noted();
@@ -27,7 +27,7 @@ class Noted {
 
  private:
   std::vector<std::string>& notes_;
-  const int most_;
+  const std::string name_;
   int count_ = 0;
 };
 

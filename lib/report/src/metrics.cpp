@@ -13,7 +13,7 @@ constexpr std::size_t kMostColumns = 200;
 
 class Reader {
  public:
-  Reader(const std::string& name, Run& run) : name_(name), run_(run), odd_(run.notes) {}
+  Reader(const std::string& name, Run& run) : name_(name), run_(run), odd_(run.notes, name) {}
 
   void read(const Json& line, const std::string& place) {
     const auto step = line.find("step");

@@ -344,7 +344,7 @@ function answers() {
   const mark = (a) => a.exact_match === 1 ? put('span', {class: 'right'}, '✓ right') : a.f1 !== undefined ? put('span', {class: a.f1 > 0 ? 'soft' : 'wrong'}, `F1 ${digits(a.f1, 2)}`) : '';
   const blocks = answered.flatMap((run) => [runs.length > 1 ? put('h3', {}, swatch(run), ' ', run.name) : null, put('div', {class: 'answers'}, ...run.answers.map((q) => put('div', {class: 'card'},
     put('p', {class: 'question'}, q.question), q.right.length ? put('p', {class: 'soft small'}, `right: ${q.right.join(' / ')}`) : null,
-    put('table', {}, put('tbody', {}, ...q.answers.map((a) => put('tr', {}, put('th', {}, `step ${grouped.format(a.step)}`), put('td', {}, a.answer || '(nothing)'), put('td', {}, mark(a)))))),
+    put('table', {}, put('tbody', {}, ...q.answers.map((a) => put('tr', {}, put('th', {}, `step ${grouped.format(a.step)}`), put('td', {}, (a.answer || '(nothing)') + (a.cut_off ? ' … (cut off)' : '')), put('td', {}, mark(a)))))),
     q.sample ? put('small', {class: 'soft'}, q.sample) : null)))]);
   return [put('h2', {}, 'Answers to held-out questions'), ...blocks.filter(Boolean)];
 }

@@ -253,7 +253,8 @@ TEST_CASE("with masters, bf16 gradients add up in fp32") {
   });
 }
 
-TEST_CASE("with masters, gradients may be rounded on their way, after each rank has added up its own in fp32") {
+TEST_CASE(
+    "with masters, gradients may be rounded on their way, after each rank has added up its own in fp32") {
   const bool sharded = GENERATE(false, true);
   const int ranks = GENERATE(1, 2);
   comm::run_threads(ranks, {std::chrono::seconds(20)}, [&](const comm::CommunicatorPtr& comm) {

@@ -65,7 +65,7 @@ TEST_CASE("What is told of a run in words") {
   CHECK(data({run}, 10)["runs"][0]["summary"] ==
         Json::parse(R"({"steps": "4 of 10", "loss, last step": "4.0000",
     "held-out loss, lowest": "0.5000 at step 2", "held-out accuracy, highest": "75.0 % at step 4",
-    "time of steps": "2.00s", "tokens": "40", "tokens a second": "20", "peak memory of a rank": "2.0 KiB",
+    "time of steps": "2.00s", "tokens": "40", "tokens a second": "20", "peak memory of a rank": "2 KiB",
     "samples skipped": "3", "ranks": "4"})"));
 }
 

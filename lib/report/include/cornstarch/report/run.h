@@ -65,6 +65,7 @@ struct Answer {
   std::string sample, question, answer;
   std::vector<std::string> right;
   std::optional<double> exact_match, f1;  ///< 0..1
+  bool cut_off = false;                   ///< it had more to say
 };
 
 struct Run {
