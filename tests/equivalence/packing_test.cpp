@@ -65,7 +65,7 @@ config::RunConfig config_of(int dp, int last, const std::filesystem::path& dir) 
 Samples go_on(const config::RunConfig& config, int dp, std::vector<double>& losses) {
   const catalog::Modalities modalities = test::resolve_or_throw(config);
   const plan::Plan plan = value_or_throw(plan::make_plan(config, modalities, dp));
-  const auto there = checkpoint::list(config.checkpoint.dir);
+  const auto there = checkpoint::list(*config.checkpoint.dir);
   Samples read;
   std::mutex mutex;
   comm::run_threads(dp, {std::chrono::seconds(120)}, [&](const comm::CommunicatorPtr& comm) {
@@ -127,6 +127,12 @@ TEST_CASE("Whoever would pack in another way cannot go on amidst a window", "[re
   --shorter.batch.sequence_length;
   CHECK_THROWS_WITH(
       go_on(shorter, 1, losses),
+      "the run cannot go on from step 2: it is amidst samples that were packed together, and what "
+      "has changed since (batch, data, tokenizer or model) would pack them in another way");
+  config::RunConfig wider = config_of(1, 3, folder.path());
+  wider.batch.num_microbatches = 48;
+  CHECK_THROWS_WITH(
+      go_on(wider, 1, losses),
       "the run cannot go on from step 2: it is amidst samples that were packed together, and what "
       "has changed since (batch, data, tokenizer or model) would pack them in another way");
   config::RunConfig unpacked = config_of(1, 3, folder.path());

@@ -37,17 +37,10 @@ void sort_by_cost(auto& rows) {
 class Filling {
  public:
   Filling(std::span<const Load> loads, const PackedShape& shape) : loads_(loads), shape_(shape) {
-    double all_tokens = 0, all_cost = 0;
-    for (std::int64_t sample = 0; sample < std::ssize(loads); ++sample) {
-      all_tokens += static_cast<double>(tokens(sample));
-      all_cost += cost(sample);
-    }
-    const auto size = [&](std::int64_t sample) {
-      return static_cast<double>(tokens(sample)) / all_tokens + (all_cost > 0 ? cost(sample) / all_cost : 0);
-    };
     largest_.resize(loads.size());
     std::iota(largest_.begin(), largest_.end(), std::int64_t{0});
-    std::ranges::stable_sort(largest_, std::greater(), size);
+    std::ranges::stable_sort(largest_, std::greater(),
+                             [this](std::int64_t sample) { return std::pair(tokens(sample), cost(sample)); });
   }
 
   /// The first `count` samples in rows; nothing if they do not fit.
@@ -79,11 +72,12 @@ class Filling {
 
   std::span<const Load> loads_;
   const PackedShape& shape_;
-  std::vector<std::int64_t> largest_;  ///< all samples, by their shares in all tokens and costs
+  std::vector<std::int64_t> largest_;  ///< all samples, the longest first
 };
 
-/// Rows in an order of which each half, each quarter (each third, where they are three) and so on cost about
-/// the same: dear ones and cheap ones join, time and again, until one is left.
+/// Rows in an order of which the halves, the quarters and so on (where they are three times as many, the last
+/// of these by three rows) cost about the same: dear ones and cheap ones join, time and again, until one is
+/// left.
 std::vector<Packed::Row> even_order(std::span<Row> rows) {
   struct Unit {
     std::vector<Packed::Row> rows;
@@ -95,8 +89,9 @@ std::vector<Packed::Row> even_order(std::span<Row> rows) {
     units.push_back({{std::move(row.samples)}, row.cost});
   }
   while (units.size() > 1) {
-    std::size_t each = 2;
-    while (units.size() % each != 0) ++each;
+    std::size_t each = units.size();  // its largest prime: replicas are mostly a power of two
+    for (std::size_t factor = 2; factor < each; ++factor)
+      while (each > factor && each % factor == 0) each /= factor;
     sort_by_cost(units);
     std::vector<Unit> joined(units.size() / each);
     for (std::size_t i = 0; i < units.size(); ++i) {
@@ -182,12 +177,13 @@ GlobalBatch Packer::at(const Position& position) {
   const std::lock_guard lock(mutex_);
   if (!window_ || window_->first != position.samples) window_ = make(position.samples);
   GlobalBatch out;
+  out.window = window_->fingerprint;
+  if (position.steps >= shape_.steps()) return out;
   for (const Packed::Row& row : window_->packed.steps.at(index(position.steps))) {
     out.rows.push_back(std::ssize(out.samples));
     if (row.empty()) out.samples.push_back(-1);
     for (const std::int64_t sample : row) out.samples.push_back(window_->samples[index(sample)]);
   }
-  out.window = window_->fingerprint;
   out.after = {position.samples, position.steps + 1};
   if (out.after.steps == shape_.steps()) out.after = {position.samples + window_->packed.taken, 0};
   return out;

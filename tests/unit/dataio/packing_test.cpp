@@ -116,9 +116,11 @@ TEST_CASE("an epoch has every sample once, and a run that goes on has what is le
     CHECK(batch.window == batches[step].window);
   }
   CHECK(packer(8, kSize, 6).at({}).samples != batches[0].samples);
+  CHECK(packed.at({0, 8}).samples.empty());  // the window has eight steps
+  CHECK(packed.at({0, 8}).window == batches[0].window);
 }
 
-TEST_CASE("the first so many samples are taken that fit, the larger ones first, where it costs least") {
+TEST_CASE("the first so many samples are taken that fit, the longer ones first, where it costs least") {
   const auto row_of = [](const Packed& packed, std::int64_t sample) {
     for (const auto& row : packed.steps.at(0))
       if (std::ranges::count(row, sample) == 1) return row;
@@ -130,8 +132,8 @@ TEST_CASE("the first so many samples are taken that fit, the larger ones first, 
     loads.push_back(load);
   const auto packed = dataio::pack(loads, {10, 64});
   CHECK(packed.taken == 65);
-  for (const std::int64_t alone : {0, 59, 60, 61, 62}) CHECK(row_of(packed, alone) == Packed::Row{alone});
-  CHECK(row_of(packed, 63) == Packed::Row{63, 64});
+  for (const std::int64_t alone : {0, 59, 60, 62, 63}) CHECK(row_of(packed, alone) == Packed::Row{alone});
+  CHECK(row_of(packed, 61) == Packed::Row{61, 64});
 }
 
 TEST_CASE("replicas of any number take even shares of a step's rows") {

@@ -33,10 +33,9 @@ struct Packed {
   std::int64_t taken = 0;                 ///< of the samples, the first so many are in it, each once
 };
 
-/// Of `loads`, those that shape.rows() rows take, in rows that are full and cost the same: those go
-/// first that need most of what there is of tokens and cost, each into the row of least cost that has room.
-/// Rows of a step are in an order in which its contiguous shares, as replicas and microbatches take them,
-/// cost about the same, too.
+/// Of `loads`, those that shape.rows() rows take, in rows that are full and cost the same: the longest
+/// go first, each into the row of least cost that has room. Rows of a step are in an order in which its
+/// contiguous shares, as replicas and microbatches take them, cost about the same, too.
 Packed pack(std::span<const Load> loads, const PackedShape& shape);
 
 /// Samples of steps, packed: a function of the order, the samples' loads and the shape, never of the layout.
@@ -49,7 +48,8 @@ class Packer {
   /// `seed`: of the order of a window's steps.
   Packer(Sampler sampler, PackedShape shape, std::uint64_t seed, Measure measure);
 
-  /// The step that begins at `position`.
+  /// The step that begins at `position`; of a position in a window of another shape, which has no such step,
+  /// no samples.
   GlobalBatch at(const Position& position);
 
  private:
