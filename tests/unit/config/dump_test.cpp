@@ -110,6 +110,7 @@ checkpoint:
 resume: never
 precision: fp32
 sharding: none
+reduce_dtype: fp32
 device: cpu
 cuda_graphs: false
 deterministic: false

@@ -19,7 +19,7 @@ TEST_CASE("The schema says what the loader checks") {
   CHECK(schema["additionalProperties"] == false);
   CHECK(schema["required"] == Json({"model", "batch", "data", "steps"}));
   const Json& properties = schema["properties"];
-  CHECK(properties.size() == 21);
+  CHECK(properties.size() == 22);
   CHECK(properties["layout"]["enum"] == Json({"separate", "single", nullptr}));
   CHECK(properties["layout"]["default"] == "separate");
   CHECK(properties["seed"]["maximum"] == 18446744073709551615u);

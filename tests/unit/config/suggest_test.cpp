@@ -18,7 +18,7 @@ const char* const kNoTracker =
 const char* const kTopKeys =
     "known here: model, layout, batch, data, optimizer, lr_schedule, eval, log, stop, deadlines, checkpoint, "
     "resume, "
-    "precision, sharding, "
+    "precision, sharding, reduce_dtype, "
     "device, cuda_graphs, deterministic, seed, steps, run_dir, export_dtype";
 
 const Key& key_at(std::initializer_list<const char*> path) {
