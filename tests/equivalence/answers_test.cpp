@@ -135,7 +135,7 @@ TEST_CASE("so it does where layers have windows, and where frequencies depend on
 }
 
 TEST_CASE("so it does where rows of training hold several samples: who answers has one alone") {
-  const auto all = layouts("gqa_tied", test::clip());
+  const auto all = layouts("mha", test::clip());
   for (const std::size_t i : {1U, 6U}) {
     test::LayoutCase layout = all[i];
     layout.packing = false;

@@ -66,7 +66,7 @@ struct Stage::Impl {
   std::vector<int> layer_modules;  // of each layer: its index in the spec
   LayerPtr projector;
   std::optional<VocabParallel> head;
-  ModuleObserver* observer = nullptr;
+  std::vector<ModuleObserver*> observers;
   nn::Replayed replayed{[this](const at::Tensor& x) { return compute(x, {}); }};
 
   void add(const std::vector<int>& modules, std::size_t i) {
@@ -149,14 +149,14 @@ struct Stage::Impl {
 
   int last_module() const { return static_cast<int>(modality.spec.modules.size()) - 1; }
 
-  /// What `forward` of a module gives, told to the observer.
+  /// What `forward` of a module gives, told to the observers.
   template <typename Forward>
   at::Tensor observed(int module, Forward&& forward) const {
-    if (observer == nullptr) return forward();
-    observer->before_forward(module);
+    for (ModuleObserver* observer : observers) observer->before_forward(module);
     const at::Tensor out = forward();
-    if (out.requires_grad())
-      out.register_hook([o = observer, module](const at::TensorBase&) { o->before_backward(module); });
+    if (!out.requires_grad()) return out;
+    for (ModuleObserver* observer : observers)
+      out.register_hook([observer, module](const at::TensorBase&) { observer->before_backward(module); });
     return out;
   }
 
@@ -206,7 +206,7 @@ struct Stage::Impl {
   }
 
   at::Tensor launch(const at::Tensor& input, const Tokens& tokens, Launches launches) {
-    const bool alone = tp->size() == 1 && sp == 1 && observer == nullptr;
+    const bool alone = tp->size() == 1 && sp == 1 && observers.empty();
     const bool replays =
         launches == Launches::replayed && alone && !tokens.layout && !tokens.facts.names.of.defined();
     return replays ? replayed(input) : compute(input, tokens);
@@ -229,7 +229,7 @@ Stage::Stage(const catalog::Modality& modality, const std::vector<int>& modules,
 Stage::~Stage() = default;
 Stage::Stage(Stage&&) noexcept = default;
 
-void Stage::observe(ModuleObserver* observer) { impl_->observer = observer; }
+void Stage::observe(ModuleObserver* observer) { impl_->observers.push_back(observer); }
 std::vector<Parameter>& Stage::parameters() { return impl_->parameters.list(); }
 nn::Fp8Scales* Stage::fp8() const { return impl_->context.fp8.get(); }
 bool Stage::has_head() const { return impl_->head.has_value(); }

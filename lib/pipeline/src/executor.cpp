@@ -147,9 +147,16 @@ struct Executor::Impl {
     mailbox.finish();
     pass.sums.loss = pass.loss;
     // Every tp rank of the last stage has the same sums; one of them speaks for all.
-    if (me.parts.back().tp != 0) pass.sums = {at::zeros_like(pass.loss)};
+    if (me.parts.back().tp != 0) pass.sums = nothing_of(pass);
     pass.sums.dropped = pass.dropped;
     return pass.sums;
+  }
+
+  /// The sums of a rank that another one speaks for.
+  static StepSums nothing_of(const Pass& pass) {
+    StepSums out{at::zeros_like(pass.loss)};
+    if (!pass.training) out.said = at::zeros_like(pass.sums.said);
+    return out;
   }
 
   /// Whether the step is being dropped, which ranks that compute together begin together.

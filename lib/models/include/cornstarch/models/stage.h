@@ -76,7 +76,7 @@ class Stage {
   /// The scales of its blocks' products, for whoever builds it to place(); null where these do not round.
   nn::Fp8Scales* fp8() const;
 
-  /// From now on; it must live as long as the stage computes.
+  /// From now on, beside those that do already; it must live as long as the stage computes.
   void observe(ModuleObserver* observer);
 
   /// An encoder's stage: media [n, ...item_shape] in the first one, hidden states elsewhere; the last one
