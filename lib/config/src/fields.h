@@ -462,9 +462,9 @@ struct Describe<Eval> : NoGroups {
             "generate", &Eval::generate,
             "How many of the samples that a measurement takes, the first ones, are answered, too, greedily: "
             "answers.jsonl in the run folder has what was said. Each token costs a forward pass over them.",
-            {.min = 0, .max = 1e4, .hints = {"predict_with_generate", "num_answers", "answers"}}),
+            {.min = 0, .hints = {"predict_with_generate", "num_answers", "answers"}}),
         field("generate_tokens", &Eval::generate_tokens, "The most tokens of such an answer.",
-              {.min = 1, .max = 1e5, .hints = {"max_new_tokens", "max_tokens", "generation_max_length"}})};
+              {.min = 1, .hints = {"max_new_tokens", "max_tokens", "generation_max_length"}})};
   }
 };
 

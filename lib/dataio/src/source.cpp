@@ -75,8 +75,11 @@ Result<double> held_out_bound(const std::vector<Source>& sources, double hold_ou
     if (!source.is_divided()) continue;
     for (const SampleFile& file : source.files()) {
       for (std::int64_t i = 0; i < file.index().size(); ++i) {
-        ++(file.sound(i) ? sound : bad);
-        if (!file.sound(i)) continue;
+        if (!file.sound(i)) {
+          ++bad;
+          continue;
+        }
+        ++sound;
         lowest.push(held_out_draw(file.index()[i]));
         if (lowest.size() > wanted) lowest.pop();
       }
