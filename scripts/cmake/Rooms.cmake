@@ -1,6 +1,6 @@
 # A room is a library cornstarch_<room> with public headers in include/, sources and private headers in src/. What a
 # backend brings has a twin for builds without it: cuda*, nccl* and *.cu are built with CUDA, no_cuda* and no_nccl*
-# without.
+# without; parquet* with Arrow, no_parquet* without.
 #
 #   cornstarch_room(<room> [PUBLIC lib...] [PRIVATE lib...])     lib: another room's name or any CMake target
 #   cornstarch_test(<room> [lib...])                            unit tests of a room: tests/unit/<room>/*.cpp
@@ -24,6 +24,11 @@ function(cornstarch_room room)
     list(FILTER sources EXCLUDE REGEX "/no_(cuda|nccl)[^/]*$")
   else()
     list(FILTER sources EXCLUDE REGEX "/(cuda|nccl)[^/]*$|\\.cu$")
+  endif()
+  if(TARGET found_PARQUET)
+    list(FILTER sources EXCLUDE REGEX "/no_parquet[^/]*$")
+  else()
+    list(FILTER sources EXCLUDE REGEX "/parquet[^/]*\\.cpp$")
   endif()
   if(NOT sources)
     return()
@@ -74,4 +79,45 @@ function(find_package_library target header library package)
   target_include_directories(found_${target} SYSTEM INTERFACE ${${target}_INCLUDE})
   target_link_libraries(found_${target} INTERFACE ${${target}_LIBRARY})
   set_target_properties(found_${target} PROPERTIES IMPORTED_GLOBAL TRUE)
+endfunction()
+
+# found_PARQUET, where Arrow's C++ library for Parquet is: a distribution's, or that of PyPI's pyarrow (in CORNSTARCH_ARROW,
+# .deps, or a Python on the path). CORNSTARCH_ARROW: a folder with include/, AUTO (the default) or OFF.
+function(find_parquet)
+  set(CORNSTARCH_ARROW AUTO CACHE STRING "Where Arrow's C++ library is: a folder, AUTO, or OFF to read no Parquet")
+  if(CORNSTARCH_ARROW STREQUAL "OFF")
+    message(STATUS "Parquet: not read (CORNSTARCH_ARROW is OFF)")
+    return()
+  endif()
+  file(GLOB wheels ${PROJECT_SOURCE_DIR}/.deps/lib/python3*/site-packages/pyarrow)
+  find_package(Python3 QUIET COMPONENTS Interpreter)
+  if(CORNSTARCH_ARROW STREQUAL "AUTO" AND Python3_Interpreter_FOUND)
+    execute_process(COMMAND ${Python3_EXECUTABLE} -c "import pyarrow; print(pyarrow.__path__[0])"
+      OUTPUT_VARIABLE wheel OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    list(APPEND wheels ${wheel})
+  endif()
+  find_path(PARQUET_INCLUDE parquet/arrow/reader.h HINTS ${CORNSTARCH_ARROW} ${wheels} PATH_SUFFIXES include)
+  set(libraries)
+  foreach(name parquet arrow)
+    cmake_path(GET PARQUET_INCLUDE PARENT_PATH root)
+    file(GLOB wheel_library ${root}/lib${name}.so.*)  # a wheel's have no name without a version
+    list(FILTER wheel_library INCLUDE REGEX "\\.so\\.[0-9]+$")
+    if(wheel_library)
+      set(PARQUET_lib${name} ${wheel_library} CACHE FILEPATH "" FORCE)
+    else()
+      find_library(PARQUET_lib${name} ${name} HINTS ${root}/lib)
+    endif()
+    if(PARQUET_lib${name})
+      list(APPEND libraries ${PARQUET_lib${name}})
+    endif()
+  endforeach()
+  list(LENGTH libraries found)
+  if(NOT PARQUET_INCLUDE OR found LESS 2)
+    message(STATUS "Parquet: not read, Arrow's C++ library is not there (pip install pyarrow, or libparquet-dev)")
+    return()
+  endif()
+  message(STATUS "Parquet: read by Arrow's C++ library in ${root}")
+  add_library(found_PARQUET INTERFACE IMPORTED GLOBAL)
+  target_include_directories(found_PARQUET SYSTEM INTERFACE ${PARQUET_INCLUDE})
+  target_link_libraries(found_PARQUET INTERFACE ${libraries})
 endfunction()

@@ -131,10 +131,10 @@ train.jsonl:5:1: warning: the sample is longer than batch.sequence_length: its e
 
     def test_files_that_are_no_data_sets(self):
         os.mkfifo(self.data / "pipe.jsonl")
-        (self.data / "t.jsonl").write_bytes(b"PAR1 and more")
+        (self.data / "t.jsonl").write_bytes(b"ARROW1 and more")
         (self.data / "bomb.jsonl").write_text("{}\n{\"a\": \"" + "x" * (65 << 20) + "\"}\n")
         for name, code, wanted in (("pipe.jsonl", 74, "error: cannot read 'pipe.jsonl': it is a FIFO, not a file [bad_data]"),
-                                   ("t.jsonl", 65, "error: 't.jsonl' is a Parquet file; a data set is a .jsonl file, a .json list or a .tar of samples [bad_data]"),
+                                   ("t.jsonl", 65, "error: 't.jsonl' is an Arrow file; a data set is a .jsonl file, a .json list or a .tar of samples [bad_data]"),
                                    ("bomb.jsonl", 65, "bomb.jsonl:2:1: error: a sample of more than 64 MiB, the most that is read [bad_data]")):
             _, err = self.validate(name, code=code)
             self.assertIn(wanted, err)

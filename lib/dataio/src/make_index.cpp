@@ -4,12 +4,14 @@
 #include <thread>
 
 #include "conversation.h"
+#include "cornstarch/base/checked.h"
 #include "cornstarch/base/parallel.h"
 #include "cornstarch/base/text.h"
 #include "cornstarch/telemetry/progress.h"
 #include "foreign_form.h"
 #include "index_format.h"
 #include "json_text.h"
+#include "parquet.h"
 #include "sample_index.h"
 #include "sample_splitter.h"
 #include "shard.h"
@@ -67,9 +69,11 @@ class Maker {
     const auto got = file_.read(0, head.data(), head.size());
     if (!got) return tl::unexpected(got.error());
     head.resize(*got);
-    if (auto foreign = foreign_form(head, file_.path())) return tl::unexpected(std::move(*foreign));
+    parquet_ = is_parquet(head) && reads_parquet();
+    if (auto foreign = parquet_ ? std::nullopt : foreign_form(head, file_.path()))
+      return tl::unexpected(std::move(*foreign));
     shard_ = is_tar(head);
-    const auto done = shard_ ? add_shard() : add_text();
+    const auto done = parquet_ ? add_table() : shard_ ? add_shard() : add_text();
     if (!done) return tl::unexpected(done.error());
     return finish();
   }
@@ -117,6 +121,28 @@ class Maker {
       if (last) break;
     }
     unkeyed_ = reader.unkeyed();
+    return {};
+  }
+
+  Result<void> add_table() {
+    const auto table = ParquetFile::open(file_);
+    if (!table) return tl::unexpected(table.error());
+    for (std::int64_t group = 0; group < table->groups(); ++group) {
+      const auto rows = table->samples(group);
+      if (!rows) return tl::unexpected(rows.error());
+      std::vector<Sample> samples = all_facts(rows->size(), [&](std::size_t i) {
+        return facts_of(read_conversation((*rows)[i]), placeholders_);
+      });
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        if (samples_ == std::numeric_limits<std::uint32_t>::max())
+          return at_line(cat(" ", samples_, " samples and more than an index can count"), {});
+        samples[i].entry.offset = static_cast<std::uint64_t>(group);
+        samples[i].entry.length = static_cast<std::uint32_t>(i);
+        samples[i].entry.line = static_cast<std::uint32_t>(samples_ + 1);
+        append(samples[i]);
+      }
+      progress_.add(share(file_.size(), table->groups(), group).size());
+    }
     return {};
   }
 
@@ -179,9 +205,10 @@ class Maker {
   }
 
   std::string finish() {
-    const Json about = {{"size", file_.size()},          {"modified", file_.modified()},
-                        {"placeholders", placeholders_}, {"shard", shard_},
-                        {"unkeyed", unkeyed_},           {"unread", unread_}};
+    const Json about = {
+        {"size", file_.size()}, {"modified", file_.modified()}, {"placeholders", placeholders_},
+        {"shard", shard_},      {"unkeyed", unkeyed_},          {"unread", unread_},
+        {"parquet", parquet_}};
     out_ += about.dump();
     IndexHead head{kIndexMagic, 0, samples_, stride_};
     std::memcpy(out_.data(), &head, sizeof head);
@@ -206,7 +233,7 @@ class Maker {
   SampleSplitter splitter_;
   std::size_t stride_ = 0;
   std::uint64_t samples_ = 0;
-  bool shard_ = false;
+  bool shard_ = false, parquet_ = false;
   std::int64_t unkeyed_ = 0;
   std::string out_;
   std::map<std::string, Json> unread_;

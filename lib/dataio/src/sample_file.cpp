@@ -51,13 +51,23 @@ Result<SampleFile> SampleFile::open(const std::filesystem::path& path,
   for (const MediaSource& each : options.media) placeholders.push_back(each.placeholder);
   auto index = SampleIndex::open(*data, placeholders);
   if (!index) return tl::unexpected(index.error());
-  return SampleFile(std::move(*data), std::move(*index), media_root.empty() ? path.parent_path() : media_root,
-                    options);
+  std::optional<ParquetFile> parquet;
+  if (index->is_parquet()) {
+    auto table = ParquetFile::open(*data);
+    if (!table) return tl::unexpected(table.error());
+    parquet = std::move(*table);
+  }
+  return SampleFile(std::move(*data), std::move(*index), std::move(parquet),
+                    media_root.empty() ? path.parent_path() : media_root, options);
 }
 
-SampleFile::SampleFile(DataFile data, SampleIndex index, const std::filesystem::path& media_root,
-                       const ConversationOptions& options)
-    : options_(&options), data_(std::move(data)), index_(std::move(index)), media_(media_root) {
+SampleFile::SampleFile(DataFile data, SampleIndex index, std::optional<ParquetFile> parquet,
+                       const std::filesystem::path& media_root, const ConversationOptions& options)
+    : options_(&options),
+      data_(std::move(data)),
+      index_(std::move(index)),
+      parquet_(std::move(parquet)),
+      media_(media_root) {
   const auto column = [&](std::string_view mark) {
     const auto& all = index_.placeholders();
     return static_cast<std::size_t>(std::find(all.begin(), all.end(), mark) - all.begin());
@@ -112,6 +122,7 @@ bool SampleFile::sound(std::int64_t sample) const {
 Result<Conversation> SampleFile::parse(std::int64_t sample) const {
   const SampleIndex::Entry& entry = index_[sample];
   const auto offset = static_cast<std::int64_t>(entry.offset);
+  if (parquet_) return parquet_->read(offset, entry.length);
   if (!index_.is_shard()) return read_conversation(data_.text(offset, entry.length));
   auto packed = ShardReader(data_.part(0, data_.size()), offset).next();
   if (!packed) return tl::unexpected(packed.error());
@@ -144,6 +155,8 @@ Result<ByteSource> SampleFile::media(const Conversation& sample, const std::stri
   }
   for (const TarMember& member : sample.members)
     if (member.name == name) return data_.part(member.begin, member.size);
+  for (const Conversation::Bytes& each : sample.bytes)
+    if (each.name == name) return ByteSource::holding(each.content);
   const auto path = media_.find(name);
   if (!path) return tl::unexpected(path.error());
   return ByteSource::open(*path);

@@ -8,6 +8,7 @@
 #include "conversation.h"
 #include "data_file.h"
 #include "media_folder.h"
+#include "parquet.h"
 #include "sample_index.h"
 
 namespace cornstarch::dataio {
@@ -32,8 +33,8 @@ class SampleFile {
 
  private:
   friend class Review;
-  SampleFile(DataFile data, SampleIndex index, const std::filesystem::path& media_root,
-             const ConversationOptions& options);
+  SampleFile(DataFile data, SampleIndex index, std::optional<ParquetFile> parquet,
+             const std::filesystem::path& media_root, const ConversationOptions& options);
   Result<Conversation> parse(std::int64_t sample) const;
   /// How many items encoder `encoder` takes of it as the index has it.
   std::int64_t counted(std::int64_t sample, std::size_t encoder) const;
@@ -41,6 +42,7 @@ class SampleFile {
   const ConversationOptions* options_;
   DataFile data_;
   SampleIndex index_;
+  std::optional<ParquetFile> parquet_;  ///< the file as a table, if it is one
   MediaFolder media_;
   std::vector<std::size_t> columns_;            ///< per encoder: its placeholder's among the index's
   std::array<std::size_t, kMediaKinds> parts_;  ///< by MediaKind: the columns of the marks of parts

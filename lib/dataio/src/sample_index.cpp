@@ -9,6 +9,7 @@
 #include "cornstarch/base/text.h"
 #include "index_format.h"
 #include "json_text.h"
+#include "parquet.h"
 
 namespace cornstarch::dataio {
 namespace {
@@ -91,6 +92,8 @@ Result<SampleIndex> SampleIndex::parse(std::string_view bytes, const DataFile& f
     if (about->at("size") != file.size() || about->at("modified") != file.modified()) return stale();
     index.placeholders_ = about->at("placeholders").get<std::vector<std::string>>();
     index.shard_ = about->at("shard").get<bool>();
+    index.parquet_ = about->at("parquet").get<bool>();
+    if (index.parquet_ && !reads_parquet()) return stale();
     index.unkeyed_ = about->at("unkeyed").get<std::int64_t>();
     for (const auto& [key, note] : about->at("unread").items())
       index.unread_.push_back({key, note.at("samples"), note.at("first_line")});
@@ -101,6 +104,7 @@ Result<SampleIndex> SampleIndex::parse(std::string_view bytes, const DataFile& f
   for (std::int64_t i = 0; i < index.size_; ++i) {
     const Entry& entry = index[i];
     const auto size = static_cast<std::uint64_t>(file.size());
+    if (index.parquet_) continue;  // who reads a row knows whether there is one
     if (entry.length > kMaxSampleBytes || entry.offset > size || entry.length > size - entry.offset)
       return stale();
   }

@@ -26,10 +26,10 @@ inline constexpr std::size_t kMaxSampleBytes = std::size_t{64} << 20;
 class SampleIndex {
  public:
   struct Entry {
-    std::uint64_t offset;                          ///< of its JSON; in a shard, of its first member's headers
-    std::uint64_t identity;                        ///< identity_of() it; 0 of one that is malformed
-    std::uint32_t length;                          ///< of its JSON; in a shard, nothing
-    std::uint32_t line;                            ///< in a shard, its number, from 1
+    std::uint64_t offset;  ///< of its JSON; in a shard, of its first member's headers; in a table, its group
+    std::uint64_t identity;  ///< identity_of() it; 0 of one that is malformed
+    std::uint32_t length;    ///< of its JSON; in a shard, nothing; in a table, its row in the group
+    std::uint32_t line;      ///< in a shard or table, its number, from 1
     std::array<std::uint16_t, kMediaKinds> files;  ///< by MediaKind
     std::uint8_t malformed;                        ///< read_conversation() refuses it
     std::uint8_t has_answer;
@@ -57,6 +57,7 @@ class SampleIndex {
   const std::vector<std::string>& placeholders() const { return placeholders_; }
   const std::vector<Unread>& unread() const { return unread_; }
   bool is_shard() const { return shard_; }           ///< the file is a tar archive
+  bool is_parquet() const { return parquet_; }       ///< or a table
   std::int64_t unkeyed() const { return unkeyed_; }  ///< a shard's members that belong to no sample
 
  private:
@@ -72,7 +73,7 @@ class SampleIndex {
   std::size_t stride_ = 0;
   std::vector<std::string> placeholders_;
   std::vector<Unread> unread_;
-  bool shard_ = false;
+  bool shard_ = false, parquet_ = false;
   std::int64_t unkeyed_ = 0;
 };
 
