@@ -15,6 +15,7 @@ using dataio::Spread;
 constexpr int kBars = 24;
 
 constexpr const char* kStyle = R"(
+h1, p { overflow-wrap: anywhere; }
 .bars rect { fill: var(--compute); }
 .bars text { font-size: 10.5px; }
 .row { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2; font: 13px/2 ui-monospace, Menlo, Consolas, monospace; }

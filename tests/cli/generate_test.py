@@ -88,14 +88,14 @@ class Asking(unittest.TestCase):
         return [json.loads(line) for line in (run / "answers.jsonl").read_text().splitlines()]
 
     def test_held_out_answers_are_those_of_generate_whatever_the_layout(self):
-        sets = ("steps=12", "precision=fp64", "eval={every: 6, generate: 4, generate_tokens: 5}", "batch.global_size=4",
-                "batch.microbatch_size=2", "checkpoint.every=6")
+        sets = ("steps=40", "precision=fp64", "eval={every: 20, generate: 4, generate_tokens: 5}", "batch.global_size=4",
+                "batch.microbatch_size=2", "checkpoint.every=20")
         layouts = {"one": ("--layout", "single"), "two": ("--layout", "single", "--local-ranks", 2), "four": ("--local-ranks", 4)}
         for name, words in layouts.items():
             self.train(self.folder / name, *sets, words=words)
         one = self.held_out_answers(self.folder / "one")
         self.assertEqual([(each["step"], each["sample"]) for each in one],
-                         [(step, f"{EXAMPLE / 'conversations.jsonl'}:{line}") for step in (6, 12) for line in (1, 2, 3, 4)])
+                         [(step, f"{EXAMPLE / 'conversations.jsonl'}:{line}") for step in (20, 40) for line in (1, 2, 3, 4)])
         for name in layouts:
             self.assertEqual(self.held_out_answers(self.folder / name), one, name)
         self.assertNotEqual([each["answer"] for each in one[:4]], [each["answer"] for each in one[4:]])
@@ -107,7 +107,7 @@ class Asking(unittest.TestCase):
         self.assertEqual([{k: v for k, v in each.items() if k != "line"} for each in said],
                          [{k: v for k, v in each.items() if k not in ("step", "sample")} for each in one[4:]])
         # Resumed behind the first measurement, a run has the lines of the second one once.
-        shutil.rmtree(self.folder / "two" / "checkpoints" / "step-00000012")
+        shutil.rmtree(self.folder / "two" / "checkpoints" / "step-00000040")
         self.train(self.folder / "two", *sets, words=(*layouts["two"], "--resume"))
         self.assertEqual(self.held_out_answers(self.folder / "two"), one)
 

@@ -48,7 +48,7 @@ class Init(unittest.TestCase):
                     text = (self.folder / "run.yaml").read_text()
                     self.assertEqual("\ndevice: cuda\n" in text, bool(gpus))
                     self.assertEqual("\nsharding: zero3" in text, (gpus or 1) > 1)
-                    cpu = ["--set", "device=cpu"]
+                    cpu = ["--set", "device=cpu", "--set", "data.chat_template=plain"]
                     self.assertIn("run.yaml: valid\n", self.run_program("validate", "--config", "run.yaml", *cpu)[0])
                     smallest = len(encoders) // 2 + 1
                     world = max(gpus or 1, smallest)

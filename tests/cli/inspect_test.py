@@ -50,7 +50,7 @@ class Inspect(unittest.TestCase):
             spread = found["spreads"][name]
             self.assertEqual(sum(bar["count"] for bar in spread["histogram"]), len(samples), name)
             self.assertEqual(spread["count"], len(samples))
-        pictures = sum("image" in s for s in samples)
+        pictures = sum(len(s.get("images", [s["image"]] if "image" in s else [])) for s in samples)
         self.assertEqual(found["spreads"]["<image> width"]["count"], pictures)
         self.assertEqual((found["spreads"]["<image> features"]["min"], found["spreads"]["<image> features"]["max"]), (16, 16))
 

@@ -89,8 +89,8 @@ std::vector<test::LayoutCase> layouts(const std::string& llm, const test::Encode
   add(1, 2, 1, 2, 3).sharding = config::Sharding::zero1;
   add(1, 1, 2, 1, 2).sharding = config::Sharding::zero3;
   add(1, 1, 1, 1, 3).whole_replicas = true;
-  test::split(add(1, 1, 1, 2, 1), 2, config::SpMode::ring);
-  auto& wide = test::split(add(2, 1, 2, 1, 2), 2, config::SpMode::all_to_all, config::Distribution::makespan);
+  test::split(add(1, 1, 2, 2, 1), 2, config::SpMode::ring);
+  auto& wide = test::split(add(2, 1, 1, 1, 2), 2, config::SpMode::all_to_all, config::Distribution::makespan);
   wide.packing = true;
   add(1, 1, 1, 1, 2).packing = true;
   return table.take();

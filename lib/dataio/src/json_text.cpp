@@ -1,6 +1,7 @@
 #include "json_text.h"
 
 #include "cornstarch/base/text.h"
+#include "cornstarch/base/utf8.h"
 
 namespace cornstarch::dataio {
 namespace {
@@ -9,12 +10,13 @@ constexpr int kMaxDepth = 64;
 
 struct TooDeep {};
 
-/// nlohmann's text without its "[json.exception.parse_error.101] parse error at line 1, column 9: ".
+/// nlohmann's text without its "[json.exception.parse_error.101] parse error at line 1, column 9: ". It repeats
+/// what it could not read, as it is.
 std::string reason(const std::exception& error) {
   const std::string text = error.what();
   const std::size_t at = text.find("column ");
   const std::size_t colon = text.find(": ", at == std::string::npos ? 0 : at);
-  return colon == std::string::npos ? text : text.substr(colon + 2);
+  return lossy_utf8(colon == std::string::npos ? text : text.substr(colon + 2));
 }
 
 }  // namespace
