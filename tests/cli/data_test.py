@@ -45,7 +45,7 @@ class Case(unittest.TestCase):
         keys = {f"data.{key}": f"[{{path: '{self.data / name}'}}]" for key, name in files.items() if name}
         keys.setdefault("data.eval", "[]")
         keys |= {"data.tokenizer": self.data / "tokenizer.json", "run_dir": self.folder / "run", "lr_schedule.warmup_steps": 1,
-                 "batch.global_size": 8, "batch.microbatch_size": 2, "eval.every": 0}
+                 "batch.global_size": 8, "batch.microbatch_size": 2, "eval.every": 0, "eval.generate": 0}
         return ["--config", str(ROOT / "configs" / "demo.yaml"), *(w for k, v in keys.items() for w in ("--set", f"{k}={v}"))]
 
     def run_program(self, *words, code=0):

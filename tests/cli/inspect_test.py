@@ -32,7 +32,7 @@ class Inspect(unittest.TestCase):
 
     def inspect(self, *words, code=0, **keys):
         keys = {"data.train": f"[{{path: '{self.data / 'conversations.jsonl'}'}}]", "data.eval": "[]",
-                "data.tokenizer": self.data / "tokenizer.json", "eval.every": 0} | keys
+                "data.tokenizer": self.data / "tokenizer.json", "eval.every": 0, "eval.generate": 0} | keys
         done = subprocess.run([program, "data", "inspect", "--config", str(ROOT / "configs" / "demo.yaml"), *map(str, words),
                                *(w for k, v in keys.items() for w in ("--set", f"{k}={v}"))],
                               capture_output=True, text=True, timeout=120, check=False, cwd=self.folder)

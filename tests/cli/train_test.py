@@ -456,7 +456,8 @@ class Training(unittest.TestCase):
 
     def test_rows_that_are_packed_are_full_and_the_same_in_every_layout(self):
         length = 256
-        packed = ("--set", "batch.packing=first_fit", "--set", f"batch.sequence_length={length}", "--overwrite")
+        packed = ("--set", "batch.packing=first_fit", "--set", f"batch.sequence_length={length}", "--set",
+                  f"model.llm.config.max_position_embeddings={length}", "--overwrite")
         self.train(*packed, name="single", layout=("--layout", "single"))
         reference, _ = self.metrics("single")
         for sets, ranks in (((), 4), (("batch.microbatch_size=1",), 8)):

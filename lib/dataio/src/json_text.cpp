@@ -10,8 +10,8 @@ constexpr int kMaxDepth = 64;
 
 struct TooDeep {};
 
-/// nlohmann's text without its "[json.exception.parse_error.101] parse error at line 1, column 9: ". It repeats
-/// what it could not read, as it is.
+/// nlohmann's text without its "[json.exception.parse_error.101] parse error at line 1, column 9: ". It
+/// repeats what it could not read, as it is.
 std::string reason(const std::exception& error) {
   const std::string text = error.what();
   const std::size_t at = text.find("column ");
