@@ -43,7 +43,7 @@ struct StoreOptions {
   at::Device device = at::kCPU;  ///< of what is kept; values may come from another
   at::ScalarType narrow = at::kBFloat16;
   bool narrow_sums = false;  ///< with masters: gradients are rounded to `narrow` on their way to other ranks
-  bool zeroes = false;  ///< gradients begin at zero: recorded launches can only add
+  bool zeroes = false;       ///< gradients begin at zero: recorded launches can only add
   /// The store is told of modules, and waits for published values when the first needs them, not all at once.
   bool observes = false;
 };
