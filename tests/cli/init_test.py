@@ -25,7 +25,8 @@ class Init(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cornstarch-init-test-"))
         self.addCleanup(shutil.rmtree, self.folder)
         for name, config, tensors in (("clip", model_folders.TINY_CLIP, model_folders.clip_tensors),
-                                      ("llm", model_folders.TINY_LLAMA, model_folders.llama_tensors)):
+                                      ("llm", {**model_folders.TINY_LLAMA, "max_position_embeddings": 512},
+                                       model_folders.llama_tensors)):
             model_folders.write_model(self.folder / name, config, tensors(config), dtype="F32")
         shutil.copytree(ROOT / "tests" / "golden" / "models" / "whisper", self.folder / "whisper")
         shutil.copy(EXAMPLE / "tokenizer.json", self.folder / "llm")
@@ -48,7 +49,7 @@ class Init(unittest.TestCase):
                     text = (self.folder / "run.yaml").read_text()
                     self.assertEqual("\ndevice: cuda\n" in text, bool(gpus))
                     self.assertEqual("\nsharding: zero3" in text, (gpus or 1) > 1)
-                    cpu = ["--set", "device=cpu", "--set", "data.chat_template=plain"]
+                    cpu = ["--set", "device=cpu"]
                     self.assertIn("run.yaml: valid\n", self.run_program("validate", "--config", "run.yaml", *cpu)[0])
                     smallest = len(encoders) // 2 + 1
                     world = max(gpus or 1, smallest)
