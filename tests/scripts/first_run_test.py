@@ -178,7 +178,7 @@ class FirstRun(unittest.TestCase):
         extra = ""
         if "--config" in line and "validate" not in line and "plan" not in line:
             extra = (" --set steps=2 --set batch.microbatch_size=1"
-                     " --set batch.sequence_length=704 --set lr_schedule.warmup_steps=1") + "".join(f" --set {each}" for each in more)
+                     " --set batch.sequence_length=960 --set lr_schedule.warmup_steps=1") + "".join(f" --set {each}" for each in more)
         line = line.split("#")[0] + extra
         done = subprocess.run(["bash", "-c", line], cwd=self.folder, env=environment,
                               capture_output=True, text=True, timeout=600)
