@@ -119,28 +119,23 @@ TEST_CASE("Packed samples come once in an epoch, in the same steps whatever the 
     CHECK(std::abs(losses[i] - straight[i]) <= 1e-9 * straight[i]);
 }
 
+constexpr const char* kAnotherWay =
+    "rank 0: the run cannot go on from step 2: it is amidst samples that were packed together, and what has "
+    "changed since (batch, data, tokenizer or model) would pack them in another way";
+
 TEST_CASE("Whoever would pack in another way cannot go on amidst a window", "[resume]") {
   const test::TemporaryFolder folder;
   std::vector<double> losses;
   go_on(config_of(1, 2, folder.path()), 1, losses);
   config::RunConfig shorter = config_of(1, 3, folder.path());
   --shorter.batch.sequence_length;
-  CHECK_THROWS_WITH(
-      go_on(shorter, 1, losses),
-      "the run cannot go on from step 2: it is amidst samples that were packed together, and what "
-      "has changed since (batch, data, tokenizer or model) would pack them in another way");
+  CHECK_THROWS_WITH(go_on(shorter, 1, losses), kAnotherWay);
   config::RunConfig wider = config_of(1, 3, folder.path());
   wider.batch.num_microbatches = 48;
-  CHECK_THROWS_WITH(
-      go_on(wider, 1, losses),
-      "the run cannot go on from step 2: it is amidst samples that were packed together, and what "
-      "has changed since (batch, data, tokenizer or model) would pack them in another way");
+  CHECK_THROWS_WITH(go_on(wider, 1, losses), kAnotherWay);
   config::RunConfig unpacked = config_of(1, 3, folder.path());
   unpacked.batch.packing = config::Packing::none;
-  CHECK_THROWS_WITH(
-      go_on(unpacked, 1, losses),
-      "the run cannot go on from step 2: it is amidst samples that were packed together, and what "
-      "has changed since (batch, data, tokenizer or model) would pack them in another way");
+  CHECK_THROWS_WITH(go_on(unpacked, 1, losses), kAnotherWay);
   // Where a window ends, they may.
   go_on(config_of(2, kStepsOfWindow, folder.path()), 2, losses);
   shorter.steps = kStepsOfWindow + 1;
