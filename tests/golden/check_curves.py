@@ -15,6 +15,7 @@ in fp32, as ours. Needs torch 2.11 and transformers 5.17, and of the build bin/c
 """
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -171,7 +172,9 @@ class Here:
 
     def imported(self, checkpoint, name, data):
         self.run(self.program, "import", "--hf", checkpoint, "--out", name, "--data", data / "train.jsonl")
-        return self.folder / name / "run.yaml"
+        config = self.folder / name / "run.yaml"
+        config.write_text(re.sub(r"chat_template: \w+", "chat_template: plain", config.read_text()))  # as make_wholes.row
+        return config
 
     def train(self, config, name, *sets, ranks=1):
         common = ["data.chat_template=plain", "data.shuffle=false", "batch.microbatch_size=2", f"batch.sequence_length={LENGTH}",
@@ -188,7 +191,8 @@ class Here:
         return load_file(self.folder / out)
 
     def answers(self, checkpoint, questions):
-        lines = self.run(self.program, "generate", "--model", checkpoint, "--questions", questions, "--max-tokens", TOKENS).splitlines()
+        lines = self.run(self.program, "generate", "--model", checkpoint, "--chat-template", "plain", "--questions", questions,
+                         "--max-tokens", TOKENS).splitlines()
         return [json.loads(line)["answer"] for line in lines]
 
 
@@ -209,7 +213,9 @@ def check_curve(here, checkpoint, config, case, precision):
         f"lr_schedule={{type: cosine, warmup_steps: {WARMUP}}}")
     model = load(exported, dtype)
     loss = max(abs(mine - theirs) / theirs for mine, theirs in zip(own, losses, strict=True))
-    errors = {name: apart(p, parameters[name]) for name, p in model.named_parameters()}
+    # Softmax does not see a bias of all keys: its gradient is rounding alone, which AdamW makes as large as any other.
+    errors = {name: apart(p, parameters[name]) for name, p in model.named_parameters()
+              if precision == "fp64" or not name.endswith("k_proj.bias")}
     worst = max(errors, key=errors.get)
     print(f"{case}, {precision}: loss {losses[0]:.4f} to {losses[-1]:.4f}, within {loss:.1e}; parameters within {errors[worst]:.1e} ({worst})", flush=True)
     return loss <= BOUNDS[precision] and errors[worst] <= BOUNDS[precision]
