@@ -123,10 +123,10 @@ std::size_t descriptors() {
 
 TEST_CASE("messages go both ways, and an end is noticed") {
   Server server(3);
+  Notes notes;  // outlives the star that tells it
   auto two = value_or_throw(server.join(2));
   auto one = value_or_throw(server.join(1));
   REQUIRE(server.missing_after(seconds(5)).empty());
-  Notes notes;
   two->start(notes);
   two->send(0, "up");
   server.star->send(2, "down");
