@@ -190,8 +190,11 @@ TEST_CASE("sharded: a module's forward waits for its own published values, whoev
   comm::run_threads(2, {std::chrono::seconds(20)}, [](const comm::CommunicatorPtr& comm) {
     Parameters p;
     std::vector<pipeline::Stored> stored = p.stored(comm->world());
-    for (std::size_t i = 0; i < stored.size(); ++i) stored[i].module = static_cast<int>(i);
-    pipeline::ParameterStore store(stored, {.bucket_bytes = 16, .sharded = true, .observes = true});
+    for (std::size_t i = 0; i < stored.size(); ++i) {
+      stored[i].module = static_cast<int>(i);
+      p.all[i].value = at::full({4}, 1.0, at::kDouble).requires_grad_(true);  // half of it each rank's
+    }
+    pipeline::ParameterStore store(stored, {.bucket_bytes = 32, .sharded = true, .observes = true});
     for (int step = 1; step <= 3; ++step) {
       store.start_step();
       store.finish();
